@@ -1,0 +1,135 @@
+"""Every error a user can cause, in one tree.
+
+    SihwaError
+    ├── ConfigError              a setting is unknown, out of range or missing
+    ├── DatasetError
+    │   ├── DatasetNotFound      the folder, file or package with the pictures is not there
+    │   ├── EmptyDataset         it is there and holds no picture
+    │   ├── InvalidLabels        a label file lacks a column, or a label is not usable
+    │   ├── TooFewImages         a class cannot be split into train / calibration / test
+    │   └── UnreadableImages     pictures of the training data cannot be read
+    ├── UnreadableImage          one picture cannot be read: carries path and reason
+    ├── ModelError
+    │   ├── UnknownModel         no network of that name
+    │   └── WeightsUnavailable   its pretrained weights are not on this machine
+    ├── ShapeError               an array has the wrong shape, length or range
+    ├── InspectorError
+    │   ├── InvalidInspector     the inspector on disk is damaged, foreign or too new
+    │   ├── ParityError          the exported graph decides differently from the network
+    │   └── RuntimeUnavailable   the runtime that was asked for is not installed or not proven
+    └── StorageError             writing failed: disk full, no permission, in use
+
+The message is one line: what was expected, what came, where, what to do. Commands print it
+and exit with `exit_code`; a traceback is a defect.
+"""
+
+__all__ = [
+    "ConfigError",
+    "DatasetError",
+    "DatasetNotFound",
+    "EmptyDataset",
+    "InspectorError",
+    "InvalidInspector",
+    "InvalidLabels",
+    "ModelError",
+    "ParityError",
+    "RuntimeUnavailable",
+    "ShapeError",
+    "SihwaError",
+    "StorageError",
+    "TooFewImages",
+    "UnknownModel",
+    "UnreadableImage",
+    "UnreadableImages",
+    "WeightsUnavailable",
+]
+
+
+class SihwaError(Exception):
+    """Any error a user can cause; its text is one line."""
+
+    exit_code = 1
+
+
+class ConfigError(SihwaError):
+    """A setting is unknown, out of range or missing."""
+
+    exit_code = 2
+
+
+class DatasetError(SihwaError):
+    """The pictures or their labels cannot be used."""
+
+
+class DatasetNotFound(DatasetError):
+    """The folder, file or package with the pictures is not there."""
+
+
+class EmptyDataset(DatasetError):
+    """The place is there and holds no picture."""
+
+
+class InvalidLabels(DatasetError):
+    """A label file lacks a column, or a label is not usable."""
+
+
+class TooFewImages(DatasetError):
+    """A class cannot be split into train / calibration / test."""
+
+
+class UnreadableImages(DatasetError):
+    """Pictures of the training data cannot be read; the message lists them by path."""
+
+    def __init__(self, message: str, images: "list[UnreadableImage]") -> None:
+        super().__init__(message)
+        self.images = images
+
+
+class UnreadableImage(SihwaError):
+    """One picture cannot be read.
+
+    Attributes:
+        path: The picture, as it was asked for.
+        reason: Why, in a few words, without the path.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class ModelError(SihwaError):
+    """The network cannot be built."""
+
+
+class UnknownModel(ModelError):
+    """No network of that name."""
+
+
+class WeightsUnavailable(ModelError):
+    """The pretrained weights are not on this machine."""
+
+
+class ShapeError(SihwaError):
+    """An array has the wrong shape, length or range."""
+
+
+class InspectorError(SihwaError):
+    """The inspector cannot be written, loaded or trusted."""
+
+
+class InvalidInspector(InspectorError):
+    """The inspector on disk is damaged, foreign or too new."""
+
+
+class ParityError(InspectorError):
+    """The exported graph decides differently from the trained network."""
+
+
+class RuntimeUnavailable(InspectorError):
+    """The runtime that was asked for is not installed or not proven here."""
+
+
+class StorageError(SihwaError):
+    """Writing failed: disk full, no permission, in use."""

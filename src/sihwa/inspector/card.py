@@ -1,0 +1,170 @@
+"""The card: what an inspector is, may decide and was proven to do; JSON inside its graph.
+
+docs/inspector-format.md describes every key; card.schema.json is checked on writing and reading.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+
+from sihwa.errors import InvalidInspector
+
+__all__ = ["FORMAT", "FORMAT_VERSION", "Card", "read_card"]
+
+FORMAT = "sihwa-inspector"
+FORMAT_VERSION = 1
+"""Readers refuse a newer version; a version is raised only when an older reader would err."""
+
+# Two inspectors made alike have one id: what differs from run to run or machine to machine is
+# left out of it.
+_NOT_IDENTITY = ("id", "created", "environment", "proof")
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything a reader needs besides the graph.
+
+    Attributes:
+        classes: Class names in the order of the probabilities, K of them.
+        accept_classes: Those that are good parts.
+        policy: How a decision is made; `kind` names it.
+        temperature: Divisor of the logits that calibrates the probabilities, positive.
+        network: Name, architecture, input size in pixels, embedding width.
+        weights: Source and licence of the pretrained weights.
+        dataset: Name, fingerprint, licence, pictures per class and split.
+        training: The configuration of the run, seed included.
+        metrics: Figures on the test split with their intervals.
+        graph: SHA-256 and length in bytes of the graph before its metadata, and its opset.
+        proof: What each runtime was proven to do at export.
+        environment: Versions and processor of the machine that exported.
+        created: UTC time, ISO 8601.
+        code_version: Version of this package.
+    """
+
+    classes: tuple[str, ...]
+    accept_classes: tuple[str, ...]
+    policy: dict[str, Any]
+    temperature: float
+    network: dict[str, Any]
+    weights: dict[str, Any]
+    dataset: dict[str, Any]
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+    graph: dict[str, Any]
+    created: str
+    code_version: str
+    environment: dict[str, Any] = field(default_factory=dict)
+    proof: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """First 16 hex digits of the SHA-256 over what the inspector is, in canonical JSON."""
+        content = {key: value for key, value in self._content().items() if key not in _NOT_IDENTITY}
+        return _digest(content)
+
+    @property
+    def thresholds_id(self) -> str:
+        """First 16 hex digits of the SHA-256 over what decides: classes, policy, temperature."""
+        return _digest(
+            {"classes": self.classes, "policy": self.policy, "temperature": self.temperature}
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the card as it is written, id included."""
+        return {**self._content(), "id": self.id}
+
+    def as_json(self) -> str:
+        """Return the card as canonical JSON: sorted keys, no spaces, UTF-8 letters kept.
+
+        Raises:
+            InvalidInspector: It breaks the schema.
+        """
+        content = json.loads(_canonical(self.as_dict()))
+        _validate(content, "card")
+        return _canonical(content)
+
+    def _content(self) -> dict[str, Any]:
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+
+
+def read_card(text: str, where: str) -> Card:
+    """Read a card.
+
+    Args:
+        text: JSON as written by `Card.as_json`, possibly spread over lines.
+        where: Its file, for messages.
+
+    Raises:
+        InvalidInspector: Not JSON, not a card, of a newer format, or its id does not fit.
+    """
+    content = _parse(text, where)
+    _refuse_newer(content, where)
+    _validate(content, where)
+    fields = {key: content[key] for key in Card.__dataclass_fields__}
+    for key in ("classes", "accept_classes"):
+        fields[key] = tuple(fields[key])
+    card = Card(**fields)
+    if card.id != content["id"]:
+        raise InvalidInspector(
+            f"{where}: the card was changed after it was written: its content has id {card.id}, "
+            f"it says {content['id']}"
+        )
+    return card
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInspector(f"{where}: the card is not JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InvalidInspector(f"{where}: expected a card with format {FORMAT!r}")
+    return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _refuse_newer(content: dict[str, Any], where: str) -> None:
+    version = content.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise InvalidInspector(
+            f"{where}: format version {version} is newer than this program reads "
+            f"({FORMAT_VERSION}). Update it: pip install --upgrade sihwa"
+        )
+
+
+def _validate(content: dict[str, Any], where: str) -> None:
+    error = jsonschema.exceptions.best_match(_validator().iter_errors(content))
+    if error is not None:
+        place = "/".join(str(step) for step in error.absolute_path) or "card"
+        raise InvalidInspector(f"{where}: {place}: {error.message[:300]}")
+    _validate_meaning(content, where)
+
+
+def _validate_meaning(content: dict[str, Any], where: str) -> None:
+    strangers = set(content["accept_classes"]) - set(content["classes"])
+    if strangers:
+        raise InvalidInspector(f"{where}: accept_classes: {sorted(strangers)} are not classes")
+
+
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    schema = json.loads(files("sihwa.inspector").joinpath("card.schema.json").read_text("utf-8"))
+    return jsonschema.Draft202012Validator(schema)
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(
+        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]

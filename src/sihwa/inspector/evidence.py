@@ -1,0 +1,61 @@
+"""Where the network looked, as a box in the picture.
+
+Axes: h and w evidence-map size, H and W picture size in pixels.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["EvidenceBox", "evidence_box"]
+
+
+class EvidenceBox(NamedTuple):
+    """A box in pixels of the picture: left and top inside, right and bottom outside."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+def evidence_box(evidence: NDArray[np.floating], height: int, width: int) -> EvidenceBox | None:
+    """Return the box around the strongest evidence, or None when nothing speaks for the class.
+
+    The box holds all cells connected with the peak (by their sides) that reach half of it. It is
+    as coarse as the map: one cell of a 7 × 7 map is a seventh of the picture.
+
+    Args:
+        evidence: The map of one class, (h, w); larger speaks for the class.
+        height: Picture height H in pixels.
+        width: Picture width W in pixels.
+
+    >>> evidence_box(np.array([[0.0, 0.0], [0.0, 4.0]]), 100, 200)
+    EvidenceBox(x0=100, y0=50, x1=200, y1=100)
+    """
+    peak = np.unravel_index(int(evidence.argmax()), evidence.shape)
+    if not evidence[peak] > 0:
+        return None
+    cells = _connected(evidence >= evidence[peak] / 2, (int(peak[0]), int(peak[1])))
+    rows, columns = [row for row, _ in cells], [column for _, column in cells]
+    cell_height, cell_width = height / evidence.shape[0], width / evidence.shape[1]
+    return EvidenceBox(
+        x0=int(min(columns) * cell_width),
+        y0=int(min(rows) * cell_height),
+        x1=int(np.ceil((max(columns) + 1) * cell_width)),
+        y1=int(np.ceil((max(rows) + 1) * cell_height)),
+    )
+
+
+def _connected(mask: NDArray[np.bool_], start: tuple[int, int]) -> set[tuple[int, int]]:
+    """Return the cells of the mask that can be reached from `start` over shared sides."""
+    found, open_cells = {start}, [start]
+    while open_cells:
+        row, column = open_cells.pop()
+        for cell in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
+            inside = 0 <= cell[0] < mask.shape[0] and 0 <= cell[1] < mask.shape[1]
+            if inside and mask[cell] and cell not in found:
+                found.add(cell)
+                open_cells.append(cell)
+    return found

@@ -1,0 +1,135 @@
+"""A loaded inspector: pictures in, decisions out.
+
+Axes: N images, H and W picture size, K classes, D embedding width.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sihwa.decision import REVIEW, Decision, TopClassPolicy
+from sihwa.errors import ShapeError, UnreadableImage
+from sihwa.images import decode_image, read_image
+from sihwa.inspector.card import Card
+from sihwa.inspector.evidence import EvidenceBox, evidence_box
+from sihwa.inspector.runtime import Outputs, Runtime
+
+__all__ = ["Inspection", "Inspector", "Picture"]
+
+Picture = NDArray[np.uint8] | str | Path | bytes
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the inspector says of one picture.
+
+    Attributes:
+        decision: Accept, reject or review, and why.
+        top_class: The most probable class; None for a picture that could not be read.
+        probability: Probabilities of the card's classes, (K,); empty if unread.
+        evidence: The map of the top class, (h, w); empty if unread.
+        box: Around the strongest evidence, in pixels, if any.
+        embedding: (D,); empty if unread.
+        error: Why the picture could not be read, else None.
+    """
+
+    decision: Decision
+    top_class: str | None
+    probability: NDArray[np.float32]
+    evidence: NDArray[np.float32]
+    box: EvidenceBox | None
+    embedding: NDArray[np.float32]
+    error: str | None = None
+
+
+class Inspector:
+    """A graph in a runtime, with the card that gives its numbers meaning.
+
+    Args:
+        card: Classes, policy, temperature.
+        runtime: The loaded graph.
+        explanation: Which runtime this is and why it was chosen, for people.
+    """
+
+    def __init__(self, card: Card, runtime: Runtime, explanation: str) -> None:
+        self.card = card
+        self.runtime = runtime
+        self.explanation = explanation
+        self._policy = TopClassPolicy(card.classes, card.accept_classes)
+
+    def predict(self, images: Picture | Iterable[Picture]) -> list[Inspection]:
+        """Inspect one picture or many, of one size or mixed; safe to call from several threads.
+
+        Args:
+            images: Arrays (H, W, 3) uint8 RGB, paths, or the bytes of picture files.
+
+        Returns:
+            One inspection per picture, in order. What cannot be read is sent to review.
+
+        Raises:
+            ShapeError: An array is not (H, W, 3) uint8, or empty.
+        """
+        single = isinstance(images, (np.ndarray, str, Path, bytes))
+        pictures: list[Picture] = [images] if single else list(images)  # type: ignore[list-item, arg-type]
+        results: list[Inspection | None] = [None] * len(pictures)
+        by_size: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
+        for place, picture in enumerate(pictures):
+            try:
+                image = _as_image(picture)
+            except UnreadableImage as error:
+                results[place] = unread(error.reason)
+                continue
+            by_size.setdefault(image.shape, []).append((place, image))
+        for same in by_size.values():
+            for start in range(0, len(same), _BATCH):
+                batch = same[start : start + _BATCH]
+                for (place, _), result in zip(batch, self._inspect(batch), strict=True):
+                    results[place] = result
+        return [result for result in results if result is not None]
+
+    def predict_batch(self, image: NDArray[np.uint8]) -> list[Inspection]:
+        """Inspect pictures of one size, (N, H, W, 3), uint8 RGB."""
+        return self.interpret(self.runtime.run(image), image.shape[1], image.shape[2])
+
+    def interpret(self, outputs: Outputs, height: int, width: int) -> list[Inspection]:
+        """Turn the graph's outputs for N pictures of height × width pixels into inspections."""
+        decisions = self._policy.decide(outputs.probability)
+        tops = outputs.probability.argmax(1)
+        return [
+            Inspection(
+                decision=decision,
+                top_class=self.card.classes[top],
+                probability=outputs.probability[place],
+                evidence=outputs.evidence[place, top],
+                box=evidence_box(outputs.evidence[place, top], height, width),
+                embedding=outputs.embedding[place],
+            )
+            for place, (decision, top) in enumerate(zip(decisions, tops, strict=True))
+        ]
+
+    def _inspect(self, batch: Sequence[tuple[int, NDArray[np.uint8]]]) -> list[Inspection]:
+        return self.predict_batch(np.stack([image for _, image in batch]))
+
+
+def unread(reason: str) -> Inspection:
+    """Return the inspection of a picture that could not be read: review, with the reason."""
+    nothing = np.zeros(0, np.float32)
+    return Inspection(
+        Decision(REVIEW, "unreadable"), None, nothing, nothing, None, nothing, error=reason
+    )
+
+
+def _as_image(picture: Picture) -> NDArray[np.uint8]:
+    if isinstance(picture, bytes):
+        return decode_image(picture, "picture given as bytes")
+    if isinstance(picture, (str, Path)):
+        return read_image(str(picture))
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise ShapeError(
+            f"a picture must be (H, W, 3) uint8 RGB but got {picture.shape} {picture.dtype}"
+        )
+    return picture

@@ -1,0 +1,17 @@
+"""Networks: a name in, a network with embedding → logits and its evidence map out."""
+
+from sihwa.model.config import ModelConfig
+from sihwa.model.graph import OPSET, export_embedding, export_graph
+from sihwa.model.network import Network, Prediction, create_network
+from sihwa.model.preprocessing import Preprocessing
+
+__all__ = [
+    "OPSET",
+    "ModelConfig",
+    "Network",
+    "Prediction",
+    "Preprocessing",
+    "create_network",
+    "export_embedding",
+    "export_graph",
+]

@@ -1,0 +1,29 @@
+"""What a user may say about the network."""
+
+from dataclasses import dataclass
+
+from sihwa.errors import ConfigError
+
+__all__ = ["ModelConfig"]
+
+
+@dataclass
+class ModelConfig:
+    """A convolutional network and where its weights come from."""
+
+    name: str = "???"
+    """Name of the option, as shown in reports."""
+    architecture: str = "???"
+    """Any convolutional network that timm knows, by its timm name."""
+    weights: str = "package"
+    """`package` (from a pip package, offline), `hub` (timm's hub), `none` (random), or a file
+    (.safetensors, or a PyTorch state dict)."""
+    input_size: int = 224
+    """Side of the network's square input, in pixels; a multiple of 32 in [32, 1024]."""
+
+    def __post_init__(self) -> None:
+        """Reject an input size that no network here can take."""
+        if not 32 <= self.input_size <= 1024 or self.input_size % 32:
+            raise ConfigError(
+                f"model.input_size must be a multiple of 32 in [32, 1024], got {self.input_size}"
+            )

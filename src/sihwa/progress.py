@@ -1,0 +1,49 @@
+"""One progress bar for everything that takes over two seconds; quiet when nobody looks."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+__all__ = ["progress_bar"]
+
+
+class _RateColumn(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} {self.unit}/s")
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, total: int | None, unit: str = "images") -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error with count, rate and time left; yield `advance(count)`.
+
+    Args:
+        title: What is being done, in a few words.
+        total: How many units there are; None when nobody knows yet.
+        unit: What is counted, in the plural.
+
+    Nothing is printed when standard error is not a terminal.
+
+    >>> with progress_bar("reading", 2) as advance:
+    ...     advance(2)
+    """
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(unit),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(title, total=total)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,95 @@
+"""Embeddings remembered across runs, in one SQLite file per backbone.
+
+SQLite because it survives a kill in the middle of a write, lets two runs share the file, and
+looks up a few pictures among many without reading the rest.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sihwa.errors import StorageError
+
+__all__ = ["EmbeddingCache"]
+
+
+class EmbeddingCache:
+    """A map from picture content (SHA-256) to embedding (D,), float32.
+
+    Args:
+        folder: Where the caches lie; made when missing.
+        backbone: Digest of the network, names the file.
+        width: Embedding width D.
+
+    Raises:
+        StorageError: The file is damaged, or the disk refuses.
+    """
+
+    def __init__(self, folder: Path, backbone: str, width: int) -> None:
+        self.path = folder.expanduser() / "embeddings" / f"{backbone[:32]}.sqlite"
+        self.width = width
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._open()
+        except (OSError, sqlite3.Error) as error:
+            raise self._refused(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+        if isinstance(error, sqlite3.Error):
+            raise self._refused(error) from error
+
+    def _open(self) -> None:
+        self._database = sqlite3.connect(self.path, timeout=60)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=NORMAL")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS embedding (sha256 TEXT PRIMARY KEY, vector BLOB NOT NULL)"
+        )
+
+    def known(self, content: Sequence[str]) -> set[str]:
+        """Return those of the given contents that are remembered."""
+        return set(self._find(content))
+
+    def get(self, content: Sequence[str]) -> NDArray[np.float32]:
+        """Return the embeddings (N, D) of contents that are all known."""
+        found = self._find(content)
+        if not content:
+            return np.zeros((0, self.width), np.float32)
+        return np.stack([found[sha256] for sha256 in content])
+
+    def put(self, content: Sequence[str], embedding: NDArray[np.float32]) -> None:
+        """Remember embeddings (N, D); durable once this returns."""
+        rows = [
+            (sha256, np.ascontiguousarray(vector, np.float32).tobytes())
+            for sha256, vector in zip(content, embedding, strict=True)
+        ]
+        with self._database:
+            self._database.executemany("INSERT OR REPLACE INTO embedding VALUES (?, ?)", rows)
+
+    def _find(self, content: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        found = {}
+        for start in range(0, len(content), 500):  # SQLite bounds the number of parameters
+            piece = content[start : start + 500]
+            marks = ",".join("?" * len(piece))
+            query = f"SELECT sha256, vector FROM embedding WHERE sha256 IN ({marks})"  # noqa: S608
+            for sha256, vector in self._database.execute(query, piece):
+                if len(vector) == 4 * self.width:
+                    found[sha256] = np.frombuffer(vector, np.float32)
+        return found
+
+    def _refused(self, error: Exception) -> StorageError:
+        return StorageError(
+            f"embedding cache {self.path}: {error}. It can be deleted without loss; another "
+            "place is set by cache_dir=PATH"
+        )

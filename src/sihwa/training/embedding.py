@@ -1,0 +1,123 @@
+"""Embeddings of a manifest's pictures: computed once, remembered by content.
+
+Axes: N images, D embedding width.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from sihwa.dataset import Manifest
+from sihwa.images import read_image
+from sihwa.model import Network, export_embedding
+from sihwa.progress import progress_bar
+from sihwa.training.cache import EmbeddingCache
+
+__all__ = ["embed_manifest", "read_batches"]
+
+Embedder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+_BATCH = 32
+
+
+def embed_manifest(
+    network: Network, manifest: Manifest, *, cache_dir: Path, device: torch.device
+) -> NDArray[np.float32]:
+    """Return the embedding of every picture, (N, D), in the manifest's order.
+
+    A picture whose content was embedded before by the same backbone is not read again. On the
+    CPU the pass runs through the graph that ships, in float32; on a GPU through PyTorch.
+
+    Args:
+        network: Its backbone and preprocessing are used, its classifier is not.
+        manifest: The pictures.
+        cache_dir: Where embeddings are remembered across runs.
+        device: Where PyTorch would run.
+
+    Raises:
+        UnreadableImage: A picture vanished or changed since the manifest was made.
+    """
+    content: list[str] = manifest.table["sha256"].to_pylist()
+    with EmbeddingCache(cache_dir, backbone_digest(network), _width(network)) as cache:
+        missing = _unique_rows(content, cache.known(content))
+        if missing:
+            embed = _create_embedder(network, device)
+            with progress_bar("embedding", len(missing)) as advance:
+                for rows, images in read_batches(manifest, missing):
+                    cache.put([content[row] for row in rows], embed(images))
+                    advance(len(rows))
+        return cache.get(content)
+
+
+def backbone_digest(network: Network) -> str:
+    """Return the hex SHA-256 of everything that an embedding depends on besides the picture."""
+    digest = hashlib.sha256(repr(network.backbone).encode())
+    digest.update(f"{network.preprocessing.input_size}".encode())
+    for part in (network.preprocessing, network.backbone):
+        for name, tensor in part.state_dict().items():
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _width(network: Network) -> int:
+    return network.classifier.in_features
+
+
+def _unique_rows(content: Sequence[str], known: set[str]) -> list[int]:
+    first = {sha256: row for row, sha256 in reversed(list(enumerate(content)))}
+    return sorted(row for sha256, row in first.items() if sha256 not in known)
+
+
+def _create_embedder(network: Network, device: torch.device) -> Embedder:
+    if device.type == "cpu":
+        session = onnxruntime.InferenceSession(
+            export_embedding(network), providers=["CPUExecutionProvider"]
+        )
+        return lambda image: session.run(["embedding"], {"image": image})[0]
+
+    resident = network.to(device, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def embed(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        embedding = resident.embed(torch.from_numpy(image).to(device))
+        result: NDArray[np.float32] = embedding.float().cpu().numpy()
+        return result
+
+    return embed
+
+
+def read_batches(
+    manifest: Manifest, rows: Sequence[int]
+) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
+    """Yield row numbers and pictures (N, H, W, 3) of one size each, decoded ahead of their use.
+
+    Raises:
+        UnreadableImage: A picture vanished or changed since the manifest was made.
+    """
+    path = manifest.table["path"].to_pylist()
+    height = manifest.table["height"].to_pylist()
+    width = manifest.table["width"].to_pylist()
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for row in rows:
+        by_size.setdefault((height[row], width[row]), []).append(row)
+    groups = [
+        same[start : start + _BATCH]
+        for same in by_size.values()
+        for start in range(0, len(same), _BATCH)
+    ]
+    with ThreadPoolExecutor(1) as reader:
+        upcoming = None
+        for group in [*groups, None]:
+            ready = upcoming
+            upcoming = group and (group, reader.submit(_read_batch, [path[row] for row in group]))
+            if ready:
+                yield ready[0], ready[1].result()
+
+
+def _read_batch(paths: Sequence[str]) -> NDArray[np.uint8]:
+    return np.stack([read_image(path) for path in paths])

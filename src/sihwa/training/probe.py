@@ -1,0 +1,157 @@
+"""Probe training: a regularised linear classifier on the embeddings of a frozen backbone.
+
+Axes: N images, D embedding width, K classes.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedGroupKFold
+
+from sihwa.errors import TooFewImages
+from sihwa.model import Network
+from sihwa.progress import progress_bar
+from sihwa.training.config import ProbeConfig
+
+__all__ = ["ProbeFit", "fit_probe"]
+
+FloatArray = NDArray[np.floating]
+IntArray = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class ProbeFit:
+    """How the regularisation was chosen."""
+
+    strength: float
+    """The C with the least cross-validated log-loss."""
+    log_loss: dict[float, float]
+    """Cross-validated log-loss in nats for each candidate C, mean over folds."""
+    converged: bool
+    """Whether the final fit reached its tolerance within the allowed steps."""
+
+
+def fit_probe(
+    network: Network,
+    embedding: FloatArray,
+    label: IntArray,
+    group: Sequence[str],
+    config: ProbeConfig,
+    *,
+    seed: int,
+) -> ProbeFit:
+    """Fit the network's classifier on training embeddings and write it into the network.
+
+    Args:
+        network: Its classifier is changed in place.
+        embedding: Embeddings of the training pictures, (N, D).
+        label: Class indices, (N,), each class at least twice.
+        group: What belongs together in the cross-validation, (N,).
+        config: Candidates and folds.
+        seed: Seeds the folds.
+
+    Raises:
+        TooFewImages: A class has fewer than two groups, so nothing can be held out.
+    """
+    scale = _Standard.of(embedding)
+    standard = scale(embedding)
+    losses = _cross_validate(standard, label, group, config, seed)
+    strength = min(losses, key=lambda candidate: losses[candidate])
+    model, converged = _fit(standard, label, strength, config)
+    weight, bias = scale.unfold(*_per_class(model))
+    with torch.no_grad():
+        network.classifier.weight.copy_(torch.from_numpy(weight))
+        network.classifier.bias.copy_(torch.from_numpy(bias))
+    return ProbeFit(strength, losses, converged)
+
+
+@dataclass(frozen=True)
+class _Standard:
+    """Zero mean and unit deviation per embedding coordinate, so that one C fits all of them."""
+
+    mean: FloatArray
+    deviation: FloatArray
+
+    @classmethod
+    def of(cls, embedding: FloatArray) -> "_Standard":
+        wide = embedding.astype(np.float64)
+        # a coordinate that never fires carries nothing; it must not be divided by zero
+        return cls(wide.mean(0), np.maximum(wide.std(0), 1e-6))
+
+    def __call__(self, embedding: FloatArray) -> FloatArray:
+        return (embedding.astype(np.float64) - self.mean) / self.deviation
+
+    def unfold(self, weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the classifier (K, D), (K,) that gives the same logits on raw embeddings."""
+        raw = weight / self.deviation
+        return raw, bias - raw @ self.mean
+
+
+def _cross_validate(
+    embedding: FloatArray,
+    label: IntArray,
+    group: Sequence[str],
+    config: ProbeConfig,
+    seed: int,
+) -> dict[float, float]:
+    """Return the mean held-out log-loss of each candidate strength."""
+    folds = min(config.folds, _fewest_groups(label, group))
+    if folds < 2:
+        raise TooFewImages(
+            "training=probe: every class needs training pictures of at least two groups to "
+            "choose its regularisation by cross-validation"
+        )
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    pairs = list(splitter.split(embedding, label, group))
+    losses: dict[float, float] = {}
+    with progress_bar("fitting", len(config.strengths) * folds, "fits") as advance:
+        for strength in config.strengths:
+            held_out = []
+            for train, held in pairs:
+                model, _ = _fit(embedding[train], label[train], strength, config)
+                held_out.append(_loss(model, embedding[held], label[held]))
+                advance(1)
+            losses[strength] = float(np.mean(held_out))
+    return losses
+
+
+def _loss(model: LogisticRegression, embedding: FloatArray, label: IntArray) -> float:
+    known = np.isin(label, model.classes_)  # a large group can leave a fold without a class
+    return float(
+        log_loss(label[known], model.predict_proba(embedding[known]), labels=model.classes_)
+    )
+
+
+def _fewest_groups(label: IntArray, group: Sequence[str]) -> int:
+    pairs = set(zip(label.tolist(), group, strict=True))
+    return int(np.bincount([kind for kind, _ in pairs]).min())
+
+
+def _fit(
+    embedding: FloatArray, label: IntArray, strength: float, config: ProbeConfig
+) -> tuple[LogisticRegression, bool]:
+    model = LogisticRegression(
+        C=strength,
+        max_iter=config.max_iterations,
+        class_weight="balanced" if config.balanced else None,
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(embedding, label)
+    return model, not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+
+
+def _per_class(model: LogisticRegression) -> tuple[FloatArray, FloatArray]:
+    """Return one weight row per class; scikit-learn keeps a single row when there are two."""
+    weight, bias = model.coef_, model.intercept_
+    if len(model.classes_) == 2:
+        # ±half keeps softmax over two logits equal to the sigmoid of the single one
+        return np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return weight, bias

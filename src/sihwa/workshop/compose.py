@@ -1,0 +1,124 @@
+"""From command-line overrides to validated settings, with errors a QC engineer can act on."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import sihwa
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sihwa.errors import ConfigError, SihwaError
+from sihwa.workshop.config import TrainConfig, register_schemas
+
+__all__ = ["compose_config", "config_dir", "to_config"]
+
+
+def config_dir() -> Path:
+    """Return the folder of configs: in the wheel beside the code, in a checkout at its top."""
+    packaged = Path(sihwa.__file__).parent / "configs"
+    return packaged if packaged.is_dir() else Path(sihwa.__file__).parents[2] / "configs"
+
+
+def compose_config(overrides: Sequence[str]) -> TrainConfig:
+    """Compose and validate the settings of a run.
+
+    Args:
+        overrides: As on the command line: `dataset=neu_det`, `seed=3`, ...
+
+    Raises:
+        ConfigError: An override is misspelt, of the wrong type, out of range or missing.
+    """
+    register_schemas()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        try:
+            return to_config(compose("train", list(overrides)))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _explained(list(overrides), error) from error
+
+
+def to_config(config: DictConfig) -> TrainConfig:
+    """Turn composed settings into dataclasses; ranges are checked on the way.
+
+    Raises:
+        ConfigError: A mandatory value is missing or a value is out of range.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise ConfigError(f"{missing[0]} is required: add {missing[0]}=VALUE")
+    try:
+        result = OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        if isinstance(error.__cause__, SihwaError):
+            raise error.__cause__ from None
+        raise
+    assert isinstance(result, TrainConfig)
+    return result
+
+
+def _explained(overrides: list[str], error: Exception) -> ConfigError:
+    """Find the override that is to blame and say what would have been right."""
+    good: list[str] = []
+    for override in overrides:
+        try:
+            OverridesParser.create().parse_override(override)
+            compose("train", [*good, override])
+        except (HydraException, OmegaConfBaseException) as first:
+            return _explain_one(override, good, first)
+        good.append(override)
+    return ConfigError(_first_line(error))
+
+
+def _explain_one(override: str, good: list[str], error: Exception) -> ConfigError:
+    if isinstance(error, OverrideParseException):
+        return ConfigError(
+            f"{override!r} is not of the form setting=value; quote values with spaces, commas or "
+            "brackets: 'name=\"a value\"'"
+        )
+    key, _, value = override.partition("=")
+    if isinstance(error, MissingConfigException):
+        return _unknown_option(key, value)
+    keys = [*_settings(good), *_groups()]
+    if key.lstrip("+~") not in keys:
+        near = difflib.get_close_matches(key, keys, n=3) or keys[:3]
+        return ConfigError(f"unknown setting {key!r}; nearest: {', '.join(near)}")
+    return ConfigError(f"{key}: {_first_line(error)}")
+
+
+def _unknown_option(group: str, value: str) -> ConfigError:
+    options = _options(group)
+    near = difflib.get_close_matches(value, options, n=1)
+    hint = f"; nearest: {near[0]}" if near else ""
+    return ConfigError(f"{group} must be one of {', '.join(options)}; got {value!r}{hint}")
+
+
+def _options(group: str) -> list[str]:
+    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+
+
+def _groups() -> list[str]:
+    return sorted(path.name for path in config_dir().iterdir() if path.is_dir())
+
+
+def _settings(overrides: list[str]) -> list[str]:
+    """Return every setting under its dotted name."""
+    keys: list[str] = []
+
+    def visit(node: DictConfig, prefix: str) -> None:
+        for key in node:
+            name = f"{prefix}{key}"
+            keys.append(name)
+            child = node._get_node(str(key))
+            if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
+                visit(child, f"{name}.")
+
+    visit(compose("train", overrides), "")
+    return keys
+
+
+def _first_line(error: Exception) -> str:
+    return re.sub(r"\s+", " ", str(error).strip().splitlines()[0]) if str(error) else repr(error)

@@ -1,0 +1,107 @@
+"""The settings of a training run, and their registration as Hydra schemas."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+from sihwa.dataset import (
+    DatasetConfig,
+    ElpvConfig,
+    ImageFolderConfig,
+    NeuDetConfig,
+    TabularConfig,
+)
+from sihwa.errors import ConfigError
+from sihwa.model import ModelConfig
+from sihwa.training import ProbeConfig, TrainingConfig
+
+__all__ = ["EvaluationConfig", "ExportConfig", "TrainConfig", "register_schemas"]
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass
+class EvaluationConfig:
+    """How the figures on the test split are made."""
+
+    confidence: float = 0.95
+    """Confidence of every interval, in (0, 1)."""
+    resamples: int = 2000
+    """Bootstrap resamples for figures without an exact interval, at least 100."""
+
+    def __post_init__(self) -> None:
+        """Reject what gives no interval."""
+        if not 0 < self.confidence < 1:
+            raise ConfigError(f"evaluation.confidence must be in (0, 1), got {self.confidence}")
+        if self.resamples < 100:
+            raise ConfigError(f"evaluation.resamples must be at least 100, got {self.resamples}")
+
+
+@dataclass
+class ExportConfig:
+    """How the inspector is proven before it ships."""
+
+    max_difference: float = 1e-4
+    """Greatest allowed difference in probability between the float32 graph and the network."""
+
+    def __post_init__(self) -> None:
+        """Reject a tolerance that would let anything pass."""
+        if not 0 < self.max_difference <= 0.01:
+            raise ConfigError(
+                f"export.max_difference must be in (0, 0.01], got {self.max_difference}"
+            )
+
+
+@dataclass
+class TrainConfig:
+    """Everything a training run is told."""
+
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    """The pictures and their labels."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The network."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """How its weights are found."""
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    """How it is measured."""
+    export: ExportConfig = field(default_factory=ExportConfig)
+    """How it is shipped."""
+    seed: int = 0
+    """Seeds splits, folds and bootstrap; at least 0."""
+    device: str = "auto"
+    """Where PyTorch runs: auto, cpu or cuda."""
+    output_dir: str = "outputs"
+    """Folder of all runs; each gets <date>/<time> below it."""
+    cache_dir: str = "???"
+    """Folder of what can be computed again: embeddings by picture content."""
+
+    def __post_init__(self) -> None:
+        """Reject an unknown device or a negative seed."""
+        if self.device not in DEVICES:
+            raise ConfigError(f"device must be one of {', '.join(DEVICES)}; got {self.device!r}")
+        if self.seed < 0:
+            raise ConfigError(f"seed must be at least 0, got {self.seed}")
+
+
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "dataset": {
+        "elpv": ElpvConfig,
+        "image_folder": ImageFolderConfig,
+        "manifest": TabularConfig,
+        "neu_det": NeuDetConfig,
+    },
+    "model": {"model": ModelConfig},
+    "training": {"probe": ProbeConfig},
+    "evaluation": {"evaluation": EvaluationConfig},
+    "export": {"export": ExportConfig},
+}
+
+
+def register_schemas() -> None:
+    """Tell Hydra the type of every setting, so that a misspelt one fails by name."""
+    store = ConfigStore.instance()
+    store.store(name="schema_train", node=TrainConfig)
+    for group, schemas in _SCHEMAS.items():
+        for name, node in schemas.items():
+            store.store(group=f"schema/{group}", name=name, node=node)

@@ -1,0 +1,37 @@
+"""The training command: compose → validate → train → print where the results lie."""
+
+import sys
+from collections.abc import Sequence
+
+import hydra
+from omegaconf import DictConfig
+
+from sihwa.console import errors_as_lines
+from sihwa.workshop.compose import compose_config, config_dir, to_config
+from sihwa.workshop.config import register_schemas
+
+__all__ = ["launch"]
+
+
+def launch(arguments: Sequence[str]) -> None:
+    """Run the training command.
+
+    Args:
+        arguments: Overrides (`dataset=neu_det`) and Hydra's flags (`--help`, `--multirun`).
+    """
+    with errors_as_lines():
+        # Hydra reports a misspelt setting in a page of its own; say it in one line before.
+        if not any(argument.startswith("-") for argument in arguments):
+            compose_config(arguments)
+    register_schemas()
+    sys.argv = [sys.argv[0], *arguments]
+    hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(_run)()
+
+
+def _run(config: DictConfig) -> None:
+    with errors_as_lines():
+        settings = to_config(config)
+        # PyTorch takes seconds to import: a wrong setting is told before
+        from sihwa.workshop.train import train_and_show
+
+        train_and_show(settings)

@@ -1,0 +1,49 @@
+"""The folder of one run: never shared, never overwritten; `latest` points to the newest."""
+
+import contextlib
+import os
+from datetime import datetime
+from pathlib import Path
+
+from sihwa.errors import StorageError
+from sihwa.storage import write_text
+
+__all__ = ["create_run_folder", "point_latest"]
+
+
+def create_run_folder(output_dir: Path, now: datetime) -> Path:
+    """Make `<output_dir>/<date>/<time>`; a second run of one second gets `<time>-2`.
+
+    Raises:
+        StorageError: The folder cannot be made.
+    """
+    day = output_dir.expanduser() / now.strftime("%Y-%m-%d")
+    stem = now.strftime("%H-%M-%S")
+    try:
+        day.mkdir(parents=True, exist_ok=True)
+        for count in range(1, 1000):
+            folder = day / (stem if count == 1 else f"{stem}-{count}")
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                return folder.resolve()
+    except OSError as error:
+        raise StorageError(f"output_dir: cannot make {day}: {error.strerror}") from error
+    raise StorageError(f"output_dir: {day} already holds 1,000 runs of {stem}")
+
+
+def point_latest(output_dir: Path, folder: Path) -> Path:
+    """Let `<output_dir>/latest` point to a finished run; return what was written.
+
+    Where links are not allowed (Windows without developer mode) a `latest.txt` names the folder.
+    """
+    link = output_dir.expanduser() / "latest"
+    temporary = link.with_name(f".latest.{os.getpid()}.tmp")
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(os.path.relpath(folder, link.parent.resolve()), True)
+        temporary.replace(link)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        link = link.with_suffix(".txt")
+        write_text(link, f"{folder}\n")
+    return link

@@ -1,0 +1,138 @@
+"""Pictures, networks and an inspector small enough for every test."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import save
+
+from sihwa.inspector import Card, write_bundle
+from sihwa.model import OPSET, ModelConfig, Network, create_network, export_graph
+from sihwa.storage import sha256_of_bytes
+
+CLASSES = ("good", "scratch", "얼룩")
+
+
+def tiny_config(**changes: object) -> ModelConfig:
+    """Return the settings of a network made for tests: 0.3 million weights, random."""
+    given = {
+        "name": "tiny",
+        "architecture": "test_efficientnet",
+        "weights": "none",
+        "input_size": 64,
+    }
+    return ModelConfig(**{**given, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def _private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIHWA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_network() -> Network:
+    """A small network whose classifier tells pictures apart."""
+    network = create_network(tiny_config(), len(CLASSES), seed=0)
+    with torch.no_grad():
+        # random features are almost equal for all pictures: spread them to get varied decisions
+        image = torch.from_numpy(pictures(32, 60, 50))
+        embedding = network.embed(image)
+        centred = embedding - embedding.mean(0)
+        direction = torch.linalg.svd(centred, full_matrices=False).Vh[: len(CLASSES)]
+        network.classifier.weight.copy_(direction / (centred @ direction.T).std(0)[:, None])
+        network.classifier.bias.copy_(-(network.classifier.weight @ embedding.mean(0)))
+        network.temperature.fill_(0.5)
+    return network
+
+
+@pytest.fixture(scope="session")
+def tiny_graph(tiny_network: Network) -> bytes:
+    return export_graph(tiny_network)
+
+
+@pytest.fixture(scope="session")
+def tiny_card(tiny_graph: bytes) -> Card:
+    return Card(
+        classes=CLASSES,
+        accept_classes=("good",),
+        policy={"kind": "top_class"},
+        temperature=0.5,
+        network={
+            "name": "tiny",
+            "architecture": "test_efficientnet",
+            "input_size": 64,
+            "embedding_width": 256,
+        },
+        weights={"source": "none", "licence": "none"},
+        dataset={"name": "made", "fingerprint": "0" * 64, "licence": "none", "count": {}},
+        training={"seed": 0},
+        metrics={},
+        graph={"sha256": sha256_of_bytes(tiny_graph), "bytes": len(tiny_graph), "opset": OPSET},
+        created="2026-01-02T03:04:05+00:00",
+        code_version="0",
+    )
+
+
+@pytest.fixture(scope="session")
+def _tiny_bundle(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_card: Card,
+    tiny_graph: bytes,
+    tiny_network: Network,
+) -> Path:
+    folder = tmp_path_factory.mktemp("bundle") / "inspector"
+    weights = {name: value.contiguous() for name, value in tiny_network.state_dict().items()}
+    write_bundle(folder, tiny_card, tiny_graph, save(weights))
+    return folder
+
+
+@pytest.fixture
+def tiny_bundle(_tiny_bundle: Path, tmp_path: Path) -> Path:
+    """An inspector folder of its own for each test, so that a test may damage it."""
+    folder = tmp_path / "inspector"
+    folder.mkdir()
+    for part in _tiny_bundle.iterdir():
+        (folder / part.name).write_bytes(part.read_bytes())
+    return folder
+
+
+def changed(card: Card, **changes: object) -> Card:
+    """Return the card with other values."""
+    return dataclasses.replace(card, **changes)  # type: ignore[arg-type]
+
+
+def pictures(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Return smooth random pictures (N, H, W, 3): blobs of light, not white noise."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (count, 5, 4, 3), dtype=np.uint8)
+    return np.stack(
+        [np.asarray(Image.fromarray(c).resize((width, height), Image.Resampling.BICUBIC)) for c in coarse]
+    )
+
+
+def save_pictures(folder: Path, images: NDArray[np.uint8], prefix: str = "") -> list[Path]:
+    """Write pictures as PNG files 000.png, 001.png, ... and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{prefix}{index:03d}.png" for index in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image).save(path)
+    return paths
+
+
+def neu_det() -> Path:
+    """Return the NEU-DET archive, or skip the test where it is not at hand."""
+    given = os.environ.get("SIHWA_NEU_DET")
+    path = Path(given) if given else Path(__file__).parents[2] / "shared" / "data" / "NEU-DET.zip"
+    if not path.is_file():
+        pytest.skip("NEU-DET is not on this machine; set SIHWA_NEU_DET to its archive")
+    return path

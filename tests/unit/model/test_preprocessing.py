@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from sihwa.model import Preprocessing
+
+SIZES = [(200, 200), (300, 260), (37, 51), (1, 1), (1, 900), (900, 1), (224, 224), (1200, 1600)]
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_preprocessing_any_size_equals_antialiased_resize(height: int, width: int) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+    result = Preprocessing(224, mean, std)(torch.from_numpy(image))
+
+    plain = torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255
+    resized = functional.interpolate(plain, (224, 224), mode="bilinear", antialias=True)
+    expected = (resized - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    torch.testing.assert_close(result, expected, atol=5e-6, rtol=0)
+
+
+def test_preprocessing_one_colour_stays_that_colour() -> None:
+    image = torch.full((1, 333, 77, 3), 200, dtype=torch.uint8)
+    result = Preprocessing(64, (0.0,) * 3, (1.0,) * 3)(image)
+    torch.testing.assert_close(result, torch.full((1, 3, 64, 64), 200 / 255), atol=1e-6, rtol=0)
+
+
+def test_preprocessing_edge_defect_stays_visible() -> None:
+    image = torch.zeros((1, 448, 448, 3), dtype=torch.uint8)
+    image[:, :, -1] = 255
+    result = Preprocessing(224, (0.0,) * 3, (1.0,) * 3)(image)
+    assert result[0, 0, :, -1].min() > 0.3

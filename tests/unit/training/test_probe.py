@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from sihwa.errors import ConfigError, TooFewImages
+from sihwa.model import Network, create_network
+from sihwa.training import ProbeConfig, fit_probe
+from tests.conftest import tiny_config
+
+
+def config(**changes: object) -> ProbeConfig:
+    return ProbeConfig(**{"name": "probe", "strengths": [0.01, 0.1], **changes})  # type: ignore[arg-type]
+
+
+def clouds(classes: int, each: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Overlapping Gaussian clouds with very different scales per coordinate."""
+    rng = np.random.default_rng(seed)
+    label = np.repeat(np.arange(classes), each)
+    centre = rng.normal(size=(classes, 256))
+    scale = np.logspace(-2, 2, 256)
+    points = (centre[label] + 2 * rng.normal(size=(len(label), 256))) * scale + 5
+    points[:, 3] = 7.0  # a coordinate that never varies
+    return points.astype(np.float32), label
+
+
+def network(classes: int) -> Network:
+    return create_network(tiny_config(), classes)
+
+
+def singles(label: NDArray[np.int64]) -> list[str]:
+    return [str(index) for index in range(len(label))]
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_fit_probe_writes_scikit_learns_decision_into_the_network(classes: int) -> None:
+    points, label = clouds(classes, 30)
+    trained = network(classes)
+    fit = fit_probe(trained, points, label, singles(label), config(), seed=0)
+
+    wide = points.astype(np.float64)
+    standard = (wide - wide.mean(0)) / np.maximum(wide.std(0), 1e-6)
+    reference = LogisticRegression(C=fit.strength, max_iter=2000).fit(standard, label)
+    with torch.no_grad():
+        ours = torch.softmax(trained.classifier(torch.from_numpy(points)), 1).numpy()
+    np.testing.assert_allclose(ours, reference.predict_proba(standard), atol=1e-4)
+
+
+def test_fit_probe_chooses_the_strength_of_least_loss() -> None:
+    points, label = clouds(3, 30)
+    fit = fit_probe(network(3), points, label, singles(label), config(), seed=0)
+    assert fit.strength == min(fit.log_loss, key=lambda strength: fit.log_loss[strength])
+    assert fit.converged
+
+
+def test_fit_probe_same_seed_gives_the_same_weights() -> None:
+    points, label = clouds(3, 20)
+    first, second = network(3), network(3)
+    for trained in (first, second):
+        fit_probe(trained, points, label, singles(label), config(), seed=3)
+    assert torch.equal(first.classifier.weight, second.classifier.weight)
+
+
+def test_fit_probe_twins_in_one_group_do_not_help_each_other() -> None:
+    # Random labels cannot be learned, unless a twin of the held-out picture is in the training
+    # folds. With the twins in one group, weak regularisation must look bad.
+    rng = np.random.default_rng(0)
+    points = np.repeat(rng.normal(size=(40, 256)), 2, axis=0).astype(np.float32)
+    label = np.repeat(rng.integers(0, 2, 40), 2)
+    twins = [str(index // 2) for index in range(80)]
+    apart = fit_probe(network(2), points, label, singles(label), config(strengths=[10.0]), seed=0)
+    together = fit_probe(network(2), points, label, twins, config(strengths=[10.0]), seed=0)
+    assert together.log_loss[10.0] > 0.5 > apart.log_loss[10.0]
+
+
+def test_fit_probe_one_group_per_class_is_refused() -> None:
+    points, label = clouds(2, 5)
+    with pytest.raises(TooFewImages, match="at least two groups"):
+        fit_probe(network(2), points, label, [str(kind) for kind in label], config(), seed=0)
+
+
+def test_fit_probe_few_steps_is_told() -> None:
+    points, label = clouds(3, 30)
+    fit = fit_probe(network(3), points, label, singles(label), config(max_iterations=1), seed=0)
+    assert not fit.converged
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strengths": []}, "one or more positive numbers"),
+        ({"strengths": [0.1, -1.0]}, "one or more positive numbers"),
+        ({"folds": 1}, "training.folds must be at least 2, got 1"),
+        ({"max_iterations": 0}, "training.max_iterations must be at least 1, got 0"),
+    ],
+)
+def test_probe_config_out_of_range_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config(**changes)
