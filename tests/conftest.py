@@ -30,7 +30,9 @@ def tiny_config(**changes: object) -> ModelConfig:
 
 
 @pytest.fixture(autouse=True)
-def _private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _private_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SIHWA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
@@ -116,7 +118,10 @@ def pictures(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.u
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (count, 5, 4, 3), dtype=np.uint8)
     return np.stack(
-        [np.asarray(Image.fromarray(c).resize((width, height), Image.Resampling.BICUBIC)) for c in coarse]
+        [
+            np.asarray(Image.fromarray(c).resize((width, height), Image.Resampling.BICUBIC))
+            for c in coarse
+        ]
     )
 
 

@@ -68,9 +68,7 @@ def score(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Table to write: .csv, .jsonl or .parquet.")
     ],
-    runtime: Annotated[
-        str, typer.Option(help="auto, onnxruntime or openvino.")
-    ] = "auto",
+    runtime: Annotated[str, typer.Option(help="auto, onnxruntime or openvino.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
 ) -> None:
     """Score every picture below a folder: one row per picture, whatever the picture.

@@ -4,7 +4,15 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 __all__ = ["progress_bar"]
@@ -21,7 +29,9 @@ class _RateColumn(ProgressColumn):
 
 
 @contextlib.contextmanager
-def progress_bar(title: str, total: int | None, unit: str = "images") -> Iterator[Callable[[int], None]]:
+def progress_bar(
+    title: str, total: int | None, unit: str = "images"
+) -> Iterator[Callable[[int], None]]:
     """Show a bar on standard error with count, rate and time left; yield `advance(count)`.
 
     Args:

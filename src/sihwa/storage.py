@@ -11,7 +11,14 @@ from typing import Any
 
 from sihwa.errors import StorageError
 
-__all__ = ["replacing", "sha256_of_bytes", "sha256_of_file", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "replacing",
+    "sha256_of_bytes",
+    "sha256_of_file",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 
 @contextlib.contextmanager

@@ -11,7 +11,13 @@ from sihwa.inspector.card import FORMAT_VERSION, Card, read_card
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.inspector import Inspection, Inspector, unread
 from sihwa.inspector.parity import TOLERANCE, ParityProof, prove_parity
-from sihwa.inspector.runtime import Outputs, Runtime, RuntimeChoice, create_runtime, installed_choices
+from sihwa.inspector.runtime import (
+    Outputs,
+    Runtime,
+    RuntimeChoice,
+    create_runtime,
+    installed_choices,
+)
 
 __all__ = [
     "FORMAT_VERSION",

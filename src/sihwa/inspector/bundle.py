@@ -1,10 +1,10 @@
 """The inspector on disk: a folder of a graph, weights and card, or the graph alone.
 
-    inspector/
-    ├── inspector.onnx        the graph, with the card in its metadata: enough by itself
-    ├── weights.safetensors   the network for PyTorch: a GPU, or training on
-    ├── card.json             the card again, for readers without ONNX, with every part's SHA-256
-    └── README.md             the model card, for people
+inspector/
+├── inspector.onnx        the graph, with the card in its metadata: enough by itself
+├── weights.safetensors   the network for PyTorch: a GPU, or training on
+├── card.json             the card again, for readers without ONNX, with every part's SHA-256
+└── README.md             the model card, for people
 """
 
 import json

@@ -9,28 +9,31 @@ __all__ = ["model_card"]
 
 def model_card(card: Card) -> str:
     """Return the README of an inspector folder."""
-    return "\n\n".join(
-        [
-            f"# Inspector {card.id}",
-            _made_from(card),
-            "## What it decides",
-            _decides(card),
-            "## How well, on pictures it had never seen",
-            _figures(card.metrics),
-            "## What was proven of the export",
-            _proof(card.proof),
-            "## Limits",
-            _LIMITS,
-            "## Licences",
-            _table(
-                ["part", "licence"],
-                [
-                    ["pictures", card.dataset["licence"]],
-                    ["pretrained weights", card.weights["licence"]],
-                ],
-            ),
-        ]
-    ) + "\n"
+    return (
+        "\n\n".join(
+            [
+                f"# Inspector {card.id}",
+                _made_from(card),
+                "## What it decides",
+                _decides(card),
+                "## How well, on pictures it had never seen",
+                _figures(card.metrics),
+                "## What was proven of the export",
+                _proof(card.proof),
+                "## Limits",
+                _LIMITS,
+                "## Licences",
+                _table(
+                    ["part", "licence"],
+                    [
+                        ["pictures", card.dataset["licence"]],
+                        ["pretrained weights", card.weights["licence"]],
+                    ],
+                ),
+            ]
+        )
+        + "\n"
+    )
 
 
 _LIMITS = """\

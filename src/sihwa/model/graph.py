@@ -41,7 +41,11 @@ def _export(module: nn.Module, outputs: list[str]) -> bytes:
     # Any sizes do that differ from each other and from 1: the exporter specialises on 0 and 1.
     example = torch.zeros(2, 300, 260, 3, dtype=torch.uint8)
     axis = torch.export.Dim
-    shape = {0: axis("N", min=1, max=65536), 1: axis("H", min=1, max=65536), 2: axis("W", min=1, max=65536)}
+    shape = {
+        0: axis("N", min=1, max=65536),
+        1: axis("H", min=1, max=65536),
+        2: axis("W", min=1, max=65536),
+    }
     with torch.no_grad(), _quiet():
         program = torch.onnx.export(
             module.eval().cpu(),

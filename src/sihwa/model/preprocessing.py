@@ -32,9 +32,7 @@ class Preprocessing(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(
-        self, input_size: int, mean: tuple[float, ...], std: tuple[float, ...]
-    ) -> None:
+    def __init__(self, input_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.input_size = input_size
         # pixels are centred at 127.5 before they are mixed: that is exact in bfloat16, 255 is not

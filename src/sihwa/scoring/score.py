@@ -85,9 +85,7 @@ def _list(source: Path) -> tuple[list[str], int]:
         return [str(source)], 0
     listing = find_images(source)
     if not listing.images:
-        raise EmptyDataset(
-            f"{source}: no picture found ({listing.others} other files)"
-        )
+        raise EmptyDataset(f"{source}: no picture found ({listing.others} other files)")
     return list(listing.images), listing.others
 
 

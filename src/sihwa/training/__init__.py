@@ -4,4 +4,11 @@ from sihwa.training.config import ProbeConfig, TrainingConfig
 from sihwa.training.embedding import embed_manifest, read_batches
 from sihwa.training.probe import ProbeFit, fit_probe
 
-__all__ = ["ProbeConfig", "ProbeFit", "TrainingConfig", "embed_manifest", "fit_probe", "read_batches"]
+__all__ = [
+    "ProbeConfig",
+    "ProbeFit",
+    "TrainingConfig",
+    "embed_manifest",
+    "fit_probe",
+    "read_batches",
+]

@@ -74,12 +74,12 @@ def _explained(overrides: list[str], error: Exception) -> ConfigError:
 
 
 def _explain_one(override: str, good: list[str], error: Exception) -> ConfigError:
-    if isinstance(error, OverrideParseException):
+    key, sign, value = override.partition("=")
+    if isinstance(error, OverrideParseException) or not sign:
         return ConfigError(
             f"{override!r} is not of the form setting=value; quote values with spaces, commas or "
             "brackets: 'name=\"a value\"'"
         )
-    key, _, value = override.partition("=")
     if isinstance(error, MissingConfigException):
         return _unknown_option(key, value)
     keys = [*_settings(good), *_groups()]
@@ -120,5 +120,8 @@ def _settings(overrides: list[str]) -> list[str]:
     return keys
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
+    """Return what the innermost cause says; Hydra wraps it in words about its own workings."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     return re.sub(r"\s+", " ", str(error).strip().splitlines()[0]) if str(error) else repr(error)

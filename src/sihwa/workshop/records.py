@@ -27,9 +27,7 @@ def write_metrics(folder: Path, evaluation: Evaluation) -> None:
     write_json(folder / "metrics.json", evaluation.as_dict())
 
 
-def write_predictions(
-    folder: Path, manifest: Manifest, probability: NDArray[np.floating]
-) -> None:
+def write_predictions(folder: Path, manifest: Manifest, probability: NDArray[np.floating]) -> None:
     """Write predictions.parquet: one row per picture, its probabilities (N, K) as columns."""
     table = manifest.table.select(["path", "sha256", "label", "split"])
     top = [manifest.classes[index] for index in probability.argmax(1)]

@@ -110,9 +110,7 @@ def _errors(
     ]
 
 
-def _evidence(
-    network: Network, image: NDArray[np.uint8], class_index: int
-) -> NDArray[np.floating]:
+def _evidence(network: Network, image: NDArray[np.uint8], class_index: int) -> NDArray[np.floating]:
     with torch.inference_mode():
         evidence = network(torch.from_numpy(image[None])).evidence
     result: NDArray[np.floating] = evidence[0, class_index].numpy()

@@ -5,9 +5,6 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
-from rich.logging import RichHandler
-
 from sihwa.errors import SihwaError, StorageError
 
 __all__ = ["run_log"]
@@ -26,9 +23,7 @@ def run_log(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    screen = RichHandler(
-        console=Console(stderr=True), show_time=False, show_path=False, show_level=False
-    )
+    screen = logging.StreamHandler()
     logger.setLevel(logging.INFO)
     handlers: tuple[logging.Handler, ...] = (file, screen)
     for handler in handlers:

@@ -149,9 +149,7 @@ def _train(
 ) -> tuple[NDArray[np.floating], ProbeFit]:
     """Train and calibrate the network in place; return the probabilities of every picture."""
     assert isinstance(config.training, ProbeConfig)
-    embedding = embed_manifest(
-        network, manifest, cache_dir=Path(config.cache_dir), device=device
-    )
+    embedding = embed_manifest(network, manifest, cache_dir=Path(config.cache_dir), device=device)
     label, split = manifest.label_index, manifest.split
     train, calibration = split == "train", split == "calibration"
     component = [name for name, used in zip(manifest.component, train, strict=True) if used]

@@ -36,7 +36,10 @@ def test_predict_mixed_sizes_and_kinds_keeps_the_order(tiny_bundle: Path, tmp_pa
     large, small = pictures(2, 80, 60, seed=2), pictures(2, 30, 20, seed=3)
     path = save_pictures(tmp_path / "p", large[:1])[0]
     mixed = inspector.predict([small[0], path, large[1], str(path), path.read_bytes(), small[1]])
-    alone = [inspector.predict(p)[0] for p in (small[0], large[0], large[1], large[0], large[0], small[1])]
+    alone = [
+        inspector.predict(p)[0]
+        for p in (small[0], large[0], large[1], large[0], large[0], small[1])
+    ]
     for one, other in zip(mixed, alone, strict=True):
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-5)
 

@@ -1,0 +1,116 @@
+# Everything this repository does, by name. `make` alone lists it.
+#
+# Needs make, sh and Python 3.11 or newer. Every path is relative, so a folder with spaces in its
+# name works. On Windows, or without make: CONTRIBUTING.md has the same steps in plain pip.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --quiet --quiet --disable-pip-version-check --no-input
+
+# A stamp says that an installation went through. Its name holds a checksum of this folder's path
+# and one of all that was installed from, so switching branches back and forth installs only what
+# differs, and a folder that was moved gets a new environment.
+here := $(shell pwd | cksum | cut -d ' ' -f 1)
+content = $(shell { cat requirements/build.txt requirements/$(1).txt pyproject.toml; \
+	grep -m 1 '^\#\# ' CHANGELOG.md; } 2>&1 | cksum | cut -d ' ' -f 1)
+TRAIN_READY := $(VENV)/.train-$(here)-$(call content,train)
+DEV_READY := $(VENV)/.dev-$(here)-$(call content,dev)
+
+# Packages are installed uncompiled and compiled as they are imported, which is much less to do. That
+# needs leave to write the result.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help train test check static test-slow fix lock wheel clean
+
+help: ## list the targets
+	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
+	@sed -n 's/^\([a-z-]*\):.*## /  \1|/p' Makefile | awk -F '|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+train: $(TRAIN_READY) ## photographs to an inspector; ARGS="dataset=neu_det dataset.root=PATH" picks others
+	@$(PY) train.py $(ARGS)
+
+test: static ## all the checks, then all the tests but the slow ones; ARGS go to pytest
+	$(PY) -m pytest --quiet $(ARGS)
+
+check: static ## the checks that run nothing: format, lint, types, import rule, repository
+	$(PY) -m pytest --quiet tests/test_repository.py
+
+static: $(DEV_READY)
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+test-slow: $(DEV_READY) ## the tests that take minutes; ARGS go to pytest
+	$(PY) -m pytest --quiet -m 'slow and not gpu and not network' $(ARGS)
+
+fix: $(DEV_READY) ## format the code and mend what the linter can
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+# dev.txt is solved first; the smaller locks are parts of it, so that one adds to another.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 \
+	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--annotation-style line --custom-compile-command 'make lock'
+ALL := --group build --extra train --extra elpv
+lock: $(VENV)/bin/uv ## write requirements/ anew; ARGS=--upgrade takes the newest versions
+	$(VENV)/bin/$(LOCK) pyproject.toml $(ALL) --extra dev $(ARGS) -o requirements/dev.txt
+	@for lock in "train.txt pyproject.toml $(ALL)" "line.txt pyproject.toml" "build.txt --group build"; do \
+		set -- $$lock; name=$$1; shift; \
+		$(VENV)/bin/$(LOCK) "$$@" -c requirements/dev.txt -o "requirements/$$name" || exit; \
+	done
+
+wheel: $(DEV_READY) ## dist/sihwa-VERSION-py3-none-any.whl
+	$(PY) -m build --wheel --no-isolation --outdir dist
+
+clean: ## remove .venv, dist and the caches; outputs/ stays
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Installing. Stamps go first and come back last: what was interrupted has none, and an
+# environment without one is made from scratch.
+define prepare
+@if ls $(VENV)/.*-$(here)-* >/dev/null 2>&1 && $(PY) -c ''; then \
+	rm -f $(VENV)/.train-* $(VENV)/.dev-*; \
+else \
+	found=$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || \
+		found='nothing of that name that runs'; \
+	case $$found in \
+		3.1[1-9]) ;; \
+		*) echo "PYTHON=$(PYTHON): expected Python 3.11 or newer, got $$found." \
+			"Name another one: make TARGET PYTHON=/path/to/python3.12" >&2; exit 2 ;; \
+	esac; \
+	echo "Creating .venv with Python $$found"; \
+	"$(PYTHON)" -m venv --clear $(VENV); \
+fi
+endef
+
+# The order: what builds packages; the locked packages; this project on top, editable.
+define install
+@echo "Installing $(1) into .venv: about 6 GB on Linux, one to three minutes the first time"; \
+begin=$$(date +%s); \
+$(PIP) install --require-hashes -r requirements/build.txt && \
+$(PIP) install --no-build-isolation --no-compile --require-hashes -r $(1) && \
+$(PIP) install --no-build-isolation --no-deps --editable . && \
+echo "Installed in $$(($$(date +%s) - begin)) s"
+endef
+
+$(TRAIN_READY):
+	$(prepare)
+	$(call install,requirements/train.txt)
+	@touch $@
+
+$(DEV_READY):
+	$(prepare)
+	$(call install,requirements/dev.txt)
+	@touch $@ $(TRAIN_READY)
+
+# An environment that is merely out of date still solves: a broken lock must not stop `make lock`.
+$(VENV)/bin/uv:
+	@$(MAKE) --no-print-directory $(DEV_READY)

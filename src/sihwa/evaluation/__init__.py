@@ -1,0 +1,41 @@
+"""What an inspector is worth: figures with intervals, from probabilities and labels alone."""
+
+from sihwa.evaluation.calibration import (
+    ReliabilityBin,
+    expected_calibration_error,
+    fit_temperature,
+    log_loss,
+    reliability_bins,
+    softmax,
+)
+from sihwa.evaluation.confusion import (
+    accuracy,
+    balanced_accuracy,
+    confusion_matrix,
+    macro_f1,
+    precision,
+    recall,
+)
+from sihwa.evaluation.evaluation import Evaluation, evaluate
+from sihwa.evaluation.figure import Figure
+from sihwa.evaluation.intervals import clopper_pearson, upper_bound
+
+__all__ = [
+    "Evaluation",
+    "Figure",
+    "ReliabilityBin",
+    "accuracy",
+    "balanced_accuracy",
+    "clopper_pearson",
+    "confusion_matrix",
+    "evaluate",
+    "expected_calibration_error",
+    "fit_temperature",
+    "log_loss",
+    "macro_f1",
+    "precision",
+    "recall",
+    "reliability_bins",
+    "softmax",
+    "upper_bound",
+]

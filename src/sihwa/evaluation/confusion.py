@@ -1,0 +1,174 @@
+"""Counting metrics, each read off the confusion matrix.
+
+Axes: N pictures, K classes; a leading ... takes any number of matrices at once.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from sihwa.errors import ShapeError
+from sihwa.evaluation.arrays import BoolArray, FloatArray, IntArray, checked_label
+
+__all__ = [
+    "accuracy",
+    "balanced_accuracy",
+    "confusion_matrix",
+    "macro_f1",
+    "precision",
+    "recall",
+]
+
+
+def confusion_matrix(
+    label: IntArray, predicted: IntArray, class_count: int
+) -> npt.NDArray[np.int64]:
+    """Count pictures by true class (rows) and predicted class (columns).
+
+    Args:
+        label: True class per picture, (N,), each in [0, K).
+        predicted: Predicted class per picture, (N,), each in [0, K).
+        class_count: K.
+
+    Returns:
+        Counts, (K, K).
+
+    Raises:
+        ShapeError: Lengths differ, N is 0, or a class is out of range.
+
+    >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    true = checked_label(label, class_count)
+    guess = checked_label(predicted, class_count, true.size, "predicted")
+    cell = true * class_count + guess
+    return np.bincount(cell, minlength=class_count**2).reshape(class_count, class_count)
+
+
+def accuracy(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
+    """Return the share of pictures that were named right.
+
+    Args:
+        confusion: Counts, (..., K, K), rows true, columns predicted.
+
+    Returns:
+        Shares in [0, 1], (...); NaN for a matrix of zeros.
+
+    Raises:
+        ShapeError: The last two axes are not equal, or a count is negative.
+
+    >>> float(accuracy(np.array([[3, 1], [0, 4]])))
+    0.875
+    """
+    matrix = _checked(confusion)
+    return _share(_diagonal(matrix).sum(-1), matrix.sum((-2, -1)))
+
+
+def recall(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
+    """Return, per class, the share of its pictures that were found.
+
+    Args:
+        confusion: Counts, (..., K, K), rows true, columns predicted.
+
+    Returns:
+        Shares in [0, 1], (..., K); NaN for a class with no picture.
+
+    Raises:
+        ShapeError: The last two axes are not equal, or a count is negative.
+
+    >>> recall(np.array([[3, 1], [0, 4]])).tolist()
+    [0.75, 1.0]
+    """
+    matrix = _checked(confusion)
+    return _share(_diagonal(matrix), matrix.sum(-1))
+
+
+def precision(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
+    """Return, per class, the share of the pictures given its name that are of it.
+
+    Args:
+        confusion: Counts, (..., K, K), rows true, columns predicted.
+
+    Returns:
+        Shares in [0, 1], (..., K); NaN for a class never predicted.
+
+    Raises:
+        ShapeError: The last two axes are not equal, or a count is negative.
+
+    >>> precision(np.array([[3, 1], [0, 4]])).tolist()
+    [1.0, 0.8]
+    """
+    matrix = _checked(confusion)
+    return _share(_diagonal(matrix), matrix.sum(-2))
+
+
+def balanced_accuracy(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
+    """Return the mean recall over the classes that have pictures.
+
+    Args:
+        confusion: Counts, (..., K, K), rows true, columns predicted.
+
+    Returns:
+        Means in [0, 1], (...); NaN for a matrix of zeros.
+
+    Raises:
+        ShapeError: The last two axes are not equal, or a count is negative.
+
+    Source: Brodersen et al. 2010, "The balanced accuracy and its posterior distribution".
+
+    >>> float(balanced_accuracy(np.array([[3, 1], [0, 4]])))
+    0.875
+    """
+    matrix = _checked(confusion)
+    return _mean_where(recall(matrix), matrix.sum(-1) > 0)
+
+
+def macro_f1(
+    confusion: IntArray | FloatArray, *, counted: BoolArray | None = None
+) -> npt.NDArray[np.float64]:
+    """Return the plain mean of the classes' F1, the harmonic mean of precision and recall.
+
+    Args:
+        confusion: Counts, (..., K, K), rows true, columns predicted.
+        counted: Which classes enter the mean, (K,); by default those that occur as a true or
+            as a predicted class, as in scikit-learn.
+
+    Returns:
+        Means in [0, 1], (...); NaN for a matrix of zeros.
+
+    Raises:
+        ShapeError: The last two axes are not equal, or a count is negative.
+
+    >>> round(float(macro_f1(np.array([[3, 1], [0, 4]]))), 4)
+    0.873
+    """
+    matrix = _checked(confusion)
+    weight = matrix.sum(-1) + matrix.sum(-2)
+    f1 = _share(2 * _diagonal(matrix), weight)
+    if counted is None:
+        return _mean_where(f1, weight > 0)
+    return _mean_where(np.nan_to_num(f1), np.broadcast_to(counted, f1.shape))
+
+
+def _checked(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
+    value = np.asarray(confusion)
+    if value.ndim < 2 or value.shape[-1] != value.shape[-2] or value.shape[-1] < 1:
+        raise ShapeError(f"confusion must be (..., K, K), but got shape {value.shape}")
+    count: npt.NDArray[np.float64] = value.astype(np.float64)
+    if not (count >= 0).all():
+        raise ShapeError(f"confusion must hold counts of at least 0, but got {count.min():g}")
+    return count
+
+
+def _diagonal(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.diagonal(matrix, axis1=-2, axis2=-1)
+
+
+def _share(
+    part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    undefined = np.full(np.shape(whole), np.nan)
+    return np.asarray(np.divide(part, whole, out=undefined, where=whole > 0))
+
+
+def _mean_where(value: npt.NDArray[np.float64], where: BoolArray) -> npt.NDArray[np.float64]:
+    return _share(np.where(where, value, 0.0).sum(-1), where.sum(-1).astype(np.float64))

@@ -1,0 +1,46 @@
+"""A number and how far it can be trusted."""
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Figure"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """One figure with its confidence interval, or the reason why there is none."""
+
+    value: float | None
+    """The point estimate; None where it is undefined."""
+    low: float | None
+    """Lower end of the interval."""
+    high: float | None
+    """Upper end of the interval."""
+    method: str
+    """How the interval was made, e.g. 'exact (Clopper-Pearson)'."""
+    confidence: float
+    """Two-sided confidence of the interval, in (0, 1)."""
+    count: int
+    """Pictures the figure rests on: the denominator of a rate."""
+    occurrences: int | None = None
+    """The numerator, for a rate that counts something."""
+    reason: str | None = None
+    """Why the figure is undefined; None where it is defined."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figure as plain JSON values; what is undefined is null, never NaN.
+
+        >>> Figure(value=None, low=None, high=None, method="exact (Clopper-Pearson)",
+        ...        confidence=0.95, count=0, reason="never predicted").as_dict()["value"] is None
+        True
+        """
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "method": self.method,
+            "confidence": self.confidence,
+            "count": self.count,
+            "occurrences": self.occurrences,
+            "reason": self.reason,
+        }

@@ -1,0 +1,177 @@
+"""Confidence intervals: exact for rates, simulated or resampled for the rest.
+
+Axes: N pictures, K classes, R draws or resamples.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from sihwa.errors import ShapeError
+from sihwa.evaluation.arrays import IntArray
+
+__all__ = [
+    "EXACT",
+    "bootstrap_sums",
+    "check_confidence",
+    "clopper_pearson",
+    "redrawn_interval",
+    "upper_bound",
+]
+
+EXACT = "exact (Clopper-Pearson)"
+
+# Cells of picture counts held at once while resampling: 32 MiB.
+CELLS_AT_ONCE = 4_194_304
+
+
+def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the exact two-sided interval of a rate.
+
+    It never covers the true rate less often than it says, at any rate and any number.
+
+    Args:
+        successes: How often it happened, in [0, trials].
+        trials: How often it could have, at least 1.
+        confidence: In (0, 1).
+
+    Returns:
+        Lower and upper end, in [0, 1].
+
+    Raises:
+        ShapeError: An argument is out of its range.
+
+    Source: Clopper and Pearson 1934, Biometrika 26(4).
+
+    >>> low, high = clopper_pearson(360, 360)
+    >>> round(low, 4), high
+    (0.9898, 1.0)
+    """
+    _check_counts(successes, trials)
+    tail = (1 - check_confidence(confidence)) / 2
+    failures = trials - successes
+    low = stats.beta.ppf(tail, successes, failures + 1) if successes else 0.0
+    high = stats.beta.ppf(1 - tail, successes + 1, failures) if failures else 1.0
+    return float(low), float(high)
+
+
+def upper_bound(occurrences: int, trials: int, confidence: float = 0.95) -> float:
+    """Return the exact one-sided upper bound of a rate: what the data prove at most.
+
+    Args:
+        occurrences: How often it happened, in [0, trials].
+        trials: How often it could have, at least 1.
+        confidence: In (0, 1).
+
+    Returns:
+        The bound in [0, 1]; with no occurrence it is about 3 / trials.
+
+    Raises:
+        ShapeError: An argument is out of its range.
+
+    Source: Clopper and Pearson 1934, Biometrika 26(4).
+
+    >>> round(upper_bound(0, 360), 4)
+    0.0083
+    """
+    _check_counts(occurrences, trials)
+    check_confidence(confidence)
+    if occurrences == trials:
+        return 1.0
+    return float(stats.beta.ppf(confidence, occurrences + 1, trials - occurrences))
+
+
+def redrawn_interval(
+    confusion: IntArray,
+    metric: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+    *,
+    confidence: float,
+    draw_count: int,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """Return an interval of a metric of the confusion matrix by redrawing its rows.
+
+    Each row is redrawn from a Dirichlet distribution of its counts: for the lower end as if
+    one more picture of the rarest class had been wrong, for the upper end as if one more had
+    been right. For a single rate that is Clopper and Pearson's interval. A bootstrap would do
+    for many errors, but never redraws an error it has not seen: from 360 right answers in 360
+    it concludes [1, 1].
+
+    Args:
+        confusion: Counts, (K, K), K >= 2, rows true, columns predicted.
+        metric: Maps (R, K, K) to (R,); more errors must make it smaller.
+        confidence: In (0, 1).
+        draw_count: R.
+        rng: Where the draws come from.
+
+    Returns:
+        Lower and upper end.
+
+    Source: the one added error in the stratum of the largest weight is that of Fay and Feuer
+    1997, "Confidence intervals for directly standardized rates".
+    """
+    per_class = confusion.sum(axis=1)
+    rarest = int(np.argmin(np.where(per_class > 0, per_class, per_class.max() + 1)))
+    one_wrong, one_right = confusion.astype(np.float64), confusion.astype(np.float64)
+    others = np.arange(len(per_class)) != rarest
+    one_wrong[rarest, others] += 1 / others.sum()
+    one_right[rarest, rarest] += 1
+    tail = (1 - confidence) / 2
+    low = np.quantile(metric(_redrawn(one_wrong, per_class, draw_count, rng)), tail)
+    high = np.quantile(metric(_redrawn(one_right, per_class, draw_count, rng)), 1 - tail)
+    return float(low), float(high)
+
+
+def bootstrap_sums(
+    value: npt.NDArray[np.float64], *, resample_count: int, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Return the column sums of `value` over pictures drawn with replacement.
+
+    Args:
+        value: What each picture adds, (N, M).
+        resample_count: R.
+        rng: Where the resamples come from.
+
+    Returns:
+        Sums, (R, M).
+    """
+    picture_count = len(value)
+    step = max(1, CELLS_AT_ONCE // picture_count)
+    share = np.full(picture_count, 1 / picture_count)
+    parts = [
+        rng.multinomial(picture_count, share, size=min(step, resample_count - start)) @ value
+        for start in range(0, resample_count, step)
+    ]
+    return np.concatenate(parts)
+
+
+def check_confidence(confidence: float) -> float:
+    """Return `confidence`.
+
+    Raises:
+        ShapeError: It is not in (0, 1).
+    """
+    if not 0 < confidence < 1:
+        raise ShapeError(f"confidence must be in (0, 1), but got {confidence:g}")
+    return confidence
+
+
+def _redrawn(
+    alpha: npt.NDArray[np.float64],
+    per_class: IntArray,
+    draw_count: int,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.float64]:
+    weight = rng.standard_gamma(alpha, size=(draw_count, *alpha.shape))
+    total = weight.sum(axis=2, keepdims=True)
+    share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
+    return np.asarray(share * per_class[:, None])
+
+
+def _check_counts(occurrences: int, trials: int) -> None:
+    if trials < 1:
+        raise ShapeError(f"trials must be at least 1, but got {trials}")
+    if not 0 <= occurrences <= trials:
+        raise ShapeError(f"occurrences must be in [0, {trials}], but got {occurrences}")

@@ -1,0 +1,61 @@
+"""Figures as text. An interval is rounded outwards: rounding must not promise more."""
+
+import math
+
+__all__ = ["decimal", "decimal_interval", "percent", "percent_interval"]
+
+UNDEFINED = "–"
+
+
+def percent(value: float | None) -> str:
+    """Return a share as percent; only all is 100.00 % and only none is 0.00 %.
+
+    >>> percent(0.9944), percent(0.999999), percent(1.0), percent(None)
+    ('99.44 %', '99.99 %', '100.00 %', '–')
+    """
+    if value is None:
+        return UNDEFINED
+    hundredths = round(value * 1e4)
+    if 0 < value < 1:
+        hundredths = min(max(hundredths, 1), 9999)
+    return f"{hundredths / 100:.2f} %"
+
+
+def percent_interval(low: float | None, high: float | None) -> str:
+    """Return an interval of shares as percent, rounded outwards.
+
+    >>> percent_interval(0.98009, 0.99931)
+    '98.00 – 99.94 %'
+    """
+    if low is None or high is None:
+        return UNDEFINED
+    return f"{_floor(low, 4) * 100:.2f} – {_ceil(high, 4) * 100:.2f} %"
+
+
+def decimal(value: float | None) -> str:
+    """Return a number with three decimals.
+
+    >>> decimal(0.01234)
+    '0.012'
+    """
+    return UNDEFINED if value is None else f"{value:.3f}"
+
+
+def decimal_interval(low: float | None, high: float | None) -> str:
+    """Return an interval with three decimals, rounded outwards.
+
+    >>> decimal_interval(0.01234, 0.0211)
+    '0.012 – 0.022'
+    """
+    if low is None or high is None:
+        return UNDEFINED
+    return f"{_floor(low, 3):.3f} – {_ceil(high, 3):.3f}"
+
+
+# 0.29 * 1e4 is 2899.9999999999995 in binary: what is whole but for that stays whole.
+def _floor(value: float, digits: int) -> float:
+    return math.floor(round(value * 10.0**digits, 6)) / 10.0**digits
+
+
+def _ceil(value: float, digits: int) -> float:
+    return math.ceil(round(value * 10.0**digits, 6)) / 10.0**digits

@@ -1,0 +1,188 @@
+import json
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sihwa.errors import ConfigError, ShapeError
+from sihwa.evaluation import Evaluation, clopper_pearson, evaluate, softmax, upper_bound
+
+CLASSES = ("good", "crack", "dent")
+
+
+def drawn(count: int = 120, seed: int = 0, gap: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 3, size=count)
+    logit = rng.normal(size=(count, 3))
+    logit[np.arange(count), label] += gap
+    return softmax(logit), label
+
+
+def sure(predicted: list[int]) -> np.ndarray:
+    """Probabilities 0.9 / 0.05 / 0.05 with the largest at `predicted`."""
+    probability = np.full((len(predicted), 3), 0.05)
+    probability[np.arange(len(predicted)), predicted] = 0.9
+    return probability
+
+
+def test_evaluate_hand_counted_pictures_gives_these_figures() -> None:
+    # good: 3 of 4 found, 1 rejected; defects: 1 of 4 accepted; crack never predicted as dent.
+    label = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+    result = evaluate(sure([0, 0, 0, 1, 1, 0, 2, 1]), label, CLASSES, accept_classes=["good"])
+    assert result.confusion.tolist() == [[3, 1, 0], [1, 1, 0], [0, 1, 1]]
+    assert result.accuracy.value == 5 / 8
+    assert [figure.value for figure in result.recall] == [3 / 4, 1 / 2, 1 / 2]
+    assert [figure.value for figure in result.precision] == [3 / 4, 1 / 3, 1.0]
+    assert [figure.count for figure in result.precision] == [4, 3, 1]
+    assert result.balanced_accuracy.value == pytest.approx(7 / 12)
+    assert result.macro_f1.value == pytest.approx((3 / 4 + 2 / 5 + 2 / 3) / 3)
+    assert result.expected_calibration_error.value == pytest.approx(0.9 - 5 / 8)
+    assert result.escapes is not None
+    assert result.overkill is not None
+    assert (result.escapes.occurrences, result.escapes.count) == (1, 4)
+    assert (result.overkill.occurrences, result.overkill.count) == (1, 4)
+    assert (result.escapes.low, result.escapes.high) == clopper_pearson(1, 4)
+    assert result.escape_bound == upper_bound(1, 4)
+    assert result.error_bound == upper_bound(3, 8)
+
+
+def test_evaluate_mistake_among_defects_is_no_escape() -> None:
+    result = evaluate(sure([2, 1]), np.array([1, 2]), CLASSES, accept_classes=["good"])
+    assert result.escapes is not None
+    assert result.overkill is not None
+    assert result.escapes.occurrences == 0
+    assert result.overkill.value is None
+    assert result.overkill.reason == "no picture of a good part"
+
+
+def test_evaluate_no_error_claims_no_certainty() -> None:
+    label = np.repeat([0, 1, 2], 120)
+    result = evaluate(sure(list(label)), label, CLASSES)
+    assert result.error_bound == pytest.approx(0.0083, abs=1e-4)
+    for figure in (result.accuracy, result.balanced_accuracy, result.macro_f1):
+        assert figure.value == figure.high == 1.0
+        assert figure.low == pytest.approx(0.9898, abs=2e-3)
+
+
+def test_evaluate_no_error_and_sure_of_it_may_still_claim_too_much() -> None:
+    label = np.repeat([0, 1, 2], 120)
+    probability = np.full((360, 3), 0.0005)
+    probability[np.arange(360), label] = 0.999
+    error = evaluate(probability, label, CLASSES).expected_calibration_error
+    assert error.value == pytest.approx(0.001)
+    # The accuracy may be as low as this; a plain bootstrap says 0.001 – 0.001.
+    assert error.high == pytest.approx(0.999 - clopper_pearson(360, 360)[0])
+
+
+def test_evaluate_calibrated_pictures_mostly_allow_an_error_of_zero() -> None:
+    allowed = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        probability = softmax(rng.normal(size=(360, 3)) * 2)
+        label = (probability.cumsum(axis=1) < rng.random((360, 1))).sum(axis=1).clip(0, 2)
+        error = evaluate(probability, label, CLASSES, resample_count=200).expected_calibration_error
+        allowed += error.low == 0.0
+    assert allowed >= 36  # 0.95 of 40, less one standard error and a half; a bootstrap has half
+
+
+def test_evaluate_class_never_seen_is_null_with_a_reason() -> None:
+    result = evaluate(sure([0, 1]), np.array([0, 1]), CLASSES)
+    assert result.recall[2].reason == "no picture of it"
+    assert result.precision[2].reason == "never predicted"
+    assert result.as_dict()["per_class"][2]["recall"]["value"] is None
+    assert result.macro_f1.value == 1.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
+def test_evaluate_any_answers_gives_json_and_holds_every_value(
+    answers: list[tuple[int, int]],
+) -> None:
+    label, predicted = np.array(answers).T
+    result = evaluate(
+        sure(list(predicted)), label, CLASSES, accept_classes=["good"], resample_count=100
+    )
+    content = json.loads(json.dumps(result.as_dict(), allow_nan=False))
+    for figure in content["figures"].values():
+        if figure["value"] is not None:
+            assert figure["low"] <= figure["value"] <= figure["high"]
+    assert sum(map(sum, content["confusion"])) == content["count"] == len(answers)
+
+
+def test_evaluate_same_seed_gives_the_same_and_another_seed_nearly() -> None:
+    probability, label = drawn()
+    first = evaluate(probability, label, CLASSES).as_dict()
+    assert evaluate(probability, label, CLASSES).as_dict() == first
+    other = evaluate(probability, label, CLASSES, seed=1).as_dict()["figures"]["macro_f1"]
+    assert other["low"] != first["figures"]["macro_f1"]["low"]
+    assert other["low"] == pytest.approx(first["figures"]["macro_f1"]["low"], abs=0.02)
+
+
+def test_evaluate_shuffled_pictures_keeps_every_value() -> None:
+    probability, label = drawn()
+    order = np.random.default_rng(1).permutation(len(label))
+    before, after = (
+        evaluate(probability[rows], label[rows], CLASSES).as_dict()
+        for rows in (np.arange(len(label)), order)
+    )
+    assert before["confusion"] == after["confusion"]
+    for name, figure in before["figures"].items():
+        assert after["figures"][name]["value"] == pytest.approx(figure["value"])
+        assert after["figures"][name]["low"] == pytest.approx(figure["low"], abs=0.02)
+
+
+def test_evaluate_higher_confidence_widens_every_interval() -> None:
+    probability, label = drawn()
+    narrow: Evaluation = evaluate(probability, label, CLASSES, confidence=0.8)
+    wide: Evaluation = evaluate(probability, label, CLASSES, confidence=0.99)
+    for name, figure in wide.as_dict()["figures"].items():
+        inner = narrow.as_dict()["figures"][name]
+        assert figure["low"] <= inner["low"] <= inner["high"] <= figure["high"]
+        assert figure["confidence"] == 0.99
+
+
+def test_evaluate_600_pictures_takes_less_than_a_second() -> None:
+    rng = np.random.default_rng(0)
+    probability = softmax(rng.normal(size=(600, 6)) * 3)
+    start = time.perf_counter()
+    evaluate(probability, rng.integers(0, 6, size=600), tuple("abcdef"))
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("probability", "label", "match"),
+    [
+        pytest.param(np.zeros((0, 3)), [], r"at least 1 picture.*got shape \(0, 3\)", id="none"),
+        pytest.param([0.5, 0.5], [0], r"must be \(N, K\).*got shape \(2,\)", id="one axis"),
+        pytest.param([[1.0]], [0], r"2 classes, but got shape \(1, 1\)", id="one class"),
+        pytest.param([[0.5, 0.4, 0]], [0], r"sum to 1 .*got \[0\.5, 0\.4, 0\] in row 0", id="sum"),
+        pytest.param([[1.5, -0.5, 0]], [0], r"in \[0, 1\], but got \[1\.5", id="range"),
+        pytest.param([[np.nan, 1, 0]], [0], "must be finite, but got", id="nan"),
+        pytest.param([[0.5, 0.5, 0]], [3], r"in \[0, 2\] for 3 classes, but got 3", id="label"),
+        pytest.param([[0.5, 0.5, 0]], [0, 1], r"one entry per picture \(1\), but got 2", id="two"),
+        pytest.param([[0.5, 0.5]], [0], "classes must be 2 different names", id="names"),
+    ],
+)
+def test_evaluate_bad_arrays_are_refused(
+    probability: list[list[float]], label: list[int], match: str
+) -> None:
+    with pytest.raises(ShapeError, match=match):
+        evaluate(np.array(probability), np.array(label), CLASSES)
+
+
+def test_evaluate_sum_within_a_thousandth_is_taken() -> None:
+    assert evaluate(np.array([[0.9996, 0.0, 0.0009]]), np.array([0]), CLASSES).count == 1
+
+
+def test_evaluate_bad_settings_are_refused() -> None:
+    probability, label = drawn()
+    with pytest.raises(ConfigError, match=r"among \['good', 'crack', 'dent'\], but got \['ok'\]"):
+        evaluate(probability, label, CLASSES, accept_classes=["ok"])
+    with pytest.raises(ConfigError, match="at least one class of defects"):
+        evaluate(probability, label, CLASSES, accept_classes=CLASSES)
+    with pytest.raises(ShapeError, match="resample_count must be at least 100, but got 5"):
+        evaluate(probability, label, CLASSES, resample_count=5)
+    with pytest.raises(ShapeError, match=r"confidence must be in \(0, 1\), but got 95"):
+        evaluate(probability, label, CLASSES, confidence=95)

@@ -1,0 +1,210 @@
+import base64
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from sihwa.errors import ShapeError, StorageError
+from sihwa.evaluation import Evaluation, evaluate
+from sihwa.reporting import ErrorPicture, Report, write_report
+from sihwa.reporting.page import render
+from sihwa.reporting.wording import ENGLISH
+
+HOSTILE = "<script>alert('x')</script>\"onload=1"
+
+
+class Page(HTMLParser):
+    """Collects what a browser would see: tags with their attributes, and the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def sources(self) -> list[str]:
+        return [one["src"] or "" for tag, one in self.tags if tag == "img"]
+
+
+def measured(
+    predicted: Sequence[int],
+    label: Sequence[int],
+    classes: Sequence[str],
+    accept: Sequence[str] = (),
+) -> Evaluation:
+    probability = np.full((len(predicted), len(classes)), 0.1 / (len(classes) - 1))
+    probability[np.arange(len(predicted)), list(predicted)] = 0.9
+    return evaluate(
+        probability, np.array(label), classes, accept_classes=accept, resample_count=100
+    )
+
+
+def wrong(probability: float = 0.9, **changed: object) -> ErrorPicture:
+    image: npt.NDArray[np.uint8] = np.full((40, 60, 3), 90, dtype=np.uint8)
+    fields = {
+        "image": image,
+        "path": "사진/시편 1.jpg",
+        "true_class": "good",
+        "predicted_class": "crack",
+        "probability": probability,
+    }
+    return ErrorPicture(**(fields | changed))  # type: ignore[arg-type]
+
+
+def report(evaluation: Evaluation | None = None, **changed: object) -> Report:
+    evaluation = evaluation or measured([0, 1, 1], [0, 0, 1], ["good", "crack"], ["good"])
+    fields = {"title": "Inspector 검사기", "evaluation": evaluation}
+    return Report(**(fields | changed))  # type: ignore[arg-type]
+
+
+def test_write_report_everything_given_shows_everything(tmp_path: Path) -> None:
+    target = tmp_path / "run" / "report.html"
+    counts = {"train": {"good": 11, "crack": 12}, "test": {"good": 2, "crack": 1}}
+    facts = [("Data set", "elpv"), ("Seed", "7")]
+    evidence = np.eye(4)
+    write_report(
+        target,
+        report(facts=facts, split_counts=counts, errors=[wrong(evidence=evidence)], notes=["Hm."]),
+    )
+    page = Page(target.read_text(encoding="utf-8"))
+    for expected in (
+        *("Inspector 검사기", "3 test pictures, 2 classes", "66.67 %", "0.00 – 97.50 %", "Hm."),
+        *("Data set", "elpv", "23", "사진/시편 1.jpg", "90.0 %", "exact (Clopper-Pearson)"),
+    ):
+        assert expected.replace("66.67 %", "66.67") in page.text
+    assert len(page.sources()) == 2
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_write_report_any_page_needs_nothing_from_outside() -> None:
+    page = render(report(errors=[wrong()]))
+    assert all(source.startswith("data:image/jpeg;base64,") for source in Page(page).sources())
+    assert {tag for tag, _ in Page(page).tags}.isdisjoint({"script", "link", "iframe", "object"})
+    assert not re.search(r"https?://|url\(|@import", page)
+    assert "default-src 'none'" in page
+
+
+def test_write_report_hostile_names_stay_text() -> None:
+    evaluation = measured([0, 1, 1], [0, 0, 1], [HOSTILE, "crack"], [HOSTILE])
+    page = Page(
+        render(
+            report(
+                evaluation,
+                title=HOSTILE,
+                facts=[(HOSTILE, HOSTILE)],
+                split_counts={HOSTILE: {HOSTILE: 1}},
+                errors=[wrong(path=HOSTILE, true_class=HOSTILE, predicted_class=HOSTILE)],
+                notes=[HOSTILE],
+            )
+        )
+    )
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert not any("onload" in one for _, one in page.tags)
+    assert page.text.count(HOSTILE) >= 12
+
+
+def test_write_report_path_that_is_no_text_is_written(tmp_path: Path) -> None:
+    write_report(tmp_path / "report.html", report(errors=[wrong(path="a\udcff.jpg")]))
+    assert r"a\udcff.jpg" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_write_report_place_that_cannot_be_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        write_report(tmp_path / "file" / "report.html", report())
+
+
+def test_write_report_same_report_gives_the_same_bytes() -> None:
+    assert render(report(errors=[wrong()])) == render(report(errors=[wrong()]))
+
+
+def test_render_no_error_says_what_that_proves() -> None:
+    label = [0, 1] * 180
+    text = Page(render(report(measured(label, label, ["a", "b"])))).text
+    assert "Not one of 360 test pictures was named wrong" in text
+    assert "at most 0.83\u00a0%" in text
+    assert "No test picture was named wrong." in text
+    assert "Escapes" not in text
+
+
+def test_render_escapes_says_what_a_proof_takes() -> None:
+    evaluation = measured([0, 0, 1], [0, 1, 1], ["good", "crack"], ["good"])
+    text = Page(render(report(evaluation))).text
+    assert "1 of 2 pictures of defects were accepted" in text
+    assert "takes 299 defective pictures" in text
+
+
+def test_render_no_defect_in_test_says_nothing_is_known() -> None:
+    text = Page(render(report(measured([0, 1], [0, 0], ["good", "crack"], ["good"])))).text
+    assert "nothing is known about escapes" in text
+    assert "no picture of it" in text
+
+
+def test_render_many_errors_shows_the_24_most_confident() -> None:
+    errors = [wrong(0.5 + number / 100, path=f"{number:02d}.jpg") for number in range(30)]
+    evaluation = measured([1] * 30 + [0], [0] * 31, ["good", "crack"])
+    text = Page(render(report(evaluation, errors=errors))).text
+    shown = re.findall(r"\d\d\.jpg", text)
+    assert shown == [f"{number:02d}.jpg" for number in range(29, 5, -1)]
+    assert "24 of 30 wrong pictures" in text
+
+
+def test_render_large_picture_is_shrunk_and_keeps_its_shape() -> None:
+    large = np.zeros((300, 1200, 3), dtype=np.uint8)
+    source = Page(render(report(errors=[wrong(image=large)]))).sources()[0]
+    picture = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+    assert picture.size == (256, 64)
+
+
+def test_render_confusion_puts_true_in_rows() -> None:
+    evaluation = measured([1] * 7 + [0] * 3, [0] * 10, ["good", "crack"])
+    cells = re.findall(r'<td class="(right|wrong)[^>]*>(\d+)</td>', render(report(evaluation)))
+    assert cells == [("right", "3"), ("wrong", "7"), ("wrong", "0"), ("right", "0")]
+
+
+def test_render_grey_picture_is_refused() -> None:
+    grey = np.zeros((5, 5), dtype=np.uint8)
+    with pytest.raises(ShapeError, match=r"uint8 \(H, W, 3\), but got uint8 of shape \(5, 5\)"):
+        render(report(errors=[wrong(image=grey)]))
+
+
+def test_render_other_wording_reaches_every_sentence() -> None:
+    marked = {key: f"@{key} {text}" for key, text in ENGLISH.items()} | {"language": "ko"}
+    counts = {"test": {"good": 2, "crack": 1}}
+    page = render(report(errors=[wrong()], split_counts=counts, facts=[("a", "b")]), marked)
+    assert '<html lang="ko">' in page
+    for key in ("proof_limits", "figures_note", "errors_note_plain", "stated", "escapes_note"):
+        assert f"@{key} " in page
+
+
+def test_wording_every_key_is_used() -> None:
+    room = Path(sys.modules["sihwa.reporting"].__file__ or "").parent
+    files = [*room.glob("*.py"), *room.glob("templates/*.j2")]
+    source = "".join(one.read_text("utf-8") for one in files if one.name != "wording.py")
+    composed = {f"{key}_note" for key in ENGLISH}
+    for key in ENGLISH.keys() - composed:
+        assert re.search(rf"\b{key}\b", source), key
+
+
+def test_reporting_import_needs_no_heavy_package() -> None:
+    heavy = ("torch", "sklearn", "scipy", "hydra", "sihwa.evaluation")
+    code = (
+        "import sys, sihwa.reporting, sihwa.reporting.page; "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pytest
+
+from sihwa.dataset import NeuDetConfig
+from sihwa.errors import ConfigError
+from sihwa.training import ProbeConfig
+from sihwa.workshop.compose import compose_config, config_dir
+
+NEU = ["dataset=neu_det", "dataset.root=NEU-DET.zip"]
+
+
+def test_compose_config_defaults_are_typed() -> None:
+    config = compose_config([])
+    assert config.dataset.name == "elpv"
+    assert isinstance(config.training, ProbeConfig)
+    assert config.seed == 0
+
+
+def test_compose_config_overrides_arrive() -> None:
+    config = compose_config([*NEU, "seed=3", "training.folds=7"])
+    assert isinstance(config.dataset, NeuDetConfig)
+    assert config.dataset.root == "NEU-DET.zip"
+    assert isinstance(config.training, ProbeConfig)
+    assert (config.seed, config.training.folds) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    "option",
+    sorted(path.relative_to(config_dir()) for path in config_dir().glob("*/*.yaml")),
+    ids=str,
+)
+def test_compose_config_every_option_composes(option: Path) -> None:
+    needed = {
+        "neu_det": ["dataset.root=x"],
+        "image_folder": ["dataset.root=x"],
+        "manifest": ["dataset.path=x"],
+    }
+    override = f"{option.parent}={option.stem}"
+    if option.parent.name == "experiment":
+        override = f"+{override}"
+    compose_config([override, *needed.get(option.stem, [])])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        pytest.param(["sede=3"], "unknown setting 'sede'; nearest: seed", id="misspelt setting"),
+        pytest.param(
+            ["training.fold=3"],
+            "unknown setting 'training.fold'; nearest: training.folds",
+            id="nested",
+        ),
+        pytest.param(
+            [*NEU, "dataset.rot=1"],
+            "unknown setting 'dataset.rot'; nearest: dataset.root",
+            id="of option",
+        ),
+        pytest.param(["datset=elpv"], "unknown setting 'datset'; nearest: dataset", id="group"),
+        pytest.param(
+            ["dataset=elvp"],
+            "dataset must be one of elpv, .*; got 'elvp'; nearest: elpv",
+            id="option",
+        ),
+        pytest.param(
+            ["model=resnet81"],
+            "model must be one of .*; got 'resnet81'; nearest: resnet18",
+            id="model",
+        ),
+        pytest.param(["dataset=neu_det"], "dataset.root is required", id="mandatory"),
+        pytest.param(["seed=many"], "seed: .*'many'", id="type"),
+        pytest.param(["seed=-1"], "seed must be at least 0, got -1", id="range"),
+        pytest.param(
+            ["training.folds=1"], "training.folds must be at least 2, got 1", id="nested range"
+        ),
+        pytest.param(
+            ["device=tpu"], "device must be one of auto, cpu, cuda; got 'tpu'", id="choice"
+        ),
+        pytest.param(["evaluation.confidence=1"], r"must be in \(0, 1\), got 1", id="confidence"),
+        pytest.param(["evaluation.resamples=5"], "at least 100, got 5", id="resamples"),
+        pytest.param(["export.max_difference=0.5"], r"must be in \(0, 0.01\]", id="tolerance"),
+        pytest.param(["oops"], "not of the form setting=value", id="no value"),
+        pytest.param(["seed=1,2"], "seed", id="sweep without multirun"),
+    ],
+)
+def test_compose_config_mistake_names_the_setting(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compose_config(overrides)
