@@ -54,6 +54,7 @@ def tiny_network() -> Network:
         network.classifier.weight.copy_(direction / (centred @ direction.T).std(0)[:, None])
         network.classifier.bias.copy_(-(network.classifier.weight @ embedding.mean(0)))
         network.temperature.fill_(0.5)
+        network.unknown.set_classes(direction.T, network.classifier.weight @ direction.T)
     return network
 
 
@@ -67,7 +68,7 @@ def tiny_card(tiny_graph: bytes) -> Card:
     return Card(
         classes=CLASSES,
         accept_classes=("good",),
-        policy={"kind": "top_class"},
+        policy={"kind": "top_class", "unknown_threshold": None},
         temperature=0.5,
         network={
             "name": "tiny",

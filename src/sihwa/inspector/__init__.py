@@ -9,7 +9,7 @@ from sihwa.inspector.bundle import (
 )
 from sihwa.inspector.card import FORMAT_VERSION, Card, read_card
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
-from sihwa.inspector.inspector import Inspection, Inspector, unread
+from sihwa.inspector.inspector import Inspection, Inspector, card_policy, unread
 from sihwa.inspector.parity import TOLERANCE, ParityProof, prove_parity
 from sihwa.inspector.runtime import (
     Outputs,
@@ -32,6 +32,7 @@ __all__ = [
     "ParityProof",
     "Runtime",
     "RuntimeChoice",
+    "card_policy",
     "create_runtime",
     "evidence_box",
     "installed_choices",

@@ -17,7 +17,7 @@ from sihwa.inspector.card import Card
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.runtime import Outputs, Runtime
 
-__all__ = ["Inspection", "Inspector", "Picture"]
+__all__ = ["Inspection", "Inspector", "Picture", "card_policy", "unread"]
 
 Picture = NDArray[np.uint8] | str | Path | bytes
 _BATCH = 32
@@ -34,6 +34,7 @@ class Inspection:
         evidence: The map of the top class, (h, w); empty if unread.
         box: Around the strongest evidence, in pixels, if any.
         embedding: (D,); empty if unread.
+        unknown: How unlike the training pictures it is; about 1 is ordinary; None if unread.
         error: Why the picture could not be read, else None.
     """
 
@@ -43,6 +44,7 @@ class Inspection:
     evidence: NDArray[np.float32]
     box: EvidenceBox | None
     embedding: NDArray[np.float32]
+    unknown: float | None = None
     error: str | None = None
 
 
@@ -59,7 +61,7 @@ class Inspector:
         self.card = card
         self.runtime = runtime
         self.explanation = explanation
-        self._policy = TopClassPolicy(card.classes, card.accept_classes)
+        self._policy = card_policy(card)
 
     def predict(self, images: Picture | Iterable[Picture]) -> list[Inspection]:
         """Inspect one picture or many, of one size or mixed; safe to call from several threads.
@@ -97,7 +99,7 @@ class Inspector:
 
     def interpret(self, outputs: Outputs, height: int, width: int) -> list[Inspection]:
         """Turn the graph's outputs for N pictures of height × width pixels into inspections."""
-        decisions = self._policy.decide(outputs.probability)
+        decisions = self._policy.decide(outputs.probability, outputs.unknown)
         tops = outputs.probability.argmax(1)
         return [
             Inspection(
@@ -107,12 +109,20 @@ class Inspector:
                 evidence=outputs.evidence[place, top],
                 box=evidence_box(outputs.evidence[place, top], height, width),
                 embedding=outputs.embedding[place],
+                unknown=float(outputs.unknown[place]),
             )
             for place, (decision, top) in enumerate(zip(decisions, tops, strict=True))
         ]
 
     def _inspect(self, batch: Sequence[tuple[int, NDArray[np.uint8]]]) -> list[Inspection]:
         return self.predict_batch(np.stack([image for _, image in batch]))
+
+
+def card_policy(card: Card) -> TopClassPolicy:
+    """Return the policy that a card describes."""
+    return TopClassPolicy(
+        card.classes, card.accept_classes, unknown_threshold=card.policy["unknown_threshold"]
+    )
 
 
 def unread(reason: str) -> Inspection:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.decision import TopClassPolicy
-from sihwa.inspector.runtime import Runtime
+from sihwa.inspector.runtime import Outputs, Runtime
 
 __all__ = ["TOLERANCE", "ParityProof", "prove_parity"]
 
@@ -30,6 +30,7 @@ class ParityProof:
     images: int
     flips: int
     greatest_difference: float
+    greatest_unknown_difference: float
     tolerance: float
     worst_path: str
 
@@ -54,7 +55,7 @@ class ParityProof:
 
 def prove_parity(
     runtimes: Sequence[Runtime],
-    batches: Iterable[tuple[Sequence[str], NDArray[np.uint8], NDArray[np.floating]]],
+    batches: Iterable[tuple[Sequence[str], NDArray[np.uint8], Outputs]],
     policy: TopClassPolicy,
     tolerance: Mapping[str, float] = TOLERANCE,
 ) -> list[ParityProof]:
@@ -64,7 +65,7 @@ def prove_parity(
 
     Args:
         runtimes: The runtimes on trial.
-        batches: Paths, pictures (N, H, W, 3) and reference probabilities (N, K).
+        batches: Paths, pictures (N, H, W, 3) and what the reference says of them.
         policy: Turns probabilities into decisions.
         tolerance: Greatest allowed difference in probability, by precision.
 
@@ -74,7 +75,7 @@ def prove_parity(
     tallies = [_Tally() for _ in runtimes]
     for paths, image, reference in batches:
         for tally, runtime in zip(tallies, runtimes, strict=True):
-            tally.add(paths, runtime.run(image).probability, reference, policy)
+            tally.add(paths, runtime.run(image), reference, policy)
     return [
         tally.proof(runtime, tolerance[runtime.choice.precision])
         for tally, runtime in zip(tallies, runtimes, strict=True)
@@ -88,22 +89,30 @@ class _Tally:
     images: int = 0
     flips: int = 0
     greatest: float = 0.0
+    greatest_unknown: float = 0.0
     worst: tuple[bool, float, str] = (False, -1.0, "")
 
     def add(
         self,
         paths: Sequence[str],
-        probability: NDArray[np.floating],
-        reference: NDArray[np.floating],
+        outputs: Outputs,
+        reference: Outputs,
         policy: TopClassPolicy,
     ) -> None:
         # a probability that is no number differs as much as a probability can
-        difference = np.nan_to_num(np.abs(probability - reference).max(1), nan=1.0)
-        pairs = zip(policy.decide(probability), policy.decide(reference), strict=True)
+        probability, expected = outputs.probability, reference.probability
+        difference = np.nan_to_num(np.abs(probability - expected).max(1), nan=1.0)
+        unknown = np.nan_to_num(np.abs(outputs.unknown - reference.unknown), nan=1e9, posinf=1e9)
+        pairs = zip(
+            policy.decide(probability, outputs.unknown),
+            policy.decide(expected, reference.unknown),
+            strict=True,
+        )
         flipped = [ours != theirs for ours, theirs in pairs]
         self.images += len(flipped)
         self.flips += sum(flipped)
         self.greatest = max(self.greatest, float(difference.max()))
+        self.greatest_unknown = max(self.greatest_unknown, float(unknown.max()))
         self.worst = max(self.worst, *zip(flipped, difference.tolist(), paths, strict=True))
 
     def proof(self, runtime: Runtime, tolerance: float) -> ParityProof:
@@ -116,6 +125,7 @@ class _Tally:
             images=self.images,
             flips=self.flips,
             greatest_difference=self.greatest,
+            greatest_unknown_difference=self.greatest_unknown,
             tolerance=tolerance,
             worst_path=self.worst[2],
         )

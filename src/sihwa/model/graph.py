@@ -10,7 +10,7 @@ import onnx
 import torch
 from torch import nn
 
-from sihwa.model.network import Network
+from sihwa.model.network import Network, Prediction
 
 __all__ = ["OPSET", "export_embedding", "export_graph"]
 
@@ -19,8 +19,8 @@ OPSET = 18
 
 
 def export_graph(network: Network) -> bytes:
-    """Return the network as ONNX: image (N, H, W, 3) uint8 → probability, evidence, embedding."""
-    return _export(network, ["probability", "evidence", "embedding"])
+    """Return the network as ONNX: image (N, H, W, 3) uint8 → the fields of `Prediction`."""
+    return _export(network, list(Prediction._fields))
 
 
 def export_embedding(network: Network) -> bytes:

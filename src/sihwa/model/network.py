@@ -14,6 +14,7 @@ from torch.nn import functional
 from sihwa.errors import UnknownModel, WeightsUnavailable
 from sihwa.model.config import ModelConfig
 from sihwa.model.preprocessing import Preprocessing
+from sihwa.model.unknown import UnknownScore
 from sihwa.model.weights import load_weights
 
 __all__ = ["Network", "Prediction", "create_network"]
@@ -29,6 +30,8 @@ class Prediction(NamedTuple):
     class's bias is the logit."""
     embedding: Tensor
     """Average of the feature map, (N, D)."""
+    unknown: Tensor
+    """How unlike the training pictures it is, (N,); 0 or more, about 1 is ordinary."""
 
 
 class Network(nn.Module):
@@ -43,6 +46,7 @@ class Network(nn.Module):
         self.preprocessing = preprocessing
         self.backbone = backbone
         self.classifier = nn.Linear(width, class_count)
+        self.unknown = UnknownScore(width, class_count)
         self.register_buffer("temperature", torch.ones(()))
 
     def embed(self, image: Tensor) -> Tensor:
@@ -59,6 +63,7 @@ class Network(nn.Module):
             probability=torch.softmax(logit / self.temperature, dim=1),
             evidence=functional.conv2d(features, weight),
             embedding=embedding,
+            unknown=self.unknown(embedding),
         )
 
     def _features(self, image: Tensor) -> Tensor:

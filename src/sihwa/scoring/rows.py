@@ -1,7 +1,7 @@
 """The row contract: what is written about every scored file.
 
 Every file gives exactly one row. Columns, in order: path, sha256, size, width, height, decision,
-reason, top_class, one `probability_<class>` per class, box_x0, box_y0, box_x1, box_y1,
+reason, top_class, one `probability_<class>` per class, unknown, box_x0, box_y0, box_x1, box_y1,
 milliseconds, inspector, thresholds, time, error.
 """
 
@@ -34,6 +34,7 @@ def row_schema(classes: Sequence[str]) -> pa.Schema:
             pa.field("reason", pa.string(), nullable=False),
             pa.field("top_class", pa.string()),
             *(pa.field(f"probability_{name}", pa.float32()) for name in classes),
+            pa.field("unknown", pa.float32()),
             *(pa.field(f"box_{edge}", pa.int32()) for edge in ("x0", "y0", "x1", "y1")),
             pa.field("milliseconds", pa.float32(), nullable=False),
             pa.field("inspector", pa.string(), nullable=False),
@@ -69,6 +70,7 @@ def make_row(
         "reason": inspection.decision.reason,
         "top_class": inspection.top_class,
         **{f"probability_{n}": p for n, p in zip(classes, probability, strict=True)},
+        "unknown": inspection.unknown,
         **{f"box_{e}": v for e, v in zip(("x0", "y0", "x1", "y1"), box, strict=True)},
         "milliseconds": round(milliseconds, 3),
         "inspector": inspector,

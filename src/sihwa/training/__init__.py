@@ -3,6 +3,7 @@
 from sihwa.training.config import ProbeConfig, TrainingConfig
 from sihwa.training.embedding import embed_manifest, read_batches
 from sihwa.training.probe import ProbeFit, fit_probe
+from sihwa.training.unknown import fit_unknown
 
 __all__ = [
     "ProbeConfig",
@@ -10,5 +11,6 @@ __all__ = [
     "TrainingConfig",
     "embed_manifest",
     "fit_probe",
+    "fit_unknown",
     "read_batches",
 ]

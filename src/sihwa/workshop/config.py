@@ -12,6 +12,7 @@ from sihwa.dataset import (
     NeuDetConfig,
     TabularConfig,
 )
+from sihwa.decision import DecisionConfig
 from sihwa.errors import ConfigError
 from sihwa.model import ModelConfig
 from sihwa.training import ProbeConfig, TrainingConfig
@@ -63,6 +64,8 @@ class TrainConfig:
     """The network."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How its weights are found."""
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+    """How probabilities become accept, reject or review."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """How it is measured."""
     export: ExportConfig = field(default_factory=ExportConfig)
@@ -93,6 +96,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     },
     "model": {"model": ModelConfig},
     "training": {"probe": ProbeConfig},
+    "decision": {"decision": DecisionConfig},
     "evaluation": {"evaluation": EvaluationConfig},
     "export": {"export": ExportConfig},
 }

@@ -23,7 +23,9 @@ from sihwa.errors import ParityError
 from sihwa.evaluation import Evaluation
 from sihwa.inspector import (
     Card,
+    Outputs,
     ParityProof,
+    card_policy,
     create_runtime,
     installed_choices,
     prove_parity,
@@ -39,7 +41,7 @@ __all__ = ["export_inspector"]
 
 log = logging.getLogger(__name__)
 
-Batch = tuple[list[str], NDArray[np.uint8], NDArray[np.floating]]
+Batch = tuple[list[str], NDArray[np.uint8], Outputs]
 
 
 def export_inspector(
@@ -47,6 +49,7 @@ def export_inspector(
     network: Network,
     manifest: Manifest,
     evaluation: Evaluation,
+    policy: TopClassPolicy,
     config: TrainConfig,
     device: torch.device,
 ) -> tuple[Card, list[ParityProof]]:
@@ -56,7 +59,7 @@ def export_inspector(
         ParityError: A float32 runtime decides differently from the network; nothing is written.
     """
     graph = export_graph(network)
-    card = _create_card(graph, network, manifest, evaluation, config)
+    card = _create_card(graph, network, manifest, evaluation, policy, config)
     proof = _prove(graph, card, _reference(network, manifest, device), config)
     card = replace(card, proof=[item.as_dict() for item in proof])
     tensors = {name: tensor.contiguous() for name, tensor in network.cpu().state_dict().items()}
@@ -71,18 +74,18 @@ def _reference(network: Network, manifest: Manifest, device: torch.device) -> It
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.inference_mode(), progress_bar("proving", len(test)) as advance:
         for rows, image in read_batches(manifest, test):
-            probability = network(torch.from_numpy(image).to(device)).probability
-            yield [path[row] for row in rows], image, probability.cpu().numpy()
+            prediction = network(torch.from_numpy(image).to(device))
+            reference = Outputs(*(value.cpu().numpy() for value in prediction))
+            yield [path[row] for row in rows], image, reference
             advance(len(rows))
 
 
 def _prove(
     graph: bytes, card: Card, batches: Iterator[Batch], config: TrainConfig
 ) -> list[ParityProof]:
-    policy = TopClassPolicy(card.classes, card.accept_classes)
     choices = [choice for choice in installed_choices() if choice.precision == "fp32"]
     runtimes = [create_runtime(graph, choice) for choice in choices]
-    proofs = prove_parity(runtimes, batches, policy, {"fp32": config.export.max_difference})
+    proofs = prove_parity(runtimes, batches, card_policy(card), {"fp32": config.export.max_difference})
     for proof in proofs:
         log.info("%s", proof)
         if not proof.proven:
@@ -97,12 +100,13 @@ def _create_card(
     network: Network,
     manifest: Manifest,
     evaluation: Evaluation,
+    policy: TopClassPolicy,
     config: TrainConfig,
 ) -> Card:
     return Card(
         classes=manifest.classes,
         accept_classes=manifest.accept_classes,
-        policy={"kind": "top_class"},
+        policy=policy.as_dict(),
         temperature=float(network.temperature),
         network={
             "name": config.model.name,

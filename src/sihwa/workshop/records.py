@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from sihwa.dataset import Manifest
+from sihwa.decision import TopClassPolicy
 from sihwa.evaluation import Evaluation
 from sihwa.storage import replacing, write_json, write_text
 from sihwa.workshop.config import TrainConfig
@@ -27,13 +28,31 @@ def write_metrics(folder: Path, evaluation: Evaluation) -> None:
     write_json(folder / "metrics.json", evaluation.as_dict())
 
 
-def write_predictions(folder: Path, manifest: Manifest, probability: NDArray[np.floating]) -> None:
-    """Write predictions.parquet: one row per picture, its probabilities (N, K) as columns."""
-    table = manifest.table.select(["path", "sha256", "label", "split"])
-    top = [manifest.classes[index] for index in probability.argmax(1)]
-    table = table.append_column("top_class", pa.array(top))
+def write_predictions(
+    folder: Path,
+    manifest: Manifest,
+    probability: NDArray[np.floating],
+    unknown: NDArray[np.floating],
+    policy: TopClassPolicy,
+) -> None:
+    """Write predictions.parquet: one row per picture, named as the columns of a score table.
+
+    Args:
+        folder: The run folder.
+        manifest: The pictures, N of them.
+        probability: Calibrated probabilities, (N, K).
+        unknown: How unlike the training pictures each is, (N,).
+        policy: Turns them into decisions.
+    """
+    decisions = policy.decide(probability, unknown)
+    columns: dict[str, object] = {
+        name: manifest.table[name] for name in ("path", "sha256", "label", "split")
+    }
+    columns["decision"] = [decision.outcome for decision in decisions]
+    columns["reason"] = [decision.reason for decision in decisions]
+    columns["top_class"] = [manifest.classes[index] for index in probability.argmax(1)]
     for index, name in enumerate(manifest.classes):
-        column = pa.array(probability[:, index].astype(np.float32))
-        table = table.append_column(f"probability_{name}", column)
+        columns[f"probability_{name}"] = probability[:, index].astype(np.float32)
+    columns["unknown"] = unknown.astype(np.float32)
     with replacing(folder / "predictions.parquet") as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(pa.table(columns), temporary, compression="zstd")

@@ -6,7 +6,7 @@ Axes: N images, H and W picture size, D embedding width, K classes.
 import logging
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from sihwa.dataset import Manifest, read_dataset
+from sihwa.decision import TopClassPolicy, unknown_threshold
 from sihwa.errors import ConfigError
 from sihwa.evaluation import Evaluation, evaluate, fit_temperature, softmax
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network, create_network
 from sihwa.reporting import metrics_table
-from sihwa.training import ProbeConfig, ProbeFit, embed_manifest, fit_probe
+from sihwa.training import ProbeConfig, ProbeFit, embed_manifest, fit_probe, fit_unknown
 from sihwa.workshop.config import TrainConfig
 from sihwa.workshop.export import export_inspector
 from sihwa.workshop.records import write_config, write_metrics, write_predictions
@@ -85,26 +86,28 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
         _log_data(manifest)
         write_config(folder, config)
         manifest.write(folder / "manifest.parquet")
-        probability, fit = _train(network, manifest, config, device)
-        evaluation = _evaluate(manifest, probability, config)
-        write_predictions(folder, manifest, probability)
+        trained = _train(network, manifest, config, device)
+        evaluation = _evaluate(manifest, trained.probability, config)
+        write_predictions(
+            folder, manifest, trained.probability, trained.unknown, trained.policy
+        )
         write_metrics(folder, evaluation)
         card, proof = export_inspector(
-            folder / "inspector", network, manifest, evaluation, config, device
+            folder / "inspector", network, manifest, evaluation, trained.policy, config, device
         )
         write_run_report(
             folder / "report.html",
             manifest=manifest,
-            probability=probability,
+            probability=trained.probability,
             evaluation=evaluation,
             network=network,
             card=card,
             proof=proof,
-            fit=fit,
+            fit=trained.fit,
         )
         log.info("latest: %s", point_latest(Path(config.output_dir), folder))
     seconds = time.perf_counter() - begin
-    return TrainedRun(folder, manifest, probability, evaluation, card, proof, seconds)
+    return TrainedRun(folder, manifest, trained.probability, evaluation, card, proof, seconds)
 
 
 def train_and_show(config: TrainConfig) -> None:
@@ -144,32 +147,59 @@ def _log_data(manifest: Manifest) -> None:
             log.warning("  %s", image)
 
 
+@dataclass(frozen=True)
+class _Trained:
+    """What is known of every picture once the network is trained and calibrated."""
+
+    probability: NDArray[np.floating]
+    unknown: NDArray[np.floating]
+    policy: TopClassPolicy
+    fit: ProbeFit
+
+
 def _train(
     network: Network, manifest: Manifest, config: TrainConfig, device: torch.device
-) -> tuple[NDArray[np.floating], ProbeFit]:
-    """Train and calibrate the network in place; return the probabilities of every picture."""
+) -> _Trained:
+    """Train the network on the training pictures and calibrate it, in place."""
     assert isinstance(config.training, ProbeConfig)
     embedding = embed_manifest(network, manifest, cache_dir=Path(config.cache_dir), device=device)
-    label, split = manifest.label_index, manifest.split
-    train, calibration = split == "train", split == "calibration"
-    component = [name for name, used in zip(manifest.component, train, strict=True) if used]
+    label, train = manifest.label_index, manifest.split == "train"
+    component = np.asarray(manifest.component)[train].tolist()
     fit = fit_probe(
         network, embedding[train], label[train], component, config.training, seed=config.seed
     )
     log.info("probe: C = %g (log-loss %.4f)", fit.strength, fit.log_loss[fit.strength])
     if not fit.converged:
         log.warning("the probe stopped before it converged: raise training.max_iterations")
-    logit = _logits(network, embedding)
-    temperature = fit_temperature(logit[calibration], label[calibration])
-    network.temperature.fill_(temperature)
-    log.info("temperature %.3f, fitted on %d calibration pictures", temperature, calibration.sum())
-    return softmax(logit / temperature), fit
+    fit_unknown(network, embedding[train], label[train])
+    return _calibrate(network, manifest, embedding, fit, config)
 
 
-def _logits(network: Network, embedding: NDArray[np.float32]) -> NDArray[np.floating]:
+def _calibrate(
+    network: Network,
+    manifest: Manifest,
+    embedding: NDArray[np.float32],
+    fit: ProbeFit,
+    config: TrainConfig,
+) -> _Trained:
+    """Find temperature and thresholds on the calibration pictures alone."""
+    calibration = manifest.split == "calibration"
     with torch.no_grad():
-        logit: NDArray[np.floating] = network.classifier(torch.from_numpy(embedding)).numpy()
-    return logit
+        tensor = torch.from_numpy(embedding)
+        logit, unknown = network.classifier(tensor).numpy(), network.unknown(tensor).numpy()
+    temperature = fit_temperature(logit[calibration], manifest.label_index[calibration])
+    network.temperature.fill_(temperature)
+    log.info("temperature %.3f, from %d calibration pictures", temperature, calibration.sum())
+    threshold = unknown_threshold(unknown[calibration], config.decision.unknown_rate)
+    if threshold is None and config.decision.unknown_rate > 0:
+        log.warning(
+            "no picture will be called unknown: %d calibration pictures cannot promise "
+            "decision.unknown_rate=%g",
+            calibration.sum(),
+            config.decision.unknown_rate,
+        )
+    policy = TopClassPolicy(manifest.classes, manifest.accept_classes, threshold)
+    return _Trained(softmax(logit / temperature), unknown, policy, fit)
 
 
 def _evaluate(

@@ -9,6 +9,12 @@ POLICY = TopClassPolicy(("good", "scratch"), ("good",))
 REFERENCE = np.array([[0.9, 0.1], [0.2, 0.8], [0.50001, 0.49999]])
 
 
+def outputs(probability: NDArray[np.floating]) -> Outputs:
+    nothing = np.zeros(0, np.float32)
+    unknown = np.ones(len(probability), np.float32)
+    return Outputs(probability.astype(np.float32), nothing, nothing, unknown)
+
+
 class FakeRuntime:
     choice = RuntimeChoice("fake", "cpu", "fp32")
     version = "1"
@@ -18,16 +24,15 @@ class FakeRuntime:
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         rows = image[:, 0, 0, 0]
-        nothing = np.zeros((0,), np.float32)
-        return Outputs(self.probability[rows].astype(np.float32), nothing, nothing)
+        return outputs(self.probability[rows])
 
 
-def batches() -> list[tuple[list[str], NDArray[np.uint8], NDArray[np.floating]]]:
+def batches() -> list[tuple[list[str], NDArray[np.uint8], Outputs]]:
     image = np.zeros((3, 2, 2, 3), np.uint8)
     image[:, 0, 0, 0] = range(3)
     return [
-        (["a", "b"], image[:2], REFERENCE[:2]),
-        (["c"], image[2:], REFERENCE[2:]),
+        (["a", "b"], image[:2], outputs(REFERENCE[:2])),
+        (["c"], image[2:], outputs(REFERENCE[2:])),
     ]
 
 

@@ -43,7 +43,12 @@ def test_export_graph_declares_free_sizes(tiny_graph: bytes) -> None:
     graph = onnx.load_from_string(tiny_graph).graph
     shape = [axis.dim_param or axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim]
     assert shape == ["N", "H", "W", 3]
-    assert [output.name for output in graph.output] == ["probability", "evidence", "embedding"]
+    assert [output.name for output in graph.output] == [
+        "probability",
+        "evidence",
+        "embedding",
+        "unknown",
+    ]
 
 
 def test_export_graph_uses_no_resize_operator(tiny_graph: bytes) -> None:

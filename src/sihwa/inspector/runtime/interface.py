@@ -21,6 +21,8 @@ class Outputs(NamedTuple):
     """Share of each place in each class's logit, (N, K, h, w)."""
     embedding: NDArray[np.float32]
     """Average of the feature map, (N, D)."""
+    unknown: NDArray[np.float32]
+    """How unlike the training pictures it is, (N,); about 1 is ordinary."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,22 @@
+"""What a user may say about decisions."""
+
+from dataclasses import dataclass
+
+from sihwa.errors import ConfigError
+
+__all__ = ["DecisionConfig"]
+
+
+@dataclass
+class DecisionConfig:
+    """The rule that turns probabilities into accept, reject or review."""
+
+    name: str = "???"
+    """Name of the option, as shown in reports."""
+    unknown_rate: float = 0.01
+    """Share of ordinary pictures that may be sent to review as unknown, in [0, 1); 0 sends none."""
+
+    def __post_init__(self) -> None:
+        """Reject a share that is none."""
+        if not 0 <= self.unknown_rate < 1:
+            raise ConfigError(f"decision.unknown_rate must be in [0, 1), got {self.unknown_rate}")

@@ -1,0 +1,45 @@
+"""When is a picture too unlike the training pictures to be decided?"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sihwa.errors import ShapeError
+
+__all__ = ["unknown_threshold"]
+
+
+def unknown_threshold(score: NDArray[np.floating], rate: float) -> float | None:
+    """Return the score above which at most a share `rate` of ordinary pictures lies.
+
+    The conformal p-value of a picture is (1 + number of calibration scores at least as large)
+    / (n + 1); it is at most `rate` exactly for scores above the returned one. The promise holds
+    on average over calibration sets when the line's pictures are exchangeable with them.
+
+    Args:
+        score: Unknown scores of n calibration pictures, (n,), finite.
+        rate: Share of ordinary pictures that may be called unknown, in [0, 1).
+
+    Returns:
+        The threshold, or None when n is too small to promise the rate (n < 1 / rate - 1).
+
+    Raises:
+        ShapeError: The scores are not (n,), or not finite, or the rate is out of range.
+
+    Source: Vovk, Gammerman and Shafer 2005, Algorithmic Learning in a Random World.
+
+    >>> unknown_threshold(np.arange(99.0), 0.01)
+    98.0
+    >>> unknown_threshold(np.arange(50.0), 0.01) is None
+    True
+    """
+    if score.ndim != 1 or not np.isfinite(score).all():
+        raise ShapeError(f"score must be (n,) and finite but got {score.shape}")
+    if not 0 <= rate < 1:
+        raise ShapeError(f"rate must be in [0, 1) but got {rate}")
+    # ordinary scores that may lie at or above a picture that is called unknown
+    allowed = math.floor(rate * (len(score) + 1) + 1e-9) - 1
+    if allowed < 0:
+        return None
+    return float(np.sort(score)[::-1][allowed])
