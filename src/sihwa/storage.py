@@ -43,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.touch(exist_ok=False)
         yield temporary
         _fsync(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
         _fsync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error

@@ -4,7 +4,7 @@ Axes: N images, H and W picture size, D embedding width, K classes, h and w feat
 """
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -86,7 +86,7 @@ def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Netw
     _require_known(config.architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        body = _create_body(config)
+        body: Any = _create_body(config)  # timm adds attributes that nn.Module does not declare
         preprocessing = Preprocessing(
             config.input_size, body.pretrained_cfg["mean"], body.pretrained_cfg["std"]
         )

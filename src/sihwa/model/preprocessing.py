@@ -81,7 +81,8 @@ def _geometry(length: int, size: int, device: torch.device) -> tuple[float, Tens
     """Half-width of the filter in input positions, and the output centres (S,) there."""
     ratio = length / size
     centre = (torch.arange(size, dtype=torch.float32, device=device) + 0.5) * ratio - 0.5
-    return torch.sym_max(ratio, 1.0), centre
+    reach: float = torch.sym_max(ratio, 1.0)  # type: ignore[assignment]  # a symbol when exported
+    return reach, centre
 
 
 def _triangle(distance: Tensor, reach: float) -> Tensor:

@@ -85,7 +85,7 @@ class EmbeddingCache:
         for start in range(0, len(content), 500):  # SQLite bounds the number of parameters
             piece = content[start : start + 500]
             marks = ",".join("?" * len(piece))
-            query = f"SELECT sha256, vector FROM embedding WHERE sha256 IN ({marks})"  # noqa: S608
+            query = f"SELECT sha256, vector FROM embedding WHERE sha256 IN ({marks})"
             for sha256, vector in self._database.execute(query, piece):
                 if len(vector) == 4 * self.width:
                     found[sha256] = np.frombuffer(vector, np.float32)

@@ -4,8 +4,9 @@ Axes: N images, D embedding width.
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
-from sihwa.images import read_image
+from sihwa.errors import UnreadableImage
+from sihwa.images import decode_image, read_bytes
 from sihwa.model import Network, export_embedding
 from sihwa.progress import progress_bar
+from sihwa.storage import sha256_of_bytes
 from sihwa.training.cache import EmbeddingCache
 
 __all__ = ["embed_manifest", "read_batches"]
@@ -80,7 +83,7 @@ def _create_embedder(network: Network, device: torch.device) -> Embedder:
         )
         return lambda image: session.run(["embedding"], {"image": image})[0]
 
-    resident = network.to(device, memory_format=torch.channels_last)
+    resident = network.to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def embed(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -99,9 +102,9 @@ def read_batches(
     Raises:
         UnreadableImage: A picture vanished or changed since the manifest was made.
     """
-    path = manifest.table["path"].to_pylist()
-    height = manifest.table["height"].to_pylist()
-    width = manifest.table["width"].to_pylist()
+    path, content, height, width = (
+        manifest.table[name].to_pylist() for name in ("path", "sha256", "height", "width")
+    )
     by_size: dict[tuple[int, int], list[int]] = {}
     for row in rows:
         by_size.setdefault((height[row], width[row]), []).append(row)
@@ -110,14 +113,20 @@ def read_batches(
         for same in by_size.values()
         for start in range(0, len(same), _BATCH)
     ]
+
+    def read(group: list[int]) -> NDArray[np.uint8]:
+        return np.stack([_read_unchanged(path[row], content[row]) for row in group])
+
     with ThreadPoolExecutor(1) as reader:
-        upcoming = None
-        for group in [*groups, None]:
-            ready = upcoming
-            upcoming = group and (group, reader.submit(_read_batch, [path[row] for row in group]))
-            if ready:
-                yield ready[0], ready[1].result()
+        # one batch ahead: the next is decoded while the caller works on this one
+        ahead: deque[Future[NDArray[np.uint8]]] = deque()
+        for place, group in enumerate(groups):
+            ahead.extend(reader.submit(read, g) for g in groups[place + len(ahead) : place + 2])
+            yield group, ahead.popleft().result()
 
 
-def _read_batch(paths: Sequence[str]) -> NDArray[np.uint8]:
-    return np.stack([read_image(path) for path in paths])
+def _read_unchanged(path: str, sha256: str) -> NDArray[np.uint8]:
+    content = read_bytes(path)
+    if sha256_of_bytes(content) != sha256:
+        raise UnreadableImage(path, "changed since the run began; start it anew")
+    return decode_image(content, path)

@@ -5,13 +5,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import sihwa
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import sihwa
 from sihwa.errors import ConfigError, SihwaError
 from sihwa.workshop.config import TrainConfig, register_schemas
 
@@ -109,10 +109,10 @@ def _settings(overrides: list[str]) -> list[str]:
     keys: list[str] = []
 
     def visit(node: DictConfig, prefix: str) -> None:
-        for key in node:
+        for key in map(str, node):
             name = f"{prefix}{key}"
             keys.append(name)
-            child = node._get_node(str(key))
+            child = node._get_node(key)
             if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
                 visit(child, f"{name}.")
 

@@ -85,7 +85,9 @@ def _prove(
 ) -> list[ParityProof]:
     choices = [choice for choice in installed_choices() if choice.precision == "fp32"]
     runtimes = [create_runtime(graph, choice) for choice in choices]
-    proofs = prove_parity(runtimes, batches, card_policy(card), {"fp32": config.export.max_difference})
+    proofs = prove_parity(
+        runtimes, batches, card_policy(card), {"fp32": config.export.max_difference}
+    )
     for proof in proofs:
         log.info("%s", proof)
         if not proof.proven:

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
+from sihwa.evaluation import Evaluation
 from sihwa.images import read_image
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network
-from sihwa.evaluation import Evaluation
 from sihwa.reporting import ErrorPicture, Report, write_report
 from sihwa.training import ProbeFit
 

@@ -88,9 +88,7 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
         manifest.write(folder / "manifest.parquet")
         trained = _train(network, manifest, config, device)
         evaluation = _evaluate(manifest, trained.probability, config)
-        write_predictions(
-            folder, manifest, trained.probability, trained.unknown, trained.policy
-        )
+        write_predictions(folder, manifest, trained.probability, trained.unknown, trained.policy)
         write_metrics(folder, evaluation)
         card, proof = export_inspector(
             folder / "inspector", network, manifest, evaluation, trained.policy, config, device
@@ -141,6 +139,8 @@ def _log_data(manifest: Manifest) -> None:
     )
     for name, splits in manifest.counts.items():
         log.info("  %s: %s", name, ", ".join(f"{k} {v}" for k, v in splits.items()))
+    for note in manifest.notes:
+        log.warning("%s", note)
     if manifest.dropped:
         log.warning("%d unreadable pictures were dropped:", len(manifest.dropped))
         for image in manifest.dropped:

@@ -20,7 +20,9 @@ def test_decide_follows_the_top_class(probability: list[float], outcome: str) ->
 
 
 def test_decide_reason_names_the_class() -> None:
-    assert POLICY.decide(np.array([[0.1, 0.8, 0.1]]), np.ones(1))[0].reason == "top class is scratch"
+    assert (
+        POLICY.decide(np.array([[0.1, 0.8, 0.1]]), np.ones(1))[0].reason == "top class is scratch"
+    )
 
 
 def test_decide_without_accept_classes_rejects_all() -> None:
@@ -47,9 +49,7 @@ def test_decide_unlike_anything_goes_to_review_and_names_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("probability", "unknown"), [([np.nan, 0.5], 1.0), ([0.5, 0.5], np.nan), ([0.5, 0.5], np.inf)]
 )
-def test_decide_what_is_no_number_goes_to_review(
-    probability: list[float], unknown: float
-) -> None:
+def test_decide_what_is_no_number_goes_to_review(probability: list[float], unknown: float) -> None:
     policy = TopClassPolicy(("good", "scratch"), ("good",))
     decision = policy.decide(np.array([probability]), np.array([unknown]))[0]
     assert decision.outcome == "review"

@@ -64,7 +64,7 @@ def test_predict_nothing_gives_nothing(tiny_bundle: Path) -> None:
         pytest.param(np.zeros((0, 5, 3), np.uint8), id="empty"),
     ],
 )
-def test_predict_array_of_another_kind_is_refused(tiny_bundle: Path, image: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_predict_array_of_another_kind_is_refused(tiny_bundle: Path, image: np.ndarray) -> None:
     with pytest.raises(ShapeError, match=r"must be \(H, W, 3\) uint8 RGB but got"):
         load_inspector(tiny_bundle).predict(image)
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_create_network_lite0_package_weights_equal_timm_fed_with_them() -> None
 
     path = next((Path(package.__file__).parent / "models").glob("*.pth"))
     state = torch.load(path, map_location="cpu", weights_only=True)
-    reference = timm.create_model("tf_efficientnet_lite0")
+    reference: Any = timm.create_model("tf_efficientnet_lite0")
     reference.load_state_dict(dict(zip(reference.state_dict(), state.values(), strict=True)))
     reference.eval()
     image = torch.from_numpy(pictures(2, 224, 224))
@@ -61,7 +62,7 @@ def test_create_network_same_seed_same_weights() -> None:
 
 
 def test_create_network_unknown_name_names_the_nearest() -> None:
-    with pytest.raises(UnknownModel, match="no network 'resnet81'; nearest: .*resnet"):
+    with pytest.raises(UnknownModel, match=r"no network 'resnet81'; nearest: .*resnet"):
         create_network(tiny_config(architecture="resnet81"), 2)
 
 

@@ -8,11 +8,11 @@ from tests.conftest import tiny_config
 from tests.unit.training.test_probe import clouds
 
 
-def score(points: np.ndarray, label: np.ndarray, asked: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def score(points: np.ndarray, label: np.ndarray, asked: np.ndarray) -> np.ndarray:
     network = create_network(tiny_config(), int(label.max()) + 1)
     fit_unknown(network, points, label)
     with torch.no_grad():
-        result: np.ndarray = network.unknown(torch.from_numpy(asked)).numpy()  # type: ignore[type-arg]
+        result: np.ndarray = network.unknown(torch.from_numpy(asked)).numpy()
     return result
 
 

@@ -1,0 +1,27 @@
+"""Labelled pictures, whatever their source, as one manifest with fixed splits."""
+
+from sihwa.dataset.config import (
+    DatasetConfig,
+    ElpvConfig,
+    ImageFolderConfig,
+    NeuDetConfig,
+    SplitConfig,
+    TabularConfig,
+)
+from sihwa.dataset.manifest import Manifest, read_manifest
+from sihwa.dataset.read import read_dataset
+from sihwa.dataset.split import SPLITS, assign_splits
+
+__all__ = [
+    "SPLITS",
+    "DatasetConfig",
+    "ElpvConfig",
+    "ImageFolderConfig",
+    "Manifest",
+    "NeuDetConfig",
+    "SplitConfig",
+    "TabularConfig",
+    "assign_splits",
+    "read_dataset",
+    "read_manifest",
+]

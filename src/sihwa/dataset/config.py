@@ -1,0 +1,96 @@
+"""What a user may say about the pictures."""
+
+from dataclasses import dataclass, field
+
+from sihwa.errors import ConfigError
+
+__all__ = [
+    "DatasetConfig",
+    "ElpvConfig",
+    "ImageFolderConfig",
+    "NeuDetConfig",
+    "SplitConfig",
+    "TabularConfig",
+]
+
+
+@dataclass
+class SplitConfig:
+    """How pictures without a given split are divided."""
+
+    calibration: float = 0.2
+    """Share that temperature and thresholds are found on, in (0, 1)."""
+    test: float = 0.2
+    """Share that the figures are reported on, in (0, 1); what remains is for training."""
+
+    def __post_init__(self) -> None:
+        """Reject shares that leave a split empty."""
+        for name, share in (("calibration", self.calibration), ("test", self.test)):
+            if not 0 < share < 1:
+                raise ConfigError(f"dataset.split.{name} must be in (0, 1), got {share}")
+        if self.calibration + self.test >= 1:
+            raise ConfigError(
+                "dataset.split.calibration + dataset.split.test must be below 1, got "
+                f"{self.calibration + self.test:g}: nothing would be left for training"
+            )
+
+
+@dataclass
+class DatasetConfig:
+    """What every data set has in common."""
+
+    name: str = "???"
+    """Name of the data set, as shown in reports."""
+    accept_classes: list[str] = field(default_factory=list)
+    """Classes that the line lets pass; every other class is a defect."""
+    on_unreadable: str = "fail"
+    """What a picture that cannot be read does: `fail` ends the run, `drop` leaves it out."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    """Shares of the splits that are not given by the data set itself."""
+    licence: str = "not stated"
+    """Licence of the pictures, as carried in the inspector's card."""
+
+    def __post_init__(self) -> None:
+        """Reject an unknown way to treat unreadable pictures."""
+        if self.on_unreadable not in ("fail", "drop"):
+            raise ConfigError(
+                f"dataset.on_unreadable must be fail or drop, got {self.on_unreadable!r}"
+            )
+
+
+@dataclass
+class ElpvConfig(DatasetConfig):
+    """Electroluminescence photographs of solar cells, from the package elpv-dataset."""
+
+    classes: str = "binary"
+    """`binary`: functional, defective. `four`: the four degrees that the assessors gave."""
+
+    def __post_init__(self) -> None:
+        """Reject an unknown set of classes."""
+        DatasetConfig.__post_init__(self)
+        if self.classes not in ("binary", "four"):
+            raise ConfigError(f"dataset.classes must be binary or four, got {self.classes!r}")
+
+
+@dataclass
+class NeuDetConfig(DatasetConfig):
+    """Photographs of hot-rolled steel strip, six kinds of defect, in any of its three layouts."""
+
+    root: str = "???"
+    """Folder or .zip of NEU-DET or NEU-CLS."""
+
+
+@dataclass
+class ImageFolderConfig(DatasetConfig):
+    """Pictures in one folder per class."""
+
+    root: str = "???"
+    """Folder or .zip: `<class>/...` or `{train,calibration|val,test}/<class>/...`."""
+
+
+@dataclass
+class TabularConfig(DatasetConfig):
+    """Pictures listed in a table."""
+
+    path: str = "???"
+    """CSV (UTF-8) or Parquet with the columns path, label and, where known, group and split."""

@@ -1,0 +1,59 @@
+"""ELPV: 2,624 electroluminescence photographs of solar cells, functional to defective.
+
+The label is how sure its assessors were of a defect: 0, 1/3, 2/3 or 1. Above one half counts as
+defective, as in Deitsch et al. 2019, arXiv 1807.02894.
+"""
+
+import importlib.util
+from pathlib import Path
+
+from sihwa.dataset.config import ElpvConfig
+from sihwa.dataset.item import Item, Source
+from sihwa.errors import DatasetNotFound, InvalidLabels
+
+__all__ = ["find_elpv"]
+
+_CLASSES = {
+    "binary": ("functional", "defective"),
+    "four": ("functional", "likely_functional", "likely_defective", "defective"),
+}
+_ACCEPTED = ("functional", "likely_functional")
+
+
+def find_elpv(config: ElpvConfig) -> Source:
+    """List the pictures of the installed package; the column cell_type is mono or poly.
+
+    Raises:
+        DatasetNotFound: The package is not installed.
+        InvalidLabels: Its label file is not what it should be.
+    """
+    package = importlib.util.find_spec("elpv_dataset")
+    if package is None or package.origin is None:
+        raise DatasetNotFound(
+            "dataset=elpv: its pictures come as a package that is not installed: "
+            'pip install "sihwa[elpv]"'
+        )
+    folder = Path(package.origin).parent / "data"
+    classes = _CLASSES[config.classes]
+    items = [_read_line(line, folder, classes) for line in _read_lines(folder / "labels.csv")]
+    accepted = tuple(name for name in classes if name in _ACCEPTED)
+    return Source(items, classes, accepted)
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidLabels(f"{path}: {error}; reinstall elpv-dataset") from error
+
+
+def _read_line(line: str, folder: Path, classes: tuple[str, ...]) -> Item:
+    try:
+        name, probability, cell_type = line.split()
+        degree = round(float(probability) * 3)
+        label = classes[degree if len(classes) == 4 else int(degree > 1)]
+    except (ValueError, IndexError) as error:
+        raise InvalidLabels(
+            f"{folder / 'labels.csv'}: expected 'picture probability type', got {line!r}"
+        ) from error
+    return Item(str(folder / name), label, attributes={"cell_type": cell_type})

@@ -1,0 +1,55 @@
+"""Pictures in one folder per class, with or without folders for the splits around them."""
+
+from pathlib import Path
+
+from sihwa.dataset.config import ImageFolderConfig
+from sihwa.dataset.item import (
+    Item,
+    Source,
+    clean_label,
+    list_root,
+    read_split_name,
+    relative_parts,
+)
+from sihwa.errors import InvalidLabels
+
+__all__ = ["find_image_folder"]
+
+
+def find_image_folder(config: ImageFolderConfig) -> Source:
+    """List `<class>/...` or `{train,calibration|val,test}/<class>/...`, at any depth.
+
+    A single folder around everything, as archives often have, is passed through.
+
+    Raises:
+        DatasetNotFound: There is neither a folder nor a .zip.
+        EmptyDataset: It holds no picture.
+        InvalidLabels: A picture lies outside every class, or splits and classes are mixed.
+    """
+    root, listing = list_root(config.root)
+    pairs = [(path, relative_parts(path, root)) for path in listing.images]
+    while len({parts[0] for _, parts in pairs}) == 1 and min(len(p) for _, p in pairs) > 2:
+        pairs = [(path, parts[1:]) for path, parts in pairs]
+    in_splits = _lies_in_splits(root, {parts[0] for _, parts in pairs if len(parts) > 1})
+    items = [_read_item(path, parts, in_splits) for path, parts in pairs]
+    return Source(items, tuple(sorted({item.label for item in items})))
+
+
+def _lies_in_splits(root: Path, folders: set[str]) -> bool:
+    """Tell whether the outermost folders are splits rather than classes."""
+    splits = sorted(name for name in folders if read_split_name(name))
+    classes = sorted(folders - set(splits))
+    if splits and classes:
+        raise InvalidLabels(
+            f"{root}: expected either folders of classes or the folders train, calibration (or "
+            f"val) and test; got splits ({', '.join(splits)}) beside {', '.join(classes[:5])}"
+        )
+    return bool(splits)
+
+
+def _read_item(path: str, parts: list[str], in_splits: bool) -> Item:
+    if len(parts) < 2 + in_splits:
+        layout = "<split>/<class>/..." if in_splits else "<class>/..."
+        raise InvalidLabels(f"{path}: expected it below {layout}; move it into its class's folder")
+    split = read_split_name(parts[0]) if in_splits else None
+    return Item(path, clean_label(parts[1] if in_splits else parts[0], path), split=split)

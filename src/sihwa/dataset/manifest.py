@@ -1,0 +1,151 @@
+"""The manifest: every picture of a run with its label, split, content and size.
+
+Axes: N pictures.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sihwa.dataset.split import SPLITS, find_components
+from sihwa.errors import DatasetNotFound, InvalidLabels, UnreadableImage
+from sihwa.storage import replacing, sha256_of_bytes
+
+__all__ = ["MANIFEST_SCHEMA", "Manifest", "read_manifest"]
+
+_BOX = pa.struct(
+    [("label", pa.string()), *((edge, pa.int32()) for edge in ("xmin", "ymin", "xmax", "ymax"))]
+)
+MANIFEST_SCHEMA = pa.schema(
+    [
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("group", pa.string()),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("boxes", pa.list_(_BOX)),
+    ]
+)
+"""Columns of every manifest; what else a source knows follows as columns of text."""
+
+_METADATA = b"sihwa"
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """All pictures that a run used.
+
+    Attributes:
+        table: One row per picture, N rows: MANIFEST_SCHEMA, then text columns of the source.
+        name: Name of the data set.
+        classes: Class names, in the order of the network's outputs.
+        accept_classes: The classes that the line lets pass.
+        licence: Licence of the pictures.
+        dropped: Pictures left out because they could not be read.
+        notes: What a user should know about how the data set was read.
+    """
+
+    table: pa.Table
+    name: str
+    classes: tuple[str, ...]
+    accept_classes: tuple[str, ...] = ()
+    licence: str = "not stated"
+    dropped: tuple[UnreadableImage, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def split(self) -> NDArray[np.str_]:
+        """Split of each picture, (N,)."""
+        return np.array(self.table["split"].to_pylist(), dtype=np.str_)
+
+    @cached_property
+    def label_index(self) -> NDArray[np.intp]:
+        """Class of each picture as its place in `classes`, (N,)."""
+        index = {name: place for place, name in enumerate(self.classes)}
+        return np.array([index[name] for name in self.table["label"].to_pylist()], dtype=np.intp)
+
+    @cached_property
+    def component(self) -> list[str]:
+        """What each picture must not be separated from, N names."""
+        return find_components(self.table["group"].to_pylist(), self.table["sha256"].to_pylist())
+
+    @cached_property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Pictures of each class in each split: {class: {split: count}}."""
+        return {
+            name: {
+                split: int(((self.label_index == place) & (self.split == split)).sum())
+                for split in SPLITS
+            }
+            for place, name in enumerate(self.classes)
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex SHA-256 of what was learnt from: contents, labels and splits, wherever they lie."""
+        rows = zip(
+            *(self.table[name].to_pylist() for name in ("sha256", "label", "split")), strict=True
+        )
+        facts = [sorted(rows), list(self.classes), list(self.accept_classes)]
+        return sha256_of_bytes(json.dumps(facts, ensure_ascii=False).encode())
+
+    def write(self, path: Path) -> None:
+        """Write the manifest as Parquet, whole or not at all.
+
+        Raises:
+            StorageError: The file system refused.
+        """
+        facts = {
+            "name": self.name,
+            "classes": self.classes,
+            "accept_classes": self.accept_classes,
+            "licence": self.licence,
+            "dropped": [[image.path, image.reason] for image in self.dropped],
+            "notes": self.notes,
+            "fingerprint": self.fingerprint,
+        }
+        metadata = {_METADATA: json.dumps(facts, ensure_ascii=False)}
+        with replacing(path) as temporary:
+            pq.write_table(
+                self.table.replace_schema_metadata(metadata), temporary, compression="zstd"
+            )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest that a run wrote.
+
+    Raises:
+        DatasetNotFound: There is no such file.
+        InvalidLabels: It is not a manifest, or was changed since it was written.
+    """
+    try:
+        table = pq.read_table(path, partitioning=None)
+        facts = json.loads(table.schema.metadata[_METADATA])
+        manifest = Manifest(
+            table=table.replace_schema_metadata(None),
+            name=facts["name"],
+            classes=tuple(facts["classes"]),
+            accept_classes=tuple(facts["accept_classes"]),
+            licence=facts["licence"],
+            dropped=tuple(UnreadableImage(*image) for image in facts["dropped"]),
+            notes=tuple(facts["notes"]),
+        )
+        found = manifest.fingerprint
+    except FileNotFoundError as error:
+        raise DatasetNotFound(f"no manifest at {path}") from error
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise InvalidLabels(f"{path}: expected a manifest.parquet that a run wrote") from error
+    if found != facts["fingerprint"]:
+        raise InvalidLabels(
+            f"{path}: its rows were changed since it was written; read it as dataset=manifest "
+            "instead"
+        )
+    return manifest

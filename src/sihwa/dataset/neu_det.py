@@ -1,0 +1,101 @@
+"""NEU: 1,800 photographs of hot-rolled steel strip, six kinds of defect, 200 × 200 pixels.
+
+Song and Yan 2013, Applied Surface Science 285. Three layouts are about: the official one of
+NEU-DET (IMAGES, ANNOTATIONS), the one with train and validation folders, and the bare files of
+NEU-CLS (`Cr_1.bmp`).
+"""
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from sihwa.dataset.config import NeuDetConfig
+from sihwa.dataset.item import Box, Item, Source, list_root, relative_parts
+from sihwa.errors import InvalidLabels, UnreadableImage
+from sihwa.images import read_bytes
+
+__all__ = ["find_neu_det", "read_boxes"]
+
+_CLASSES = {
+    "crazing": "Cr",
+    "inclusion": "In",
+    "patches": "Pa",
+    "pitted_surface": "PS",
+    "rolled-in_scale": "RS",
+    "scratches": "Sc",
+}
+_LABEL = {prefix: name for name, short in _CLASSES.items() for prefix in (name, short)}
+_MAX_XML_BYTES = 1_000_000
+
+
+def find_neu_det(config: NeuDetConfig) -> Source:
+    """List the pictures with the label that their names give, and their boxes where there are any.
+
+    What the train and validation layout holds back as validation is the test split, as in the
+    papers that use it.
+
+    Raises:
+        DatasetNotFound: There is neither a folder nor a .zip.
+        EmptyDataset: It holds no picture.
+        InvalidLabels: A name gives no class, or an annotation is damaged.
+    """
+    root, listing = list_root(config.root)
+    items = [_read_item(path, relative_parts(path, root)) for path in listing.images]
+    bare = sum(item.boxes is None for item in items)
+    notes = (f"{bare} pictures have no annotation",) if 0 < bare < len(items) else ()
+    return Source(items, tuple(_CLASSES), notes=notes)
+
+
+def _read_item(path: str, parts: list[str]) -> Item:
+    prefix = parts[-1].rpartition(".")[0].rpartition("_")[0]
+    label = _LABEL.get(prefix)
+    if label is None:
+        raise InvalidLabels(
+            f"{path}: expected a NEU name such as crazing_1.jpg or Cr_1.bmp; for pictures of your "
+            "own use dataset=image_folder"
+        )
+    if len(parts) > 1 and parts[-2] in _CLASSES and parts[-2] != label:
+        raise InvalidLabels(f"{path}: lies in the folder {parts[-2]} but its name says {label}")
+    folders = [name.lower() for name in parts[:-1]]
+    split = "train" if "train" in folders else "test" if "validation" in folders else None
+    return Item(path, label, split=split, boxes=_find_boxes(path, label))
+
+
+def _find_boxes(path: str, label: str) -> tuple[Box, ...] | None:
+    folder = re.sub(rf"[/\\]{re.escape(label)}$", "", re.sub(r"[/\\][^/\\]*$", "", path))
+    annotations = {"IMAGES": "ANNOTATIONS", "images": "annotations"}.get(folder[-6:])
+    if annotations is None:
+        return None
+    xml = f"{folder[:-6]}{annotations}/{Path(path).stem}.xml"
+    try:
+        content = read_bytes(xml, _MAX_XML_BYTES)
+    except UnreadableImage:
+        return None  # counted in the notes: the pictures are labelled by their names
+    return read_boxes(content, xml)
+
+
+def read_boxes(content: bytes, path: str) -> tuple[Box, ...]:
+    """Read the boxes of a Pascal VOC annotation.
+
+    Raises:
+        InvalidLabels: It is not UTF-8 XML, declares a document type, or a box is not one.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+        if "<!" in re.sub("<!--.*?-->", "", text, flags=re.DOTALL):
+            # entities of a document type can grow without bound
+            raise InvalidLabels(f"{path}: an annotation must not declare a document type")
+        return tuple(_read_box(node) for node in ET.fromstring(text).iter("object"))
+    except (UnicodeDecodeError, ET.ParseError, ValueError, TypeError) as error:
+        raise InvalidLabels(f"{path}: expected a Pascal VOC annotation: {error}") from error
+
+
+def _read_box(node: ET.Element) -> Box:
+    edges = [
+        round(float(node.findtext(f"bndbox/{name}", "none")))
+        for name in ("xmin", "ymin", "xmax", "ymax")
+    ]
+    xmin, ymin, xmax, ymax = edges
+    if not (0 <= xmin <= xmax < 2**31 and 0 <= ymin <= ymax < 2**31):
+        raise ValueError(f"a box of xmin {xmin}, ymin {ymin}, xmax {xmax}, ymax {ymax}")
+    return Box(node.findtext("name", ""), xmin, ymin, xmax, ymax)

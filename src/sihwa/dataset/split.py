@@ -1,0 +1,188 @@
+"""Train, calibration and test: stratified by class, never through a group or a duplicate.
+
+Axes: N pictures, C independent components, K classes, S splits.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from sihwa.dataset.config import SplitConfig
+from sihwa.dataset.item import Item
+from sihwa.errors import InvalidLabels, TooFewImages
+
+__all__ = ["SPLITS", "assign_splits", "find_components"]
+
+SPLITS = ("train", "calibration", "test")
+
+_LEAST = {"train": 2, "calibration": 1, "test": 1}
+"""Independent pictures of each class that a split needs; training is cross-validated, so two."""
+
+
+def assign_splits(
+    items: Sequence[Item], sha256: Sequence[str], shares: SplitConfig, seed: int
+) -> list[str]:
+    """Return the split of each picture.
+
+    Pictures of one group, and byte-identical pictures, stay together. Splits that the source
+    gives are kept; calibration or test, where it does not give them, are taken out of its train.
+    Each class is divided by the shares to within one picture as long as nothing ties pictures
+    together, and as nearly as the groups allow where something does. Neither the order nor the
+    location of the pictures matters, only their content, groups, labels and the seed.
+
+    Args:
+        items: The pictures, N of them.
+        sha256: Hex digest of each picture's bytes, (N,).
+        shares: Of calibration and test; the rest is train.
+        seed: Picks one of the possible divisions.
+
+    Raises:
+        InvalidLabels: Byte-identical pictures with two labels, or a group or byte-identical
+            pictures in two given splits, or given splits without train.
+        TooFewImages: A class has too few independent pictures.
+    """
+    component = find_components([item.group for item in items], sha256)
+    _require_one_label(items, sha256)
+    _require_one_given_split(items, component)
+    given = {item.split for item in items}
+    wanted: tuple[str, ...] = SPLITS
+    if given == {None}:
+        pool = list(range(len(items)))
+    elif "train" not in given:
+        raise InvalidLabels("expected pictures in the split train, got none there")
+    else:
+        pool = [row for row, item in enumerate(items) if item.split == "train"]
+        wanted = ("train", *(name for name in SPLITS if name not in given))
+    split = [item.split or "" for item in items]
+    label = [items[row].label for row in pool]
+    divided = _divide(label, [component[row] for row in pool], wanted, shares, seed)
+    for row, name in zip(pool, divided, strict=True):
+        split[row] = name
+    _require_enough([item.label for item in items], split, component)
+    return split
+
+
+def find_components(group: Sequence[str | None], sha256: Sequence[str]) -> list[str]:
+    """Return for each picture the name of all that must stay with it: the least sha256 of them.
+
+    Two pictures belong together when they share a group or their bytes, directly or over others.
+
+    >>> find_components(["left", None, "left", None], ["d", "c", "b", "d"])
+    ['b', 'c', 'b', 'b']
+    """
+    nodes: dict[tuple[str, str], int] = {}
+    pairs = [
+        (row, nodes.setdefault(key, len(sha256) + len(nodes)))
+        for row, (one_group, content) in enumerate(zip(group, sha256, strict=True))
+        for key in ((("group", one_group),) if one_group else ()) + (("content", content),)
+    ]
+    rows, keys = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+    size = len(sha256) + len(nodes)
+    graph = coo_array((np.ones(len(pairs), dtype=np.int8), (rows, keys)), shape=(size, size))
+    number = connected_components(graph, directed=False)[1][: len(sha256)].tolist()
+    name: dict[int, str] = {}
+    for component, content in zip(number, sha256, strict=True):
+        name[component] = min(content, name.get(component, content))
+    return [name[component] for component in number]
+
+
+def _divide(
+    label: Sequence[str],
+    component: Sequence[str],
+    wanted: Sequence[str],
+    shares: SplitConfig,
+    seed: int,
+) -> list[str]:
+    """Give each component, the largest first, to the split that lacks most of its pictures."""
+    classes = sorted(set(label))
+    names = sorted(set(component), key=lambda name: _shuffled(name, seed))
+    place = {name: index for index, name in enumerate(names)}
+    count = np.zeros((len(names), len(classes)), dtype=np.int64)
+    np.add.at(count, ([place[name] for name in component], [classes.index(x) for x in label]), 1)
+    deficit = np.stack([_targets(n, wanted, shares) for n in count.sum(0).tolist()], axis=1)
+    needed = np.array([[_LEAST[name]] * len(classes) for name in wanted])
+    left = (count > 0).sum(0)
+    chosen: dict[str, str] = {}
+    for index in np.argsort(-count.sum(1), kind="stable").tolist():
+        own = count[index]
+        allowed = _allowed(needed, left, own > 0)
+        gain = np.where(allowed, (deficit * own).sum(1), np.iinfo(np.int64).min)
+        best = int(gain.argmax())
+        chosen[names[index]] = wanted[best]
+        deficit[best] -= own
+        needed[best] -= own > 0
+        left -= own > 0
+    return [chosen[name] for name in component]
+
+
+def _allowed(
+    needed: NDArray[np.int64], left: NDArray[np.int64], present: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return the splits that a component may go to, (S,).
+
+    A class with no more components left than its splits still need gives the next to one of these.
+    """
+    missing = np.maximum(needed, 0)
+    urgent = present & (left <= missing.sum(0))
+    fitting = np.all(missing[:, urgent] > 0, axis=1)
+    return fitting if fitting.any() else np.ones(len(needed), dtype=np.bool_)
+
+
+def _shuffled(name: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+
+
+def _targets(total: int, wanted: Sequence[str], shares: SplitConfig) -> NDArray[np.int64]:
+    """Return how many of a class's pictures each split should get, (S,): largest remainders."""
+    share = {"calibration": shares.calibration, "test": shares.test}
+    share["train"] = 1 - sum(share.values())
+    exact = total * np.array([share[name] for name in wanted])
+    exact /= sum(share[name] for name in wanted)
+    target = np.floor(exact + 1e-9).astype(np.int64)
+    for index in np.argsort(target - exact, kind="stable")[: total - target.sum()]:
+        target[index] += 1
+    return target
+
+
+def _require_one_label(items: Sequence[Item], sha256: Sequence[str]) -> None:
+    first: dict[str, Item] = {}
+    for item, content in zip(items, sha256, strict=True):
+        other = first.setdefault(content, item)
+        if other.label != item.label:
+            raise InvalidLabels(
+                f"byte-identical pictures with two labels: {other.path} is {other.label!r}, "
+                f"{item.path} is {item.label!r}; correct one of them or take both out"
+            )
+
+
+def _require_one_given_split(items: Sequence[Item], component: Sequence[str]) -> None:
+    first: dict[str, Item] = {}
+    for item, name in zip(items, component, strict=True):
+        other = first.setdefault(name, item)
+        if other.split != item.split:
+            raise InvalidLabels(
+                f"{other.path} (split {other.split}) and {item.path} (split {item.split}) are "
+                "byte-identical or of one group, so figures on test would not be true; put them "
+                "into one split"
+            )
+
+
+def _require_enough(label: Sequence[str], split: Sequence[str], component: Sequence[str]) -> None:
+    found = {
+        (name, part): len({c for c, x, s in zip(component, label, split, strict=True)
+                           if x == name and s == part})
+        for name in sorted(set(label))
+        for part in SPLITS
+    }  # fmt: skip
+    for (name, part), count in found.items():
+        if count < _LEAST[part]:
+            total = sum(found[name, other] for other in SPLITS)
+            raise TooFewImages(
+                f"class {name!r}: expected at least {_LEAST[part]} independent picture(s) in "
+                f"{part}, got {count} ({total} in all: byte-identical pictures and those of one "
+                "group count once); add pictures of it, or leave the class out"
+            )
