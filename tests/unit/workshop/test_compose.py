@@ -12,7 +12,7 @@ NEU = ["dataset=neu_det", "dataset.root=NEU-DET.zip"]
 
 def test_compose_config_defaults_are_typed() -> None:
     config = compose_config([])
-    assert config.dataset.name == "elpv"
+    assert config.dataset.name == "ELPV"
     assert isinstance(config.training, ProbeConfig)
     assert config.seed == 0
 

@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from sihwa.dataset import (
+    ElpvConfig,
+    ImageFolderConfig,
+    Manifest,
+    SplitConfig,
+    TabularConfig,
+    read_dataset,
+    read_manifest,
+)
+from sihwa.errors import ConfigError, DatasetNotFound, InvalidLabels, UnreadableImages
+from sihwa.storage import sha256_of_file
+from tests.conftest import pictures, save_pictures
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    root = tmp_path / "부품"
+    save_pictures(root / "good", pictures(10, 20, 30, seed=1))
+    save_pictures(root / "긁힘", pictures(8, 15, 12, seed=2))
+    return root
+
+
+def read(root: Path, seed: int = 0, **settings: object) -> Manifest:
+    config = ImageFolderConfig(name="parts", root=str(root), accept_classes=["good"])
+    for name, value in settings.items():
+        setattr(config, name, value)
+    return read_dataset(config, seed)
+
+
+def test_read_dataset_holds_size_and_content_of_each_picture(parts: Path) -> None:
+    manifest = read(parts)
+    for row in manifest.table.to_pylist():
+        assert row["sha256"] == sha256_of_file(Path(row["path"]))
+        assert (row["width"], row["height"]) == ((30, 20) if row["label"] == "good" else (12, 15))
+    assert manifest.classes == ("good", "긁힘")
+    assert manifest.counts == {
+        "good": {"train": 6, "calibration": 2, "test": 2},
+        "긁힘": {"train": 5, "calibration": 2, "test": 1},
+    }
+
+
+def test_read_dataset_fingerprint_is_of_content_not_of_place(parts: Path) -> None:
+    before = read(parts)
+    moved = parts.rename(parts.with_name("moved"))
+    assert read(moved).fingerprint == before.fingerprint
+    assert read(moved, seed=1).fingerprint != before.fingerprint
+    (moved / "good" / "000.png").rename(moved / "긁힘" / "100.png")
+    assert read(moved).fingerprint != before.fingerprint
+
+
+def test_manifest_written_and_read_is_the_same(parts: Path, tmp_path: Path) -> None:
+    (parts / "good" / "bad.png").write_bytes(b"")
+    manifest = read(parts, on_unreadable="drop")
+    manifest.write(tmp_path / "manifest.parquet")
+    again = read_manifest(tmp_path / "manifest.parquet")
+    assert again.table.equals(manifest.table)
+    assert again.fingerprint == manifest.fingerprint
+    assert (again.name, again.accept_classes) == ("parts", ("good",))
+    assert [str(image) for image in again.dropped] == [f"{parts}/good/bad.png: empty file"]
+
+
+def test_read_manifest_changed_rows_are_refused(parts: Path, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.parquet"
+    read(parts).write(path)
+    table = pq.read_table(path)
+    pq.write_table(table.slice(1), path)
+    with pytest.raises(InvalidLabels, match="its rows were changed"):
+        read_manifest(path)
+    pq.write_table(table.replace_schema_metadata(None), path)
+    with pytest.raises(InvalidLabels, match=r"expected a manifest\.parquet that a run wrote"):
+        read_manifest(path)
+    path.unlink()
+    with pytest.raises(DatasetNotFound, match="no manifest at"):
+        read_manifest(path)
+
+
+def test_read_dataset_a_manifest_feeds_the_next_run(parts: Path, tmp_path: Path) -> None:
+    manifest = read(parts)
+    manifest.write(tmp_path / "manifest.parquet")
+    config = TabularConfig(
+        name="again", path=str(tmp_path / "manifest.parquet"), accept_classes=["good"]
+    )
+    assert read_dataset(config, seed=9).fingerprint == manifest.fingerprint
+
+
+def test_read_dataset_unreadable_pictures_are_all_listed(parts: Path) -> None:
+    (parts / "good" / "a.png").write_bytes(b"")
+    (parts / "긁힘" / "b.png").write_bytes(b"no picture")
+    with pytest.raises(UnreadableImages, match=r"2 of 20 .*=drop:\n.*a\.png.*\n.*b\.png"):
+        read(parts)
+
+
+def test_read_dataset_fewer_than_two_classes_are_refused(parts: Path) -> None:
+    for path in (parts / "긁힘").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(InvalidLabels, match=r"at least two classes, got 1 \(good\)"):
+        read(parts, on_unreadable="drop")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        pytest.param(["ok"], "no class 'ok'; there are good, 긁힘", id="unknown"),
+        pytest.param(["good", "긁힘"], "every class would pass", id="all"),
+    ],
+)
+def test_read_dataset_accept_classes_must_make_sense(
+    parts: Path, names: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read(parts, accept_classes=names)
+
+
+def test_read_dataset_without_accept_classes_says_so(parts: Path) -> None:
+    manifest = read(parts, accept_classes=[])
+    assert manifest.accept_classes == ()
+    assert "every picture counts as a defect" in manifest.notes[0]
+
+
+def test_read_dataset_elpv_keeps_the_cell_type() -> None:
+    config = ElpvConfig(name="ELPV", split=SplitConfig(calibration=0.15, test=0.25))
+    manifest = read_dataset(config, seed=0)
+    assert manifest.table["cell_type"].to_pylist().count("poly") == 1550
+    assert set(manifest.table["width"].to_pylist()) == {300}
+    assert manifest.counts["defective"] == {"train": 493, "calibration": 123, "test": 205}

@@ -1,0 +1,159 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sihwa.dataset import SPLITS, SplitConfig, assign_splits
+from sihwa.dataset.item import Item
+from sihwa.errors import InvalidLabels, TooFewImages
+
+SHARES = SplitConfig(calibration=0.2, test=0.2)
+LABELS = ("dent", "good", "얼룩")
+
+
+def items_of(*counts: int, split: str | None = None) -> list[Item]:
+    """Pictures of as many classes as there are counts."""
+    return [
+        Item(f"{label}/{index}.png", label, split=split)
+        for label, count in zip(LABELS, counts, strict=False)
+        for index in range(count)
+    ]
+
+
+def contents(count: int) -> list[str]:
+    return [f"{index:064x}" for index in range(count)]
+
+
+def count_by_class(items: list[Item], split: list[str]) -> Counter[tuple[str, str]]:
+    return Counter((item.label, name) for item, name in zip(items, split, strict=True))
+
+
+def test_assign_splits_single_pictures_are_divided_exactly() -> None:
+    items = items_of(100, 50)
+    split = assign_splits(items, contents(150), SHARES, seed=0)
+    assert count_by_class(items, split) == {
+        ("dent", "train"): 60, ("dent", "calibration"): 20, ("dent", "test"): 20,
+        ("good", "train"): 30, ("good", "calibration"): 10, ("good", "test"): 10,
+    }  # fmt: skip
+
+
+@given(st.tuples(st.integers(4, 60), st.integers(4, 60)), st.integers(0, 5))
+def test_assign_splits_each_class_is_within_one_picture_of_its_share(
+    counts: tuple[int, int], seed: int
+) -> None:
+    items = items_of(*counts)
+    found = count_by_class(items, assign_splits(items, contents(len(items)), SHARES, seed))
+    for label, total in zip(LABELS, counts, strict=False):
+        for name, share in (("train", 0.6), ("calibration", 0.2), ("test", 0.2)):
+            assert abs(found[label, name] - share * total) <= 1
+
+
+@given(st.permutations(range(30)), st.text(min_size=1))
+def test_assign_splits_order_and_place_of_the_pictures_do_not_matter(
+    order: list[int], place: str
+) -> None:
+    items, content = items_of(15, 15), contents(30)
+    expected = assign_splits(items, content, SHARES, seed=1)
+    moved = [Item(f"{place}/{items[row].path}", items[row].label) for row in order]
+    split = assign_splits(moved, [content[row] for row in order], SHARES, seed=1)
+    assert split == [expected[row] for row in order]
+
+
+def test_assign_splits_another_seed_divides_otherwise() -> None:
+    items, content = items_of(20, 20), contents(40)
+    assert assign_splits(items, content, SHARES, 0) != assign_splits(items, content, SHARES, 1)
+
+
+@given(st.lists(st.tuples(st.sampled_from(LABELS[:2]), st.integers(0, 9)), min_size=40))
+def test_assign_splits_never_divides_a_group(pairs: list[tuple[str, int]]) -> None:
+    # eight pictures of no group make both classes divisible whatever the groups are
+    items = [*items_of(4, 4), *(Item(f"{i}", x, group=f"g{g}") for i, (x, g) in enumerate(pairs))]
+    split = assign_splits(items, contents(len(items)), SHARES, seed=0)
+    for group in {item.group for item in items} - {None}:
+        assert len({s for item, s in zip(items, split, strict=True) if item.group == group}) == 1
+    assert set(count_by_class(items, split)) == {(x, s) for x in LABELS[:2] for s in SPLITS}
+
+
+@given(st.data())
+def test_assign_splits_never_divides_identical_bytes(data: st.DataObject) -> None:
+    items = items_of(30, 30)
+    copies = st.integers(0, 9).map("d{}".format) | st.uuids().map(str)
+    content = [item.label + data.draw(copies) for item in items]
+    content[:4] = contents(4)
+    content[30:34] = contents(60)[30:34]
+    split = assign_splits(items, content, SHARES, seed=0)
+    for same in set(content):
+        assert len({s for c, s in zip(content, split, strict=True) if c == same}) == 1
+
+
+def test_assign_splits_a_group_tied_to_another_by_a_copy_stays_with_it() -> None:
+    items = [*items_of(10, 10), Item("a", "dent", group="left"), Item("b", "dent", group="right"),
+             Item("c", "dent", group="left"), Item("d", "dent", group="right")]  # fmt: skip
+    content = contents(24)
+    content[21] = content[22]  # b, of the right group, is a copy of c, of the left one
+    assert len(set(assign_splits(items, content, SHARES, seed=0)[20:])) == 1
+
+
+def test_assign_splits_a_large_group_leaves_enough_for_the_other_splits() -> None:
+    items = [*items_of(0, 8), *(Item(f"{i}", "dent", group="coil") for i in range(50)),
+             *items_of(3)]  # fmt: skip
+    found = count_by_class(items, assign_splits(items, contents(61), SHARES, seed=0))
+    assert found["dent", "train"] == 51
+    assert found["dent", "calibration"] == found["dent", "test"] == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_assign_splits_fewer_than_four_of_a_class_are_too_few(count: int) -> None:
+    items = items_of(count, 10)
+    with pytest.raises(TooFewImages, match=rf"class 'dent': expected .* \({count} in all"):
+        assign_splits(items, contents(len(items)), SHARES, seed=0)
+
+
+def test_assign_splits_four_copies_of_one_picture_are_too_few() -> None:
+    items = items_of(4, 10)
+    with pytest.raises(TooFewImages, match=r"class 'dent'.*count once"):
+        assign_splits(items, ["same"] * 4 + contents(10), SHARES, seed=0)
+
+
+def test_assign_splits_copies_with_two_labels_name_both() -> None:
+    items = items_of(4, 4)
+    content = contents(8)
+    content[6] = content[1]
+    with pytest.raises(InvalidLabels, match=r"dent/1\.png is 'dent', good/2\.png is 'good'"):
+        assign_splits(items, content, SHARES, seed=0)
+
+
+def test_assign_splits_given_splits_are_kept() -> None:
+    given_splits = ["train", "calibration", "test", "train"] * 2
+    items = [Item(f"{i}", LABELS[i // 4], split=name) for i, name in enumerate(given_splits)]
+    assert assign_splits(items, contents(8), SHARES, seed=0) == given_splits
+
+
+def test_assign_splits_a_split_that_is_not_given_comes_out_of_train() -> None:
+    items = [*items_of(40, 40, split="train"), *items_of(10, 10, split="test")]
+    split = assign_splits(items, contents(100), SHARES, seed=0)
+    assert split[80:] == ["test"] * 20
+    assert count_by_class(items[:80], split[:80]) == {
+        ("dent", "train"): 30, ("dent", "calibration"): 10,
+        ("good", "train"): 30, ("good", "calibration"): 10,
+    }  # fmt: skip
+
+
+def test_assign_splits_given_without_train_is_refused() -> None:
+    with pytest.raises(InvalidLabels, match="expected pictures in the split train"):
+        assign_splits(items_of(9, 9, split="test"), contents(18), SHARES, seed=0)
+
+
+def test_assign_splits_a_copy_in_two_given_splits_is_refused() -> None:
+    items = [*items_of(9, 9, split="train"), *items_of(9, 9, split="test")]
+    content = contents(36)
+    content[20] = content[3]
+    with pytest.raises(InvalidLabels, match=r"dent/3.png \(split train\) and dent/2.png \(split"):
+        assign_splits(items, content, SHARES, seed=0)
+
+
+def test_assign_splits_a_class_that_a_given_split_lacks_is_refused() -> None:
+    items = [*items_of(9, 9, split="train"), *items_of(9, split="test")]
+    with pytest.raises(TooFewImages, match=r"class 'good': expected at least 1 .* in test, got 0"):
+        assign_splits(items, contents(27), SHARES, seed=0)
