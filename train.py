@@ -2,7 +2,13 @@
 
 import sys
 
-from sihwa.workshop.launch import launch
+try:
+    from sihwa.cli import train
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        f"error: {error.name} is not installed; run `make train`, or install this folder first: "
+        "pip install --editable '.[train,elpv]'"
+    ) from None
 
 if __name__ == "__main__":
-    launch(sys.argv[1:])
+    train(sys.argv[1:])

@@ -1,9 +1,14 @@
 """Score a folder of pictures: python scripts/score.py INSPECTOR FOLDER --out scores.csv."""
 
-import typer
+try:
+    import typer
 
-from sihwa.cli import score
-from sihwa.console import errors_as_lines
+    from sihwa.cli import score
+    from sihwa.console import errors_as_lines
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        f"error: {error.name} is not installed; install this folder first: pip install --editable ."
+    ) from None
 
 if __name__ == "__main__":
     with errors_as_lines():

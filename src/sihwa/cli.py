@@ -1,6 +1,7 @@
 """The one console command: `sihwa train | score`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,11 @@ from rich.table import Table
 
 from sihwa import __version__
 from sihwa.console import errors_as_lines
+from sihwa.errors import PackageMissing
 from sihwa.inspector import load_inspector
 from sihwa.scoring import ScoreSummary, score_folder
 
-__all__ = ["main", "score"]
+__all__ = ["main", "score", "train"]
 
 app = typer.Typer(
     help="From a folder of part photographs to a qualified inspector on a cheap factory PC.",
@@ -27,12 +29,22 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; `sihwa train` hands everything after it to Hydra."""
     if sys.argv[1:2] == ["train"]:
-        from sihwa.workshop.launch import launch
-
-        launch(sys.argv[2:])
+        train(sys.argv[2:])
     else:
         with errors_as_lines():
             app()
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Run the training command on overrides (`dataset=neu_det`) and flags of Hydra (`--help`)."""
+    with errors_as_lines():
+        try:
+            from sihwa.workshop.launch import launch
+        except ModuleNotFoundError as error:
+            raise PackageMissing(
+                f'training needs {error.name}, which is not installed: pip install "sihwa[train]"'
+            ) from error
+    launch(arguments)
 
 
 def _show_version(value: bool) -> None:

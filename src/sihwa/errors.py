@@ -12,6 +12,7 @@
     ├── ModelError
     │   ├── UnknownModel         no network of that name
     │   └── WeightsUnavailable   its pretrained weights are not on this machine
+    ├── PackageMissing           a package is needed that this installation lacks
     ├── ShapeError               an array has the wrong shape, length or range
     ├── InspectorError
     │   ├── InvalidInspector     the inspector on disk is damaged, foreign or too new
@@ -32,6 +33,7 @@ __all__ = [
     "InvalidInspector",
     "InvalidLabels",
     "ModelError",
+    "PackageMissing",
     "ParityError",
     "RuntimeUnavailable",
     "ShapeError",
@@ -109,6 +111,10 @@ class UnknownModel(ModelError):
 
 class WeightsUnavailable(ModelError):
     """The pretrained weights are not on this machine."""
+
+
+class PackageMissing(SihwaError):
+    """A package is needed that this installation lacks."""
 
 
 class ShapeError(SihwaError):

@@ -26,6 +26,12 @@ FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
 
 
+_TOO_FEW = (
+    "training=probe: every class needs training pictures of at least two groups, besides any large "
+    "one that ties classes together, to choose its regularisation by cross-validation"
+)
+
+
 @dataclass(frozen=True)
 class ProbeFit:
     """How the regularisation was chosen."""
@@ -104,12 +110,16 @@ def _cross_validate(
     """Return the mean held-out log-loss of each candidate strength."""
     folds = min(config.folds, _fewest_groups(label, group))
     if folds < 2:
-        raise TooFewImages(
-            "training=probe: every class needs training pictures of at least two groups to "
-            "choose its regularisation by cross-validation"
-        )
+        raise TooFewImages(_TOO_FEW)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    pairs = list(splitter.split(embedding, label, group))
+    pairs = [
+        (train, held)
+        for train, held in splitter.split(embedding, label, group)
+        # a large group can take a whole class out of the rest, which then cannot learn it
+        if len(held) and len(np.unique(label[train])) == len(np.unique(label))
+    ]
+    if not pairs:
+        raise TooFewImages(_TOO_FEW)
     losses: dict[float, float] = {}
     with progress_bar("fitting", len(config.strengths) * folds, "fits") as advance:
         for strength in config.strengths:
@@ -123,10 +133,7 @@ def _cross_validate(
 
 
 def _loss(model: LogisticRegression, embedding: FloatArray, label: IntArray) -> float:
-    known = np.isin(label, model.classes_)  # a large group can leave a fold without a class
-    return float(
-        log_loss(label[known], model.predict_proba(embedding[known]), labels=model.classes_)
-    )
+    return float(log_loss(label, model.predict_proba(embedding), labels=model.classes_))
 
 
 def _fewest_groups(label: IntArray, group: Sequence[str]) -> int:

@@ -15,7 +15,9 @@ import sihwa
 from sihwa.errors import ConfigError, SihwaError
 from sihwa.workshop.config import TrainConfig, register_schemas
 
-__all__ = ["compose_config", "config_dir", "to_config"]
+__all__ = ["compose_config", "config_dir", "quote_override", "to_config"]
+
+_WORD = re.compile(r"""(?P<quoted>"[^"]*"|'[^']*')|[^\s,\[\]{}"'][^,\[\]{}"']*""")
 
 
 def config_dir() -> Path:
@@ -34,11 +36,46 @@ def compose_config(overrides: Sequence[str]) -> TrainConfig:
         ConfigError: An override is misspelt, of the wrong type, out of range or missing.
     """
     register_schemas()
+    quoted = [quote_override(override) for override in overrides]
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         try:
-            return to_config(compose("train", list(overrides)))
+            return to_config(compose("train", quoted))
         except (HydraException, OmegaConfBaseException) as error:
-            raise _explained(list(overrides), error) from error
+            raise _explained(quoted, error) from error
+
+
+def quote_override(override: str) -> str:
+    """Return the override as Hydra can read it, with quotation marks where its grammar needs them.
+
+    That grammar knows no letter beyond ASCII outside quotation marks, and no bare parenthesis.
+
+    >>> quote_override("dataset.root=parts")
+    'dataset.root=parts'
+    >>> quote_override("dataset.accept_classes=[정상, good]")
+    'dataset.accept_classes=["정상", good]'
+    >>> quote_override("dataset.root=C:/부품 (1)")
+    'dataset.root="C:/부품 (1)"'
+    """
+    key, sign, value = override.partition("=")
+    words = _WORD.sub(
+        lambda word: word[0] if word["quoted"] or word[0].isascii() else _quoted(word[0]), value
+    )
+    candidates = [override, f"{key}{sign}{words}", f"{key}{sign}{_quoted(value)}"]
+    return next((candidate for candidate in candidates if _is_readable(candidate)), override)
+
+
+def _quoted(text: str) -> str:
+    # Hydra takes a backslash literally unless it stands before a quotation mark
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
+
+
+def _is_readable(override: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return True
 
 
 def to_config(config: DictConfig) -> TrainConfig:
@@ -62,18 +99,24 @@ def to_config(config: DictConfig) -> TrainConfig:
 
 def _explained(overrides: list[str], error: Exception) -> ConfigError:
     """Find the override that is to blame and say what would have been right."""
+    options = {group: _options(group) for group in _groups()}
+    chosen = [
+        override
+        for override in overrides
+        if override.partition("=")[2] in options.get(override.partition("=")[0], [])
+    ]
     good: list[str] = []
     for override in overrides:
         try:
             OverridesParser.create().parse_override(override)
             compose("train", [*good, override])
         except (HydraException, OmegaConfBaseException) as first:
-            return _explain_one(override, good, first)
+            return _explain_one(override, chosen, first)
         good.append(override)
     return ConfigError(_first_line(error))
 
 
-def _explain_one(override: str, good: list[str], error: Exception) -> ConfigError:
+def _explain_one(override: str, chosen: list[str], error: Exception) -> ConfigError:
     key, sign, value = override.partition("=")
     if isinstance(error, OverrideParseException) or not sign:
         return ConfigError(
@@ -82,7 +125,7 @@ def _explain_one(override: str, good: list[str], error: Exception) -> ConfigErro
         )
     if isinstance(error, MissingConfigException):
         return _unknown_option(key, value)
-    keys = [*_settings(good), *_groups()]
+    keys = list(dict.fromkeys([*_settings(chosen), *_groups()]))
     if key.lstrip("+~") not in keys:
         near = difflib.get_close_matches(key, keys, n=3) or keys[:3]
         return ConfigError(f"unknown setting {key!r}; nearest: {', '.join(near)}")

@@ -71,7 +71,7 @@ def _reference(network: Network, manifest: Manifest, device: torch.device) -> It
     """Run the trained network in PyTorch, float32, on the test pictures."""
     test = np.flatnonzero(manifest.split == "test").tolist()
     path = manifest.table["path"].to_pylist()
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(device).to(memory_format=torch.channels_last)
     with torch.inference_mode(), progress_bar("proving", len(test)) as advance:
         for rows, image in read_batches(manifest, test):
             prediction = network(torch.from_numpy(image).to(device))

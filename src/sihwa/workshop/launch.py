@@ -7,7 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from sihwa.console import errors_as_lines
-from sihwa.workshop.compose import compose_config, config_dir, to_config
+from sihwa.workshop.compose import compose_config, config_dir, quote_override, to_config
 from sihwa.workshop.config import register_schemas
 
 __all__ = ["launch"]
@@ -19,19 +19,19 @@ def launch(arguments: Sequence[str]) -> None:
     Args:
         arguments: Overrides (`dataset=neu_det`) and Hydra's flags (`--help`, `--multirun`).
     """
+    quoted = [word if word.startswith("-") else quote_override(word) for word in arguments]
     with errors_as_lines():
         # Hydra reports a misspelt setting in a page of its own; say it in one line before.
         if not any(argument.startswith("-") for argument in arguments):
             compose_config(arguments)
     register_schemas()
-    sys.argv = [sys.argv[0], *arguments]
+    sys.argv = [sys.argv[0], *quoted]
     hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(_run)()
 
 
 def _run(config: DictConfig) -> None:
     with errors_as_lines():
         settings = to_config(config)
-        # PyTorch takes seconds to import: a wrong setting is told before
         from sihwa.workshop.train import train_and_show
 
         train_and_show(settings)

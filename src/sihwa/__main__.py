@@ -1,0 +1,5 @@
+"""`python -m sihwa` is `sihwa`."""
+
+from sihwa.cli import main
+
+main()

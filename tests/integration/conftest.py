@@ -1,0 +1,55 @@
+"""A folder of parts whose classes a random network can tell apart, and one run on it."""
+
+from pathlib import Path
+
+import pytest
+
+from sihwa.workshop.compose import compose_config
+from sihwa.workshop.train import TrainedRun, train_inspector
+from tests.conftest import pictures, save_pictures
+
+TINY = (
+    "model.name=tiny",
+    "model.architecture=test_efficientnet",
+    "model.weights=none",
+    "model.input_size=64",
+    "evaluation.resamples=100",
+)
+"""Settings of a network that trains in seconds."""
+
+
+def settings(parts: Path, outputs: Path, *more: str) -> list[str]:
+    """Settings of a run on a folder of pictures, or on a table of them."""
+    source = ("manifest", "path") if parts.is_file() else ("image_folder", "root")
+    return [
+        f"dataset={source[0]}",
+        f"dataset.{source[1]}={parts}",
+        "dataset.accept_classes=[양품]",
+        f"output_dir={outputs}",
+        f"cache_dir={outputs / 'cache'}",
+        *TINY,
+        *more,
+    ]
+
+
+def train(parts: Path, outputs: Path, *more: str) -> TrainedRun:
+    return train_inspector(compose_config(settings(parts, outputs, *more)))
+
+
+def make_parts(root: Path, count: int = 20) -> Path:
+    """Dark parts are good, light ones are scratched; pictures of two sizes."""
+    for size in (40, 60):
+        dark, light = (pictures(count // 2, size, 50, seed) // 2 for seed in (1, 2))
+        save_pictures(root / "양품", dark, prefix=f"{size} ")
+        save_pictures(root / "긁힘" / "line 1", 127 + light, prefix=f"{size} ")
+    return root
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_parts(tmp_path_factory.mktemp("data") / "부품 (1조)")
+
+
+@pytest.fixture(scope="session")
+def run(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    return train(parts, tmp_path_factory.mktemp("outputs"))

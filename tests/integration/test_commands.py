@@ -1,0 +1,205 @@
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sihwa.workshop.train import TrainedRun
+from tests.conftest import pictures, save_pictures
+from tests.integration.conftest import make_parts, settings
+
+ROOT = Path(__file__).parents[2]
+TRAIN = [sys.executable, str(ROOT / "train.py")]
+SCORE = [sys.executable, str(ROOT / "scripts" / "score.py")]
+SIHWA = [sys.executable, "-m", "sihwa"]
+
+
+def command(
+    *words: object, before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(map(str, words)), capture_output=True, encoding="utf-8", check=False, preexec_fn=before
+    )
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_train_command_from_nothing_to_an_inspector(parts: Path, tmp_path: Path) -> None:
+    done = command(*TRAIN, *settings(parts, tmp_path / "결과"))
+    assert done.returncode == 0, done.stderr
+    assert "Escapes" in done.stdout
+    assert "decides as the trained network on all 8 test pictures" in done.stdout
+    assert (tmp_path / "결과" / "latest" / "inspector" / "inspector.onnx").is_file()
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "code", "message"),
+    [
+        pytest.param(["dataset=neu"], 2, "nearest: neu_det", id="data set"),
+        pytest.param(["trainig=probe"], 2, "nearest: training", id="misspelt"),
+        pytest.param(["dataset=image_folder"], 2, "add dataset.root=VALUE", id="mandatory"),
+        pytest.param(
+            ["dataset=image_folder", "dataset.root=없음 (1)"], 1, "found nothing", id="no folder"
+        ),
+        pytest.param(
+            ["dataset=image_folder", "dataset.root=X", "--multirun"], 1, "found nothing", id="sweep"
+        ),
+    ],
+)
+def test_train_command_bad_input_is_one_line(overrides: list[str], code: int, message: str) -> None:
+    done = command(*TRAIN, *overrides)
+    assert done.returncode == code
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith("error: ")
+    assert message in lines[-1]
+    assert len(lines) == 1 or overrides[-1] == "--multirun"
+
+
+def test_train_command_interrupted_leaves_nothing_half_written(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path / "parts")
+    with subprocess.Popen(
+        [*TRAIN, *settings(parts, tmp_path)], stderr=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        assert process.stderr
+        assert process.stderr.readline().startswith("run folder ")
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read().splitlines()[-1].startswith("stopped: nothing half-written")
+    assert process.returncode == 130
+    assert leftovers(tmp_path) == []
+    assert not (tmp_path / "latest").exists()
+    assert not list(tmp_path.glob("*-*-*/*/inspector"))
+
+
+@pytest.mark.parametrize("limit", [2_000, 300_000], ids=["at the manifest", "at the graph"])
+def test_train_command_full_disk_is_one_line(parts: Path, tmp_path: Path, limit: int) -> None:
+    def fill_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = command(*TRAIN, *settings(parts, tmp_path), before=fill_disk)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: cannot write ")
+    assert "Traceback" not in done.stderr
+    assert leftovers(tmp_path) == []
+    assert not list(tmp_path.glob("*-*-*/*/inspector"))
+    assert not (tmp_path / "latest").exists()
+
+
+def test_score_command_gives_one_row_per_picture(run: TrainedRun, tmp_path: Path) -> None:
+    folder = tmp_path / "3월 사진"
+    save_pictures(folder, pictures(3, 30, 40))
+    (folder / "빈 파일.jpg").touch()
+    (folder / "cut.png").write_bytes((folder / "000.png").read_bytes()[:200])
+    (folder / "notes.txt").touch()
+    done = command(*SCORE, run.inspector, folder, "--out", tmp_path / "scores.csv")
+    assert done.returncode == 0, done.stderr
+    assert "5 rows" in done.stdout
+    assert "1 other files were no pictures" in done.stdout
+    rows = pd.read_csv(tmp_path / "scores.csv").set_index("path")
+    assert sorted(Path(path).name for path in rows.index) == [
+        "000.png", "001.png", "002.png", "cut.png", "빈 파일.jpg"
+    ]  # fmt: skip
+    broken = rows[rows.error.notna()]
+    assert sorted(Path(path).name for path in broken.index) == ["cut.png", "빈 파일.jpg"]
+    assert set(broken.decision) == {"review"}
+
+
+def test_score_command_imports_neither_pytorch_nor_hydra(run: TrainedRun, tmp_path: Path) -> None:
+    save_pictures(tmp_path / "in", pictures(2, 30, 40))
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'hydra', 'scipy', 'sklearn']));"
+        "from sihwa.cli import main; main()"
+    )
+    done = command(
+        sys.executable, "-c", program, "score", run.inspector, tmp_path / "in", "--out",
+        tmp_path / "out.jsonl",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
+
+
+def test_train_command_without_its_extra_names_the_pip_line() -> None:
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'hydra', 'omegaconf']));"
+        "from sihwa.cli import main; main()"
+    )
+    done = command(sys.executable, "-c", program, "train")
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert 'pip install "sihwa[train]"' in line
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        pytest.param(["nowhere", "."], "expected an inspector folder", id="no inspector"),
+        pytest.param(["{inspector}", "nowhere"], "expected a folder of pictures", id="no folder"),
+        pytest.param(["{inspector}", "{empty}"], "no picture found", id="empty folder"),
+    ],
+)
+def test_score_command_bad_input_is_one_line(
+    run: TrainedRun, tmp_path: Path, words: list[str], message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"inspector": run.inspector, "empty": tmp_path / "empty"}
+    given = [word.format(**places) for word in words]
+    done = command(*SIHWA, "score", *given, "--out", tmp_path / "scores.csv")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert message in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "scores.csv").exists()
+
+
+def test_score_command_full_disk_leaves_no_table(
+    run: TrainedRun, parts: Path, tmp_path: Path
+) -> None:
+    def fill_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    done = command(*SCORE, run.inspector, parts, "--out", tmp_path / "s.csv", before=fill_disk)
+    assert done.returncode == 1
+    assert "error: cannot write " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wheel_alone_trains_and_scores(parts: Path, tmp_path: Path) -> None:
+    built = command(
+        sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT
+    )
+    assert built.returncode == 0, built.stderr
+    [wheel] = tmp_path.glob("sihwa-*.whl")
+    place = tmp_path / "installed"
+    installed = command(
+        sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index",
+        "--no-compile", "--target", place, wheel,
+    )  # fmt: skip
+    assert installed.returncode == 0, installed.stderr
+    program = (
+        f"import sys; sys.path.insert(0, {str(place)!r}); import sihwa;"
+        f"assert sihwa.__file__.startswith({str(place)!r});"
+        "from sihwa.cli import main; main()"
+    )
+    trained = command(
+        sys.executable, "-c", program, "train", *settings(parts, tmp_path / "outputs")
+    )
+    assert trained.returncode == 0, trained.stderr
+    scored = command(
+        sys.executable, "-c", program, "score", tmp_path / "outputs" / "latest" / "inspector",
+        parts, "--out", tmp_path / "scores.parquet",
+    )  # fmt: skip
+    assert scored.returncode == 0, scored.stderr
+    assert len(pd.read_parquet(tmp_path / "scores.parquet")) == 40
+
+
+def test_train_help_shows_examples_and_settings() -> None:
+    done = command(*SIHWA, "train", "--help")
+    assert done.returncode == 0, done.stderr
+    assert "python train.py dataset=neu_det dataset.root=NEU-DET.zip" in done.stdout
+    assert "training:" in done.stdout

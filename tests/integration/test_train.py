@@ -1,0 +1,195 @@
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+import sihwa.training.embedding
+import sihwa.workshop.export
+from sihwa.dataset import read_manifest
+from sihwa.errors import ParityError, SihwaError, TooFewImages, UnreadableImages
+from sihwa.images import read_image
+from sihwa.inspector import load_inspector
+from sihwa.model import Network, export_graph
+from sihwa.scoring import score_folder
+from sihwa.workshop.train import TrainedRun
+from tests.conftest import pictures, save_pictures
+from tests.integration.conftest import make_parts, train
+
+FILES = {
+    "config.yaml", "inspector", "manifest.parquet", "metrics.json", "predictions.parquet",
+    "report.html", "train.log",
+}  # fmt: skip
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_train_inspector_run_folder_is_complete(run: TrainedRun) -> None:
+    assert {path.name for path in run.folder.iterdir()} == FILES
+    assert {path.name for path in run.inspector.iterdir()} == {
+        "README.md", "card.json", "inspector.onnx", "weights.safetensors"
+    }  # fmt: skip
+    assert (run.folder.parents[1] / "latest").resolve() == run.folder
+    manifest = read_manifest(run.folder / "manifest.parquet")
+    assert manifest.fingerprint == run.card.dataset["fingerprint"] == run.manifest.fingerprint
+    assert manifest.counts["긁힘"] == {"train": 12, "calibration": 4, "test": 4}
+
+
+def test_train_inspector_metrics_equal_a_recount_of_the_predictions(run: TrainedRun) -> None:
+    figures = json.loads((run.folder / "metrics.json").read_text())["figures"]
+    test = pd.read_parquet(run.folder / "predictions.parquet").query("split == 'test'")
+    expected = {
+        "accuracy": (test.label == test.top_class).mean(),
+        "balanced_accuracy": balanced_accuracy_score(test.label, test.top_class),
+        "macro_f1": f1_score(test.label, test.top_class, average="macro"),
+    }
+    for name, value in expected.items():
+        assert figures[name]["value"] == pytest.approx(value)
+        assert figures[name]["low"] <= value <= figures[name]["high"]
+
+
+def test_train_inspector_predictions_are_those_of_the_weights(run: TrainedRun) -> None:
+    table = pd.read_parquet(run.folder / "predictions.parquet")
+    inspector = load_inspector(run.inspector)
+    for row in table.itertuples():
+        [inspection] = inspector.predict([read_image(str(row.path))])
+        assert inspection.top_class == row.top_class
+        assert inspection.decision.outcome == row.decision
+        np.testing.assert_allclose(
+            inspection.probability, [row.probability_긁힘, row.probability_양품], atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_score_folder_gives_the_predictions_of_the_run(
+    run: TrainedRun, parts: Path, tmp_path: Path, suffix: str
+) -> None:
+    out = tmp_path / f"scores{suffix}"
+    summary = score_folder(load_inspector(run.inspector), parts, out)
+    readers = {
+        ".parquet": pd.read_parquet,
+        ".csv": pd.read_csv,
+        ".jsonl": lambda path: pd.read_json(path, lines=True),
+    }
+    scores = readers[suffix](out).sort_values("path").reset_index(drop=True)
+    predictions = pd.read_parquet(run.folder / "predictions.parquet")
+    predictions = predictions.sort_values("path").reset_index(drop=True)
+    assert summary.images == len(scores) == len(predictions) == 40
+    exact = ["path", "sha256", "decision", "reason", "top_class"]
+    pd.testing.assert_frame_equal(scores[exact], predictions[exact], check_dtype=False)
+    close = ["probability_긁힘", "probability_양품", "unknown"]
+    pd.testing.assert_frame_equal(
+        scores[close], predictions[close], check_dtype=False, atol=1e-4, rtol=0
+    )
+
+
+def test_train_inspector_same_seed_same_manifest_metrics_and_weights(
+    run: TrainedRun, parts: Path, tmp_path: Path
+) -> None:
+    again = train(parts, tmp_path)
+    assert again.folder != run.folder
+    assert again.manifest.table.equals(run.manifest.table)
+    for name in ("metrics.json", "predictions.parquet", "inspector/weights.safetensors"):
+        assert (again.folder / name).read_bytes() == (run.folder / name).read_bytes(), name
+
+
+def test_train_inspector_second_run_embeds_nothing_and_overwrites_nothing(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(parts, tmp_path)
+    before = contents(first.folder)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a picture was embedded twice")
+
+    monkeypatch.setattr(sihwa.training.embedding, "_create_embedder", refuse)
+    second = train(parts, tmp_path)
+    assert contents(first.folder) == before
+    assert (tmp_path / "latest").resolve() == second.folder != first.folder
+
+
+def test_train_inspector_another_seed_divides_otherwise(run: TrainedRun, parts: Path) -> None:
+    again = train(parts, run.folder.parents[1], "seed=1")
+    assert again.manifest.fingerprint != run.manifest.fingerprint
+
+
+def test_train_inspector_export_that_decides_otherwise_does_not_ship(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export_wrongly(network: Network) -> bytes:
+        other = copy.deepcopy(network)
+        with torch.no_grad():
+            other.classifier.bias.add_(torch.tensor([9.0, -9.0]))
+        return export_graph(other)
+
+    monkeypatch.setattr(sihwa.workshop.export, "export_graph", export_wrongly)
+    with pytest.raises(ParityError, match=r"not written: .* decisions flip.*\.png"):
+        train(parts, tmp_path)
+    [folder] = tmp_path.glob("*-*-*/*")
+    assert not (folder / "inspector").exists()
+    assert not (tmp_path / "latest").exists()
+    assert "ERROR the export does not decide" in (folder / "train.log").read_text()
+
+
+def test_train_inspector_unreadable_pictures_end_the_run_or_are_dropped_by_name(
+    tmp_path: Path,
+) -> None:
+    parts = make_parts(tmp_path / "parts")
+    (parts / "양품" / "broken.png").write_bytes(b"\x89PNG\r\n")
+    with pytest.raises(UnreadableImages, match=r"1 of 41 pictures .*\n  .*broken\.png: "):
+        train(parts, tmp_path)
+    assert not list(tmp_path.glob("*-*-*/*"))  # nothing was begun
+    run = train(parts, tmp_path, "dataset.on_unreadable=drop")
+    assert "1 unreadable pictures were dropped" in (run.folder / "train.log").read_text()
+    assert [Path(image.path).name for image in run.manifest.dropped] == ["broken.png"]
+
+
+def test_train_inspector_four_pictures_a_class_are_enough(tmp_path: Path) -> None:
+    run = train(make_parts(tmp_path / "parts", count=4), tmp_path)
+    assert run.manifest.counts["양품"] == {"train": 2, "calibration": 1, "test": 1}
+
+
+def test_train_inspector_three_pictures_of_a_class_are_too_few(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path / "parts")
+    save_pictures(parts / "찍힘", pictures(3, 40, 40))
+    with pytest.raises(TooFewImages, match="class '찍힘'") as raised:
+        train(parts, tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_train_inspector_a_group_never_leaves_its_split(parts: Path, tmp_path: Path) -> None:
+    paths = sorted(parts.rglob("*.png"))
+    table = pd.DataFrame({
+        "path": [str(path) for path in paths],
+        "label": [path.relative_to(parts).parts[0] for path in paths],
+        "group": [f"coil {index // 3}" for index in range(len(paths))],
+    })  # fmt: skip
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    run = train(tmp_path / "labels.csv", tmp_path)
+    rows = run.manifest.table.to_pandas()
+    assert rows.groupby("group").split.nunique().max() == 1
+
+
+def test_train_inspector_a_picture_that_changes_meanwhile_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_parts(tmp_path / "parts")
+    original = sihwa.training.embedding.read_batches
+
+    def swap_first(*arguments: object) -> object:
+        save_pictures(parts / "양품", pictures(1, 40, 50, seed=9), prefix="40 ")
+        return original(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sihwa.training.embedding, "read_batches", swap_first)
+    with pytest.raises(SihwaError, match=r"40 000\.png: changed since the run began"):
+        train(parts, tmp_path)
