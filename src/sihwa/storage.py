@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from sihwa.errors import StorageError
 
 __all__ = [
+    "new_folder",
     "replacing",
     "sha256_of_bytes",
     "sha256_of_file",
@@ -50,6 +52,29 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it gets that name in one step.
+
+    On any error, Ctrl-C included, it is removed with all that is in it.
+
+    Raises:
+        StorageError: The file system refused, or `path` is there and not empty.
+    """
+    temporary = path.with_name(f".{path.name[:64]}.{uuid.uuid4().hex}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.rename(path)
+        _fsync_folder(path.parent)
+    except StorageError as error:
+        raise StorageError(str(error).replace(str(temporary), str(path))) from error
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -56,7 +56,7 @@ def test_train_command_from_nothing_to_an_inspector(parts: Path, tmp_path: Path)
 def test_train_command_bad_input_is_one_line(
     tmp_path: Path, overrides: list[str], code: int, message: str
 ) -> None:
-    done = command(*TRAIN, *overrides, f"output_dir={tmp_path}")
+    done = command(*TRAIN, f"output_dir={tmp_path}", *overrides)
     assert done.returncode == code
     lines = done.stderr.splitlines()
     assert lines[-1].startswith("error: ")

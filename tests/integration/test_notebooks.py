@@ -11,7 +11,7 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 def execute(name: str, overrides: list[str] | None, folder: Path) -> list[str]:
     """Run a notebook in `folder`, on other settings if given; return the kinds of its outputs."""
-    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)  # type: ignore[no-untyped-call]
     for cell in notebook.cells:
         if overrides is not None and "parameters" in cell.metadata.get("tags", []):
             cell.source = f"overrides = {overrides!r}"

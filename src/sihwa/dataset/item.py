@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from sihwa.class_name import class_name_fault
 from sihwa.errors import DatasetNotFound, EmptyDataset, InvalidLabels, UnreadableImage
 from sihwa.images import Listing, find_images
 
@@ -115,6 +116,7 @@ def clean_label(label: str, where: str) -> str:
         InvalidLabels: It is empty or holds a control character.
     """
     clean = unicodedata.normalize("NFC", label).strip()
-    if not clean or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in clean):
-        raise InvalidLabels(f"{where}: expected a label of printable letters, got {label!r}")
+    fault = class_name_fault(clean)
+    if fault:
+        raise InvalidLabels(f"{where}: the label {label!a} {fault}; rename it")
     return clean

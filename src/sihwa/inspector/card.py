@@ -12,13 +12,16 @@ from typing import Any
 
 import jsonschema
 
+from sihwa.class_name import class_name_fault
 from sihwa.errors import InvalidInspector
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "Card", "read_card"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "MAX_CARD_BYTES", "Card", "parse_json", "read_card"]
 
 FORMAT = "sihwa-inspector"
 FORMAT_VERSION = 1
 """Readers refuse a newer version; a version is raised only when an older reader would err."""
+MAX_CARD_BYTES = 16 * 2**20
+_MAX_DEPTH = 32
 
 # Two inspectors made alike have one id: what differs from run to run or machine to machine is
 # left out of it.
@@ -102,7 +105,9 @@ def read_card(text: str, where: str) -> Card:
     Raises:
         InvalidInspector: Not JSON, not a card, of a newer format, or its id does not fit.
     """
-    content = _parse(text, where)
+    content = parse_json(text.encode(), where)
+    if content.get("format") != FORMAT:
+        raise InvalidInspector(f"{where}: expected a card with format {FORMAT!r}")
     _refuse_newer(content, where)
     _validate(content, where)
     fields = {key: content[key] for key in Card.__dataclass_fields__}
@@ -117,18 +122,56 @@ def read_card(text: str, where: str) -> Card:
     return card
 
 
-def _parse(text: str, where: str) -> dict[str, Any]:
+def parse_json(content: bytes, where: str) -> dict[str, Any]:
+    """Read a card's JSON, strictly: what two programs could read differently is refused.
+
+    Args:
+        content: UTF-8, at most `MAX_CARD_BYTES`.
+        where: Its file, for messages.
+
+    Raises:
+        InvalidInspector: Too long, nested too deeply, a key twice, NaN or infinity, half a
+            character, no UTF-8, no JSON, or no object.
+    """
+    if len(content) > MAX_CARD_BYTES:
+        raise InvalidInspector(f"{where}: the card is longer than {MAX_CARD_BYTES} bytes")
     try:
-        content = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(
+            content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique
+        )
+        _refuse_depth(value)
+        _canonical(value).encode()  # 1e999 is read as infinity, \ud800 as half a character
     except (ValueError, RecursionError) as error:
-        raise InvalidInspector(f"{where}: the card is not JSON: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InvalidInspector(f"{where}: expected a card with format {FORMAT!r}")
-    return content
+        raise InvalidInspector(
+            f"{where}: the card is not strict JSON: {str(error)[:200]}. Copy the inspector again"
+        ) from error
+    if not isinstance(value, dict):
+        raise InvalidInspector(f"{where}: expected a JSON object as card, got {value!r:.60}")
+    return value
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError(f"a key comes twice among {list(content)[:5]!r:.120}")
+    return content
+
+
+def _refuse_depth(value: object) -> None:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            child
+            for item in level
+            if isinstance(item, (dict, list))
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    if level:
+        raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep")
 
 
 def _refuse_newer(content: dict[str, Any], where: str) -> None:
@@ -141,17 +184,24 @@ def _refuse_newer(content: dict[str, Any], where: str) -> None:
 
 
 def _validate(content: dict[str, Any], where: str) -> None:
-    error = jsonschema.exceptions.best_match(_validator().iter_errors(content))
+    # the first error, not the best one: looking on would compare all items of a hostile list
+    error = next(_validator().iter_errors(content), None)
     if error is not None:
-        place = "/".join(str(step) for step in error.absolute_path) or "card"
-        raise InvalidInspector(f"{where}: {place}: {error.message[:300]}")
-    _validate_meaning(content, where)
-
-
-def _validate_meaning(content: dict[str, Any], where: str) -> None:
+        # quoted, because keys come from the file and may hold line breaks
+        place = repr("/".join(str(step) for step in error.absolute_path))[:120]
+        rule = f"{error.validator} {error.validator_value!r}"
+        # the message quotes the value first, so a long one would hide the reason
+        reason = error.message if len(error.message) <= 200 else f"expected {rule[:200]}"
+        raise InvalidInspector(f"{where}: the card's {place}: {reason}")
+    for name in content["classes"]:
+        fault = class_name_fault(name)
+        if fault:
+            raise InvalidInspector(f"{where}: the card's 'classes': {name!a} {fault}")
     strangers = set(content["accept_classes"]) - set(content["classes"])
     if strangers:
-        raise InvalidInspector(f"{where}: accept_classes: {sorted(strangers)} are not classes")
+        raise InvalidInspector(
+            f"{where}: the card's 'accept_classes': {sorted(strangers)[:5]} are not classes"
+        )
 
 
 @cache

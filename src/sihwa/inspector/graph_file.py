@@ -5,44 +5,101 @@ appended to the graph as metadata, so that the bytes before it can be hashed by 
 
     inspector.onnx = graph (graph.bytes long, SHA-256 graph.sha256) + metadata {"sihwa.card": card}
 
-Field numbers: onnx/onnx.proto, ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto.
+What a graph may hold is listed here, not what it may not: whoever wants to smuggle something in
+has to do it with arithmetic. Field numbers: onnx/onnx.proto, ModelProto and what it holds.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from sihwa.errors import InvalidInspector
+from sihwa.inspector.protobuf import (
+    Damaged,
+    Reader,
+    Value,
+    as_message,
+    as_numbers,
+    as_text,
+    encode_field,
+)
 
-__all__ = ["CARD_KEY", "GraphFile", "append_card", "read_graph_file"]
+__all__ = [
+    "CARD_KEY",
+    "MAX_BYTES",
+    "OPERATORS",
+    "OPSET",
+    "GraphFile",
+    "Port",
+    "append_card",
+    "read_graph_file",
+]
 
 CARD_KEY = "sihwa.card"
 MAX_BYTES = 2**31 - 1  # what protocol buffers allow for one message
-_MAX_DEPTH = 16
+OPSET = 18
+"""The one that sihwa.model exports; another meaning of an operator is another decision."""
 
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
-_MODEL = {"graph": 7, "opset": 8, "metadata": 14, "training": 20, "functions": 25}
+_OPERATORS = {
+    "arithmetic": "Abs Add Ceil Clip Cos CumSum Div Erf Exp Floor Log Max Min Mul Neg Pow "
+    "Reciprocal Round Sin Sqrt Sub",
+    "comparison": "And Equal Greater GreaterOrEqual Less LessOrEqual Not Or Where",
+    "activations": "Elu HardSigmoid HardSwish LeakyRelu Mish PRelu Relu Selu Sigmoid Softmax "
+    "Softplus Tanh",
+    "layers": "AveragePool BatchNormalization Conv ConvTranspose Gemm GlobalAveragePool "
+    "GlobalMaxPool GroupNormalization InstanceNormalization LayerNormalization MatMul MaxPool "
+    "Resize",
+    "reductions": "ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum",
+    "shapes": "Cast Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather GatherND "
+    "Identity Pad Range Reshape Shape Slice SpaceToDepth Split Squeeze Tile Transpose Unsqueeze",
+    "8-bit integers": "DequantizeLinear QuantizeLinear",
+}
+OPERATORS = frozenset(" ".join(_OPERATORS.values()).split())
+"""What convolutional networks are exported with, and its nearest kin: functions of tensors,
+without control flow, chance, sequences or text."""
+
+_MAX_FIELDS = 1_000_000  # hrnet_w18, with its 21,000, has the most tried
+_MAX_AXES = 8
 _STANDARD_DOMAINS = ("", "ai.onnx")
+_ELEMENTS = {
+    1: ("float32", 4), 2: ("uint8", 1), 3: ("int8", 1), 6: ("int32", 4), 7: ("int64", 8),
+    9: ("bool", 1), 10: ("float16", 2), 11: ("float64", 8), 16: ("bfloat16", 2),
+}  # fmt: skip
+"""Name and bytes of each TensorProto.DataType that an inspector may hold."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the graph: its element type, and its axes with None where free."""
+
+    element: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        axes = ", ".join("free" if axis is None else str(axis) for axis in self.shape)
+        return f"{self.element} ({axes})"
 
 
 @dataclass(frozen=True)
 class GraphFile:
-    """What the outermost message of an ONNX file says."""
+    """What an ONNX file says of itself."""
 
     card: str
-    opset: int
+    inputs: dict[str, Port]
+    outputs: dict[str, Port]
 
 
 def append_card(graph: bytes, card: str) -> bytes:
     """Return the ONNX file made of a graph without metadata and its card."""
-    entry = _field(1, CARD_KEY.encode()) + _field(2, card.encode())
-    return graph + _field(_MODEL["metadata"], entry)
+    entry = encode_field(1, CARD_KEY.encode()) + encode_field(2, card.encode())
+    return graph + encode_field(14, entry)
 
 
 def read_graph_file(content: bytes, where: str) -> GraphFile:
-    """Check the structure of an ONNX file and return its card.
+    """Check the structure of an ONNX file; the weights in it are stepped over, not read.
 
-    Refused are: what is no protocol buffer, operators outside the ONNX standard, functions,
-    training graphs, tensors stored outside the file, a missing or doubled card or opset.
+    Refused are: what is no protocol buffer; operators that are not in `OPERATORS`; subgraphs,
+    functions and training graphs; tensors that are sparse, stored outside the file or of another
+    size than they say; metadata other than one card; an opset other than `OPSET`.
 
     Raises:
         InvalidInspector: With the file and the reason.
@@ -50,141 +107,146 @@ def read_graph_file(content: bytes, where: str) -> GraphFile:
     if len(content) > MAX_BYTES:
         raise InvalidInspector(f"{where}: {len(content)} bytes are more than an ONNX file can hold")
     try:
-        return _read_model(memoryview(content))
-    except _Damaged as error:
-        raise InvalidInspector(f"{where}: not an inspector: {error}") from error
+        return _Walk().model(memoryview(content))
+    except Damaged as error:
+        raise InvalidInspector(
+            f"{where}: not an inspector's graph: {error}. Copy or export the inspector again"
+        ) from error
 
 
-class _Damaged(Exception):
-    """The bytes break a rule; the message says which."""
+class _Walk:
+    """One pass over a file. Each method checks one kind of message of onnx.proto."""
+
+    def __init__(self) -> None:
+        self.fields = Reader(_MAX_FIELDS).fields
+
+    def model(self, message: memoryview) -> GraphFile:
+        graphs: list[tuple[dict[str, Port], dict[str, Port]]] = []
+        cards: list[str] = []
+        opsets = 0
+        for number, value in self.fields(message):
+            if number == 7:
+                graphs.append(self.graph(as_message(value)))
+            elif number == 8:
+                opsets += 1
+                self.opset(as_message(value))
+            elif number == 14:
+                cards.append(self.card(as_message(value)))
+            elif number in (20, 25):
+                raise Damaged("it holds functions or a training graph, which inspectors never do")
+        for what, count in (("graph", len(graphs)), ("opset", opsets), ("card", len(cards))):
+            if count != 1:
+                raise Damaged(f"expected one {what}, found {count}")
+        return GraphFile(cards[0], *graphs[0])
+
+    def opset(self, message: memoryview) -> None:
+        version: Value = 0
+        for number, value in self.fields(message):
+            if number == 1 and as_text(value) not in _STANDARD_DOMAINS:
+                raise Damaged(f"it asks for operators of {_short(value)}, outside the standard")
+            if number == 2:
+                version = value
+        if version != OPSET:
+            raise Damaged(f"expected opset {OPSET}, found {version}")
+
+    def card(self, message: memoryview) -> str:
+        entry = dict(self.fields(message))
+        if as_text(entry.get(1, memoryview(b""))) != CARD_KEY:
+            raise Damaged(f"expected no metadata but {CARD_KEY}, found {_short(entry.get(1, 0))}")
+        return as_text(entry.get(2, memoryview(b"")))
+
+    def graph(self, message: memoryview) -> tuple[dict[str, Port], dict[str, Port]]:
+        nodes = 0
+        ports: dict[int, dict[str, Port]] = {11: {}, 12: {}}
+        for number, value in self.fields(message):
+            if number == 1:
+                nodes += 1
+                self.node(as_message(value))
+            elif number == 5:
+                self.tensor(as_message(value))
+            elif number in ports:
+                name, port = self.port(as_message(value))
+                if name in ports[number]:
+                    raise Damaged(f"it has {name[:60]!r} twice")
+                ports[number][name] = port
+            elif number == 15:
+                raise Damaged("it holds sparse tensors, which inspectors never do")
+        if not nodes:
+            raise Damaged("its graph is empty")
+        return ports[11], ports[12]
+
+    def node(self, message: memoryview) -> None:
+        operators: list[Value] = []
+        for number, value in self.fields(message):
+            if number == 4:
+                operators.append(value)
+            elif number == 5:
+                self.attribute(as_message(value))
+            elif number == 7 and as_text(value) not in _STANDARD_DOMAINS:
+                raise Damaged(f"it uses an operator of {_short(value)}, outside the standard")
+        if len(operators) != 1 or as_text(operators[0]) not in OPERATORS:
+            name = _short(operators[0]) if operators else "without a name"
+            raise Damaged(f"it uses the operator {name}, which inspectors never do")
+
+    def attribute(self, message: memoryview) -> None:
+        for number, value in self.fields(message):
+            if number in (5, 10):
+                self.tensor(as_message(value))
+            elif number in (6, 11):
+                raise Damaged("it holds a graph within the graph, which inspectors never do")
+            elif number in (22, 23):
+                raise Damaged("it holds sparse tensors, which inspectors never do")
+
+    def tensor(self, message: memoryview) -> None:
+        """Check that a tensor is as long as it says, so that loading it allocates no more."""
+        axes: list[int] = []
+        element: Value = 0
+        held = 0
+        for number, value in self.fields(message):
+            if number == 1:
+                axes += as_numbers(value)
+            elif number == 2:
+                element = value
+            elif number == 9:
+                held += len(as_message(value))
+            elif number == 13 or (number == 14 and value != 0):
+                raise Damaged("it keeps tensors in another file, which inspectors never do")
+        if not isinstance(element, int) or element not in _ELEMENTS or len(axes) > _MAX_AXES:
+            raise Damaged(f"it holds a tensor of {len(axes)} axes and element type {element}")
+        said = prod(axes) * _ELEMENTS[element][1]
+        if said != held:
+            raise Damaged(f"a tensor says it has {said} bytes and has {held}")
+
+    def port(self, message: memoryview) -> tuple[str, Port]:
+        """Return name and type; whatever is not a tensor has element type "other"."""
+        name, element, shape = "", "other", list[int | None]()
+        for number, value in self.fields(message):
+            if number == 1:
+                name = as_text(value)
+            elif number == 2:
+                for kind, tensor in self.fields(as_message(value)):
+                    if kind == 1:
+                        element, axes = self.tensor_type(as_message(tensor))
+                        shape += axes  # a message that comes twice is joined
+        return name, Port(element, tuple(shape))
+
+    def tensor_type(self, message: memoryview) -> tuple[str, list[int | None]]:
+        element, shape = "other", list[int | None]()
+        for number, value in self.fields(message):
+            if number == 1 and isinstance(value, int):
+                element = _ELEMENTS.get(value, ("other", 0))[0]
+            elif number == 2:
+                shape += [self.axis(as_message(a)) for _, a in self.fields(as_message(value))]
+        return element, shape
+
+    def axis(self, message: memoryview) -> int | None:
+        length = None
+        for number, value in self.fields(message):
+            if number == 1 and isinstance(value, int):
+                length = value
+        return length
 
 
-def _read_model(model: memoryview) -> GraphFile:
-    cards: list[str] = []
-    opsets: list[int] = []
-    graph_count = 0
-    for number, value in _fields(model):
-        if number == _MODEL["graph"]:
-            graph_count += 1
-            _check_graph(_message(value), 0)
-        elif number == _MODEL["opset"]:
-            opsets.append(_read_opset(_message(value)))
-        elif number == _MODEL["metadata"]:
-            cards += _read_metadata(_message(value))
-        elif number in (_MODEL["functions"], _MODEL["training"]):
-            raise _Damaged("it holds functions or a training graph, which inspectors never do")
-    for what, found in (("graph", graph_count), ("opset", len(opsets)), ("card", len(cards))):
-        if found != 1:
-            raise _Damaged(f"expected one {what}, found {found}")
-    return GraphFile(cards[0], opsets[0])
-
-
-def _read_opset(message: memoryview) -> int:
-    version = 0
-    for number, value in _fields(message):
-        if number == 1 and _text(value) not in _STANDARD_DOMAINS:
-            raise _Damaged(f"it asks for operators of {_text(value)!r}, outside the ONNX standard")
-        if number == 2 and isinstance(value, int):
-            version = value
-    return version
-
-
-def _read_metadata(message: memoryview) -> list[str]:
-    entry = {number: _text(value) for number, value in _fields(message)}
-    return [entry.get(2, "")] if entry.get(1) == CARD_KEY else []
-
-
-def _check_graph(graph: memoryview, depth: int) -> None:
-    if depth > _MAX_DEPTH:
-        raise _Damaged("its graphs are nested too deeply")
-    for number, value in _fields(graph):
-        if number == 1:
-            _check_node(_message(value), depth)
-        elif number == 5:
-            _check_tensor(_message(value))
-        elif number == 15:
-            raise _Damaged("it holds sparse tensors, which inspectors never do")
-
-
-def _check_node(node: memoryview, depth: int) -> None:
-    for number, value in _fields(node):
-        if number == 7 and _text(value) not in _STANDARD_DOMAINS:
-            raise _Damaged(f"it uses an operator of {_text(value)!r}, outside the ONNX standard")
-        if number == 5:
-            _check_attribute(_message(value), depth)
-
-
-def _check_attribute(attribute: memoryview, depth: int) -> None:
-    for number, value in _fields(attribute):
-        if number in (5, 10):  # t, tensors
-            _check_tensor(_message(value))
-        elif number in (6, 11):  # g, graphs
-            _check_graph(_message(value), depth + 1)
-        elif number in (22, 23):
-            raise _Damaged("it holds sparse tensors, which inspectors never do")
-
-
-def _check_tensor(tensor: memoryview) -> None:
-    for number, value in _fields(tensor):
-        if number == 13 or (number == 14 and value != 0):
-            raise _Damaged("it keeps tensors in another file, which inspectors never do")
-
-
-def _message(value: int | memoryview) -> memoryview:
-    if isinstance(value, int):
-        raise _Damaged("a number stands where a message is expected")
-    return value
-
-
-def _text(value: int | memoryview) -> str:
-    try:
-        return bytes(_message(value)).decode()
-    except UnicodeDecodeError as error:
-        raise _Damaged("a text is not UTF-8") from error
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield field number and value of a message: an integer, or the bytes of a longer one."""
-    position = 0
-    while position < len(message):
-        key, position = _varint(message, position)
-        number, kind = key >> 3, key & 7
-        value: int | memoryview
-        if kind == _VARINT:
-            value, position = _varint(message, position)
-        else:
-            length = {_FIXED64: 8, _FIXED32: 4}.get(kind)
-            if kind == _LENGTH:
-                length, position = _varint(message, position)
-            if length is None or number == 0:
-                raise _Damaged("it is no protocol buffer")
-            if position + length > len(message):
-                raise _Damaged("it ends in the middle: truncated")
-            value, position = message[position : position + length], position + length
-        yield number, value
-
-
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(message):
-            raise _Damaged("it ends in the middle: truncated")
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise _Damaged("it is no protocol buffer")
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _encode(number << 3 | _LENGTH) + _encode(len(content)) + content
-
-
-def _encode(value: int) -> bytes:
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+def _short(value: Value) -> str:
+    """Quote a text of the file for a message: on one line, at most 60 letters of it."""
+    return repr(bytes(as_message(value))[:60].decode(errors="replace"))

@@ -131,7 +131,10 @@ def _feature_width(body: nn.Module, config: ModelConfig) -> int:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         features = body.eval()(probe)
-    if not isinstance(features, Tensor) or features.ndim != 4:
+    # some networks of timm put the channels last, (N, h, w, D): not what follows expects
+    widths = (getattr(body, "num_features", 0), getattr(body, "head_hidden_size", 0))
+    is_map = isinstance(features, Tensor) and features.ndim == 4
+    if not is_map or features.shape[1] not in widths:
         raise UnknownModel(
             f"model.architecture: {config.architecture!r} is not convolutional: expected a "
             "feature map (N, D, h, w)"

@@ -28,7 +28,9 @@ class OnnxRuntime:
         self.version = str(onnxruntime.__version__)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong is raised; it need not be printed too
+        # else bytes 4 to 8 of the file decide, and it could be read as something else than checked
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         self._session: Any = onnxruntime.InferenceSession(
             graph, options, providers=["CPUExecutionProvider"]
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sihwa.errors import InvalidInspector, RuntimeUnavailable
 from sihwa.inspector.runtime.interface import Runtime, RuntimeChoice
 
-__all__ = ["create_runtime", "installed_choices"]
+__all__ = ["create_runtime", "installed_choices", "one_line"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,13 @@ def create_runtime(graph: bytes, choice: RuntimeChoice, threads: int = 0) -> Run
     try:
         runtime: Runtime = constructor(graph, choice, threads)
     except Exception as error:  # each library raises its own kinds
-        reason = " ".join(str(error).split())[:300]
-        raise InvalidInspector(f"{choice.runtime} refuses the graph: {reason}") from error
+        raise InvalidInspector(
+            f"{choice.runtime} refuses the graph: {one_line(error)}. Copy or export it again"
+        ) from error
     return runtime
+
+
+def one_line(error: Exception) -> str:
+    """Return what a library says, on one printable line: it may quote names from the graph."""
+    flat = " ".join(str(error).split())[-300:]  # the reason comes after the place in the source
+    return "".join(letter if letter.isprintable() else "?" for letter in flat)

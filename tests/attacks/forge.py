@@ -1,0 +1,121 @@
+"""Inspectors made by someone who knows the format: every hash fits what was put in."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from sihwa.errors import InvalidInspector
+from sihwa.inspector import load_inspector
+from sihwa.inspector.graph_file import append_card
+from sihwa.inspector.protobuf import encode_field
+
+Json = dict[str, Any]
+_NOT_IDENTITY = ("id", "created", "environment", "proof")
+
+
+def canonical(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def graph_of(folder: Path) -> bytes:
+    """Return the graph without its card."""
+    card = json.loads((folder / "card.json").read_bytes())
+    return (folder / "inspector.onnx").read_bytes()[: card["graph"]["bytes"]]
+
+
+def refuse(path: Path, reason: str, file: str = "", runtime: str = "auto") -> None:
+    """Check that loading ends with one printable line that names the file and the reason."""
+    with pytest.raises(InvalidInspector, match=reason) as caught:
+        load_inspector(path, runtime=runtime)
+    message = str(caught.value)
+    assert message.isprintable()
+    assert len(message) < 1000
+    assert message.startswith(str(path / file))
+
+
+def forge(
+    folder: Path, graph: bytes | None = None, change: Callable[[Json], Any] | None = None
+) -> None:
+    """Put another graph into an inspector, change its card, and make all hashes fit again."""
+    graph = graph_of(folder) if graph is None else graph
+    card = json.loads((folder / "card.json").read_bytes())
+    del card["parts"]
+    card["graph"].update(sha256=hashlib.sha256(graph).hexdigest(), bytes=len(graph))
+    if change is not None:
+        change(card)
+    identity = {key: value for key, value in card.items() if key not in _NOT_IDENTITY}
+    digest = hashlib.sha256(canonical(identity).encode(errors="surrogatepass"))
+    text = json.dumps({**card, "id": digest.hexdigest()[:16]})
+    (folder / "inspector.onnx").write_bytes(append_card(graph, text))
+    (folder / "card.json").write_text(text, "utf-8")
+    reseal(folder)
+
+
+def forge_text(folder: Path, change: Callable[[bytes], bytes]) -> None:
+    """Change the text of the card in the graph, which need not remain a text."""
+    graph = graph_of(folder)
+    card = json.loads((folder / "card.json").read_bytes())
+    del card["parts"]
+    entry = encode_field(1, b"sihwa.card") + encode_field(2, change(canonical(card).encode()))
+    (folder / "inspector.onnx").write_bytes(graph + encode_field(14, entry))
+
+
+def forge_model(folder: Path, change: Callable[[onnx.ModelProto], Any]) -> None:
+    """Change the graph, and make all hashes fit again."""
+    model = onnx.load_from_string(graph_of(folder))
+    change(model)
+    forge(folder, model.SerializeToString(deterministic=True))
+
+
+def reseal(folder: Path) -> None:
+    """Make the hashes in card.json those of the parts, as they are now."""
+    card = json.loads((folder / "card.json").read_bytes())
+    contents = {
+        name: (folder / name).read_bytes()
+        for name in ("inspector.onnx", "weights.safetensors", "README.md")
+    }
+    card["parts"] = {
+        name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        for name, content in contents.items()
+    }
+    (folder / "card.json").write_text(json.dumps(card), "utf-8")
+
+
+def external(model: onnx.ModelProto, location: str) -> None:
+    """Let the first tensor live in another file."""
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+
+
+def custom_node() -> onnx.NodeProto:
+    """Return an operator that only its maker's library knows; its name clears a terminal."""
+    return helper.make_node("Run", ["image"], ["ran"], domain="evil\n\x1b[2J")
+
+
+def branch(*nodes: onnx.NodeProto) -> onnx.GraphProto:
+    """Return a graph to be hidden inside an operator."""
+    output = helper.make_tensor_value_info("ran", TensorProto.UINT8, None)
+    return helper.make_graph(nodes, "branch", [], [output])
+
+
+def safetensors(header: bytes, data: bytes = b"", length: int | None = None) -> bytes:
+    size = len(header) if length is None else length
+    return size.to_bytes(8, "little") + header + data
+
+
+def tensors(**spans: tuple[int, int]) -> bytes:
+    """Return a safetensors header of uint8 tensors at these places."""
+    return json.dumps(
+        {
+            name: {"dtype": "U8", "shape": [stop - start], "data_offsets": [start, stop]}
+            for name, (start, stop) in spans.items()
+        }
+    ).encode()

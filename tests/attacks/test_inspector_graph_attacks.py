@@ -1,0 +1,236 @@
+"""Hostile graphs: all hashes fit, so only looking into the graph can refuse them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from sihwa.inspector.graph_file import OPSET
+from tests.attacks.forge import branch, custom_node, external, forge_model, refuse
+
+Model = onnx.ModelProto
+node = helper.make_node
+value_info = helper.make_tensor_value_info
+
+
+def axes(model: Model, output: str) -> list[Any]:
+    """Return the declared axes of an output."""
+    ports = {port.name: port for port in (*model.graph.input, *model.graph.output)}
+    return list(ports[output].type.tensor_type.shape.dim)
+
+
+def element(model: Model, name: str, kind: int) -> None:
+    ports = {port.name: port for port in (*model.graph.input, *model.graph.output)}
+    ports[name].type.tensor_type.elem_type = kind
+
+
+def sparse() -> onnx.SparseTensorProto:
+    values = helper.make_tensor("s", TensorProto.FLOAT, [1], [1.0])
+    places = helper.make_tensor("i", TensorProto.INT64, [1], [0])
+    return helper.make_sparse_tensor(values, places, [1000000])
+
+
+def inside(*nodes: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """Return an If with these operators in both branches."""
+    hidden = branch(*nodes)
+    return [node("If", ["c"], ["ran"], then_branch=hidden, else_branch=hidden)]
+
+
+def function(model: Model) -> None:
+    """Hide a custom operator in a function that looks like a standard operator."""
+    opsets = [helper.make_opsetid("", OPSET)]
+    model.functions.append(
+        helper.make_function("", "Relu", ["image"], ["ran"], [custom_node()], opsets)
+    )
+
+
+def resize_tensor(model: Model, *dims: int) -> None:
+    tensor = model.graph.initializer[0]
+    del tensor.dims[:]
+    tensor.dims.extend(dims)
+
+
+def text_tensor(model: Model) -> None:
+    model.graph.initializer.add(data_type=TensorProto.STRING, dims=[1], string_data=[b"text"])
+
+
+def constant(model: Model, name: str, value: object) -> None:
+    item = model.graph.node.add(op_type="Constant", output=["c"])
+    item.attribute.append(helper.make_attribute(name, value))
+
+
+def rename(model: Model, old: str, new: str) -> None:
+    for port in (*model.graph.input, *model.graph.output):
+        port.name = new if port.name == old else port.name
+    for item in model.graph.node:
+        for names in (item.input, item.output):
+            names[:] = [new if name == old else name for name in names]
+
+
+def outside(location: str) -> Callable[[Model], None]:
+    return lambda model: external(model, location)
+
+
+def with_tensor(*dims: int) -> onnx.TensorProto:
+    tensor: onnx.TensorProto = helper.make_tensor("x", TensorProto.FLOAT, [1], b"0000", raw=True)
+    tensor.dims[:] = dims
+    return tensor
+
+
+MILLION = onnx.TensorShapeProto.Dimension(dim_value=10**6)
+ELSEWHERE = "keeps tensors in another file"
+NESTED = "graph within the graph|operator '(If|Loop|Scan)'"
+ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
+    # code and files from elsewhere
+    "data_in_folder": (outside("weights.safetensors"), ELSEWHERE),
+    "data_above_folder": (outside("../../secret"), ELSEWHERE),
+    "data_at_absolute_path": (outside("/etc/passwd"), ELSEWHERE),
+    "data_at_memory_address": (outside("*/_ORT_MEM_ADDR_/*"), ELSEWHERE),
+    "data_without_location": (
+        lambda m: setattr(m.graph.initializer[0], "data_location", 1),
+        ELSEWHERE,
+    ),
+    "data_elsewhere_in_attribute": (
+        lambda m: constant(m, "value", _external(with_tensor(1))),
+        ELSEWHERE,
+    ),
+    "custom_operator": (lambda m: m.graph.node.append(custom_node()), r"operator of 'evil\\n"),
+    "custom_domain_imported": (
+        lambda m: m.opset_import.append(helper.make_opsetid("com.microsoft", 1)),
+        "asks for operators of 'com.microsoft'",
+    ),
+    "microsoft_operator": (
+        lambda m: m.graph.node.append(node("Inverse", ["image"], ["r"], domain="com.microsoft")),
+        "operator of 'com.microsoft'",
+    ),
+    "unknown_standard_operator": (
+        lambda m: m.graph.node.append(node("Launch", ["image"], ["r"])),
+        "uses the operator 'Launch'",
+    ),
+    "random_operator": (
+        lambda m: m.graph.node.append(node("RandomNormal", [], ["r"], shape=[1])),
+        "uses the operator 'RandomNormal'",
+    ),
+    "operator_without_name": (
+        lambda m: m.graph.node.append(onnx.NodeProto(output=["r"])),
+        "uses the operator without a name",
+    ),
+    "custom_operator_in_if": (lambda m: m.graph.node.extend(inside(custom_node())), NESTED),
+    "custom_operator_in_nested_if": (
+        lambda m: m.graph.node.extend(inside(*inside(*inside(custom_node())))),
+        NESTED,
+    ),
+    "custom_operator_in_loop": (
+        lambda m: m.graph.node.append(node("Loop", ["n"], ["r"], body=branch(custom_node()))),
+        NESTED,
+    ),
+    "subgraph_in_harmless_operator": (
+        lambda m: m.graph.node.append(node("Relu", ["x"], ["r"], hidden=branch(custom_node()))),
+        "graph within the graph",
+    ),
+    "subgraphs_in_harmless_operator": (
+        lambda m: m.graph.node.append(node("Relu", ["x"], ["r"], hidden=[branch(custom_node())])),
+        "graph within the graph",
+    ),
+    "function": (function, "functions or a training graph"),
+    "training_graph": (lambda m: m.training_info.add(), "functions or a training graph"),
+    "foreign_metadata": (
+        lambda m: m.metadata_props.add(key="ort_config", value="{}"),
+        "no metadata but sihwa.card, found 'ort_config'",
+    ),
+    "two_cards": (
+        lambda m: m.metadata_props.add(key="sihwa.card", value="{}"),
+        "expected one card, found 2",
+    ),
+    # memory
+    "tensor_huge_of_few_bytes": (
+        lambda m: resize_tensor(m, 2**40, 2**20),
+        "says it has 4611686018427387904 bytes and has",
+    ),
+    "tensor_of_negative_length": (lambda m: resize_tensor(m, -1), "a tensor says it has"),
+    "tensor_of_too_many_axes": (lambda m: resize_tensor(m, *[1] * 1000), "tensor of 1000 axes"),
+    "tensor_huge_in_attribute": (lambda m: constant(m, "value", with_tensor(2**50)), "says it has"),
+    "tensor_of_text": (text_tensor, "element type 8"),
+    "tensor_sparse": (lambda m: m.graph.sparse_initializer.append(sparse()), "sparse tensors"),
+    "tensor_sparse_in_attribute": (
+        lambda m: constant(m, "sparse_value", sparse()),
+        "sparse tensors",
+    ),
+    "evidence_huge": (
+        lambda m: [axis.MergeFrom(MILLION) for axis in axes(m, "evidence")[2:]],
+        "evidence must be a map of at most 64 × 64",
+    ),
+    "evidence_of_no_declared_size": (
+        lambda m: [axis.Clear() for axis in axes(m, "evidence")[2:]],
+        "evidence must be a map of at most 64 × 64",
+    ),
+    # versions
+    "opset_too_new": (
+        lambda m: setattr(m.opset_import[0], "version", 99),
+        f"expected opset {OPSET}, found 99",
+    ),
+    "opset_too_old": (lambda m: setattr(m.opset_import[0], "version", 7), "found 7"),
+    "opset_missing": (lambda m: m.ClearField("opset_import"), "expected one opset, found 0"),
+    "opset_twice": (
+        lambda m: m.opset_import.append(helper.make_opsetid("ai.onnx", OPSET)),
+        "expected one opset, found 2",
+    ),
+    "ir_version_too_new": (
+        lambda m: setattr(m, "ir_version", 99),
+        "onnxruntime refuses the graph.*IR version",
+    ),
+    # inputs and outputs
+    "empty_graph": (lambda m: m.graph.ClearField("node"), "its graph is empty"),
+    "no_graph": (lambda m: m.ClearField("graph"), "expected one graph, found 0"),
+    "input_missing": (lambda m: m.graph.ClearField("input"), r"\['image'\].*found \[\]"),
+    "input_renamed": (lambda m: rename(m, "image", "picture"), r"found \['picture'\]"),
+    "input_twice": (lambda m: m.graph.input.append(m.graph.input[0]), "has 'image' twice"),
+    "input_added": (
+        lambda m: m.graph.input.append(value_info("more", TensorProto.FLOAT, [1])),
+        r"found \['image', 'more'\]",
+    ),
+    "input_float": (
+        lambda m: element(m, "image", TensorProto.FLOAT),
+        r"image must be uint8 \(free, free, free, 3\).* float32",
+    ),
+    "input_grey": (
+        lambda m: setattr(axes(m, "image")[3], "dim_value", 1),
+        r"image must be .* \(free, free, free, 1\)",
+    ),
+    "input_of_one_size": (lambda m: setattr(axes(m, "image")[1], "dim_value", 9), "free, 9, free"),
+    "input_no_tensor": (lambda m: m.graph.input[0].type.Clear(), r"image must be .* other \(\)"),
+    "output_missing": (lambda m: m.graph.output.pop(), "expected .*'unknown'"),
+    "output_renamed": (lambda m: rename(m, "probability", "p"), "found .*'p'"),
+    "output_added": (
+        lambda m: m.graph.output.append(value_info("image", TensorProto.UINT8, None)),
+        "expected .* found .*'image'",
+    ),
+    "output_double": (
+        lambda m: element(m, "probability", TensorProto.DOUBLE),
+        "probability must be float32 .* float64",
+    ),
+    "output_of_other_classes": (
+        lambda m: setattr(axes(m, "probability")[1], "dim_value", 4),
+        r"probability must be float32 \(free, 3\) .* float32 \(free, 4\)",
+    ),
+    "output_does_not_fit_the_tensors": (
+        lambda m: m.graph.initializer.pop(),
+        "onnxruntime refuses the graph",
+    ),
+}
+
+
+def _external(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    tensor.data_location = TensorProto.EXTERNAL
+    return tensor
+
+
+@pytest.mark.parametrize(("change", "reason"), ATTACKS.values(), ids=list(ATTACKS))
+def test_load_inspector_hostile_graph_is_refused(
+    tiny_bundle: Path, change: Callable[[Model], Any], reason: str
+) -> None:
+    forge_model(tiny_bundle, change)
+    refuse(tiny_bundle, reason)

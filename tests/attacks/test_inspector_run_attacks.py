@@ -1,0 +1,129 @@
+"""Graphs that lie about what they do, and bytes that only claim to be a graph."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from sihwa.errors import InvalidInspector
+from sihwa.inspector import Card, load_inspector, write_bundle
+from sihwa.inspector.graph_file import OPSET
+from sihwa.inspector.protobuf import encode_field
+from sihwa.model import OPSET as EXPORTED_OPSET
+from tests.attacks.forge import forge, forge_model, graph_of, refuse
+from tests.conftest import changed
+
+Model = onnx.ModelProto
+node = onnx.helper.make_node
+
+# What these graphs declare is right; what they do is not.
+LIES: dict[str, tuple[str, list[onnx.NodeProto], list[int], str]] = {
+    "probability_of_other_classes": (
+        "probability",
+        [node("Concat", ["was", "was"], ["probability"], axis=1)],
+        [],
+        r"probability must be float32 \(2, 3\) .* float32 \(2, 6\)",
+    ),
+    "unknown_of_other_pictures": (
+        "unknown",
+        [node("Concat", ["was", "was"], ["unknown"], axis=0)],
+        [],
+        r"unknown must be float32 \(2\) .* float32 \(4\)",
+    ),
+    "evidence_of_another_size": (
+        "evidence",
+        [node("Tile", ["was", "n"], ["evidence"])],
+        [1, 1, 40, 40],
+        "evidence must be a map of at most 64 × 64",
+    ),
+    "evidence_exhausts_memory": (
+        "evidence",
+        [node("Tile", ["was", "n"], ["evidence"])],
+        [1, 1, 2**30, 2**30],
+        "(cannot run|refuses) the graph",
+    ),
+    "constant_exhausts_memory": (
+        "unknown",
+        [
+            node("ConstantOfShape", ["n"], ["huge"]),
+            node("ReduceMax", ["huge"], ["least"], keepdims=0),
+            node("Add", ["was", "least"], ["unknown"]),
+        ],
+        [2**30, 2**29],
+        "(cannot run|refuses) the graph",
+    ),
+}
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize(("output", "nodes", "numbers", "reason"), LIES.values(), ids=list(LIES))
+def test_load_inspector_graph_does_not_do_what_it_declares_is_refused(
+    tiny_bundle: Path,
+    output: str,
+    nodes: list[onnx.NodeProto],
+    numbers: list[int],
+    reason: str,
+    runtime: str,
+) -> None:
+    def lie(model: Model) -> None:
+        for item in model.graph.node:
+            for names in (item.input, item.output):
+                names[:] = ["was" if name == output else name for name in names]
+        model.graph.node.extend(nodes)
+        model.graph.initializer.append(numpy_helper.from_array(np.array(numbers, np.int64), "n"))
+
+    forge_model(tiny_bundle, lie)
+    refuse(tiny_bundle, reason, runtime=runtime)
+
+
+BYTES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "empty": (lambda _: b"", "expected one graph, found 0"),
+    "truncated": (lambda graph: graph[: len(graph) // 2], "truncated"),
+    "zeros": (lambda _: bytes(2**20), "byte 0 is no protocol buffer"),
+    "zip": (lambda graph: b"PK\x03\x04" + graph, "not an inspector's graph"),
+    "pickle": (lambda _: pickle.dumps({"weights": [1.0]}), "not an inspector's graph"),
+    "text": (lambda _: b"<?xml version='1.0'?><net name='x'/>", "no protocol buffer"),
+    "two_graphs": (lambda graph: graph + graph, "expected one graph, found 2"),
+    "millions_of_fields": (lambda _: b"\x08\x01" * 1_100_000, "more than 1,000,000 fields"),
+    "number_without_end": (lambda _: b"\x08" + b"\xff" * 99, "no protocol buffer"),
+    "length_beyond_the_file": (lambda _: b"\x3a" + b"\xff" * 8 + b"\x7f", "truncated"),
+    "number_for_the_graph": (lambda graph: graph + b"\x38\x01", "a number stands where"),
+    "text_not_utf8": (
+        lambda graph: graph + encode_field(8, encode_field(1, b"\xff")),
+        "a text is not UTF-8",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), BYTES.values(), ids=list(BYTES))
+def test_load_inspector_no_graph_in_the_graph_is_refused(
+    tiny_bundle: Path, change: Callable[[bytes], bytes], reason: str
+) -> None:
+    forge(tiny_bundle, change(graph_of(tiny_bundle)))
+    refuse(tiny_bundle, reason, "inspector.onnx")
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_load_inspector_bytes_of_two_formats_are_read_as_the_one_that_was_checked(
+    tiny_bundle: Path, tiny_card: Card, runtime: str
+) -> None:
+    # ONNX Runtime takes a file for its own format by bytes 4 to 8, unless it is told not to
+    forge(tiny_bundle, encode_field(6, b"..ORTM") + graph_of(tiny_bundle))
+    assert load_inspector(tiny_bundle, runtime=runtime).card.classes == tiny_card.classes
+
+
+def test_write_bundle_graph_that_would_be_refused_is_not_written(
+    tmp_path: Path, tiny_graph: bytes, tiny_card: Card
+) -> None:
+    more = changed(tiny_card, classes=("good", "scratch", "얼룩", "dent"))
+    with pytest.raises(InvalidInspector, match="probability must be float32"):
+        write_bundle(tmp_path / "inspector", more, tiny_graph, b"")
+    assert not (tmp_path / "inspector").exists()
+
+
+def test_opset_of_the_reader_is_that_of_the_exporter() -> None:
+    assert OPSET == EXPORTED_OPSET
