@@ -1,0 +1,144 @@
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sihwa.errors import UnreadableImage
+from sihwa.images import decode_image
+from tests.unit.images.forge import BMP, png, saved, tiff
+
+NOISE = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+UNKNOWN = "a.png: not a picture of a known format"
+GREY = Image.new("L", (2, 2), 7)
+MANY = {"save_all": True, "append_images": [Image.new("L", (2, 2), 250)]}
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        pytest.param(b"", "a.png: empty file$", id="empty"),
+        pytest.param(b"not a picture", UNKNOWN, id="text"),
+        pytest.param(b"\x89PNG\r\n\x1a\n", "a.png: ", id="png, only the signature"),
+        pytest.param(saved(GREY, "GIF"), UNKNOWN, id="gif"),
+        pytest.param(saved(GREY, "ICO"), UNKNOWN, id="ico"),
+        pytest.param(saved(GREY, "PCX"), UNKNOWN, id="pcx"),
+        pytest.param(saved(GREY, "TGA"), UNKNOWN, id="tga"),
+        pytest.param(saved(GREY.convert("RGB"), "EPS"), UNKNOWN, id="eps"),
+        pytest.param(
+            b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 1, 1, 1, 8, 1) + bytes(15),
+            UNKNOWN,
+            id="psd",
+        ),
+        pytest.param(saved(GREY, "TIFF", **MANY), "a.png: holds 2 pages; one", id="tiff pages"),
+        pytest.param(saved(GREY, "PNG", **MANY), "a.png: holds 2 pages; one", id="moving png"),
+        pytest.param(saved(GREY, "WEBP", **MANY), "a.png: holds 2 pages; one", id="moving webp"),
+        pytest.param(
+            tiff(32, struct.pack("<2f", 0, 1), sample=3),
+            "a.png: floating-point pixels",
+            id="float tiff",
+        ),
+        pytest.param(b"Pf\n1 1\n-1.0\n\0\0\0\0", "a.png: floating-point pixels", id="float pfm"),
+        pytest.param(tiff(32, b"\0\0\1\0"), "a.png: pixels beyond 16 bits", id="65536"),
+        pytest.param(tiff(16, b"\xff\xff", sample=2), "a.png: pixels beyond 16 bits", id="minus 1"),
+        pytest.param(png(1, 8, 9, [b"\0"]), "a.png: ", id="png, no such colour"),
+        pytest.param(
+            png(1, 8, 0, [b"\0"]).replace(b"IHDR\0\0\0\1", b"IHDR\0\0\0\2"), "a.png: ", id="crc"
+        ),
+        pytest.param(b"P5 0 0 255\n", "a.png: ", id="no pixel"),
+        pytest.param(b"P5 -1 1 255\n\0", "a.png: ", id="negative width"),
+    ],
+)
+def test_decode_image_not_one_readable_picture_is_refused(content: bytes, match: str) -> None:
+    with pytest.raises(UnreadableImage, match=match) as caught:
+        decode_image(content, "a.png")
+    assert caught.value.path == "a.png"
+    assert "\n" not in caught.value.reason
+
+
+def test_decode_image_more_pixels_than_allowed_is_refused() -> None:
+    content = saved(Image.fromarray(NOISE), "PNG")
+    assert decode_image(content, "a.png", max_pixels=63).shape == (9, 7, 3)
+    with pytest.raises(UnreadableImage, match=r"a.png: 7 x 9 pixels are more than the 62 allowed"):
+        decode_image(content, "a.png", max_pixels=62)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        # none of these holds a pixel: a decoder that began would call it truncated
+        pytest.param(b"P6 10001 10000 255\n", "10001 x 10000 pixels are more than the", id="just"),
+        pytest.param(b"P5 2147483647 2147483647 255\n", "exceeds limit", id="pgm"),
+        pytest.param(
+            BMP[:18] + struct.pack("<ii", 50_000, 50_000) + BMP[26:], "exceeds limit", id="bmp"
+        ),
+    ],
+)
+def test_decode_image_small_file_claims_a_huge_size_is_refused(content: bytes, match: str) -> None:
+    with pytest.raises(UnreadableImage, match=f"a.png: .*{match}"):
+        decode_image(content, "a.png")
+
+
+def test_decode_image_out_of_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(UnreadableImage, match=r"a.png: too large for this machine's memory"):
+        decode_image(b"x", "a.png")
+
+
+WHOLE = {
+    "png": png(7, 8, 2, [line.tobytes() for line in NOISE]),
+    "jpeg": saved(Image.fromarray(NOISE), "JPEG"),
+    "progressive": saved(Image.fromarray(NOISE), "JPEG", progressive=True),
+    "tiff": saved(Image.fromarray(NOISE), "TIFF"),
+    "lzw": saved(Image.fromarray(NOISE), "TIFF", compression="tiff_lzw"),
+    "webp": saved(Image.fromarray(NOISE), "WEBP"),
+    "ppm": saved(Image.fromarray(NOISE), "PPM"),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_decode_image_cut_before_its_last_pixel_is_refused(name: str) -> None:
+    content = WHOLE[name]
+    # the last pixel of the PNG is followed by 8 bytes of checksums and 12 of its end mark
+    needed = len(content) - (20 if name == "png" else 0)
+    for length in range(1, needed):
+        with pytest.raises(UnreadableImage, match=r"a.png: (damaged|not a picture)"):
+            decode_image(content[:length], "a.png")
+
+
+def refuses_or_decodes(content: bytes) -> None:
+    try:
+        image = decode_image(content, "a.png", max_pixels=10_000)
+    except UnreadableImage as error:
+        assert str(error).startswith("a.png: ")  # noqa: PT017
+    else:
+        assert image.shape[2] == 3
+        assert image.dtype == np.uint8
+
+
+STARTS = (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe1", b"II*\0\x08\0\0\0", b"MM\0*", b"BM",
+          b"RIFF\xff\0\0\0WEBP", b"P5 ", b"P2 9 9 ", BMP[:30], WHOLE["jpeg"][:200])  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.sampled_from(STARTS), st.binary(max_size=200))
+def test_decode_image_random_bytes_raise_nothing_else(start: bytes, rest: bytes) -> None:
+    refuses_or_decodes(start + rest)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(sorted(WHOLE)), st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)))
+)
+def test_decode_image_changed_bytes_raise_nothing_else(
+    name: str, changes: list[tuple[int, int]]
+) -> None:
+    content = bytearray(WHOLE[name])
+    for place, value in changes:
+        content[place % len(content)] = value
+    refuses_or_decodes(bytes(content))
