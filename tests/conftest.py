@@ -25,6 +25,7 @@ def tiny_config(**changes: object) -> ModelConfig:
         "architecture": "test_efficientnet",
         "weights": "none",
         "input_size": 64,
+        "stages": 0,
     }
     return ModelConfig(**{**given, **changes})  # type: ignore[arg-type]
 
@@ -74,6 +75,7 @@ def tiny_card(tiny_graph: bytes) -> Card:
             "name": "tiny",
             "architecture": "test_efficientnet",
             "input_size": 64,
+            "stages": 0,
             "embedding_width": 256,
         },
         weights={"source": "none", "licence": "none"},

@@ -21,9 +21,15 @@ class ModelConfig:
     input_size: int = 224
     """Side of the network's square input, in pixels; a multiple of 32 in [32, 1024]."""
 
+    stages: int = 2
+    """How many of the network's last resolutions the embedding averages besides its final map;
+    0 for that map alone. What deep layers forget of a texture, the ones before still know."""
+
     def __post_init__(self) -> None:
-        """Reject an input size that no network here can take."""
+        """Reject what no network here can take."""
         if not 32 <= self.input_size <= 1024 or self.input_size % 32:
             raise ConfigError(
                 f"model.input_size must be a multiple of 32 in [32, 1024], got {self.input_size}"
             )
+        if not 0 <= self.stages <= 4:
+            raise ConfigError(f"model.stages must be in [0, 4], got {self.stages}")

@@ -29,7 +29,7 @@ class Prediction(NamedTuple):
     """Share of each place in each class's logit, (N, K, h, w); its mean over the map plus the
     class's bias is the logit."""
     embedding: Tensor
-    """Average of the feature map, (N, D)."""
+    """Average of the feature map over its places, (N, D)."""
     unknown: Tensor
     """How unlike the training pictures it is, (N,); 0 or more, about 1 is ordinary."""
 
@@ -40,11 +40,18 @@ class Network(nn.Module):
     temperature: Tensor
 
     def __init__(
-        self, backbone: nn.Module, preprocessing: Preprocessing, width: int, class_count: int
+        self,
+        backbone: nn.Module,
+        preprocessing: Preprocessing,
+        *,
+        stages: int,
+        width: int,
+        class_count: int,
     ) -> None:
         super().__init__()
         self.preprocessing = preprocessing
         self.backbone = backbone
+        self.stages = stages
         self.classifier = nn.Linear(width, class_count)
         self.unknown = UnknownScore(width, class_count)
         self.register_buffer("temperature", torch.ones(()))
@@ -67,8 +74,18 @@ class Network(nn.Module):
         )
 
     def _features(self, image: Tensor) -> Tensor:
-        features: Tensor = self.backbone(self.preprocessing(image))
-        return features
+        return _feature_map(self.backbone, self.preprocessing(image), self.stages)
+
+
+def _feature_map(backbone: Any, image: Tensor, stages: int) -> Tensor:  # noqa: ANN401 -- timm's own methods
+    """Return the final feature map with the last stages' maps, averaged to its size, before it."""
+    final: Tensor
+    final, maps = backbone.forward_intermediates(image, indices=stages or 1)
+    # some networks end with their last stage, others with layers after it
+    earlier = [stage for stage in maps[len(maps) - stages :] if stage is not final]
+    factor = [stage.shape[2] // final.shape[2] for stage in earlier]
+    averaged = [functional.avg_pool2d(*pair) for pair in zip(earlier, factor, strict=True)]
+    return torch.cat([*averaged, final], dim=1)
 
 
 def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Network:
@@ -91,7 +108,10 @@ def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Netw
             config.input_size, body.pretrained_cfg["mean"], body.pretrained_cfg["std"]
         )
         body.reset_classifier(0, "")  # what remains is the feature map: no pooling, no classifier
-        network = Network(body, preprocessing, _feature_width(body, config), class_count)
+        width = _feature_width(body, config)
+        network = Network(
+            body, preprocessing, stages=config.stages, width=width, class_count=class_count
+        )
     return network.eval()
 
 
@@ -128,15 +148,20 @@ def _require_known(architecture: str) -> None:
 
 def _feature_width(body: nn.Module, config: ModelConfig) -> int:
     probe = torch.zeros(1, 3, config.input_size, config.input_size)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        features = body.eval()(probe)
-    # some networks of timm put the channels last, (N, h, w, D): not what follows expects
-    widths = (getattr(body, "num_features", 0), getattr(body, "head_hidden_size", 0))
-    is_map = isinstance(features, Tensor) and features.ndim == 4
-    if not is_map or features.shape[1] not in widths:
-        raise UnknownModel(
-            f"model.architecture: {config.architecture!r} is not convolutional: expected a "
-            "feature map (N, D, h, w)"
-        )
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            features = _feature_map(body.eval(), probe, config.stages)
+    except (AttributeError, AssertionError, RuntimeError) as error:
+        # networks of other kinds lack the method, or fail in it each in its own way
+        raise _not_convolutional(config) from error
+    if features.ndim != 4 or features.shape[2] != features.shape[3]:
+        raise _not_convolutional(config)
     return int(features.shape[1])
+
+
+def _not_convolutional(config: ModelConfig) -> UnknownModel:
+    return UnknownModel(
+        f"model.architecture: {config.architecture!r} gives no feature map (N, D, h, w) at "
+        f"model.stages={config.stages}; choose a convolutional network, or fewer stages"
+    )

@@ -60,7 +60,7 @@ def embed_manifest(
 def backbone_digest(network: Network) -> str:
     """Return the hex SHA-256 of everything that an embedding depends on besides the picture."""
     digest = hashlib.sha256(repr(network.backbone).encode())
-    digest.update(f"{network.preprocessing.input_size}".encode())
+    digest.update(f"{network.preprocessing.input_size} {network.stages}".encode())
     for part in (network.preprocessing, network.backbone):
         for name, tensor in part.state_dict().items():
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())

