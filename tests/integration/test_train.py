@@ -118,8 +118,10 @@ def test_train_inspector_second_run_embeds_nothing_and_overwrites_nothing(
     assert (tmp_path / "latest").resolve() == second.folder != first.folder
 
 
-def test_train_inspector_another_seed_divides_otherwise(run: TrainedRun, parts: Path) -> None:
-    again = train(parts, run.folder.parents[1], "seed=1")
+def test_train_inspector_another_seed_divides_otherwise(
+    run: TrainedRun, parts: Path, tmp_path: Path
+) -> None:
+    again = train(parts, tmp_path, "seed=1")
     assert again.manifest.fingerprint != run.manifest.fingerprint
 
 
