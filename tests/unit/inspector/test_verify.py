@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 import sihwa.inspector.verify
 from sihwa.errors import DatasetNotFound, EmptyDataset, RuntimeUnavailable
-from sihwa.inspector import Outputs, RuntimeChoice, load_inspector, read_bundle, verify_inspector
+from sihwa.inspector import (
+    Outputs,
+    RuntimeChoice,
+    create_runtime,
+    load_inspector,
+    read_bundle,
+    verify_inspector,
+)
 from sihwa.inspector.verification import read_verification, verification_path
 from tests.conftest import pictures, save_pictures
 
@@ -24,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 def _disturb(monkeypatch: pytest.MonkeyPatch, runtime: str, by: float) -> None:
     """Let one runtime's probabilities be off."""
-    original = sihwa.inspector.verify.create_runtime
+    original = create_runtime
 
     def create(bundle: object, choice: RuntimeChoice) -> object:
         loaded = original(bundle, choice)  # type: ignore[arg-type]
@@ -33,7 +40,8 @@ def _disturb(monkeypatch: pytest.MonkeyPatch, runtime: str, by: float) -> None:
 
             def off(image: NDArray[np.uint8]) -> Outputs:
                 outputs = run(image)
-                return outputs._replace(probability=outputs.probability + np.float32([by, 0, 0]))
+                off_by = np.array([by, 0, 0], np.float32)
+                return outputs._replace(probability=outputs.probability + off_by)
 
             loaded.run = off  # type: ignore[method-assign]
         return loaded
