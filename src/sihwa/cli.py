@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sihwa import __version__
+import sihwa
 from sihwa.console import errors_as_lines
 from sihwa.errors import PackageMissing
-from sihwa.inspector import ParityProof, VerifiedInspector, load_inspector, verify_inspector
+from sihwa.inspector import ParityProof, load_inspector
+from sihwa.inspector.verify import VerifiedInspector, verify_inspector
 from sihwa.scoring import ScoreSummary, score_folder
 
 __all__ = ["main", "score", "train", "verify"]
@@ -49,7 +50,7 @@ def train(arguments: Sequence[str]) -> None:
 
 def _show_version(value: bool) -> None:
     if value:
-        typer.echo(f"sihwa {__version__}")
+        typer.echo(f"sihwa {sihwa.__version__}")
         raise typer.Exit
 
 

@@ -16,7 +16,6 @@ from sihwa.inspector.runtime import (
     installed_choices,
 )
 from sihwa.inspector.speed import measure_speed
-from sihwa.inspector.verify import VerifiedInspector, verify_inspector
 
 __all__ = [
     "FORMAT_VERSION",
@@ -35,7 +34,6 @@ __all__ = [
     "ParityProof",
     "Runtime",
     "RuntimeChoice",
-    "VerifiedInspector",
     "card_policy",
     "create_runtime",
     "evidence_box",
@@ -48,6 +46,5 @@ __all__ = [
     "read_bundle",
     "read_card",
     "unread",
-    "verify_inspector",
     "write_bundle",
 ]

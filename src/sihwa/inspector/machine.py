@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 __all__ = ["package_version", "processor_of"]
@@ -40,6 +39,8 @@ def package_version(*distributions: str) -> str | None:
 
     Read from its metadata, because importing a runtime to ask it takes longer than inspecting.
     """
+    from importlib.metadata import PackageNotFoundError, version  # slow, and not always needed
+
     for name in distributions:
         with contextlib.suppress(PackageNotFoundError):
             return version(name)

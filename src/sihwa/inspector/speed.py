@@ -3,7 +3,6 @@
 Axes: N images, H and W picture size.
 """
 
-import statistics
 import time
 from collections.abc import Sequence
 
@@ -55,7 +54,7 @@ class _Trial:
     @property
     def rate(self) -> float:
         """Pictures per second."""
-        return statistics.median(self._rates[1:] or self._rates)
+        return float(np.median(self._rates[1:] or self._rates))
 
     def take_turn(self) -> None:
         if self._spent > _ENOUGH_S:

@@ -16,7 +16,7 @@ from typing import Any
 
 import jsonschema
 
-from sihwa import __version__
+import sihwa
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.card import card_schema, parse_json
 from sihwa.inspector.parity import ParityProof
@@ -65,7 +65,7 @@ def write_verification(
         "inspector": bundle.card.id,
         "graphs": _graphs(bundle),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code_version": __version__,
+        "code_version": sihwa.__version__,
         "pictures": pictures,
         "proof": [item.as_dict() for item in proof],
     }

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from sihwa import __version__
+import sihwa
 from sihwa.dataset import Manifest
 from sihwa.decision import TopClassPolicy
 from sihwa.evaluation import Evaluation
@@ -128,7 +128,7 @@ def _create_card(
         metrics=evaluation.as_dict(),
         graph={"sha256": sha256_of_bytes(graph), "bytes": len(graph), "opset": OPSET},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        code_version=__version__,
+        code_version=sihwa.__version__,
         environment=_environment(),
     )
 

@@ -15,9 +15,9 @@ from sihwa.inspector import (
     create_runtime,
     load_inspector,
     read_bundle,
-    verify_inspector,
 )
 from sihwa.inspector.verification import read_verification, verification_path
+from sihwa.inspector.verify import verify_inspector
 from tests.conftest import pictures, save_pictures
 
 

@@ -1,17 +1,39 @@
 """OpenVINO on the CPU, in float32 or bfloat16, or with the 8-bit twin."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
 
 __all__ = ["OpenVinoRuntime", "fault", "keep_float32"]
+
+
+def _import_openvino() -> ModuleType:
+    """Import OpenVINO without its converter of other formats: that is half of what it takes.
+
+    OpenVINO itself goes without when the converter cannot be imported. It can be, afterwards.
+    """
+    converter = "openvino.tools.ovc"
+    skip = "openvino" not in sys.modules and converter not in sys.modules
+    if skip:
+        sys.modules[converter] = None  # type: ignore[assignment]  # Python's sign for "not there"
+    try:
+        import openvino
+    finally:
+        if skip:
+            del sys.modules[converter]
+    module: ModuleType = openvino
+    return module
+
+
+openvino: Any = _import_openvino()
 
 _KEEP = "precise_0"  # OpenVINO's name for the mark that an operation keeps its precision
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
