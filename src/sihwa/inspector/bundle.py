@@ -49,7 +49,7 @@ def write_bundle(folder: Path, bundle: Bundle, pictures: bytes | None = None) ->
     given = {
         GRAPH_NAME: append_card(bundle.graph, card.as_json()),
         WEIGHTS_NAME: bundle.weights,
-        README_NAME: model_card(card).encode(),
+        README_NAME: model_card(card, has_pictures=pictures is not None).encode(),
         TWIN_NAME: bundle.twin,
         PICTURES_NAME: pictures,
     }
