@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import onnxscript.optimizer
 from numpy.typing import NDArray
 
 from sihwa.decision import TopClassPolicy
@@ -31,6 +32,7 @@ __all__ = ["Twin", "outside_the_trunk", "quantise_graph"]
 _CALIBRATED = 40  # batches that the ranges of activations are taken from
 _RANKED = 4  # batches, of those that changed most, that say which layer hurts most
 _MOST_REVERTED = 12  # layers; a twin that needs more in float32 is no faster
+_FOLDED = 2**24  # numbers in a tensor
 _MARGIN = 0.5  # other pictures than these must keep to the tolerance as well
 
 
@@ -70,7 +72,7 @@ def quantise_graph(
         PackageMissing: NNCF is not installed.
     """
     nncf = _import_nncf()
-    model = onnx.load_from_string(graph)
+    model = _folded(onnx.load_from_string(graph))
     reference = [_run(_session(graph), batch) for batch in batches]
     items = list(zip(batches, reference, strict=True))
     count = sum(len(batch) for batch in batches)
@@ -81,6 +83,7 @@ def quantise_graph(
             validation_dataset=nncf.Dataset(items, lambda item: {"image": item[0]}),
             validation_fn=_Agreement(policy, advance),
             max_drop=(allowed_flips + 0.5) / count,
+            preset=nncf.QuantizationPreset.MIXED,
             target_device=nncf.TargetDevice.CPU,
             subset_size=_CALIBRATED,
             ignored_scope=nncf.IgnoredScope(names=outside_the_trunk(model)),
@@ -159,6 +162,11 @@ def _reached(
                 found.add(node.name)
                 open_nodes.append(node)
     return found
+
+
+def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Compute what depends on weights alone: NNCF finds no weights behind an operator."""
+    return onnxscript.optimizer.optimize(model, input_size_limit=_FOLDED, output_size_limit=_FOLDED)
 
 
 def _count_layers(model: onnx.ModelProto) -> tuple[int, int]:
