@@ -31,11 +31,11 @@ from sihwa.progress import progress_bar
 __all__ = ["Twin", "outside_the_trunk", "quantise_graph"]
 
 _CALIBRATED = 40  # batches that the ranges of activations are taken from
-_RANKED = 4  # batches, of those that changed most, that say which layer hurts most
+_RANKED = 8  # batches, of those that changed most, that say which layer hurts most
 _MOST_REVERTED = 12  # layers; a twin that needs more in float32 is no faster
 _FIRST = 3  # convolutions that see nearly the picture itself; a twin without them is much closer
 _FOLDED = 2**24  # numbers in a tensor
-_MARGIN = 0.5  # other pictures than these must keep to the tolerance as well
+_MARGIN = 0.8  # other pictures than these must keep to the tolerance as well
 
 
 @dataclass(frozen=True)
