@@ -30,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test check static test-slow test-network fix lock wheel clean
+.PHONY: help train test check static test-slow test-network bench-runtimes bench-start fix lock wheel clean
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -56,6 +56,12 @@ test-slow: $(DEV_READY) ## the tests that take minutes; ARGS go to pytest
 
 test-network: $(DEV_READY) ## the tests that install from a package registry; ARGS go to pytest
 	$(PY) -m pytest --quiet -m 'network and not gpu' $(ARGS)
+
+bench-runtimes: $(DEV_READY) ## each runtime against itself called bare; ARGS="INSPECTOR"
+	$(PY) benchmarks/runtimes.py $(or $(ARGS),outputs/latest/inspector)
+
+bench-start: $(DEV_READY) ## from starting a program to its first decision; ARGS="INSPECTOR"
+	$(PY) benchmarks/first_decision.py $(or $(ARGS),outputs/latest/inspector)
 
 fix: $(DEV_READY) ## format the code and mend what the linter can
 	$(PY) -m ruff check --fix .

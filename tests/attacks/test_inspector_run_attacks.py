@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from sihwa.errors import InvalidInspector
-from sihwa.inspector import Card, load_inspector, write_bundle
+from sihwa.inspector import Bundle, Card, load_inspector, write_bundle
 from sihwa.inspector.graph_file import OPSET
 from sihwa.inspector.protobuf import encode_field
 from sihwa.model import OPSET as EXPORTED_OPSET
@@ -144,7 +144,7 @@ def test_write_bundle_graph_that_would_be_refused_is_not_written(
 ) -> None:
     more = changed(tiny_card, classes=("good", "scratch", "얼룩", "dent"))
     with pytest.raises(InvalidInspector, match="probability must be float32"):
-        write_bundle(tmp_path / "inspector", more, tiny_graph, b"")
+        write_bundle(tmp_path / "inspector", Bundle(more, tiny_graph, b""))
     assert not (tmp_path / "inspector").exists()
 
 

@@ -96,7 +96,7 @@ def append_card(graph: bytes, card: str) -> bytes:
     return graph + encode_field(14, entry)
 
 
-def read_graph_file(content: bytes, where: str) -> GraphFile:
+def read_graph_file(content: bytes, where: str, *, with_card: bool = True) -> GraphFile:
     """Check the structure of an ONNX file; the weights in it are stepped over, not read.
 
     Refused are: what is no protocol buffer; operators that are not in `OPERATORS`; subgraphs,
@@ -104,13 +104,18 @@ def read_graph_file(content: bytes, where: str) -> GraphFile:
     size than they say; values that are made twice, or used before they are made; metadata other
     than one card; an opset other than `OPSET`.
 
+    Args:
+        content: The whole file.
+        where: Its name, for messages.
+        with_card: Whether it must hold a card, or must not.
+
     Raises:
         InvalidInspector: With the file and the reason.
     """
     if len(content) > MAX_BYTES:
         raise InvalidInspector(f"{where}: {len(content)} bytes are more than an ONNX file can hold")
     try:
-        return _Walk().model(memoryview(content))
+        return _Walk().model(memoryview(content), 1 if with_card else 0)
     except Damaged as error:
         raise InvalidInspector(
             f"{where}: not an inspector's graph: {error}. Copy or export the inspector again"
@@ -130,7 +135,7 @@ class _Walk:
     def __init__(self) -> None:
         self.fields = Reader(_MAX_FIELDS).fields
 
-    def model(self, message: memoryview) -> GraphFile:
+    def model(self, message: memoryview, card_count: int) -> GraphFile:
         graphs: list[tuple[dict[str, Port], dict[str, Port]]] = []
         cards: list[str] = []
         opsets = 0
@@ -144,10 +149,12 @@ class _Walk:
                 cards.append(self.card(as_message(value)))
             elif number in (20, 25):
                 raise Damaged("it holds functions or a training graph, which inspectors never do")
-        for what, count in (("graph", len(graphs)), ("opset", opsets), ("card", len(cards))):
+        for what, count in (("graph", len(graphs)), ("opset", opsets)):
             if count != 1:
                 raise Damaged(f"expected one {what}, found {count}")
-        return GraphFile(cards[0], *graphs[0])
+        if len(cards) != card_count:
+            raise Damaged(f"expected {'one' if card_count else 'no'} card, found {len(cards)}")
+        return GraphFile(cards[0] if cards else "", *graphs[0])
 
     def opset(self, message: memoryview) -> None:
         version: Value = 0

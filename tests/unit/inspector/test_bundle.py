@@ -12,7 +12,7 @@ from sihwa.model import Network
 from tests.conftest import CLASSES, changed, pictures, save_pictures
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
 def test_load_inspector_decides_as_the_network(
     tiny_bundle: Path, tiny_network: Network, runtime: str
 ) -> None:
@@ -86,9 +86,25 @@ def test_load_inspector_missing_folder_says_what_was_expected(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"runtime": "tensorflow"}, "runtime must be one of onnxruntime, openvino"),
-        ({"runtime": "onnxruntime", "precision": "bf16"}, "onnxruntime runs on cpu in fp32"),
-        ({"device": "cuda"}, "got cuda"),
+        ({"runtime": "tensorflow"}, "runtime must be one of auto, onnxruntime, openvino, torch"),
+        (
+            {"runtime": "onnxruntime", "precision": "bf16"},
+            "onnxruntime runs on cpu in fp32 or int8, onnxruntime runs on cuda in fp32 or fp16; "
+            "got cpu in bf16",
+        ),
+        ({"runtime": "openvino", "device": "cuda"}, "openvino runs on cpu in .* got cuda in auto"),
+        ({"device": "gpu"}, "device must be cpu, cuda or cuda:N; got 'gpu'"),
+        ({"device": "cuda:-1"}, "device must be cpu, cuda or cuda:N; got 'cuda:-1'"),
+        ({"precision": "fp8"}, "precision must be one of auto, fp32, bf16, fp16, int8; got 'fp8'"),
+        (
+            {"precision": "bf16"},
+            "any runtime on cpu in bf16 needs a proof on this machine, .*sihwa verify",
+        ),
+        (
+            {"runtime": "onnxruntime", "device": "cuda"},
+            "no CUDAExecutionProvider.*pip install onnxruntime-gpu",
+        ),
+        ({"device": "cuda"}, "PyTorch sees 0 CUDA devices here"),
     ],
 )
 def test_load_inspector_unknown_runtime_lists_what_there_is(
@@ -98,8 +114,12 @@ def test_load_inspector_unknown_runtime_lists_what_there_is(
         load_inspector(tiny_bundle, **settings)  # type: ignore[arg-type]
 
 
-def test_installed_choices_reference_comes_first() -> None:
-    assert installed_choices()[0] == RuntimeChoice("onnxruntime", "cpu", "fp32")
+def test_installed_choices_reference_comes_first(tiny_bundle: Path) -> None:
+    choices = installed_choices(read_bundle(tiny_bundle))
+    assert choices[0] == RuntimeChoice("onnxruntime", "cpu", "fp32")
+    assert RuntimeChoice("openvino", "cpu", "fp32") in choices
+    assert RuntimeChoice("torch", "cpu", "fp32") in choices
+    assert not [choice for choice in choices if choice.precision == "int8"]  # it has no twin
 
 
 def test_card_id_ignores_when_and_where_it_was_made(tiny_card: Card) -> None:
