@@ -10,6 +10,7 @@ from sihwa.inspector.bundle import (
 from sihwa.inspector.card import FORMAT_VERSION, Card, read_card
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.inspector import Inspection, Inspector, card_policy, unread
+from sihwa.inspector.overlay import evidence_overlay
 from sihwa.inspector.parity import TOLERANCE, ParityProof, prove_parity
 from sihwa.inspector.runtime import (
     Outputs,
@@ -35,6 +36,7 @@ __all__ = [
     "card_policy",
     "create_runtime",
     "evidence_box",
+    "evidence_overlay",
     "installed_choices",
     "load_inspector",
     "prove_parity",
