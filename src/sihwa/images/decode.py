@@ -56,7 +56,7 @@ def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDA
     Raises:
         UnreadableImage: Empty, damaged, truncated, too large, of several pages, of another format.
     """
-    with _opened(content, path) as picture:
+    with _opened(content, path, max_pixels) as picture:
         pages = getattr(picture, "n_frames", 1)
         if pages > 1:
             raise UnreadableImage(path, f"holds {pages} pages; one picture per file is expected")
@@ -86,7 +86,7 @@ def decode_pages(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> Ite
         A page at a time; a file that cannot be opened at all gives one, with the reason.
     """
     try:
-        with _opened(content, path) as picture:
+        with _opened(content, path, max_pixels) as picture:
             pages = getattr(picture, "n_frames", 1)
             if pages > MAX_PAGES:
                 raise UnreadableImage(path, f"{pages} pages are more than the {MAX_PAGES} allowed")
@@ -111,9 +111,11 @@ def _decode_page(
 
 
 @contextlib.contextmanager
-def _opened(content: bytes, path: str) -> Iterator[Image.Image]:
+def _opened(content: bytes, path: str, max_pixels: int) -> Iterator[Image.Image]:
     if not content:
         raise UnreadableImage(path, "empty file")
+    if max_pixels > (Image.MAX_IMAGE_PIXELS or max_pixels):
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow has a limit of its own, for the whole process
     with _damage_refused(path), warnings.catch_warnings():
         # a warning of the decoder is no fault of the caller; what matters raises
         warnings.simplefilter("ignore")
@@ -178,6 +180,8 @@ def _from_sixteen_bit(pixels: NDArray[np.integer], path: str) -> NDArray[np.uint
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a picture of a known format (JPEG, PNG, BMP, TIFF, WebP, PGM)"
+    if isinstance(error, Image.DecompressionBombError):
+        return "its pixels are more than are allowed"
     if isinstance(error, MemoryError):
         return "too large for this machine's memory"
     text = " ".join(str(error).split())[:160] or type(error).__name__

@@ -26,7 +26,8 @@ def test_key_columns_are_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"a.png", "양품 🔩.png".encode(), b"\xff.png", b"\\xff.png", b"\xff#page=2", b"new\nline"]
+    "raw",
+    [b"a.png", "양품 🔩.png".encode(), b"\xff.png", b"\\xff.png", b"\xff#page=2", b"new\nline"],
 )
 @pytest.mark.parametrize("page", [None, 2])
 def test_file_of_row_gives_back_any_name(raw: bytes, page: int | None) -> None:
