@@ -8,6 +8,8 @@ One run measures, several times in turn, on two sets of pictures (NEU-DET as it 
 - decode: reading and decoding alone, as many threads as there are cores;
 - infer: inference alone on decoded pictures, the same threads, the same batches;
 - limit: 1 / (1 / decode + 1 / infer), what two steps that share the same cores can reach;
+- the same for CPU time: what decoding and inference take per picture, over what scoring takes; this
+  ratio says how much scoring adds, also where other programs share the cores;
 - score: `score_sources`, from listing to Parquet on disk;
 - loop: what one would write in PyTorch: a DataLoader over the files, eager float32.
 
@@ -28,6 +30,7 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -136,19 +139,29 @@ def compare(
     """Take all measurements in turn, so that what else the machine does falls on all of them."""
     sample = list(map(str, given[:: max(1, len(given) // 600)]))
     images = [decode_image(read_bytes(path), path) for path in sample]
+    infer_all(inspector, images[:64], 32)  # the first inferences are slower
     size = max(1, min(32, 16 * 2**20 // images[0].nbytes))
     torch_loop = make_torch_loop(folder, sample[: 320 if size > 8 else 96])
     rates: dict[str, list[float]] = {}
     for turn in range(rounds):
+        decode, decode_cpu = timed(partial(decode_all, sample))
+        infer, infer_cpu = timed(partial(infer_all, inspector, images, size))
+        out = links.with_name(f"{links.name} {turn}")
+        score, score_cpu = timed(partial(score_all, inspector, links, out))
         measured = {
-            "decode": rate(lambda path: [decode_image(read_bytes(path), path)], sample),
-            "infer": infer_rate(inspector, images, size),
-            "score": score_rate(inspector, links, links.with_name(f"{links.name} {turn}")),
-            "loop": torch_loop(),
+            "decode": decode,
+            "infer": infer,
+            "score": score,
+            "decode_cpu_ms": decode_cpu,
+            "infer_cpu_ms": infer_cpu,
+            "score_cpu_ms": score_cpu,
+            "cpu_ratio": (decode_cpu + infer_cpu) / score_cpu,
+            "loop": timed(torch_loop)[0],
         }
         measured["limit"] = 1 / (1 / measured["decode"] + 1 / measured["infer"])
         measured["score_to_limit"] = measured["score"] / measured["limit"]
         measured["score_to_loop"] = measured["score"] / measured["loop"]
+        print(json.dumps({name: round(value, 3) for name, value in measured.items()}), flush=True)
         for name, value in measured.items():
             rates.setdefault(name, []).append(value)
     return {
@@ -160,34 +173,39 @@ def compare(
     }
 
 
-def rate(work: Callable[[str], object], paths: Sequence[str]) -> float:
-    """Return how many paths a second all cores get through."""
+def timed(work: Callable[[], int]) -> tuple[float, float]:
+    """Return pictures per second and milliseconds of CPU time per picture, all threads together."""
+    begin, cpu = time.perf_counter(), time.process_time()
+    count = work()
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    return count / seconds, 1000 * cpu / count
+
+
+def decode_all(paths: Sequence[str]) -> int:
+    """Read and decode on all cores; the pixels are dropped."""
+
+    def work(path: str) -> int:
+        return len(decode_image(read_bytes(path), path))
+
     with ThreadPoolExecutor(available_cores()) as pool:
-        begin = time.perf_counter()
-        for _ in pool.map(work, paths):
-            pass
-        return len(paths) / (time.perf_counter() - begin)
+        return sum(1 for _ in pool.map(work, paths))
 
 
-def infer_rate(inspector: Inspector, images: Sequence[NDArray[np.uint8]], size: int) -> float:
-    """Return how many decoded pictures a second all cores infer, in batches of `size`."""
+def infer_all(inspector: Inspector, images: Sequence[NDArray[np.uint8]], size: int) -> int:
+    """Run the graph on decoded pictures on all cores, in batches of `size`."""
     batches = [np.stack(images[start : start + size]) for start in range(0, len(images), size)]
     with ThreadPoolExecutor(available_cores()) as pool:
-        list(pool.map(inspector.runtime.run, batches[: available_cores()]))  # the first is slower
-        begin = time.perf_counter()
-        for _ in pool.map(inspector.runtime.run, batches):
-            pass
-        return len(images) / (time.perf_counter() - begin)
+        return sum(len(outputs.unknown) for outputs in pool.map(inspector.runtime.run, batches))
 
 
-def score_rate(inspector: Inspector, links: Path, out: Path) -> float:
-    """Return how many pictures a second are scored, from listing to rows on disk."""
+def score_all(inspector: Inspector, links: Path, out: Path) -> int:
+    """Score a folder, from listing to rows on disk."""
     summary = score_sources(inspector, links, out)
     assert not summary.errors
-    return summary.images / summary.seconds
+    return summary.images
 
 
-def make_torch_loop(folder: Path, paths: Sequence[str]) -> Callable[[], float]:
+def make_torch_loop(folder: Path, paths: Sequence[str]) -> Callable[[], int]:
     """Return what a user of PyTorch would write: the same network, a DataLoader, batches of 32."""
     import torch
     from safetensors.torch import load_file
@@ -207,12 +225,9 @@ def make_torch_loop(folder: Path, paths: Sequence[str]) -> Callable[[], float]:
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     loader = DataLoader(Files(paths), batch_size=32, num_workers=available_cores())
 
-    def loop() -> float:
-        begin = time.perf_counter()
+    def loop() -> int:
         with torch.inference_mode():
-            for batch in loader:
-                network(batch)
-        return len(paths) / (time.perf_counter() - begin)
+            return sum(len(network(batch)[0]) for batch in loader)
 
     return loop
 

@@ -5,6 +5,7 @@ Axes: H and W picture size in pixels.
 
 import contextlib
 import io
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -36,6 +37,35 @@ _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     8: lambda image: image.swapaxes(0, 1)[::-1],
 }
 """How a stored picture becomes upright, by its Exif orientation; see Exif 2.3, tag 274."""
+
+
+class _Quiet:
+    """Keeps the decoder's warnings from the caller, whose fault they are not; what matters raises.
+
+    Which warnings are shown is a matter of the whole process, so threads that decode at one time
+    share one change of it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = warnings.catch_warnings()
+                self._before.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._before.__exit__(None, None, None)
+
+
+_quiet = _Quiet()
 
 
 def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -116,11 +146,12 @@ def _opened(content: bytes, path: str, max_pixels: int) -> Iterator[Image.Image]
         raise UnreadableImage(path, "empty file")
     if max_pixels > (Image.MAX_IMAGE_PIXELS or max_pixels):
         Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow has a limit of its own, for the whole process
-    with _damage_refused(path), warnings.catch_warnings():
-        # a warning of the decoder is no fault of the caller; what matters raises
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as picture:
-            yield picture
+    with (
+        _damage_refused(path),
+        _quiet,
+        Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as picture,
+    ):
+        yield picture
 
 
 @contextlib.contextmanager

@@ -90,7 +90,7 @@ def read_content(path: str, member: Member | None = None, max_bytes: int = MAX_B
     if inside is None:
         return _read_file(path, max_bytes)
     archive = identify(inside[0])
-    if member is not None and member.offset is not None:
+    if member is not None and inside[0].lower().endswith(".tar"):
         content = read_slice(inside[0], member, path, max_bytes)
     else:
         content = read_member(*inside, path, max_bytes)

@@ -5,8 +5,10 @@ that has the inspector loaded can do a share of the work. Axes: H and W picture 
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -24,6 +26,10 @@ __all__ = ["BATCH_SIZE", "Entry", "Inspected", "OnInspected", "ReadOptions", "sc
 BATCH_SIZE = 32
 _BATCH_BYTES = 16 * 2**20
 """Larger batches of pixels gain nothing: a picture of this size keeps a core busy by itself."""
+
+_LARGE_BYTES = 64 * 2**20
+_one_at_a_time = threading.Lock()
+"""A runtime takes several times a picture's size: two large ones at once could be too much."""
 
 
 class Entry(NamedTuple):
@@ -175,7 +181,8 @@ def _image(picture: _Picture) -> NDArray[np.uint8]:
 def _inspect(inspector: Inspector, images: list[NDArray[np.uint8]]) -> list[Inspection]:
     """Inspect pictures of one size; one that the runtime fails on fails alone."""
     try:
-        return inspector.predict_batch(np.stack(images))
+        with _one_at_a_time if images[0].nbytes > _LARGE_BYTES else nullcontext():
+            return inspector.predict_batch(np.stack(images))
     except Exception as error:  # each library raises its own kinds
         if len(images) > 1:
             return [inspection for image in images for inspection in _inspect(inspector, [image])]
@@ -216,6 +223,9 @@ def _decode(
             return
     except UnreadableImage as error:
         yield facts, error
+        return
+    except MemoryError:
+        yield facts, UnreadableImage(entry.path, "too large for this machine's memory")
         return
     for page in decode_pages(content, entry.path, options.max_pixels):
         yield facts._replace(page=page.number, pages=page.of), page.image

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import TypeVar
@@ -26,7 +26,7 @@ def blocks_of(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def run_in_order(
     blocks: Iterable[T], work: Callable[[T], R], workers: int, stop: Event
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Yield `work(block)` for each block, in order.
 
     A worker does a whole block, from reading to rows, so nothing is handed from thread to thread

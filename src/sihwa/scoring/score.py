@@ -4,7 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -101,6 +101,7 @@ def score_sources(
     words = [sources] if isinstance(sources, (str, Path)) else sources
     options, stop = options or ScoreOptions(), stop or Event()
     listing = Sources(words)
+    _refuse_overlays_among(listing.folders(), options.evidence)
     with ExitStack() as stack:
         arrivals = stack.enter_context(Arrivals(listing.folders(), stop)) if options.watch else None
         entries = iter(listing) if arrivals else _require_any(listing)
@@ -155,10 +156,11 @@ class _Run:
     def score(self, entries: Iterable[Entry], advance: Callable[[int], None]) -> None:
         """Score the files that have no row yet."""
         blocks = blocks_of(self._without_rows(entries, advance), self._block_size)
-        for count, rows in run_in_order(blocks, self._work, self._workers, self._stop):
-            self._output.table.append(rows)
-            self.summary.add(rows)
-            advance(count)
+        with closing(run_in_order(blocks, self._work, self._workers, self._stop)) as done:
+            for count, rows in done:
+                self._output.table.append(rows)
+                self.summary.add(rows)
+                advance(count)
         self._output.table.append([])
 
     def finish(self) -> None:
@@ -183,6 +185,15 @@ class _Run:
 
 def _score_counted(entries: list[Entry], **given: Any) -> tuple[int, list[Row]]:  # noqa: ANN401
     return len(entries), score_block(entries=entries, **given)
+
+
+def _refuse_overlays_among(folders: Sequence[str], evidence: Path | None) -> None:
+    for folder in folders:
+        if evidence and evidence.resolve().is_relative_to(Path(folder).resolve()):
+            raise ConfigError(
+                f"--evidence {evidence} lies in the source {folder}: its maps would be scored "
+                "as pictures. Name a folder outside"
+            )
 
 
 def _require_any(listing: Sources) -> Iterator[Entry]:

@@ -403,6 +403,12 @@ def test_score_sources_evidence_of_no_such_decision_is_refused(parts: Path, tmp_
         score(parts, tmp_path / "scores", options)
 
 
+def test_score_sources_evidence_among_the_pictures_is_refused(parts: Path, tmp_path: Path) -> None:
+    for evidence in (parts, parts / "maps"):
+        with pytest.raises(ConfigError, match=r"would be scored as pictures\. Name a folder"):
+            score(parts, tmp_path / "scores", ScoreOptions(evidence=evidence))
+
+
 @pytest.mark.parametrize("name", ["scores.parquet", "scores.xlsx", "scores.json"])
 def test_score_sources_suffix_of_another_table_is_refused(
     parts: Path, tmp_path: Path, name: str
