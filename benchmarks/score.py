@@ -56,7 +56,8 @@ def main(
     pictures: Annotated[int, typer.Option(help="NEU pictures to score, by links.")] = 10_800,
     camera: Annotated[int, typer.Option(help="Camera pictures to score, by links.")] = 1_200,
     rounds: int = 3,
-    files: Annotated[int, typer.Option(help="Files for peak memory; 0 skips it.")] = 200_000,
+    sample: Annotated[int, typer.Option(help="Pictures to decode and infer alone.")] = 600,
+    files: Annotated[int, typer.Option(help="Files for peak memory, and a hundredth.")] = 200_000,
     parts: Annotated[str, typer.Option(help="Which to measure: rate, command, memory.")] = (
         "rate,command,memory"
     ),
@@ -71,7 +72,9 @@ def main(
             large = blow_up(neu[:: max(1, len(neu) // 120)], root / "large")
             for name, given, count in (("NEU", neu, pictures), ("camera", large, camera)):
                 links = link(given, root / f"{name} links", count)
-                found[name] = compare(loaded, inspector, links, given, rounds)
+                found[name] = compare(
+                    loaded, inspector, links, given[:: max(1, len(given) // sample)], rounds
+                )
                 print(json.dumps({name: found[name]}), flush=True)
         choice = loaded.runtime.choice
         command = [
@@ -80,7 +83,7 @@ def main(
         ]  # fmt: skip
         if "command" in parts:
             found["command_seconds"] = time_command(command, root / "neu", root, rounds)
-        if "memory" in parts and files:
+        if "memory" in parts:
             found["peak_memory_mib"] = [
                 peak_memory(command, root / f"tiny {count}", count)
                 for count in (files // 100, files)
@@ -134,17 +137,17 @@ def link(paths: Sequence[Path], folder: Path, count: int) -> Path:
 
 
 def compare(
-    inspector: Inspector, folder: Path, links: Path, given: Sequence[Path], rounds: int
+    inspector: Inspector, folder: Path, links: Path, sample: Sequence[Path], rounds: int
 ) -> dict[str, object]:
     """Take all measurements in turn, so that what else the machine does falls on all of them."""
-    sample = list(map(str, given[:: max(1, len(given) // 600)]))
-    images = [decode_image(read_bytes(path), path) for path in sample]
+    paths = list(map(str, sample))
+    images = [decode_image(read_bytes(path), path) for path in paths]
     infer_all(inspector, images[:64], 32)  # the first inferences are slower
     size = max(1, min(32, 16 * 2**20 // images[0].nbytes))
-    torch_loop = make_torch_loop(folder, sample[: 320 if size > 8 else 96])
+    torch_loop = make_torch_loop(folder, paths[: 320 if size > 8 else 96])
     rates: dict[str, list[float]] = {}
     for turn in range(rounds):
-        decode, decode_cpu = timed(partial(decode_all, sample))
+        decode, decode_cpu = timed(partial(decode_all, paths))
         infer, infer_cpu = timed(partial(infer_all, inspector, images, size))
         out = links.with_name(f"{links.name} {turn}")
         score, score_cpu = timed(partial(score_all, inspector, links, out))
