@@ -30,13 +30,14 @@ class _RateColumn(ProgressColumn):
 
 @contextlib.contextmanager
 def progress_bar(
-    title: str, total: int | None, unit: str = "images"
+    title: str, total: int | Callable[[], int | None] | None, unit: str = "images"
 ) -> Iterator[Callable[[int], None]]:
     """Show a bar on standard error with count, rate and time left; yield `advance(count)`.
 
     Args:
         title: What is being done, in a few words.
-        total: How many units there are; None when nobody knows yet.
+        total: How many units there are; None when nobody knows; or called at each step, where it
+            becomes known on the way.
         unit: What is counted, in the plural.
 
     Nothing is printed when standard error is not a terminal.
@@ -55,5 +56,6 @@ def progress_bar(
         disable=not console.is_terminal,
     )
     with bar:
-        task = bar.add_task(title, total=total)
-        yield lambda count: bar.advance(task, count)
+        known = total if callable(total) else lambda: total
+        task = bar.add_task(title, total=known())
+        yield lambda count: bar.update(task, advance=count, total=known())

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from sihwa.inspector import evidence_overlay
 from sihwa.reporting.numerals import percent, percent_interval
-from sihwa.reporting.pictures import evidence_overlay, picture_uri
+from sihwa.reporting.pictures import picture_uri
 from sihwa.reporting.rows import FigureRow, figure_row, figure_rows
 from sihwa.reporting.wording import ENGLISH
 
