@@ -17,7 +17,7 @@ from sihwa.model.preprocessing import Preprocessing
 from sihwa.model.unknown import UnknownScore
 from sihwa.model.weights import load_weights
 
-__all__ = ["Network", "Prediction", "create_network"]
+__all__ = ["Network", "Prediction", "create_network", "feature_map"]
 
 
 class Prediction(NamedTuple):
@@ -74,10 +74,10 @@ class Network(nn.Module):
         )
 
     def _features(self, image: Tensor) -> Tensor:
-        return _feature_map(self.backbone, self.preprocessing(image), self.stages)
+        return feature_map(self.backbone, self.preprocessing(image), self.stages)
 
 
-def _feature_map(backbone: Any, image: Tensor, stages: int) -> Tensor:  # noqa: ANN401 -- timm's own methods
+def feature_map(backbone: Any, image: Tensor, stages: int) -> Tensor:  # noqa: ANN401 -- timm's own methods
     """Return the final feature map with the last stages' maps, averaged to its size, before it."""
     final: Tensor
     final, maps = backbone.forward_intermediates(image, indices=stages or 1)
@@ -151,7 +151,7 @@ def _feature_width(body: nn.Module, config: ModelConfig) -> int:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            features = _feature_map(body.eval(), probe, config.stages)
+            features = feature_map(body.eval(), probe, config.stages)
     except (AttributeError, AssertionError, RuntimeError) as error:
         # networks of other kinds lack the method, or fail in it each in its own way
         raise _not_convolutional(config) from error

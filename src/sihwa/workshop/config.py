@@ -5,6 +5,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
+from sihwa.augmentation import AugmentationConfig
 from sihwa.dataset import (
     DatasetConfig,
     ElpvConfig,
@@ -15,7 +16,7 @@ from sihwa.dataset import (
 from sihwa.decision import DecisionConfig
 from sihwa.errors import ConfigError
 from sihwa.model import ModelConfig
-from sihwa.training import ProbeConfig, TrainingConfig
+from sihwa.training import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
 
 __all__ = ["EvaluationConfig", "ExportConfig", "TrainConfig", "register_schemas"]
 
@@ -60,6 +61,8 @@ class TrainConfig:
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     """The pictures and their labels."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """What may happen to a training picture."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The network."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -71,7 +74,7 @@ class TrainConfig:
     export: ExportConfig = field(default_factory=ExportConfig)
     """How it is shipped."""
     seed: int = 0
-    """Seeds splits, folds and bootstrap; at least 0."""
+    """Seeds splits, folds, training and bootstrap; at least 0."""
     device: str = "auto"
     """Where PyTorch runs: auto, cpu or cuda."""
     output_dir: str = "outputs"
@@ -94,8 +97,9 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
         "manifest": TabularConfig,
         "neu_det": NeuDetConfig,
     },
+    "augmentation": {"augmentation": AugmentationConfig},
     "model": {"model": ModelConfig},
-    "training": {"probe": ProbeConfig},
+    "training": {"finetune": FinetuneConfig, "probe": ProbeConfig, "stages": StagesConfig},
     "decision": {"decision": DecisionConfig},
     "evaluation": {"evaluation": EvaluationConfig},
     "export": {"export": ExportConfig},

@@ -8,19 +8,44 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
+from PIL import Image
 
+from sihwa.augmentation import Augmenter, contact_sheet
 from sihwa.dataset import Manifest
 from sihwa.decision import TopClassPolicy
 from sihwa.evaluation import Evaluation
+from sihwa.images import read_image
 from sihwa.storage import replacing, write_json, write_text
 from sihwa.workshop.config import TrainConfig
 
-__all__ = ["write_config", "write_metrics", "write_predictions"]
+__all__ = ["write_config", "write_contact_sheet", "write_metrics", "write_predictions"]
+
+_SHEET_ROWS = 8
 
 
 def write_config(folder: Path, config: TrainConfig) -> None:
     """Write config.yaml: every setting of the run, resolved."""
     write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
+
+
+def write_contact_sheet(folder: Path, manifest: Manifest, config: TrainConfig) -> None:
+    """Write augmentation.png: training pictures, each beside copies as training sees them.
+
+    Nothing is written where augmentation changes nothing.
+    """
+    augmenter = Augmenter(config.augmentation)
+    if not augmenter:
+        return
+    label = manifest.label_index
+    rows = [
+        np.flatnonzero((manifest.split == "train") & (label == kind))[0]
+        for kind in range(len(manifest.classes))
+    ]
+    path = manifest.table["path"].to_pylist()
+    images = [read_image(path[row]) for row in rows[:_SHEET_ROWS]]
+    sheet = contact_sheet(images, augmenter, seed=config.seed)
+    with replacing(folder / "augmentation.png") as temporary:
+        Image.fromarray(sheet).save(temporary, format="PNG")
 
 
 def write_metrics(folder: Path, evaluation: Evaluation) -> None:

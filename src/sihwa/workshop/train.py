@@ -15,16 +15,21 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from sihwa.dataset import Manifest, read_dataset
-from sihwa.decision import TopClassPolicy, unknown_threshold
 from sihwa.errors import ConfigError
-from sihwa.evaluation import Evaluation, evaluate, fit_temperature, softmax
+from sihwa.evaluation import Evaluation
 from sihwa.inspector import Card, ParityProof
-from sihwa.model import Network, create_network
+from sihwa.model import create_network
 from sihwa.reporting import metrics_table
-from sihwa.training import ProbeConfig, ProbeFit, embed_manifest, fit_probe, fit_unknown
+from sihwa.training import Workplace, train_network
+from sihwa.workshop.calibrate import calibrate, evaluate_test
 from sihwa.workshop.config import TrainConfig
 from sihwa.workshop.export import export_inspector
-from sihwa.workshop.records import write_config, write_metrics, write_predictions
+from sihwa.workshop.records import (
+    write_config,
+    write_contact_sheet,
+    write_metrics,
+    write_predictions,
+)
 from sihwa.workshop.report import write_run_report
 from sihwa.workshop.run_folder import create_run_folder, point_latest
 from sihwa.workshop.run_log import run_log
@@ -86,8 +91,11 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
         _log_data(manifest)
         write_config(folder, config)
         manifest.write(folder / "manifest.parquet")
-        trained = _train(network, manifest, config, device)
-        evaluation = _evaluate(manifest, trained.probability, config)
+        write_contact_sheet(folder, manifest, config)
+        work = Workplace(folder, Path(config.cache_dir), device, config.seed, config.augmentation)
+        fit = train_network(network, manifest, config.training, work)
+        trained = calibrate(network, manifest, fit, config, device)
+        evaluation = evaluate_test(manifest, trained.probability, config)
         write_predictions(folder, manifest, trained.probability, trained.unknown, trained.policy)
         write_metrics(folder, evaluation)
         card, proof = export_inspector(
@@ -101,7 +109,7 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
             network=network,
             card=card,
             proof=proof,
-            fit=trained.fit,
+            fit=fit,
         )
         log.info("latest: %s", point_latest(Path(config.output_dir), folder))
     seconds = time.perf_counter() - begin
@@ -145,73 +153,3 @@ def _log_data(manifest: Manifest) -> None:
         log.warning("%d unreadable pictures were dropped:", len(manifest.dropped))
         for image in manifest.dropped:
             log.warning("  %s", image)
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """What is known of every picture once the network is trained and calibrated."""
-
-    probability: NDArray[np.floating]
-    unknown: NDArray[np.floating]
-    policy: TopClassPolicy
-    fit: ProbeFit
-
-
-def _train(
-    network: Network, manifest: Manifest, config: TrainConfig, device: torch.device
-) -> _Trained:
-    """Train the network on the training pictures and calibrate it, in place."""
-    assert isinstance(config.training, ProbeConfig)
-    embedding = embed_manifest(network, manifest, cache_dir=Path(config.cache_dir), device=device)
-    label, train = manifest.label_index, manifest.split == "train"
-    component = np.asarray(manifest.component)[train].tolist()
-    fit = fit_probe(
-        network, embedding[train], label[train], component, config.training, seed=config.seed
-    )
-    log.info("probe: C = %g (log-loss %.4f)", fit.strength, fit.log_loss[fit.strength])
-    if not fit.converged:
-        log.warning("the probe stopped before it converged: raise training.max_iterations")
-    fit_unknown(network, embedding[train], label[train])
-    return _calibrate(network, manifest, embedding, fit, config)
-
-
-def _calibrate(
-    network: Network,
-    manifest: Manifest,
-    embedding: NDArray[np.float32],
-    fit: ProbeFit,
-    config: TrainConfig,
-) -> _Trained:
-    """Find temperature and thresholds on the calibration pictures alone."""
-    calibration = manifest.split == "calibration"
-    with torch.no_grad():
-        tensor = torch.from_numpy(embedding)
-        logit, unknown = network.classifier(tensor).numpy(), network.unknown(tensor).numpy()
-    temperature = fit_temperature(logit[calibration], manifest.label_index[calibration])
-    network.temperature.fill_(temperature)
-    log.info("temperature %.3f, from %d calibration pictures", temperature, calibration.sum())
-    threshold = unknown_threshold(unknown[calibration], config.decision.unknown_rate)
-    if threshold is None and config.decision.unknown_rate > 0:
-        log.warning(
-            "no picture will be called unknown: %d calibration pictures cannot promise "
-            "decision.unknown_rate=%g",
-            calibration.sum(),
-            config.decision.unknown_rate,
-        )
-    policy = TopClassPolicy(manifest.classes, manifest.accept_classes, threshold)
-    return _Trained(softmax(logit / temperature), unknown, policy, fit)
-
-
-def _evaluate(
-    manifest: Manifest, probability: NDArray[np.floating], config: TrainConfig
-) -> Evaluation:
-    test = manifest.split == "test"
-    return evaluate(
-        probability[test],
-        manifest.label_index[test],
-        manifest.classes,
-        accept_classes=manifest.accept_classes,
-        confidence=config.evaluation.confidence,
-        resample_count=config.evaluation.resamples,
-        seed=config.seed,
-    )
