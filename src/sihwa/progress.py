@@ -1,7 +1,8 @@
 """One progress bar for everything that takes over two seconds; quiet when nobody looks."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -15,7 +16,15 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["progress_bar"]
+__all__ = ["Advance", "progress_bar"]
+
+
+class Advance(Protocol):
+    """Moves a bar."""
+
+    def __call__(self, count: int, note: str = "") -> None:
+        """Move it by `count`, and show `note` behind its title if there is one."""
+        ...
 
 
 class _RateColumn(ProgressColumn):
@@ -29,9 +38,7 @@ class _RateColumn(ProgressColumn):
 
 
 @contextlib.contextmanager
-def progress_bar(
-    title: str, total: int | None, unit: str = "images"
-) -> Iterator[Callable[[int], None]]:
+def progress_bar(title: str, total: int | None, unit: str = "images") -> Iterator[Advance]:
     """Show a bar on standard error with count, rate and time left; yield `advance(count)`.
 
     Args:
@@ -56,4 +63,8 @@ def progress_bar(
     )
     with bar:
         task = bar.add_task(title, total=total)
-        yield lambda count: bar.advance(task, count)
+
+        def advance(count: int, note: str = "") -> None:
+            bar.update(task, advance=count, description=f"{title}: {note}" if note else title)
+
+        yield advance

@@ -20,10 +20,11 @@ from torch.utils.data import DataLoader
 
 from sihwa.errors import ConfigError
 from sihwa.training.batches import Batch, EpochOrder
+from sihwa.training.checkpoint import CheckpointFiles, KeepLast
 from sihwa.training.finetune_config import FinetuneConfig
 from sihwa.training.interface import Workplace
 from sihwa.training.learner import Learner
-from sihwa.training.record import CheckpointFiles, KeepLast, ProgressLine, Record, SeedEachEpoch
+from sihwa.training.record import ProgressLine, Record, SeedEachEpoch
 
 __all__ = ["has_bfloat16", "load_batches", "run_loop", "world"]
 
@@ -111,7 +112,7 @@ def _create_trainer(
     callbacks: list[Callback] = [
         SeedEachEpoch(work.seed),
         record,
-        ProgressLine(config.epochs, images, ("loss",)),
+        ProgressLine(config.epochs, images, record),
         KeepLast(checkpoint),
     ]
     if config.ema:

@@ -1,33 +1,24 @@
-"""What is kept of a training: its curves, the best weights, and the state to go on from.
+"""What is seen and kept of a training: its curves, the best weights, a progress bar.
 
 Axes: N images, K classes.
 """
 
-import pickle
-import zipfile
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from torch import Tensor
 
-from sihwa.errors import StorageError
 from sihwa.progress import progress_bar
-from sihwa.storage import replacing
-from sihwa.training.batches import random_of
+from sihwa.training.batches import Batch, random_of
 from sihwa.training.finetune_config import SelectionConfig
 from sihwa.training.learner import Learner
 
 __all__ = [
-    "CheckpointFiles",
-    "KeepLast",
     "ProgressLine",
     "Record",
     "SeedEachEpoch",
@@ -97,6 +88,13 @@ class Record(Callback):
         if patience and trainer.current_epoch - self.best_epoch >= patience:
             trainer.should_stop = True
 
+    @property
+    def last(self) -> str:
+        """The newest figures in a few words."""
+        shown = ("loss", f"held-out {self._config.metric.replace('_', ' ')}")
+        found = [(name, self.curve[name][-1]) for name in shown if self.curve.get(name)]
+        return ", ".join(f"{name} {value:.4g}" for name, value in found)
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
         names = ("curve", "best_epoch", "best_value", "best_log_loss", "best_weights")
@@ -123,68 +121,6 @@ def _gathered(learner: Learner, world: int) -> tuple[NDArray[np.floating], NDArr
     return logit[order], label[order]
 
 
-class KeepLast(Checkpoint):
-    """Writes everything that the next epoch depends on to one file, after every epoch."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Replace the file."""
-        del pl_module
-        trainer.save_checkpoint(self._path)
-
-
-class CheckpointFiles(TorchCheckpointIO):
-    """Checkpoints that are whole or not there, and are read without unpickling anything."""
-
-    def save_checkpoint(
-        self,
-        checkpoint: dict[str, Any],
-        path: Any,
-        storage_options: Any = None,  # noqa: ANN401
-    ) -> None:
-        """Write a checkpoint in place of the one before.
-
-        Raises:
-            StorageError: The disk refuses; the one before is still there.
-        """
-        del storage_options
-        target = Path(path)
-        try:
-            with replacing(target) as temporary:
-                torch.save(checkpoint, temporary)
-        except RuntimeError as error:  # torch's writer does not say that the disk is full
-            raise StorageError(f"cannot write {target}: {str(error).splitlines()[0]}") from error
-
-    def load_checkpoint(
-        self,
-        path: Any,
-        map_location: Any = None,
-        weights_only: bool | None = None,
-    ) -> dict[str, Any]:
-        """Read a checkpoint.
-
-        Raises:
-            StorageError: It is not one.
-        """
-        del map_location, weights_only
-        try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (
-            OSError,
-            RuntimeError,
-            EOFError,
-            pickle.UnpicklingError,
-            zipfile.BadZipFile,
-        ) as error:
-            raise StorageError(
-                f"{path}: not a checkpoint of a training run: {str(error).splitlines()[0][:200]}; "
-                "delete it, and the run begins its training anew"
-            ) from error
-        return state
-
-
 class SeedEachEpoch(Callback):
     """Draws what PyTorch draws (dropout, mixing) from seed and epoch, however the epoch began."""
 
@@ -201,10 +137,10 @@ class SeedEachEpoch(Callback):
 class ProgressLine(Callback):
     """One bar over the whole training, with its last loss and held-out metric."""
 
-    def __init__(self, epochs: int, images: int, shown: Sequence[str]) -> None:
+    def __init__(self, epochs: int, images: int, record: Record) -> None:
         self._epochs = epochs
         self._images = images
-        self._shown = shown
+        self._record = record
         self._bar: Any = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -219,14 +155,14 @@ class ProgressLine(Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
+        outputs: object,
+        batch: Batch,
         batch_idx: int,
     ) -> None:
         """Move it."""
         del trainer, pl_module, outputs, batch_idx
         if self._bar:
-            self._advance(batch.total)
+            self._advance(batch.total, self._record.last)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close it."""

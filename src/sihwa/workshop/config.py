@@ -1,5 +1,6 @@
 """The settings of a training run, and their registration as Hydra schemas."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,14 @@ from sihwa.errors import ConfigError
 from sihwa.model import ModelConfig
 from sihwa.training import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
 
-__all__ = ["EvaluationConfig", "ExportConfig", "TrainConfig", "register_schemas"]
+__all__ = [
+    "EvaluationConfig",
+    "ExportConfig",
+    "TrainConfig",
+    "register_schemas",
+    "schema_names",
+    "schema_nodes",
+]
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -113,3 +121,20 @@ def register_schemas() -> None:
     for group, schemas in _SCHEMAS.items():
         for name, node in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=node)
+
+
+def schema_names(config: TrainConfig) -> dict[str, str]:
+    """Return the schema of each group of settings: {"dataset": "elpv", ...}."""
+    return {
+        group: next(name for name, node in schemas.items() if node is type(getattr(config, group)))
+        for group, schemas in _SCHEMAS.items()
+    }
+
+
+def schema_nodes(names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the dataclass of each group, given the names of their schemas.
+
+    Raises:
+        KeyError: There is no such group or schema.
+    """
+    return {group: _SCHEMAS[group][name] for group, name in names.items()}

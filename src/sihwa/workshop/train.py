@@ -3,8 +3,10 @@
 Axes: N images, H and W picture size, D embedding width, K classes.
 """
 
+import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,27 +16,36 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from sihwa.dataset import Manifest, read_dataset
+from sihwa.dataset import Manifest, read_dataset, read_manifest
 from sihwa.errors import ConfigError
 from sihwa.evaluation import Evaluation
 from sihwa.inspector import Card, ParityProof
-from sihwa.model import create_network
+from sihwa.model import Network, create_network
 from sihwa.reporting import metrics_table
-from sihwa.training import Workplace, train_network
+from sihwa.training import Fit, Workplace, train_network, world
 from sihwa.workshop.calibrate import calibrate, evaluate_test
 from sihwa.workshop.config import TrainConfig
 from sihwa.workshop.export import export_inspector
+from sihwa.workshop.processes import process_group, share_folder
 from sihwa.workshop.records import (
+    read_config,
     write_config,
     write_contact_sheet,
     write_metrics,
     write_predictions,
 )
 from sihwa.workshop.report import write_run_report
-from sihwa.workshop.run_folder import create_run_folder, point_latest
+from sihwa.workshop.run_folder import clear_unfinished, create_run_folder, point_latest
 from sihwa.workshop.run_log import run_log
 
-__all__ = ["TrainedRun", "train_and_show", "train_inspector"]
+__all__ = [
+    "TrainedRun",
+    "assist_training",
+    "resume_and_show",
+    "resume_inspector",
+    "train_and_show",
+    "train_inspector",
+]
 
 log = logging.getLogger(__name__)
 
@@ -82,43 +93,120 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
         SihwaError: Whatever a user can mend; nothing half-written is left behind.
     """
     begin = time.perf_counter()
-    device = _choose_device(config.device)
+    device = choose_device(config.device)
     manifest = read_dataset(config.dataset, config.seed)
     network = create_network(config.model, len(manifest.classes), config.seed)
     folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
-    with run_log(folder / "train.log"):
+    with _logged(folder):
         log.info("run folder %s", folder)
         _log_data(manifest)
         write_config(folder, config)
         manifest.write(folder / "manifest.parquet")
         write_contact_sheet(folder, manifest, config)
-        work = Workplace(folder, Path(config.cache_dir), device, config.seed, config.augmentation)
-        fit = train_network(network, manifest, config.training, work)
-        trained = calibrate(network, manifest, fit, config, device)
-        evaluation = evaluate_test(manifest, trained.probability, config)
-        write_predictions(folder, manifest, trained.probability, trained.unknown, trained.policy)
-        write_metrics(folder, evaluation)
-        card, proof = export_inspector(
-            folder / "inspector", network, manifest, evaluation, trained.policy, config, device
-        )
-        write_run_report(
-            folder / "report.html",
-            manifest=manifest,
-            probability=trained.probability,
-            evaluation=evaluation,
-            network=network,
-            card=card,
-            proof=proof,
-            fit=fit,
-        )
-        log.info("latest: %s", point_latest(Path(config.output_dir), folder))
+        return _complete(folder, manifest, network, config, device, begin)
+
+
+def resume_inspector(folder: Path) -> TrainedRun:
+    """Go on with a run that was killed, interrupted or ran out of disk, to the same result.
+
+    Args:
+        folder: Its run folder.
+
+    Raises:
+        ConfigError: It is no run folder, or the run is finished.
+        SihwaError: Whatever a user can mend.
+    """
+    begin = time.perf_counter()
+    folder = folder.expanduser().resolve()
+    config = read_config(folder)
+    if (folder / "report.html").exists():
+        raise ConfigError(f"resume: the run in {folder} is finished; see its report.html")
+    device = choose_device(config.device)
+    with _logged(folder):
+        log.info("going on with %s", folder)
+        clear_unfinished(folder)
+        if (folder / "manifest.parquet").exists():
+            manifest = read_manifest(folder / "manifest.parquet")
+        else:
+            manifest = read_dataset(config.dataset, config.seed)
+            manifest.write(folder / "manifest.parquet")
+        network = create_network(config.model, len(manifest.classes), config.seed)
+        return _complete(folder, manifest, network, config, device, begin)
+
+
+def assist_training(config: TrainConfig) -> None:
+    """Help another process of this training, which keeps the run folder and does the rest."""
+    device = choose_device(config.device)
+    manifest = read_dataset(config.dataset, config.seed)
+    network = create_network(config.model, len(manifest.classes), config.seed)
+    _train(share_folder(None), manifest, network, config, device)
+
+
+@contextlib.contextmanager
+def _logged(folder: Path) -> Iterator[None]:
+    """Log to the run folder; when interrupted, say how to go on."""
+    with run_log(folder / "train.log"):
+        try:
+            yield
+        except KeyboardInterrupt:
+            log.warning("interrupted; go on with: python train.py resume=%s", folder)
+            raise
+
+
+def _train(
+    folder: Path, manifest: Manifest, network: Network, config: TrainConfig, device: torch.device
+) -> Fit:
+    work = Workplace(folder, Path(config.cache_dir), device, config.seed, config.augmentation)
+    return train_network(network, manifest, config.training, work)
+
+
+def _complete(
+    folder: Path,
+    manifest: Manifest,
+    network: Network,
+    config: TrainConfig,
+    device: torch.device,
+    begin: float,
+) -> TrainedRun:
+    """Do everything after the manifest is written."""
+    fit = _train(share_folder(folder), manifest, network, config, device)
+    made = calibrate(network, manifest, fit, config, device)
+    evaluation = evaluate_test(manifest, made.probability, config)
+    write_predictions(folder, manifest, made.probability, made.unknown, made.policy)
+    write_metrics(folder, evaluation)
+    card, proof = export_inspector(
+        folder / "inspector", network, manifest, evaluation, made.policy, config, device
+    )
+    write_run_report(
+        folder / "report.html",
+        manifest=manifest,
+        probability=made.probability,
+        evaluation=evaluation,
+        network=network,
+        card=card,
+        proof=proof,
+        fit=fit,
+    )
+    log.info("latest: %s", point_latest(Path(config.output_dir), folder))
     seconds = time.perf_counter() - begin
-    return TrainedRun(folder, manifest, trained.probability, evaluation, card, proof, seconds)
+    return TrainedRun(folder, manifest, made.probability, evaluation, card, proof, seconds)
 
 
 def train_and_show(config: TrainConfig) -> None:
     """Make an inspector and print its figures and where everything lies."""
-    run = train_inspector(config)
+    with process_group(choose_device(config.device)):
+        if world()[0] > 0:
+            assist_training(config)
+        else:
+            _show(train_inspector(config))
+
+
+def resume_and_show(folder: Path) -> None:
+    """Go on with a run and print its figures and where everything lies."""
+    _show(resume_inspector(folder))
+
+
+def _show(run: TrainedRun) -> None:
     console = Console()
     console.print(metrics_table(run.evaluation))
     console.print(
@@ -130,7 +218,7 @@ def train_and_show(config: TrainConfig) -> None:
     )
 
 
-def _choose_device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda: PyTorch sees no CUDA device here; use device=cpu or auto")
     has_gpu = name == "cuda" or (name == "auto" and torch.cuda.is_available())
