@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test check static test-slow fix lock wheel clean
+.PHONY: help train test check static test-slow bench-train fix lock wheel clean
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -49,6 +49,9 @@ static: $(DEV_READY)
 
 test-slow: $(DEV_READY) ## the tests that take minutes; ARGS go to pytest
 	$(PY) -m pytest --quiet -m 'slow and not gpu and not network' $(ARGS)
+
+bench-train: $(DEV_READY) ## images/s of the training loop; ARGS="--rounds 5"
+	@$(PY) benchmarks/train.py $(ARGS)
 
 fix: $(DEV_READY) ## format the code and mend what the linter can
 	$(PY) -m ruff check --fix .

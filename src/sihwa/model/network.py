@@ -14,6 +14,12 @@ from torch.nn import functional
 from sihwa.errors import UnknownModel, WeightsUnavailable
 from sihwa.model.config import ModelConfig
 from sihwa.model.preprocessing import Preprocessing
+from sihwa.model.torchvision_chain import (
+    PREFIX,
+    create_torchvision,
+    fetch_torchvision,
+    take_apart,
+)
 from sihwa.model.unknown import UnknownScore
 from sihwa.model.weights import load_weights
 
@@ -116,12 +122,24 @@ def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Netw
 
 
 def _create_body(config: ModelConfig) -> nn.Module:
+    if config.architecture.startswith(PREFIX):
+        return _create_chain(config)
     if config.weights == "hub":
         return _create_from_hub(config.architecture)
     body: nn.Module = timm.create_model(config.architecture, pretrained=False)
     if config.weights != "none":
         load_weights(body, config.architecture, config.weights)
     return body
+
+
+def _create_chain(config: ModelConfig) -> nn.Module:
+    name = config.architecture.removeprefix(PREFIX)
+    whole = create_torchvision(name)
+    if config.weights == "hub":
+        whole.load_state_dict(fetch_torchvision(name))
+    elif config.weights != "none":
+        load_weights(whole, config.architecture, config.weights)
+    return take_apart(whole, name, config.input_size)
 
 
 def _create_from_hub(architecture: str) -> nn.Module:
@@ -137,7 +155,7 @@ def _create_from_hub(architecture: str) -> nn.Module:
 
 
 def _require_known(architecture: str) -> None:
-    if timm.is_model(architecture):
+    if timm.is_model(architecture) or architecture.startswith(PREFIX):
         return
     import difflib
 

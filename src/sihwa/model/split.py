@@ -3,6 +3,7 @@
 Axes: N images, H and W picture size, D embedding width, h and w feature-map size.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +47,11 @@ def split_network(network: Network, trained_share: float) -> Parts:
     Raises:
         ConfigError: The share is smaller than 1 and there is no place to cut.
     """
-    whole = _FeatureMap(network.backbone, network.stages)
+    whole = _FeatureMap(network.backbone, network.stages).train(network.training)
     graph = _BlockTracer(network.backbone).trace(whole)
     if trained_share >= 1:
         return Parts(network.preprocessing, fx.GraphModule(whole, graph), "input", 1.0)
-    cost = _arithmetic(fx.GraphModule(whole, graph), network.preprocessing.input_size)
+    cost = _arithmetic(network, fx.GraphModule(whole, graph))
     places = _places(graph)
     if not places:
         raise ConfigError(
@@ -88,6 +89,18 @@ class _BlockTracer(fx.Tracer):
         chains = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
         return m is not self._backbone and not isinstance(m, chains)
 
+    def call_module(
+        self,
+        m: nn.Module,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:  # noqa: ANN401 -- torch's own signature
+        """Leave out what does nothing: the network tells maps apart by identity."""
+        return (
+            args[0] if isinstance(m, nn.Identity) else super().call_module(m, forward, args, kwargs)
+        )
+
 
 def _places(graph: fx.Graph) -> list[fx.Node]:
     """Return the layers after which nothing but their own output is needed, in order."""
@@ -106,33 +119,30 @@ class _Counter(fx.Interpreter):
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
-        self.cost: dict[fx.Node, int] = {}
+        self.cost: dict[str, int] = {}
 
     def run_node(self, n: fx.Node) -> Any:  # noqa: ANN401 -- torch's own signature
         with FlopCounterMode(display=False) as counter:
             result = super().run_node(n)
-        self.cost[n] = counter.get_total_flops()
+        self.cost[n.name] = counter.get_total_flops()
         return result
 
 
-def _arithmetic(module: fx.GraphModule, size: int) -> dict[fx.Node, int]:
-    counter = _Counter(module)
-    parameter = next(module.parameters())
-    image = torch.zeros(1, 3, size, size, device=parameter.device, dtype=parameter.dtype)
-    was_training = module.training
-    with torch.no_grad():
-        counter.module.eval()
-        counter.run(image)
-        module.train(was_training)
-    # the interpreter has a graph of its own reading; nodes are those of the module's graph
+@torch.no_grad()
+def _arithmetic(network: Network, module: fx.GraphModule) -> dict[str, int]:
+    """Return the multiply-adds of each layer by its name in the graph, for one picture."""
+    counter, was_training = _Counter(module), network.training
+    network.eval()  # norms must not learn from what is only counted
+    size = network.preprocessing.input_size
+    counter.run(torch.zeros(1, 3, size, size, device=network.classifier.weight.device))
+    network.train(was_training)
     return counter.cost
 
 
-def _after(graph: fx.Graph, cut: fx.Node, cost: dict[fx.Node, int]) -> float:
+def _after(graph: fx.Graph, cut: fx.Node, cost: dict[str, int]) -> float:
     nodes = list(graph.nodes)
-    by_name = {node.name: value for node, value in cost.items()}
-    tail = sum(by_name[node.name] for node in nodes[nodes.index(cut) + 1 :])
-    return tail / max(1, sum(by_name.values()))
+    tail = sum(cost[node.name] for node in nodes[nodes.index(cut) + 1 :])
+    return tail / max(1, sum(cost.values()))
 
 
 def _cut(whole: nn.Module, graph: fx.Graph, cut: fx.Node) -> tuple[fx.GraphModule, fx.GraphModule]:

@@ -60,6 +60,7 @@ def load_batches(
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # or every pass would draw from PyTorch's own
     )
 
 
@@ -93,6 +94,7 @@ def run_loop(
     checkpoint = work.folder / LAST
     with _quiet(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         trainer = _create_trainer(record, checkpoint, config, work, images)
+        learner.train()  # Lightning takes modules in the mode they come in
         try:
             trainer.fit(
                 learner, batches, held_out, ckpt_path=checkpoint if checkpoint.exists() else None

@@ -39,6 +39,9 @@ class EvaluationConfig:
     """Confidence of every interval, in (0, 1)."""
     resamples: int = 2000
     """Bootstrap resamples for figures without an exact interval, at least 100."""
+    folds: int = 1
+    """1 for one division into train, calibration and test; from 2 to 100, that many of them, with
+    every picture in test exactly once, and the mean and deviation of the figures."""
 
     def __post_init__(self) -> None:
         """Reject what gives no interval."""
@@ -46,6 +49,8 @@ class EvaluationConfig:
             raise ConfigError(f"evaluation.confidence must be in (0, 1), got {self.confidence}")
         if self.resamples < 100:
             raise ConfigError(f"evaluation.resamples must be at least 100, got {self.resamples}")
+        if not 1 <= self.folds <= 100:
+            raise ConfigError(f"evaluation.folds must be in [1, 100], got {self.folds}")
 
 
 @dataclass

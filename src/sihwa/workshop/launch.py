@@ -25,6 +25,10 @@ def launch(arguments: Sequence[str]) -> None:
         with errors_as_lines():
             _resume(arguments)
         return
+    if any(word.startswith("sweep=") for word in arguments):
+        with errors_as_lines():
+            _sweep(arguments)
+        return
     quoted = [word if word.startswith("-") else quote_override(word) for word in arguments]
     with errors_as_lines():
         # Hydra reports a misspelt setting in a page of its own; say it in one line before.
@@ -38,7 +42,7 @@ def launch(arguments: Sequence[str]) -> None:
 def _run(config: DictConfig) -> None:
     with errors_as_lines():
         settings = to_config(config)
-        from sihwa.workshop.train import train_and_show
+        from sihwa.workshop.show import train_and_show
 
         train_and_show(settings)
 
@@ -50,6 +54,13 @@ def _resume(arguments: Sequence[str]) -> None:
             "resume takes every setting from the run's own config.yaml; remove "
             f"{', '.join(others) or 'the second resume='}"
         )
-    from sihwa.workshop.train import resume_and_show
+    from sihwa.workshop.show import resume_and_show
 
     resume_and_show(Path(arguments[0].removeprefix("resume=")))
+
+
+def _sweep(arguments: Sequence[str]) -> None:
+    names = [word.removeprefix("sweep=") for word in arguments if word.startswith("sweep=")]
+    from sihwa.workshop.sweep import show_sweep
+
+    show_sweep(names[-1], [word for word in arguments if not word.startswith("sweep=")])

@@ -57,6 +57,7 @@ def write_run_report(
                 for split in ("train", "calibration", "test")
             },
             errors=_errors(manifest, probability, network),
+            curves={curve.name: curve.value for curve in fit.curves},
         ),
     )
 

@@ -14,19 +14,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 
 from sihwa.dataset import Manifest, read_dataset, read_manifest
 from sihwa.errors import ConfigError
 from sihwa.evaluation import Evaluation
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network, create_network
-from sihwa.reporting import metrics_table
-from sihwa.training import Fit, Workplace, train_network, world
+from sihwa.training import Fit, Workplace, train_network
 from sihwa.workshop.calibrate import calibrate, evaluate_test
 from sihwa.workshop.config import TrainConfig
 from sihwa.workshop.export import export_inspector
-from sihwa.workshop.processes import process_group, share_folder
+from sihwa.workshop.processes import share_folder
 from sihwa.workshop.records import (
     read_config,
     write_config,
@@ -41,9 +39,9 @@ from sihwa.workshop.run_log import run_log
 __all__ = [
     "TrainedRun",
     "assist_training",
-    "resume_and_show",
+    "choose_device",
     "resume_inspector",
-    "train_and_show",
+    "train_fold",
     "train_inspector",
 ]
 
@@ -102,7 +100,21 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
         _log_data(manifest)
         write_config(folder, config)
         manifest.write(folder / "manifest.parquet")
-        write_contact_sheet(folder, manifest, config)
+        run = _complete(folder, manifest, network, config, device, begin)
+        log.info("latest: %s", point_latest(Path(config.output_dir), folder))
+        return run
+
+
+def train_fold(folder: Path, manifest: Manifest, config: TrainConfig) -> TrainedRun:
+    """Make an inspector of pictures that are divided already, in a folder of its own."""
+    begin = time.perf_counter()
+    device = choose_device(config.device)
+    network = create_network(config.model, len(manifest.classes), config.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _logged(folder):
+        # the settings come last: a folder that has them has its division too, and can be resumed
+        manifest.write(folder / "manifest.parquet")
+        write_config(folder, config)
         return _complete(folder, manifest, network, config, device, begin)
 
 
@@ -131,7 +143,9 @@ def resume_inspector(folder: Path) -> TrainedRun:
             manifest = read_dataset(config.dataset, config.seed)
             manifest.write(folder / "manifest.parquet")
         network = create_network(config.model, len(manifest.classes), config.seed)
-        return _complete(folder, manifest, network, config, device, begin)
+        run = _complete(folder, manifest, network, config, device, begin)
+        log.info("latest: %s", point_latest(Path(config.output_dir), folder))
+        return run
 
 
 def assist_training(config: TrainConfig) -> None:
@@ -169,6 +183,7 @@ def _complete(
     begin: float,
 ) -> TrainedRun:
     """Do everything after the manifest is written."""
+    write_contact_sheet(folder, manifest, config)
     fit = _train(share_folder(folder), manifest, network, config, device)
     made = calibrate(network, manifest, fit, config, device)
     evaluation = evaluate_test(manifest, made.probability, config)
@@ -187,38 +202,16 @@ def _complete(
         proof=proof,
         fit=fit,
     )
-    log.info("latest: %s", point_latest(Path(config.output_dir), folder))
     seconds = time.perf_counter() - begin
     return TrainedRun(folder, manifest, made.probability, evaluation, card, proof, seconds)
 
 
-def train_and_show(config: TrainConfig) -> None:
-    """Make an inspector and print its figures and where everything lies."""
-    with process_group(choose_device(config.device)):
-        if world()[0] > 0:
-            assist_training(config)
-        else:
-            _show(train_inspector(config))
-
-
-def resume_and_show(folder: Path) -> None:
-    """Go on with a run and print its figures and where everything lies."""
-    _show(resume_inspector(folder))
-
-
-def _show(run: TrainedRun) -> None:
-    console = Console()
-    console.print(metrics_table(run.evaluation))
-    console.print(
-        f"inspector {run.card.id}: {run.inspector}\nreport: {run.report}\n"
-        f"{run.seconds:.1f} s from settings to report; decides as the trained network on all "
-        f"{run.proof[0].images} test pictures",
-        soft_wrap=True,
-        highlight=False,
-    )
-
-
 def choose_device(name: str) -> torch.device:
+    """Return where PyTorch runs: `auto` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: A GPU was asked for and there is none.
+    """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda: PyTorch sees no CUDA device here; use device=cpu or auto")
     has_gpu = name == "cuda" or (name == "auto" and torch.cuda.is_available())
