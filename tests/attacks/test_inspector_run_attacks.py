@@ -80,6 +80,29 @@ def test_load_inspector_graph_does_not_do_what_it_declares_is_refused(
     refuse(tiny_bundle, reason, runtime=runtime)
 
 
+def deep_type(model: Model) -> None:
+    """Declare a value that is a list of lists of lists, two thousand deep."""
+    inner = model.graph.value_info.add(name="deep").type
+    for _ in range(2000):
+        inner = inner.sequence_type.elem_type
+    inner.tensor_type.elem_type = onnx.TensorProto.FLOAT
+
+
+def cast_to_no_type(model: Model) -> None:
+    item = next(item for item in model.graph.node if item.op_type == "Cast")
+    del item.attribute[:]
+    item.attribute.append(onnx.helper.make_attribute("to", 999))
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("change", [deep_type, cast_to_no_type], ids=lambda one: str(one.__name__))
+def test_load_inspector_graph_that_no_runtime_takes_is_refused_in_one_line(
+    tiny_bundle: Path, change: Callable[[Model], None], runtime: str
+) -> None:
+    forge_model(tiny_bundle, change)
+    refuse(tiny_bundle, f"{runtime} refuses the graph", runtime=runtime)
+
+
 BYTES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda _: b"", "expected one graph, found 0"),
     "truncated": (lambda graph: graph[: len(graph) // 2], "truncated"),

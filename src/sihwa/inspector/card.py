@@ -34,6 +34,7 @@ _MAX_DEPTH = 32
 # Two inspectors made alike have one id: what differs from run to run or machine to machine is
 # left out of it.
 _NOT_IDENTITY = ("id", "created", "environment", "proof")
+_DECIDES = ("classes", "accept_classes", "policy", "temperature")
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,8 @@ class Card:
 
     @property
     def thresholds_id(self) -> str:
-        """First 16 hex digits of the SHA-256 over what decides: classes, policy, temperature."""
-        return _digest(
-            {"classes": self.classes, "policy": self.policy, "temperature": self.temperature}
-        )
+        """First 16 hex digits of the SHA-256 over what turns figures into decisions."""
+        return _digest({key: getattr(self, key) for key in _DECIDES})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the card as it is written, id included."""

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from sihwa.errors import InvalidInspector, RuntimeUnavailable, ShapeError
 from sihwa.inspector import Card, RuntimeChoice, installed_choices, load_inspector, read_bundle
 from sihwa.model import Network
-from tests.conftest import CLASSES, pictures, save_pictures
+from tests.conftest import CLASSES, changed, pictures, save_pictures
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
@@ -122,8 +123,21 @@ def test_installed_choices_reference_comes_first(tiny_bundle: Path) -> None:
 
 
 def test_card_id_ignores_when_and_where_it_was_made(tiny_card: Card) -> None:
-    from tests.conftest import changed
-
     assert changed(tiny_card, created="2030-01-01T00:00:00+00:00").id == tiny_card.id
     assert changed(tiny_card, temperature=0.6).id != tiny_card.id
-    assert changed(tiny_card, temperature=0.6).thresholds_id != tiny_card.thresholds_id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": 0.6},
+        {"accept_classes": ("good", "scratch")},
+        {"policy": {"kind": "top_class", "unknown_threshold": 2.0}},
+    ],
+    ids=str,
+)
+def test_card_thresholds_id_tells_other_decisions_apart(
+    tiny_card: Card, change: dict[str, Any]
+) -> None:
+    assert changed(tiny_card, **change).thresholds_id != tiny_card.thresholds_id
+    assert changed(tiny_card, training={"seed": 1}).thresholds_id == tiny_card.thresholds_id
