@@ -160,7 +160,6 @@ def _race(
 
 
 def _rate(call: Call, count: int, seconds: float) -> float:
-    call()  # whoever ran before left its data in the caches
     begin, done, passed = time.perf_counter(), 0, 0.0
     while passed < seconds:
         call()

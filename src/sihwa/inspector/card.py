@@ -102,7 +102,10 @@ class Card:
         return _canonical(content)
 
     def _content(self) -> dict[str, Any]:
-        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+        content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+        if self.int8 is None:  # an inspector without a twin says nothing of one
+            del content["int8"]
+        return content
 
 
 def read_card(text: str, where: str) -> Card:
@@ -120,7 +123,7 @@ def read_card(text: str, where: str) -> Card:
         raise InvalidInspector(f"{where}: expected a card with format {FORMAT!r}")
     _refuse_newer(content, where)
     _validate(content, where)
-    fields = {key: content[key] for key in Card.__dataclass_fields__}
+    fields = {key: content[key] for key in Card.__dataclass_fields__ if key in content}
     for key in ("classes", "accept_classes"):
         fields[key] = tuple(fields[key])
     card = Card(**fields)

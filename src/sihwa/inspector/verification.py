@@ -107,7 +107,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 @cache
 def _validator() -> jsonschema.Draft202012Validator:
-    schema = card_schema()
     properties = {
         "format": {"const": _FORMAT},
         "format_version": {"const": 1},
@@ -116,7 +115,7 @@ def _validator() -> jsonschema.Draft202012Validator:
         "created": {"type": "string", "maxLength": 60},
         "code_version": {"type": "string", "maxLength": 60},
         "pictures": {"type": "integer", "minimum": 1},
-        "proof": schema["properties"]["proof"],
+        "proof": card_schema()["properties"]["proof"],
         "digest": {"type": "string", "pattern": _DIGITS % 64},
     }
     return jsonschema.Draft202012Validator(
@@ -125,7 +124,6 @@ def _validator() -> jsonschema.Draft202012Validator:
             "additionalProperties": False,
             "required": list(properties),
             "properties": properties,
-            "$defs": schema["$defs"],
         }
     )
 
