@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sihwa.inspector import Card, card_policy, load_inspector, write_bundle
+from sihwa.inspector import Bundle, Card, card_policy, load_inspector, write_bundle
 from sihwa.model import Network
 from tests.conftest import changed, pictures
 from tests.golden.smallest import FOLDER, PICTURE
@@ -106,7 +106,7 @@ def inspector(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, reference: 
     policy = {"kind": "top_class", "unknown_threshold": float(np.median(reference[1]))}
     weights = (tiny_bundle / "weights.safetensors").read_bytes()
     folder = tiny_bundle.with_name("검사기 1")
-    write_bundle(folder, changed(tiny_card, policy=policy), tiny_graph, weights)
+    write_bundle(folder, Bundle(changed(tiny_card, policy=policy), tiny_graph, weights))
     return folder
 
 
