@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
-from sihwa.inspector import Card, write_bundle
+from sihwa.inspector import Bundle, Card, write_bundle
 from sihwa.storage import sha256_of_bytes
 
 FOLDER = Path(__file__).parent / "inspector_v1"
@@ -119,7 +119,7 @@ def write_smallest(folder: Path) -> None:
         "unknown.centre": CENTRE,
         "unknown.projection": np.eye(3, dtype=np.float32),
     }
-    write_bundle(folder, smallest_card(graph), graph, save(weights))
+    write_bundle(folder, Bundle(smallest_card(graph), graph, save(weights)))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ __all__ = [
     "FORMAT_VERSION",
     "MAX_CARD_BYTES",
     "Card",
+    "canonical_json",
     "card_schema",
     "parse_json",
     "read_card",
+    "unique_keys",
 ]
 
 FORMAT = "sihwa-inspector"
@@ -97,9 +99,9 @@ class Card:
         Raises:
             InvalidInspector: It breaks the schema.
         """
-        content = json.loads(_canonical(self.as_dict()))
+        content = json.loads(canonical_json(self.as_dict()))
         _validate(content, "card")
-        return _canonical(content)
+        return canonical_json(content)
 
     def _content(self) -> dict[str, Any]:
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
@@ -147,10 +149,10 @@ def parse_json(content: bytes, where: str) -> dict[str, Any]:
         raise InvalidInspector(f"{where}: the card is longer than {MAX_CARD_BYTES} bytes")
     try:
         value = json.loads(
-            content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique
+            content.decode(), parse_constant=_refuse_constant, object_pairs_hook=unique_keys
         )
         _refuse_depth(value)
-        _canonical(value).encode()  # 1e999 is read as infinity, \ud800 as half a character
+        canonical_json(value).encode()  # 1e999 is read as infinity, \ud800 as half a character
     except (ValueError, RecursionError) as error:
         raise InvalidInspector(
             f"{where}: the card is not strict JSON: {str(error)[:200]}. Copy the inspector again"
@@ -164,7 +166,12 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object's members, as `object_pairs_hook` of `json.loads`.
+
+    Raises:
+        ValueError: A key comes twice: programs differ in which of them counts.
+    """
     content = dict(pairs)
     if len(content) != len(pairs):
         raise ValueError(f"a key comes twice among {list(content)[:5]!r:.120}")
@@ -226,11 +233,16 @@ def card_schema() -> dict[str, Any]:
     return schema
 
 
-def _canonical(value: object) -> str:
+def canonical_json(value: object) -> str:
+    """Return JSON in one spelling: sorted keys, no spaces, UTF-8 letters kept.
+
+    Raises:
+        ValueError: It holds NaN or infinity, which JSON has no word for.
+    """
     return json.dumps(
         value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
     )
 
 
 def _digest(value: object) -> str:
-    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
