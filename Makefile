@@ -30,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test check static test-slow test-network bench-runtimes bench-start fix lock wheel clean
+.PHONY: help train test check static test-slow test-network bench-runtimes bench-score bench-start bench-train fix lock wheel clean
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -62,6 +62,12 @@ bench-runtimes: $(DEV_READY) ## each runtime against itself called bare; ARGS="I
 
 bench-start: $(DEV_READY) ## from starting a program to its first decision; ARGS="INSPECTOR"
 	$(PY) benchmarks/first_decision.py $(or $(ARGS),outputs/latest/inspector)
+
+bench-score: $(DEV_READY) ## images per second against what is possible; ARGS="INSPECTOR NEU-DET.zip"
+	$(PY) benchmarks/score.py $(ARGS)
+
+bench-train: $(DEV_READY) ## images/s of the training loop; ARGS="--rounds 5"
+	@$(PY) benchmarks/train.py $(ARGS)
 
 fix: $(DEV_READY) ## format the code and mend what the linter can
 	$(PY) -m ruff check --fix .

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -15,7 +16,15 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["progress_bar"]
+__all__ = ["Advance", "progress_bar"]
+
+
+class Advance(Protocol):
+    """Moves a bar."""
+
+    def __call__(self, count: int, note: str = "") -> None:
+        """Move it by `count`, and show `note` behind its title if there is one."""
+        ...
 
 
 class _RateColumn(ProgressColumn):
@@ -30,13 +39,14 @@ class _RateColumn(ProgressColumn):
 
 @contextlib.contextmanager
 def progress_bar(
-    title: str, total: int | None, unit: str = "images"
-) -> Iterator[Callable[[int], None]]:
+    title: str, total: int | Callable[[], int | None] | None, unit: str = "images"
+) -> Iterator[Advance]:
     """Show a bar on standard error with count, rate and time left; yield `advance(count)`.
 
     Args:
         title: What is being done, in a few words.
-        total: How many units there are; None when nobody knows yet.
+        total: How many units there are; None when nobody knows; or called at each step, where it
+            becomes known on the way.
         unit: What is counted, in the plural.
 
     Nothing is printed when standard error is not a terminal.
@@ -55,5 +65,11 @@ def progress_bar(
         disable=not console.is_terminal,
     )
     with bar:
-        task = bar.add_task(title, total=total)
-        yield lambda count: bar.advance(task, count)
+        known = total if callable(total) else lambda: total
+        task = bar.add_task(title, total=known())
+
+        def advance(count: int, note: str = "") -> None:
+            text = f"{title}: {note}" if note else title
+            bar.update(task, advance=count, total=known(), description=text)
+
+        yield advance

@@ -10,7 +10,7 @@ from sihwa.dataset.config import (
 )
 from sihwa.dataset.manifest import Manifest, read_manifest
 from sihwa.dataset.read import read_dataset
-from sihwa.dataset.split import SPLITS, assign_splits
+from sihwa.dataset.split import SPLITS, assign_folds, assign_splits
 
 __all__ = [
     "SPLITS",
@@ -21,6 +21,7 @@ __all__ = [
     "NeuDetConfig",
     "SplitConfig",
     "TabularConfig",
+    "assign_folds",
     "assign_splits",
     "read_dataset",
     "read_manifest",

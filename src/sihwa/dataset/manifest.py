@@ -4,7 +4,8 @@ Axes: N pictures.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -96,6 +97,18 @@ class Manifest:
         )
         facts = [sorted(rows), list(self.classes), list(self.accept_classes)]
         return sha256_of_bytes(json.dumps(facts, ensure_ascii=False).encode())
+
+    def take(self, rows: Sequence[int]) -> "Manifest":
+        """Return the manifest of these rows alone, in this order, with the same classes."""
+        return replace(self, table=self.table.take(pa.array(rows, pa.int64())))
+
+    def with_split(self, split: Sequence[str]) -> "Manifest":
+        """Return the same pictures divided otherwise, N names of splits."""
+        place = self.table.schema.get_field_index("split")
+        column = pa.array(split, pa.string())
+        return replace(
+            self, table=self.table.set_column(place, MANIFEST_SCHEMA.field("split"), column)
+        )
 
     def write(self, path: Path) -> None:
         """Write the manifest as Parquet, whole or not at all.

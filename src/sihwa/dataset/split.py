@@ -15,7 +15,7 @@ from sihwa.dataset.config import SplitConfig
 from sihwa.dataset.item import Item
 from sihwa.errors import InvalidLabels, TooFewImages
 
-__all__ = ["SPLITS", "assign_splits", "find_components"]
+__all__ = ["SPLITS", "assign_folds", "assign_splits", "find_components"]
 
 SPLITS = ("train", "calibration", "test")
 
@@ -186,3 +186,42 @@ def _require_enough(label: Sequence[str], split: Sequence[str], component: Seque
                 f"{part}, got {count} ({total} in all: byte-identical pictures and those of one "
                 "group count once); add pictures of it, or leave the class out"
             )
+
+
+def assign_folds(
+    label: Sequence[str], component: Sequence[str], folds: int, shares: SplitConfig, seed: int
+) -> list[list[str]]:
+    """Return the split of each picture in each fold; every picture is in test exactly once.
+
+    Args:
+        label: Class of each picture, (N,).
+        component: What each must not be separated from, (N,).
+        folds: How many, at least 2.
+        shares: Of calibration among all pictures; its share of test is not used.
+        seed: Picks one of the possible divisions.
+
+    Raises:
+        TooFewImages: A class has fewer independent pictures than a fold needs.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    pairs = set(zip(label, component, strict=True))
+    fewest = min(sum(name == kind for kind, _ in pairs) for name in set(label))
+    least = max(folds, _LEAST["train"] + _LEAST["calibration"] + _LEAST["test"])
+    if fewest < least:
+        raise TooFewImages(
+            f"evaluation.folds={folds}: expected at least {least} independent pictures of every "
+            f"class, got {fewest}; add pictures, or use fewer folds"
+        )
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    result = []
+    for _, test in splitter.split(label, label, component):
+        split = ["test"] * len(label)
+        rest = sorted(set(range(len(label))) - set(test.tolist()))
+        names, parts = ([one[row] for row in rest] for one in (label, component))
+        divided = _divide(names, parts, ("train", "calibration"), shares, seed)
+        for row, name in zip(rest, divided, strict=True):
+            split[row] = name
+        _require_enough(label, split, component)
+        result.append(split)
+    return result

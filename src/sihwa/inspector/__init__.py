@@ -5,6 +5,7 @@ from sihwa.inspector.card import FORMAT_VERSION, Card, read_card
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.inspector import Inspection, Inspector, card_policy, unread
 from sihwa.inspector.machine import processor_of
+from sihwa.inspector.overlay import evidence_overlay
 from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
 from sihwa.inspector.parts import GRAPH_NAME, PICTURES_NAME, TWIN_NAME, WEIGHTS_NAME, Bundle
 from sihwa.inspector.runtime import (
@@ -37,6 +38,7 @@ __all__ = [
     "card_policy",
     "create_runtime",
     "evidence_box",
+    "evidence_overlay",
     "in_other_sizes",
     "installed_choices",
     "load_inspector",

@@ -14,10 +14,10 @@ class ModelConfig:
     name: str = "???"
     """Name of the option, as shown in reports."""
     architecture: str = "???"
-    """Any convolutional network that timm knows, by its timm name."""
+    """Any convolutional network: of timm by its name, of torchvision as `torchvision/NAME`."""
     weights: str = "package"
-    """`package` (from a pip package, offline), `hub` (timm's hub), `none` (random), or a file
-    (.safetensors, or a PyTorch state dict)."""
+    """`package` (from a pip package, offline), `hub` (from the internet), `none` (random), or a
+    file (.safetensors, or a PyTorch state dict)."""
     input_size: int = 224
     """Side of the network's square input, in pixels; a multiple of 32 in [32, 1024]."""
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from sihwa.model.network import Network, Prediction
 
-__all__ = ["OPSET", "export_embedding", "export_graph"]
+__all__ = ["OPSET", "export_activation", "export_embedding", "export_graph"]
 
 OPSET = 18
 """Oldest opset the graph needs: every runtime of the last three years reads it."""
@@ -26,6 +26,11 @@ def export_graph(network: Network) -> bytes:
 def export_embedding(network: Network) -> bytes:
     """Return the network up to its embedding as ONNX: image (N, H, W, 3) uint8 → embedding."""
     return _export(_Embedding(network), ["embedding"])
+
+
+def export_activation(trunk: nn.Module) -> bytes:
+    """Return a network's trunk as ONNX: image (N, H, W, 3) uint8 → activation (N, C, h, w)."""
+    return _export(trunk, ["activation"])
 
 
 class _Embedding(nn.Module):
@@ -54,7 +59,7 @@ def _export(module: nn.Module, outputs: list[str]) -> bytes:
             opset_version=OPSET,
             input_names=["image"],
             output_names=outputs,
-            dynamic_shapes={"image": shape},
+            dynamic_shapes=(shape,),
             verbose=False,
         )
     assert program is not None

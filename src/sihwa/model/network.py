@@ -14,10 +14,16 @@ from torch.nn import functional
 from sihwa.errors import UnknownModel, WeightsUnavailable
 from sihwa.model.config import ModelConfig
 from sihwa.model.preprocessing import Preprocessing
+from sihwa.model.torchvision_chain import (
+    PREFIX,
+    create_torchvision,
+    fetch_torchvision,
+    take_apart,
+)
 from sihwa.model.unknown import UnknownScore
 from sihwa.model.weights import load_weights
 
-__all__ = ["Network", "Prediction", "create_network", "use_exact_float32"]
+__all__ = ["Network", "Prediction", "create_network", "feature_map", "use_exact_float32"]
 
 
 class Prediction(NamedTuple):
@@ -74,10 +80,10 @@ class Network(nn.Module):
         )
 
     def _features(self, image: Tensor) -> Tensor:
-        return _feature_map(self.backbone, self.preprocessing(image), self.stages)
+        return feature_map(self.backbone, self.preprocessing(image), self.stages)
 
 
-def _feature_map(backbone: Any, image: Tensor, stages: int) -> Tensor:  # noqa: ANN401 -- timm's own methods
+def feature_map(backbone: Any, image: Tensor, stages: int) -> Tensor:  # noqa: ANN401 -- timm's own methods
     """Return the final feature map with the last stages' maps, averaged to its size, before it."""
     final: Tensor
     final, maps = backbone.forward_intermediates(image, indices=stages or 1)
@@ -125,12 +131,24 @@ def use_exact_float32() -> None:
 
 
 def _create_body(config: ModelConfig) -> nn.Module:
+    if config.architecture.startswith(PREFIX):
+        return _create_chain(config)
     if config.weights == "hub":
         return _create_from_hub(config.architecture)
     body: nn.Module = timm.create_model(config.architecture, pretrained=False)
     if config.weights != "none":
         load_weights(body, config.architecture, config.weights)
     return body
+
+
+def _create_chain(config: ModelConfig) -> nn.Module:
+    name = config.architecture.removeprefix(PREFIX)
+    whole = create_torchvision(name)
+    if config.weights == "hub":
+        whole.load_state_dict(fetch_torchvision(name))
+    elif config.weights != "none":
+        load_weights(whole, config.architecture, config.weights)
+    return take_apart(whole, name, config.input_size)
 
 
 def _create_from_hub(architecture: str) -> nn.Module:
@@ -146,7 +164,7 @@ def _create_from_hub(architecture: str) -> nn.Module:
 
 
 def _require_known(architecture: str) -> None:
-    if timm.is_model(architecture):
+    if timm.is_model(architecture) or architecture.startswith(PREFIX):
         return
     import difflib
 
@@ -160,7 +178,7 @@ def _feature_width(body: nn.Module, config: ModelConfig) -> int:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            features = _feature_map(body.eval(), probe, config.stages)
+            features = feature_map(body.eval(), probe, config.stages)
     except (AttributeError, AssertionError, RuntimeError) as error:
         # networks of other kinds lack the method, or fail in it each in its own way
         raise _not_convolutional(config) from error

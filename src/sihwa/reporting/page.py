@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from sihwa.inspector import evidence_overlay
+from sihwa.reporting.curves import curve_drawings
 from sihwa.reporting.numerals import percent, percent_interval
-from sihwa.reporting.pictures import evidence_overlay, picture_uri
+from sihwa.reporting.pictures import picture_uri
 from sihwa.reporting.rows import FigureRow, figure_row, figure_rows
 from sihwa.reporting.wording import ENGLISH
 
@@ -48,6 +50,7 @@ def render(report: "Report", wording: Mapping[str, str] = ENGLISH) -> str:
         errors_text=_errors_text(report, wording),
         errors=[_error(one) for one in _worst(report.errors)],
         splits=_splits(report),
+        curves=curve_drawings(report.curves),
         facts=report.facts,
     )
 

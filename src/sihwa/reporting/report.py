@@ -1,7 +1,7 @@
 """The report of one run: what goes in, and writing the page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,8 @@ class Report:
     """Pictures by split, then by class; None leaves the table out."""
     errors: Sequence[ErrorPicture] = ()
     """Wrong pictures, in any order; the most confident are shown."""
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """What was measured while training: name → one value per epoch."""
     notes: Sequence[str] = ()
     """Further paragraphs on what the figures do and do not prove."""
 

@@ -100,6 +100,9 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "said": "said",
         "evidence": "evidence",
         "data_heading": "Pictures by class and split",
+        "curves_heading": "How it was trained",
+        "curves_note": "By epoch, from the first to the last; none of it from test pictures.",
+        "curve_last": "last {value}",
         "facts_heading": "This run",
     }
 )

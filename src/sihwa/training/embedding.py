@@ -22,14 +22,14 @@ from sihwa.progress import progress_bar
 from sihwa.storage import sha256_of_bytes
 from sihwa.training.cache import EmbeddingCache
 
-__all__ = ["embed_manifest", "read_batches"]
+__all__ = ["embed_manifest", "read_batches", "read_unchanged"]
 
 Embedder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 _BATCH = 32
 
 
 def embed_manifest(
-    network: Network, manifest: Manifest, *, cache_dir: Path, device: torch.device
+    network: Network, manifest: Manifest, *, cache_dir: Path | None, device: torch.device
 ) -> NDArray[np.float32]:
     """Return the embedding of every picture, (N, D), in the manifest's order.
 
@@ -39,22 +39,37 @@ def embed_manifest(
     Args:
         network: Its backbone and preprocessing are used, its classifier is not.
         manifest: The pictures.
-        cache_dir: Where embeddings are remembered across runs.
+        cache_dir: Where embeddings are remembered across runs; None remembers nothing, for a
+            backbone that no other run will have.
         device: Where PyTorch would run.
 
     Raises:
         UnreadableImage: A picture vanished or changed since the manifest was made.
     """
     content: list[str] = manifest.table["sha256"].to_pylist()
+    if cache_dir is None:
+        found: dict[str, NDArray[np.float32]] = {}
+        for batch, embedding in _embed(network, manifest, _unique_rows(content, set()), device):
+            found.update(zip((content[row] for row in batch), embedding, strict=True))
+        return np.stack([found[sha256] for sha256 in content])
     with EmbeddingCache(cache_dir, backbone_digest(network), _width(network)) as cache:
         missing = _unique_rows(content, cache.known(content))
-        if missing:
-            embed = _create_embedder(network, device)
-            with progress_bar("embedding", len(missing)) as advance:
-                for rows, images in read_batches(manifest, missing):
-                    cache.put([content[row] for row in rows], embed(images))
-                    advance(len(rows))
+        for batch, embedding in _embed(network, manifest, missing, device):
+            cache.put([content[row] for row in batch], embedding)
         return cache.get(content)
+
+
+def _embed(
+    network: Network, manifest: Manifest, rows: Sequence[int], device: torch.device
+) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+    """Yield rows and their embeddings, (n, D), batch by batch."""
+    if not rows:
+        return
+    embed = _create_embedder(network, device)
+    with progress_bar("embedding", len(rows)) as advance:
+        for batch, images in read_batches(manifest, rows):
+            yield batch, embed(images)
+            advance(len(batch))
 
 
 def backbone_digest(network: Network) -> str:
@@ -115,7 +130,7 @@ def read_batches(
     ]
 
     def read(group: list[int]) -> NDArray[np.uint8]:
-        return np.stack([_read_unchanged(path[row], content[row]) for row in group])
+        return np.stack([read_unchanged(path[row], content[row]) for row in group])
 
     with ThreadPoolExecutor(1) as reader:
         # one batch ahead: the next is decoded while the caller works on this one
@@ -125,7 +140,12 @@ def read_batches(
             yield group, ahead.popleft().result()
 
 
-def _read_unchanged(path: str, sha256: str) -> NDArray[np.uint8]:
+def read_unchanged(path: str, sha256: str) -> NDArray[np.uint8]:
+    """Read and decode a picture whose bytes are still those of the manifest: (H, W, 3).
+
+    Raises:
+        UnreadableImage: It vanished or changed since the manifest was made.
+    """
     content = read_bytes(path)
     if sha256_of_bytes(content) != sha256:
         raise UnreadableImage(path, "changed since the run began; start it anew")

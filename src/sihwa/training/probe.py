@@ -3,6 +3,7 @@
 Axes: N images, D embedding width, K classes.
 """
 
+import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +17,17 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
+from sihwa.dataset import Manifest
 from sihwa.errors import TooFewImages
 from sihwa.model import Network
 from sihwa.progress import progress_bar
 from sihwa.training.config import ProbeConfig
+from sihwa.training.embedding import embed_manifest
+from sihwa.training.interface import Fit, Workplace
 
-__all__ = ["ProbeFit", "fit_probe"]
+__all__ = ["ProbeFit", "Standard", "fit_classifier", "fit_probe", "train_probe"]
+
+log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
@@ -43,6 +49,23 @@ class ProbeFit:
     """Cross-validated log-loss in nats for each candidate C, mean over folds."""
     converged: bool
     """Whether the final fit reached its tolerance within the allowed steps."""
+
+
+def train_probe(network: Network, manifest: Manifest, config: ProbeConfig, work: Workplace) -> Fit:
+    """Fit the network's classifier on the training pictures, in place.
+
+    Raises:
+        TooFewImages: A class has fewer than two groups, so nothing can be held out.
+        UnreadableImage: A picture vanished or changed since the manifest was made.
+    """
+    embedding = embed_manifest(network, manifest, cache_dir=work.cache_dir, device=work.device)
+    label, train = manifest.label_index, manifest.split == "train"
+    component = np.asarray(manifest.component)[train].tolist()
+    fit = fit_probe(network, embedding[train], label[train], component, config, seed=work.seed)
+    log.info("probe: C = %g (log-loss %.4f)", fit.strength, fit.log_loss[fit.strength])
+    if not fit.converged:
+        log.warning("the probe stopped before it converged: raise training.max_iterations")
+    return Fit(f"C = {fit.strength:g}", fit.log_loss[fit.strength], pretrained_backbone=True)
 
 
 def fit_probe(
@@ -67,7 +90,7 @@ def fit_probe(
     Raises:
         TooFewImages: A class has fewer than two groups, so nothing can be held out.
     """
-    scale = _Standard.of(embedding)
+    scale = Standard.of(embedding)
     standard = scale(embedding)
     losses = _cross_validate(standard, label, group, config, seed)
     strength = min(losses, key=lambda candidate: losses[candidate])
@@ -80,20 +103,33 @@ def fit_probe(
     return ProbeFit(strength, losses, converged)
 
 
+def fit_classifier(
+    embedding: FloatArray, label: IntArray, strength: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return weight (K, D) and bias (K,) of a classifier on standardised embeddings (N, D)."""
+    model = LogisticRegression(C=strength, max_iter=300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is only where training starts
+        model.fit(embedding, label)
+    return _per_class(model)
+
+
 @dataclass(frozen=True)
-class _Standard:
+class Standard:
     """Zero mean and unit deviation per embedding coordinate, so that one C fits all of them."""
 
     mean: FloatArray
     deviation: FloatArray
 
     @classmethod
-    def of(cls, embedding: FloatArray) -> "_Standard":
+    def of(cls, embedding: FloatArray) -> "Standard":
+        """Measure embeddings (N, D)."""
         wide = embedding.astype(np.float64)
         # a coordinate that never fires carries nothing; it must not be divided by zero
         return cls(wide.mean(0), np.maximum(wide.std(0), 1e-6))
 
     def __call__(self, embedding: FloatArray) -> FloatArray:
+        """Return standardised embeddings, (N, D)."""
         return (embedding.astype(np.float64) - self.mean) / self.deviation
 
     def unfold(self, weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -1,10 +1,12 @@
 """The settings of a training run, and their registration as Hydra schemas."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
+from sihwa.augmentation import AugmentationConfig
 from sihwa.dataset import (
     DatasetConfig,
     ElpvConfig,
@@ -15,9 +17,16 @@ from sihwa.dataset import (
 from sihwa.decision import DecisionConfig
 from sihwa.errors import ConfigError
 from sihwa.model import ModelConfig
-from sihwa.training import ProbeConfig, TrainingConfig
+from sihwa.training import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
 
-__all__ = ["EvaluationConfig", "ExportConfig", "TrainConfig", "register_schemas"]
+__all__ = [
+    "EvaluationConfig",
+    "ExportConfig",
+    "TrainConfig",
+    "register_schemas",
+    "schema_names",
+    "schema_nodes",
+]
 
 DEVICES = ("auto", "cpu", "cuda")
 MAX_PICTURES = 200
@@ -31,6 +40,9 @@ class EvaluationConfig:
     """Confidence of every interval, in (0, 1)."""
     resamples: int = 2000
     """Bootstrap resamples for figures without an exact interval, at least 100."""
+    folds: int = 1
+    """1 for one division into train, calibration and test; from 2 to 100, that many of them, with
+    every picture in test exactly once, and the mean and deviation of the figures."""
 
     def __post_init__(self) -> None:
         """Reject what gives no interval."""
@@ -38,6 +50,8 @@ class EvaluationConfig:
             raise ConfigError(f"evaluation.confidence must be in (0, 1), got {self.confidence}")
         if self.resamples < 100:
             raise ConfigError(f"evaluation.resamples must be at least 100, got {self.resamples}")
+        if not 1 <= self.folds <= 100:
+            raise ConfigError(f"evaluation.folds must be in [1, 100], got {self.folds}")
 
 
 @dataclass
@@ -76,6 +90,8 @@ class TrainConfig:
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     """The pictures and their labels."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """What may happen to a training picture."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The network."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -87,7 +103,7 @@ class TrainConfig:
     export: ExportConfig = field(default_factory=ExportConfig)
     """How it is shipped."""
     seed: int = 0
-    """Seeds splits, folds and bootstrap; at least 0."""
+    """Seeds splits, folds, training and bootstrap; at least 0."""
     device: str = "auto"
     """Where PyTorch runs: auto, cpu or cuda."""
     output_dir: str = "outputs"
@@ -110,8 +126,9 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
         "manifest": TabularConfig,
         "neu_det": NeuDetConfig,
     },
+    "augmentation": {"augmentation": AugmentationConfig},
     "model": {"model": ModelConfig},
-    "training": {"probe": ProbeConfig},
+    "training": {"finetune": FinetuneConfig, "probe": ProbeConfig, "stages": StagesConfig},
     "decision": {"decision": DecisionConfig},
     "evaluation": {"evaluation": EvaluationConfig},
     "export": {"export": ExportConfig},
@@ -125,3 +142,20 @@ def register_schemas() -> None:
     for group, schemas in _SCHEMAS.items():
         for name, node in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=node)
+
+
+def schema_names(config: TrainConfig) -> dict[str, str]:
+    """Return the schema of each group of settings: {"dataset": "elpv", ...}."""
+    return {
+        group: next(name for name, node in schemas.items() if node is type(getattr(config, group)))
+        for group, schemas in _SCHEMAS.items()
+    }
+
+
+def schema_nodes(names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the dataclass of each group, given the names of their schemas.
+
+    Raises:
+        KeyError: There is no such group or schema.
+    """
+    return {group: _SCHEMAS[group][name] for group, name in names.items()}

@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from sihwa.console import errors_as_lines
+from sihwa.errors import ConfigError
 from sihwa.workshop.compose import (
     compose_config,
     config_dir,
@@ -26,6 +28,14 @@ def launch(arguments: Sequence[str]) -> None:
     Args:
         arguments: Overrides (`dataset=neu_det`) and Hydra's flags (`--help`, `--multirun`).
     """
+    if any(word.startswith("resume=") for word in arguments):
+        with errors_as_lines():
+            _resume(arguments)
+        return
+    if any(word.startswith("sweep=") for word in arguments):
+        with errors_as_lines():
+            _sweep(arguments)
+        return
     quoted = [word if word.startswith("-") else quote_override(word) for word in arguments]
     with errors_as_lines():
         # Hydra reports a misspelt setting in a page of its own; say it in one line before.
@@ -47,6 +57,25 @@ def _options_text() -> str:
 def _run(config: DictConfig) -> None:
     with errors_as_lines():
         settings = to_config(config)
-        from sihwa.workshop.train import train_and_show
+        from sihwa.workshop.show import train_and_show
 
         train_and_show(settings)
+
+
+def _resume(arguments: Sequence[str]) -> None:
+    others = [word for word in arguments if not word.startswith("resume=")]
+    if others or len(arguments) > 1:
+        raise ConfigError(
+            "resume takes every setting from the run's own config.yaml; remove "
+            f"{', '.join(others) or 'the second resume='}"
+        )
+    from sihwa.workshop.show import resume_and_show
+
+    resume_and_show(Path(arguments[0].removeprefix("resume=")))
+
+
+def _sweep(arguments: Sequence[str]) -> None:
+    names = [word.removeprefix("sweep=") for word in arguments if word.startswith("sweep=")]
+    from sihwa.workshop.sweep import show_sweep
+
+    show_sweep(names[-1], [word for word in arguments if not word.startswith("sweep=")])

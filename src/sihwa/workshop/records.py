@@ -7,20 +7,80 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from PIL import Image
+from yaml import YAMLError
 
+from sihwa.augmentation import Augmenter, contact_sheet
 from sihwa.dataset import Manifest
 from sihwa.decision import TopClassPolicy
+from sihwa.errors import ConfigError
 from sihwa.evaluation import Evaluation
+from sihwa.images import read_image
 from sihwa.storage import replacing, write_json, write_text
-from sihwa.workshop.config import TrainConfig
+from sihwa.workshop.compose import to_config
+from sihwa.workshop.config import TrainConfig, schema_names, schema_nodes
 
-__all__ = ["write_config", "write_metrics", "write_predictions"]
+__all__ = [
+    "read_config",
+    "write_config",
+    "write_contact_sheet",
+    "write_metrics",
+    "write_predictions",
+]
+
+_SHEET_ROWS = 8
 
 
 def write_config(folder: Path, config: TrainConfig) -> None:
-    """Write config.yaml: every setting of the run, resolved."""
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
+    """Write config.yaml: every setting of the run, resolved, and the schema of each group."""
+    content = {**asdict(config), "schema": schema_names(config)}
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(content)))
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """Read the settings of a run from its folder; ranges are checked on the way.
+
+    Raises:
+        ConfigError: There are none, or they are not as a run wrote them.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(
+            f"resume: expected a run folder, such as outputs/2026-01-31/14-05-09, but {folder} "
+            "holds no config.yaml"
+        )
+    try:
+        content = OmegaConf.load(path)
+        assert isinstance(content, DictConfig)
+        settings = OmegaConf.structured(TrainConfig)
+        for group, node in schema_nodes(content.pop("schema")).items():
+            settings[group] = OmegaConf.structured(node)
+        return to_config(OmegaConf.merge(settings, content))  # type: ignore[arg-type]
+    except (OmegaConfBaseException, YAMLError, OSError, KeyError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"resume: {path} is not as a run wrote it: {reason}") from error
+
+
+def write_contact_sheet(folder: Path, manifest: Manifest, config: TrainConfig) -> None:
+    """Write augmentation.png: training pictures, each beside copies as training sees them.
+
+    Nothing is written where augmentation changes nothing.
+    """
+    augmenter = Augmenter(config.augmentation)
+    if not augmenter:
+        return
+    label = manifest.label_index
+    rows = [
+        np.flatnonzero((manifest.split == "train") & (label == kind))[0]
+        for kind in range(len(manifest.classes))
+    ]
+    path = manifest.table["path"].to_pylist()
+    images = [read_image(path[row]) for row in rows[:_SHEET_ROWS]]
+    sheet = contact_sheet(images, augmenter, seed=config.seed)
+    with replacing(folder / "augmentation.png") as temporary:
+        Image.fromarray(sheet).save(temporary, format="PNG")
 
 
 def write_metrics(folder: Path, evaluation: Evaluation) -> None:

@@ -16,7 +16,7 @@ from sihwa.images import read_image
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network
 from sihwa.reporting import ErrorPicture, Report, write_report
-from sihwa.training import ProbeFit
+from sihwa.training import Fit
 
 __all__ = ["write_run_report"]
 
@@ -32,7 +32,7 @@ def write_run_report(
     network: Network,
     card: Card,
     proof: Sequence[ParityProof],
-    fit: ProbeFit,
+    fit: Fit,
 ) -> None:
     """Write report.html of a run.
 
@@ -44,7 +44,7 @@ def write_run_report(
         network: The trained network, for its evidence maps.
         card: The inspector's card.
         proof: How each runtime compared with the network.
-        fit: How the classifier was fitted.
+        fit: How the training went.
     """
     write_report(
         path,
@@ -57,12 +57,13 @@ def write_run_report(
                 for split in ("train", "calibration", "test")
             },
             errors=_errors(manifest, probability, network),
+            curves={curve.name: curve.value for curve in fit.curves},
         ),
     )
 
 
 def _facts(
-    manifest: Manifest, card: Card, proof: Sequence[ParityProof], fit: ProbeFit
+    manifest: Manifest, card: Card, proof: Sequence[ParityProof], fit: Fit
 ) -> list[tuple[str, str]]:
     environment = card.environment
     return [
@@ -72,7 +73,7 @@ def _facts(
         ("Licence of the data", manifest.licence),
         ("Unreadable pictures left out", str(len(manifest.dropped))),
         ("Network", f"{card.network['name']}, input {card.network['input_size']} px"),
-        ("Training", f"{card.training['name']}, C = {fit.strength:g}"),
+        ("Training", f"{card.training['name']}, {fit.summary}"),
         ("Temperature", f"{card.temperature:.3f}, from the calibration pictures"),
         ("Seed", str(card.training["seed"])),
         ("Export", "; ".join(_describe(item) for item in proof)),

@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import shutil
 from datetime import datetime
 from pathlib import Path
 
 from sihwa.errors import StorageError
 from sihwa.storage import write_text
 
-__all__ = ["create_run_folder", "point_latest"]
+__all__ = ["clear_unfinished", "create_run_folder", "point_latest"]
 
 
 def create_run_folder(output_dir: Path, now: datetime) -> Path:
@@ -47,3 +48,13 @@ def point_latest(output_dir: Path, folder: Path) -> Path:
         link = link.with_suffix(".txt")
         write_text(link, f"{folder}\n")
     return link
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what a killed run left under temporary names, and an inspector without its report."""
+    for path in folder.rglob(".*.tmp"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    shutil.rmtree(folder / "inspector", ignore_errors=True)

@@ -3,8 +3,10 @@
 Axes: N images, H and W picture size, D embedding width, K classes.
 """
 
+import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,24 +14,36 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 
-from sihwa.dataset import Manifest, read_dataset
-from sihwa.decision import TopClassPolicy, unknown_threshold
+from sihwa.dataset import Manifest, read_dataset, read_manifest
 from sihwa.errors import ConfigError
-from sihwa.evaluation import Evaluation, evaluate, fit_temperature, softmax
+from sihwa.evaluation import Evaluation
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network, create_network
-from sihwa.reporting import metrics_table
-from sihwa.training import ProbeConfig, ProbeFit, embed_manifest, fit_probe, fit_unknown
+from sihwa.training import Fit, Workplace, train_network
+from sihwa.workshop.calibrate import calibrate, evaluate_test
 from sihwa.workshop.config import TrainConfig
 from sihwa.workshop.export import export_inspector
-from sihwa.workshop.records import write_config, write_metrics, write_predictions
+from sihwa.workshop.processes import share_folder
+from sihwa.workshop.records import (
+    read_config,
+    write_config,
+    write_contact_sheet,
+    write_metrics,
+    write_predictions,
+)
 from sihwa.workshop.report import write_run_report
-from sihwa.workshop.run_folder import create_run_folder, point_latest
+from sihwa.workshop.run_folder import clear_unfinished, create_run_folder, point_latest
 from sihwa.workshop.run_log import run_log
 
-__all__ = ["TrainedRun", "train_and_show", "train_inspector"]
+__all__ = [
+    "TrainedRun",
+    "assist_training",
+    "choose_device",
+    "resume_inspector",
+    "train_fold",
+    "train_inspector",
+]
 
 log = logging.getLogger(__name__)
 
@@ -77,59 +91,134 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
         SihwaError: Whatever a user can mend; nothing half-written is left behind.
     """
     begin = time.perf_counter()
-    device = _choose_device(config.device)
+    device = choose_device(config.device)
     manifest = read_dataset(config.dataset, config.seed)
     network = create_network(config.model, len(manifest.classes), config.seed)
     folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
-    with run_log(folder / "train.log"):
+    with _logged(folder):
         log.info("run folder %s", folder)
         _log_data(manifest)
         write_config(folder, config)
         manifest.write(folder / "manifest.parquet")
-        trained = _train(network, manifest, config, device)
-        evaluation = _evaluate(manifest, trained.probability, config)
-        write_predictions(folder, manifest, trained.probability, trained.unknown, trained.policy)
-        write_metrics(folder, evaluation)
-        card, proof = export_inspector(
-            folder / "inspector",
-            network,
-            manifest,
-            evaluation,
-            trained.policy,
-            trained.probability,
-            config,
-            device,
-        )
-        write_run_report(
-            folder / "report.html",
-            manifest=manifest,
-            probability=trained.probability,
-            evaluation=evaluation,
-            network=network,
-            card=card,
-            proof=proof,
-            fit=trained.fit,
-        )
+        run = _complete(folder, manifest, network, config, device, begin)
         log.info("latest: %s", point_latest(Path(config.output_dir), folder))
-    seconds = time.perf_counter() - begin
-    return TrainedRun(folder, manifest, trained.probability, evaluation, card, proof, seconds)
+        return run
 
 
-def train_and_show(config: TrainConfig) -> None:
-    """Make an inspector and print its figures and where everything lies."""
-    run = train_inspector(config)
-    console = Console()
-    console.print(metrics_table(run.evaluation))
-    console.print(
-        f"inspector {run.card.id}: {run.inspector}\nreport: {run.report}\n"
-        f"{run.seconds:.1f} s from settings to report; decides as the trained network on all "
-        f"{run.proof[0].images} test pictures",
-        soft_wrap=True,
-        highlight=False,
+def train_fold(folder: Path, manifest: Manifest, config: TrainConfig) -> TrainedRun:
+    """Make an inspector of pictures that are divided already, in a folder of its own."""
+    begin = time.perf_counter()
+    device = choose_device(config.device)
+    network = create_network(config.model, len(manifest.classes), config.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _logged(folder):
+        # the settings come last: a folder that has them has its division too, and can be resumed
+        manifest.write(folder / "manifest.parquet")
+        write_config(folder, config)
+        return _complete(folder, manifest, network, config, device, begin)
+
+
+def resume_inspector(folder: Path) -> TrainedRun:
+    """Go on with a run that was killed, interrupted or ran out of disk, to the same result.
+
+    Args:
+        folder: Its run folder.
+
+    Raises:
+        ConfigError: It is no run folder, or the run is finished.
+        SihwaError: Whatever a user can mend.
+    """
+    begin = time.perf_counter()
+    folder = folder.expanduser().resolve()
+    config = read_config(folder)
+    if (folder / "report.html").exists():
+        raise ConfigError(f"resume: the run in {folder} is finished; see its report.html")
+    device = choose_device(config.device)
+    with _logged(folder):
+        log.info("going on with %s", folder)
+        clear_unfinished(folder)
+        if (folder / "manifest.parquet").exists():
+            manifest = read_manifest(folder / "manifest.parquet")
+        else:
+            manifest = read_dataset(config.dataset, config.seed)
+            manifest.write(folder / "manifest.parquet")
+        network = create_network(config.model, len(manifest.classes), config.seed)
+        run = _complete(folder, manifest, network, config, device, begin)
+        log.info("latest: %s", point_latest(Path(config.output_dir), folder))
+        return run
+
+
+def assist_training(config: TrainConfig) -> None:
+    """Help another process of this training, which keeps the run folder and does the rest."""
+    device = choose_device(config.device)
+    manifest = read_dataset(config.dataset, config.seed)
+    network = create_network(config.model, len(manifest.classes), config.seed)
+    _train(share_folder(None), manifest, network, config, device)
+
+
+@contextlib.contextmanager
+def _logged(folder: Path) -> Iterator[None]:
+    """Log to the run folder; when interrupted, say how to go on."""
+    with run_log(folder / "train.log"):
+        try:
+            yield
+        except KeyboardInterrupt:
+            log.warning("interrupted; go on with: python train.py resume=%s", folder)
+            raise
+
+
+def _train(
+    folder: Path, manifest: Manifest, network: Network, config: TrainConfig, device: torch.device
+) -> Fit:
+    work = Workplace(folder, Path(config.cache_dir), device, config.seed, config.augmentation)
+    return train_network(network, manifest, config.training, work)
+
+
+def _complete(
+    folder: Path,
+    manifest: Manifest,
+    network: Network,
+    config: TrainConfig,
+    device: torch.device,
+    begin: float,
+) -> TrainedRun:
+    """Do everything after the manifest is written."""
+    write_contact_sheet(folder, manifest, config)
+    fit = _train(share_folder(folder), manifest, network, config, device)
+    made = calibrate(network, manifest, fit, config, device)
+    evaluation = evaluate_test(manifest, made.probability, config)
+    write_predictions(folder, manifest, made.probability, made.unknown, made.policy)
+    write_metrics(folder, evaluation)
+    card, proof = export_inspector(
+        folder / "inspector",
+        network,
+        manifest,
+        evaluation,
+        made.policy,
+        made.probability,
+        config,
+        device,
     )
+    write_run_report(
+        folder / "report.html",
+        manifest=manifest,
+        probability=made.probability,
+        evaluation=evaluation,
+        network=network,
+        card=card,
+        proof=proof,
+        fit=fit,
+    )
+    seconds = time.perf_counter() - begin
+    return TrainedRun(folder, manifest, made.probability, evaluation, card, proof, seconds)
 
 
-def _choose_device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """Return where PyTorch runs: `auto` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: A GPU was asked for and there is none.
+    """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda: PyTorch sees no CUDA device here; use device=cpu or auto")
     has_gpu = name == "cuda" or (name == "auto" and torch.cuda.is_available())
@@ -152,73 +241,3 @@ def _log_data(manifest: Manifest) -> None:
         log.warning("%d unreadable pictures were dropped:", len(manifest.dropped))
         for image in manifest.dropped:
             log.warning("  %s", image)
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """What is known of every picture once the network is trained and calibrated."""
-
-    probability: NDArray[np.floating]
-    unknown: NDArray[np.floating]
-    policy: TopClassPolicy
-    fit: ProbeFit
-
-
-def _train(
-    network: Network, manifest: Manifest, config: TrainConfig, device: torch.device
-) -> _Trained:
-    """Train the network on the training pictures and calibrate it, in place."""
-    assert isinstance(config.training, ProbeConfig)
-    embedding = embed_manifest(network, manifest, cache_dir=Path(config.cache_dir), device=device)
-    label, train = manifest.label_index, manifest.split == "train"
-    component = np.asarray(manifest.component)[train].tolist()
-    fit = fit_probe(
-        network, embedding[train], label[train], component, config.training, seed=config.seed
-    )
-    log.info("probe: C = %g (log-loss %.4f)", fit.strength, fit.log_loss[fit.strength])
-    if not fit.converged:
-        log.warning("the probe stopped before it converged: raise training.max_iterations")
-    fit_unknown(network, embedding[train], label[train])
-    return _calibrate(network, manifest, embedding, fit, config)
-
-
-def _calibrate(
-    network: Network,
-    manifest: Manifest,
-    embedding: NDArray[np.float32],
-    fit: ProbeFit,
-    config: TrainConfig,
-) -> _Trained:
-    """Find temperature and thresholds on the calibration pictures alone."""
-    calibration = manifest.split == "calibration"
-    with torch.no_grad():
-        tensor = torch.from_numpy(embedding)
-        logit, unknown = network.classifier(tensor).numpy(), network.unknown(tensor).numpy()
-    temperature = fit_temperature(logit[calibration], manifest.label_index[calibration])
-    network.temperature.fill_(temperature)
-    log.info("temperature %.3f, from %d calibration pictures", temperature, calibration.sum())
-    threshold = unknown_threshold(unknown[calibration], config.decision.unknown_rate)
-    if threshold is None and config.decision.unknown_rate > 0:
-        log.warning(
-            "no picture will be called unknown: %d calibration pictures cannot promise "
-            "decision.unknown_rate=%g",
-            calibration.sum(),
-            config.decision.unknown_rate,
-        )
-    policy = TopClassPolicy(manifest.classes, manifest.accept_classes, threshold)
-    return _Trained(softmax(logit / temperature), unknown, policy, fit)
-
-
-def _evaluate(
-    manifest: Manifest, probability: NDArray[np.floating], config: TrainConfig
-) -> Evaluation:
-    test = manifest.split == "test"
-    return evaluate(
-        probability[test],
-        manifest.label_index[test],
-        manifest.classes,
-        accept_classes=manifest.accept_classes,
-        confidence=config.evaluation.confidence,
-        resample_count=config.evaluation.resamples,
-        seed=config.seed,
-    )

@@ -208,3 +208,18 @@ def test_reporting_import_needs_no_heavy_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_write_report_curves_are_drawn_one_line_each(tmp_path: Path) -> None:
+    curves = {"loss": [0.9, 0.5, 0.25], f"held-out {HOSTILE}": [0.5, float("nan"), 0.75]}
+    write_report(tmp_path / "report.html", report(curves=curves))
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    lines = [one["points"] for tag, one in page.tags if tag == "polyline"]
+    assert lines == ["0.0,0.0 100.0,61.5 200.0,100.0", "0.0,100.0 200.0,0.0"]
+    assert "loss, last 0.25" in page.text
+    assert "script" not in [tag for tag, _ in page.tags]
+
+
+def test_write_report_without_curves_has_no_section_for_them(tmp_path: Path) -> None:
+    write_report(tmp_path / "report.html", report())
+    assert ENGLISH["curves_heading"] not in (tmp_path / "report.html").read_text(encoding="utf-8")

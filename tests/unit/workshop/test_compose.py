@@ -27,7 +27,11 @@ def test_compose_config_overrides_arrive() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    sorted(path.relative_to(config_dir()) for path in config_dir().glob("*/*.yaml")),
+    sorted(
+        path.relative_to(config_dir())
+        for path in config_dir().glob("*/*.yaml")
+        if path.parent.name != "sweep"  # not a part of the settings
+    ),
     ids=str,
 )
 def test_compose_config_every_option_composes(option: Path) -> None:
@@ -86,3 +90,10 @@ def test_compose_config_every_option_composes(option: Path) -> None:
 def test_compose_config_mistake_names_the_setting(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         compose_config(overrides)
+
+
+@pytest.mark.parametrize("way", ["finetune", "stages"])
+def test_compose_config_training_by_descent_brings_its_augmentation(way: str) -> None:
+    assert compose_config([f"training={way}"]).augmentation.name == "surface"
+    assert compose_config([f"training={way}", "augmentation=none"]).augmentation.name == "none"
+    assert compose_config([]).augmentation.name == "none"

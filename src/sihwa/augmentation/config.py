@@ -1,0 +1,63 @@
+"""What a user may say about augmentation."""
+
+from dataclasses import dataclass
+
+from sihwa.errors import ConfigError
+
+__all__ = ["SYMMETRIES", "AugmentationConfig"]
+
+SYMMETRIES = ("none", "mirror", "flip", "turn")
+
+_MOST = {
+    "brightness": 0.5,
+    "contrast": 0.5,
+    "uneven_light": 0.2,
+    "defocus_px": 10.0,
+    "noise": 0.2,
+    "shift": 0.2,
+}
+
+
+@dataclass
+class AugmentationConfig:
+    """What may happen to a training picture; 0 turns a change off."""
+
+    name: str = "???"
+    """Name of the option, as shown in reports."""
+    symmetry: str = "none"
+    """`none`; `mirror`: left and right; `flip`: also up and down; `turn`: also by right angles."""
+    brightness: float = 0.0
+    """Most that is added to or taken from every pixel, as a share of full scale, in [0, 0.5]."""
+    contrast: float = 0.0
+    """Most by which contrast rises or falls, as a share of itself, in [0, 0.5]."""
+    uneven_light: float = 0.0
+    """Most that one side or spot is brighter or darker, as a share of itself, in [0, 0.2]."""
+    defocus_px: float = 0.0
+    """Largest standard deviation of a blur out of focus, in pixels, in [0, 10]."""
+    motion_px: int = 0
+    """Longest smear by motion, in pixels: 0, or an odd number in [3, 31]."""
+    noise: float = 0.0
+    """Largest standard deviation of sensor noise, as a share of full scale, in [0, 0.2]."""
+    shift: float = 0.0
+    """Most that each side is extended by mirroring before the picture is scaled back, as a share
+    of the side, in [0, 0.2]: moves and shrinks the part, and never cuts anything off."""
+    probability: float = 0.3
+    """Chance of each of these changes, symmetries apart, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        """Reject what is no longer a photograph of the part."""
+        if self.symmetry not in SYMMETRIES:
+            raise ConfigError(
+                f"augmentation.symmetry must be one of {', '.join(SYMMETRIES)}; "
+                f"got {self.symmetry!r}"
+            )
+        for name, most in {**_MOST, "probability": 1.0}.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise ConfigError(
+                    f"augmentation.{name} must be in [0, {most:g}], got {getattr(self, name)}"
+                )
+        if self.motion_px and not (3 <= self.motion_px <= 31 and self.motion_px % 2):
+            raise ConfigError(
+                "augmentation.motion_px must be 0 or an odd number in [3, 31], "
+                f"got {self.motion_px}"
+            )

@@ -1,0 +1,159 @@
+"""Networks of torchvision as a chain of layers with timm's way to ask for feature maps.
+
+Axes: N images, S input size, C, h and w feature-map size.
+"""
+
+import difflib
+import warnings
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from sihwa.errors import UnknownModel, WeightsUnavailable
+
+__all__ = ["PREFIX", "Chain", "create_torchvision", "fetch_torchvision", "take_apart"]
+
+PREFIX = "torchvision/"
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Chain(nn.Module):
+    """Layers one after another; the last ones of each resolution are its stages.
+
+    Args:
+        layers: Network input (N, 3, S, S) → feature map (N, C, h, w).
+        size: S, to find out where the resolution changes.
+    """
+
+    def __init__(self, layers: nn.Sequential, size: int) -> None:
+        super().__init__()
+        self.layers = layers
+        self.stage_ends = _stage_ends(layers, size)
+        self.pretrained_cfg = {"mean": _MEAN, "std": _DEVIATION}
+
+    def forward_intermediates(self, image: Tensor, indices: int) -> tuple[Tensor, list[Tensor]]:
+        """Return the final map, and the maps of the last `indices` stages, the final one too."""
+        maps = []
+        for place, layer in enumerate(self.layers):
+            image = layer(image)
+            if place in self.stage_ends:
+                maps.append(image)
+        return image, maps[-indices:]
+
+    def reset_classifier(self, *_: object) -> None:
+        """Do nothing: the chain ends before the classifier."""
+
+
+def create_torchvision(name: str) -> nn.Module:
+    """Return torchvision's network of that name, with random weights.
+
+    Raises:
+        UnknownModel: There is none.
+    """
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        raise UnknownModel(f"model.architecture: torchvision knows no network {name!r}{hint}")
+    settings = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    network: nn.Module = torchvision.models.get_model(name, weights=None, **settings)
+    return network
+
+
+def fetch_torchvision(name: str) -> dict[str, Tensor]:
+    """Fetch the pretrained weights of torchvision's network, without unpickling anything.
+
+    Raises:
+        WeightsUnavailable: The hub cannot be reached.
+    """
+    try:
+        weights: Any = torchvision.models.get_model_weights(name).DEFAULT
+        state: dict[str, Tensor] = weights.get_state_dict(
+            progress=False, check_hash=True, weights_only=True, map_location="cpu"
+        )
+    except Exception as error:  # whatever the download raises
+        raise WeightsUnavailable(
+            f"model.weights=hub: the weights of {PREFIX + name!r} could not be fetched "
+            f"({type(error).__name__}). Without internet use model.weights=PATH, a file copied "
+            "from another machine"
+        ) from error
+    return state
+
+
+def take_apart(network: nn.Module, name: str, size: int) -> Chain:
+    """Return a network's layers up to its pooling.
+
+    Raises:
+        UnknownModel: It is no chain of convolutional layers.
+    """
+    layers = _layers(network)
+    image = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    # a few networks end with an activation that is no layer of theirs
+    for candidate in (layers, [*layers, nn.ReLU()]):
+        if _gives_what_is_pooled(network.eval(), nn.Sequential(*candidate).eval(), image):
+            return Chain(nn.Sequential(*candidate), size)
+    raise UnknownModel(
+        f"model.architecture: {PREFIX + name!r} is no chain of convolutional layers; choose "
+        "another, or the network of that name in timm"
+    )
+
+
+def _layers(network: nn.Module) -> list[nn.Module]:
+    children = dict(network.named_children())
+    if isinstance(children.get("features"), nn.Sequential):
+        return _flat(children["features"])
+    layers: list[nn.Module] = []
+    for child in children.values():
+        if isinstance(child, (nn.AdaptiveAvgPool2d, nn.Linear, nn.Dropout)):
+            break
+        layers += _flat(child)
+    return layers
+
+
+def _flat(module: nn.Module) -> list[nn.Module]:
+    """Return blocks: sequences are opened, what has a forward pass of its own is not."""
+    if type(module) is nn.Sequential:
+        return [block for child in module for block in _flat(child)]
+    if type(module).forward is nn.Sequential.forward:
+        return [block for child in module.children() for block in _flat(child)]
+    return [module]
+
+
+@torch.no_grad()
+def _gives_what_is_pooled(network: nn.Module, layers: nn.Sequential, image: Tensor) -> bool:
+    """Tell whether layers give the map that the network itself pools before it classifies."""
+    pool = next((m for m in network.children() if isinstance(m, nn.AdaptiveAvgPool2d)), None)
+    linear = next((m for m in network.modules() if isinstance(m, nn.Linear)), None)
+    watched = pool or linear
+    if watched is None:
+        return False
+    seen: list[Tensor] = []
+    hook = watched.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            network(image)
+            ours: Tensor = layers(image)
+    except (RuntimeError, ValueError, TypeError, AttributeError):
+        return False  # layers that do not follow one another fail each in its own way
+    finally:
+        hook.remove()
+    if ours.ndim != 4 or not seen:
+        return False
+    theirs = seen[0]
+    mine = ours if pool is not None else ours.mean((2, 3))
+    return mine.shape == theirs.shape and torch.allclose(mine, theirs, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def _stage_ends(layers: nn.Sequential, size: int) -> tuple[int, ...]:
+    """Return the places of the last layers of each resolution."""
+    image = torch.zeros(2, 3, size, size)
+    sides = []
+    for layer in layers.eval():
+        image = layer(image)
+        sides.append(image.shape[2])
+    ends = [place for place in range(len(sides) - 1) if sides[place + 1] < sides[place]]
+    return (*ends, len(sides) - 1)

@@ -1,0 +1,176 @@
+"""The training loop: Lightning's Trainer, set up for runs that can be killed and go on.
+
+Axes: N images.
+"""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from sihwa.errors import ConfigError
+from sihwa.training.batches import Batch, EpochOrder
+from sihwa.training.checkpoint import CheckpointFiles, KeepLast
+from sihwa.training.finetune_config import FinetuneConfig
+from sihwa.training.interface import Workplace
+from sihwa.training.learner import Learner
+from sihwa.training.record import ProgressLine, Record, SeedEachEpoch
+
+__all__ = ["has_bfloat16", "load_batches", "run_loop", "world"]
+
+LAST = Path("checkpoints", "last.ckpt")
+"""Where a run folder keeps what its training goes on from."""
+
+
+def has_bfloat16() -> bool:
+    """Tell whether this processor multiplies in bfloat16 itself."""
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(known and known())
+
+
+def world() -> tuple[int, int]:
+    """Return this process's number and how many there are, as torchrun says."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def load_batches(
+    source: Any,  # noqa: ANN401 -- a BatchSource that is a torch Dataset
+    order: EpochOrder,
+    config: FinetuneConfig,
+    device: torch.device,
+) -> "DataLoader[Batch]":
+    """Return a loader of whole batches, read ahead by worker processes where there are any."""
+    workers = config.workers
+    if workers < 0:
+        workers = 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+    return DataLoader(
+        source,
+        batch_size=None,
+        sampler=order,  # one sample here is a whole batch
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # or every pass would draw from PyTorch's own
+    )
+
+
+def run_loop(
+    learner: Learner,
+    batches: "DataLoader[Batch]",
+    held_out: "DataLoader[Batch] | None",
+    config: FinetuneConfig,
+    work: Workplace,
+    *,
+    images: int,
+) -> Record:
+    """Train until the last epoch, from the run's checkpoint on where there is one.
+
+    Afterwards the learner holds the weights that are kept: the averaged ones, of the last epoch
+    or of the best on held-out pictures.
+
+    Args:
+        learner: Trained in place.
+        batches: The training pictures.
+        held_out: What the best epoch is chosen by; None keeps the last.
+        config: How.
+        work: Where.
+        images: Pictures per epoch.
+
+    Raises:
+        StorageError: A checkpoint cannot be written or read.
+        ConfigError: The device lacks the precision.
+    """
+    record = Record(config.selection)
+    checkpoint = work.folder / LAST
+    with _quiet(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        trainer = _create_trainer(record, checkpoint, config, work, images)
+        learner.train()  # Lightning takes modules in the mode they come in
+        try:
+            trainer.fit(
+                learner, batches, held_out, ckpt_path=checkpoint if checkpoint.exists() else None
+            )
+        except SystemExit as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from error  # Lightning ends the program by itself
+            raise
+    if record.best_weights:
+        learner.load_state_dict(record.best_weights)
+    return record
+
+
+def _create_trainer(
+    record: Record, checkpoint: Path, config: FinetuneConfig, work: Workplace, images: int
+) -> pl.Trainer:
+    callbacks: list[Callback] = [
+        SeedEachEpoch(work.seed),
+        record,
+        ProgressLine(config.epochs, images, record),
+        KeepLast(checkpoint),
+    ]
+    if config.ema:
+        callbacks.append(
+            WeightAveraging(
+                multi_avg_fn=get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+            )
+        )
+    _, processes = world()
+    return pl.Trainer(
+        accelerator="gpu" if work.device.type == "cuda" else "cpu",
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        num_nodes=processes // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        strategy="ddp" if processes > 1 else "auto",
+        sync_batchnorm=processes > 1 and work.device.type == "cuda",
+        precision=_precision(config.precision, work.device),
+        max_epochs=config.epochs,
+        accumulate_grad_batches=config.optimizer.accumulate,
+        gradient_clip_val=config.optimizer.clip or None,
+        callbacks=callbacks,
+        plugins=[CheckpointFiles()],
+        logger=TensorBoardLogger(work.folder, name="", version="tensorboard"),
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _precision(name: str, device: torch.device) -> Any:  # noqa: ANN401 -- Lightning's literals
+    if device.type == "cuda":
+        can = torch.cuda.is_bf16_supported()
+    else:
+        can = has_bfloat16()
+        if name == "fp16":
+            raise ConfigError("training.precision=fp16 needs a CUDA device; use bf16 or fp32")
+    automatic = "bf16" if can else "fp16" if device.type == "cuda" else "fp32"
+    return {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[
+        automatic if name == "auto" else name
+    ]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice off the user's terminal; its errors still raise."""
+    loggers = [
+        logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")
+    ]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,53 @@
+"""What the training command prints: figures, and where everything lies."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from sihwa.reporting import metrics_table
+from sihwa.training import world
+from sihwa.workshop.config import TrainConfig
+from sihwa.workshop.folds import cross_validate, resume_folds, show_folds
+from sihwa.workshop.processes import process_group
+from sihwa.workshop.records import read_config
+from sihwa.workshop.train import (
+    TrainedRun,
+    assist_training,
+    choose_device,
+    resume_inspector,
+    train_inspector,
+)
+
+__all__ = ["resume_and_show", "train_and_show"]
+
+
+def train_and_show(config: TrainConfig) -> None:
+    """Make an inspector and print its figures and where everything lies."""
+    if config.evaluation.folds > 1:
+        show_folds(cross_validate(config))
+        return
+    with process_group(choose_device(config.device)):
+        if world()[0] > 0:
+            assist_training(config)
+        else:
+            _show(train_inspector(config))
+
+
+def resume_and_show(folder: Path) -> None:
+    """Go on with a run and print its figures and where everything lies."""
+    if read_config(folder.expanduser().resolve()).evaluation.folds > 1:
+        show_folds(resume_folds(folder))
+    else:
+        _show(resume_inspector(folder))
+
+
+def _show(run: TrainedRun) -> None:
+    console = Console()
+    console.print(metrics_table(run.evaluation))
+    console.print(
+        f"inspector {run.card.id}: {run.inspector}\nreport: {run.report}\n"
+        f"{run.seconds:.1f} s from settings to report; decides as the trained network on all "
+        f"{run.proof[0].images} test pictures",
+        soft_wrap=True,
+        highlight=False,
+    )

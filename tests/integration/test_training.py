@@ -1,0 +1,217 @@
+"""Training by gradient descent, from the settings to the inspector: resumed, folded, shared."""
+
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sihwa.errors import ConfigError
+from sihwa.training.checkpoint import KeepLast
+from sihwa.workshop.compose import compose_config
+from sihwa.workshop.folds import cross_validate, resume_folds
+from sihwa.workshop.sweep import run_sweep
+from sihwa.workshop.train import resume_inspector
+from tests.integration.conftest import settings, train
+
+ROOT = Path(__file__).parents[2]
+STAGES = (
+    "training=stages",
+    "training.epochs=3",
+    "training.views=2",
+    "training.batch_size=8",
+    "training.trained_share=0.5",
+    "training.precision=fp32",
+)
+RESULTS = ("metrics.json", "predictions.parquet", "inspector/weights.safetensors")
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in RESULTS}
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    original = KeepLast.on_train_epoch_end
+
+    def kill(self: KeepLast, trainer: object, module: object) -> None:
+        original(self, trainer, module)  # type: ignore[arg-type]
+        if trainer.current_epoch == epoch:  # type: ignore[attr-defined]
+            raise Killed
+
+    monkeypatch.setattr(KeepLast, "on_train_epoch_end", kill)
+
+
+def test_train_inspector_stages_ships_what_it_trained(parts: Path, tmp_path: Path) -> None:
+    run = train(parts, tmp_path, *STAGES)
+    assert run.evaluation.count == 8
+    assert all(proof.proven for proof in run.proof)
+    page = run.report.read_text(encoding="utf-8")
+    assert "How it was trained" in page
+    assert "<polyline" in page
+    assert (run.folder / "augmentation.png").is_file()
+    assert list((run.folder / "tensorboard").glob("events.*"))
+    assert run.card.training["name"] == "stages"
+
+
+def test_resume_inspector_after_a_kill_gives_the_same_files(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(parts, tmp_path / "whole", *STAGES)
+    with monkeypatch.context() as patch:
+        kill_in_epoch(patch, 1)
+        with pytest.raises(Killed):
+            train(parts, tmp_path / "killed", *STAGES)
+    [folder] = (tmp_path / "killed").glob("*-*-*/*")
+    (folder / ".metrics.json.0.tmp").write_text("half")
+    resumed = resume_inspector(folder)
+    assert results(resumed.folder) == results(whole.folder)
+    assert not list(folder.rglob("*.tmp"))
+    with pytest.raises(ConfigError, match=r"resume: the run in .* is finished"):
+        resume_inspector(folder)
+
+
+def test_resume_inspector_needs_no_setting_and_keeps_every_one(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        kill_in_epoch(patch, 0)
+        with pytest.raises(Killed):
+            train(parts, tmp_path, *STAGES, "seed=3", "training.ema=0.5")
+    [folder] = tmp_path.glob("*-*-*/*")
+    card = resume_inspector(folder).card
+    assert card.training["seed"] == 3
+    assert card.training["ema"] == 0.5
+
+
+def test_resume_inspector_no_run_folder_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"expected a run folder, .* holds no config"):
+        resume_inspector(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [", "schema: {dataset: moon}", "seed: 1"], ids=["no YAML", "schema", "no schema"]
+)
+def test_resume_inspector_foreign_config_is_one_clear_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="not as a run wrote it"):
+        resume_inspector(tmp_path)
+
+
+def test_resume_command_with_other_settings_is_refused(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), f"resume={tmp_path}", "seed=3"],
+        capture_output=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "remove seed=3" in done.stderr
+
+
+def test_cross_validate_tests_every_picture_once_and_resumes(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = cross_validate(compose_config(settings(parts, tmp_path, "evaluation.folds=3")))
+    written = json.loads((result.folder / "cross_validation.json").read_text())
+    values = [
+        json.loads((result.folder / f"fold-{n}" / "metrics.json").read_text())["figures"]
+        for n in (1, 2, 3)
+    ]
+    accuracy = [one["accuracy"]["value"] for one in values]
+    assert sum(one["accuracy"]["count"] for one in values) == 40
+    assert written["accuracy"]["mean"] == pytest.approx(np.mean(accuracy))
+    assert written["accuracy"]["deviation"] == pytest.approx(np.std(accuracy, ddof=1))
+    # a killed one goes on with what is missing and touches nothing else
+    (result.folder / "cross_validation.json").unlink()
+    (result.folder / "fold-2" / "report.html").unlink()
+    before = (result.folder / "fold-1" / "report.html").stat().st_mtime_ns
+    again = resume_folds(result.folder)
+    assert again.figures == result.figures
+    assert (result.folder / "fold-1" / "report.html").stat().st_mtime_ns == before
+
+
+def test_run_sweep_goes_on_where_it_was(parts: Path, tmp_path: Path) -> None:
+    sweep = tmp_path / "mine.yaml"
+    text = (
+        "trials: {}\nsettings: [training.selection.held_out=0.3, training.epochs=1]\n"
+        "space: {{training.optimizer.learning_rate: {{low: 1.0e-4, high: 1.0e-2, log: true}}}}\n"
+    )
+    given = settings(parts, tmp_path / "out", *STAGES)
+    sweep.write_text(text.format(1))
+    first = run_sweep(str(sweep), given)
+    sweep.write_text(text.format(3))
+    second = run_sweep(str(sweep), given)
+    assert (first.trials, second.trials) == (1, 3)
+    assert first.path == second.path
+    assert second.score <= first.score
+    assert re.match(r"training\.optimizer\.learning_rate=", second.settings[0])
+    assert not list((tmp_path / "out").glob("*-*-*"))  # no test figures were made
+
+
+def test_run_sweep_without_held_out_pictures_is_refused(parts: Path, tmp_path: Path) -> None:
+    sweep = tmp_path / "mine.yaml"
+    sweep.write_text("space: {training.ema: {choices: [0.5]}}\n")
+    with pytest.raises(ConfigError, match=r"add training\.selection\.held_out"):
+        run_sweep(str(sweep), settings(parts, tmp_path, *STAGES))
+
+
+def test_train_command_two_processes_give_one_run_with_the_metrics_of_one(
+    parts: Path, tmp_path: Path
+) -> None:
+    # frozen norms: otherwise each process would measure its own half of a batch
+    same = (
+        "training=finetune", "training.epochs=2", "training.batch_size=9", "training.norm=frozen",
+        "training.precision=fp32", "augmentation=none", "training.selection.held_out=0.3",
+    )  # fmt: skip
+    alone = train(parts, tmp_path / "alone", *same)
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+        str(ROOT / "train.py"), *settings(parts, tmp_path / "both", *same),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    [folder] = (tmp_path / "both").glob("*-*-*/*")
+    import pandas as pd
+
+    one, both = (pd.read_parquet(path / "predictions.parquet") for path in (alone.folder, folder))
+    assert one["path"].tolist() == both["path"].tolist()
+    for name in ("probability_긁힘", "probability_양품"):
+        np.testing.assert_allclose(both[name], one[name], atol=2e-3)
+
+
+@pytest.mark.slow
+def test_train_command_killed_at_ten_moments_ends_as_if_it_never_was(
+    parts: Path, tmp_path: Path
+) -> None:
+    more = (*STAGES, "training.epochs=40")
+    begin = time.monotonic()
+    whole = train(parts, tmp_path / "whole", *more)
+    seconds = time.monotonic() - begin
+    rng = random.Random(0)
+    command = [sys.executable, str(ROOT / "train.py"), *settings(parts, tmp_path / "killed", *more)]
+    kills = 0
+    while True:
+        folders = list((tmp_path / "killed").glob("*-*-*/*/config.yaml"))
+        if folders:
+            command = [sys.executable, str(ROOT / "train.py"), f"resume={folders[0].parent}"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            # from within start-up to near the end of what is left
+            code = process.wait(timeout=None if kills >= 10 else rng.uniform(4, 8 + seconds / 2))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+            continue
+        assert code == 0
+        break
+    [folder] = (tmp_path / "killed").glob("*-*-*/*")
+    assert results(folder) == results(whole.folder)

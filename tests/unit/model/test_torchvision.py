@@ -1,0 +1,60 @@
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from sihwa.errors import UnknownModel, WeightsUnavailable
+from sihwa.model import create_network, split_network
+from tests.conftest import pictures, tiny_config
+
+NAMES = [
+    "resnet18", "mobilenet_v3_small", "efficientnet_b0", "regnet_y_400mf", "densenet121",
+    "shufflenet_v2_x0_5",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_create_network_torchvision_embeds_and_can_be_cut(name: str) -> None:
+    network = create_network(tiny_config(architecture=f"torchvision/{name}", stages=2), 3)
+    image = torch.from_numpy(pictures(2, 60, 50))
+    with torch.no_grad():
+        embedding = network.embed(image)
+        parts = split_network(network, 0.4)
+        joined = parts.tail(parts.trunk(image)).mean((2, 3))
+    assert embedding.shape == (2, network.classifier.in_features)
+    torch.testing.assert_close(joined, embedding)
+
+
+def test_create_network_torchvision_file_gives_torchvisions_own_features(tmp_path: object) -> None:
+    reference = torchvision.models.resnet18(weights=None).eval()
+    path = f"{tmp_path}/weights.safetensors"
+    save_file(reference.state_dict(), path)
+    network = create_network(
+        tiny_config(architecture="torchvision/resnet18", weights=path, stages=0), 2
+    )
+    image = torch.from_numpy(pictures(2, 60, 50))
+    reference.fc = torch.nn.Identity()
+    with torch.no_grad():
+        expected = reference(network.preprocessing(image))
+        torch.testing.assert_close(network.embed(image), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_create_network_torchvision_unknown_name_names_the_nearest() -> None:
+    with pytest.raises(UnknownModel, match=r"torchvision knows no network 'resnet81'; nearest: "):
+        create_network(tiny_config(architecture="torchvision/resnet81"), 2)
+
+
+def test_create_network_torchvision_transformer_is_refused() -> None:
+    with pytest.raises(UnknownModel, match="no chain of convolutional layers"):
+        create_network(tiny_config(architecture="torchvision/swin_t"), 2)
+
+
+def test_create_network_torchvision_hub_out_of_reach_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    with pytest.raises(WeightsUnavailable, match=r"weights of 'torchvision/resnet18' could not"):
+        create_network(tiny_config(architecture="torchvision/resnet18", weights="hub"), 2)
