@@ -67,9 +67,9 @@ def score(
     ] = MAX_PIXELS,
     workers: Annotated[int, typer.Option(help="Threads; 0 is one per core.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Most pictures per inference.")] = BATCH_SIZE,
-    runtime: Annotated[str, typer.Option(help="auto, onnxruntime or openvino.")] = "auto",
-    device: Annotated[str, typer.Option(help="Where inference runs: cpu.")] = "cpu",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    runtime: Annotated[str, typer.Option(help="auto, onnxruntime, openvino or torch.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.")] = "auto",
 ) -> None:
     """Score pictures: one row per picture, whatever the picture.
 

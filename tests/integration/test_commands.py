@@ -1,3 +1,4 @@
+import os
 import resource
 import signal
 import subprocess
@@ -191,4 +192,14 @@ def test_train_help_shows_examples_and_settings() -> None:
     done = command(*SIHWA, "train", "--help")
     assert done.returncode == 0, done.stderr
     assert "python train.py dataset=neu_det dataset.root=NEU-DET.zip" in done.stdout
-    assert "training:" in done.stdout
+    assert "training: probe" in done.stdout
+    assert "schema" not in done.stdout
+
+
+@pytest.mark.parametrize("words", [[*TRAIN, "--help"], [*SIHWA, "--help"]], ids=["train", "sihwa"])
+def test_command_whose_reader_has_gone_ends_without_a_word(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as gone:
+        done = subprocess.run(words, stdout=gone, stderr=subprocess.PIPE, encoding="utf-8")
+    assert (done.stderr, done.returncode) == ("", 1)

@@ -2,7 +2,7 @@
 
 from sihwa.model.config import ModelConfig
 from sihwa.model.graph import OPSET, export_embedding, export_graph
-from sihwa.model.network import Network, Prediction, create_network
+from sihwa.model.network import Network, Prediction, create_network, use_exact_float32
 from sihwa.model.preprocessing import Preprocessing
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "create_network",
     "export_embedding",
     "export_graph",
+    "use_exact_float32",
 ]

@@ -91,7 +91,14 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
         write_predictions(folder, manifest, trained.probability, trained.unknown, trained.policy)
         write_metrics(folder, evaluation)
         card, proof = export_inspector(
-            folder / "inspector", network, manifest, evaluation, trained.policy, config, device
+            folder / "inspector",
+            network,
+            manifest,
+            evaluation,
+            trained.policy,
+            trained.probability,
+            config,
+            device,
         )
         write_run_report(
             folder / "report.html",
