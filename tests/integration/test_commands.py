@@ -1,5 +1,6 @@
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tests.integration.conftest import make_parts, settings
 ROOT = Path(__file__).parents[2]
 TRAIN = [sys.executable, str(ROOT / "train.py")]
 SCORE = [sys.executable, str(ROOT / "scripts" / "score.py")]
+VERIFY = [sys.executable, str(ROOT / "scripts" / "verify.py")]
 SIHWA = [sys.executable, "-m", "sihwa"]
 
 
@@ -111,6 +113,56 @@ def test_score_command_gives_one_row_per_picture(run: TrainedRun, tmp_path: Path
     broken = rows[rows.error.notna()]
     assert sorted(Path(path).name for path in broken.index) == ["cut.png", "빈 파일.jpg"]
     assert set(broken.decision) == {"review"}
+
+
+@pytest.fixture
+def inspector_copy(run: TrainedRun, tmp_path: Path) -> Path:
+    """An inspector that a test may verify: the result lies beside it."""
+    return Path(shutil.copytree(run.inspector, tmp_path / "검사기"))
+
+
+def test_verify_command_with_the_pictures_kept_inside(inspector_copy: Path, parts: Path) -> None:
+    done = command(*SIHWA, "verify", inspector_copy)
+    assert done.returncode == 0, done.stderr
+    assert "onnxruntime" in done.stdout
+    assert "openvino" in done.stdout
+    assert "proven" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert (inspector_copy.parent / "검사기.verified.json").is_file()
+    scored = command(
+        *SIHWA, "score", inspector_copy, parts, "--out", inspector_copy.parent / "s.csv"
+    )
+    assert "verified on" in scored.stderr
+    assert leftovers(inspector_copy.parent) == []
+
+
+def test_verify_command_names_what_it_could_not_read(inspector_copy: Path, tmp_path: Path) -> None:
+    save_pictures(tmp_path / "사진", pictures(3, 30, 40))
+    (tmp_path / "사진" / "빈 파일.jpg").touch()
+    done = command(*VERIFY, inspector_copy, tmp_path / "사진", "--limit", 10)
+    assert done.returncode == 0, done.stderr
+    assert "빈 파일.jpg: empty file" in done.stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        pytest.param(["nowhere"], "expected an inspector folder", id="no inspector"),
+        pytest.param(["{inspector}", "nowhere"], "expected a folder of pictures", id="no folder"),
+        pytest.param(["{inspector}", "{empty}"], "no picture found", id="empty folder"),
+        pytest.param(["{inspector}/inspector.onnx"], "keeps no pictures", id="graph alone"),
+    ],
+)
+def test_verify_command_bad_input_is_one_line(
+    inspector_copy: Path, tmp_path: Path, words: list[str], message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"inspector": inspector_copy, "empty": tmp_path / "empty"}
+    done = command(*SIHWA, "verify", *(word.format(**places) for word in words))
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
 
 
 def test_score_command_imports_neither_pytorch_nor_hydra(run: TrainedRun, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 import sihwa.training.embedding
 import sihwa.workshop.export
 from sihwa.dataset import read_manifest
-from sihwa.errors import ParityError, SihwaError, TooFewImages, UnreadableImages
+from sihwa.errors import ParityError, RuntimeUnavailable, SihwaError, TooFewImages, UnreadableImages
 from sihwa.images import read_image
-from sihwa.inspector import load_inspector
+from sihwa.inspector import TOLERANCE, load_inspector
+from sihwa.inspector.runtime import torch_runtime
 from sihwa.model import Network, export_graph
 from sihwa.scoring import score_sources
 from sihwa.workshop.train import TrainedRun
@@ -143,6 +145,54 @@ def test_train_inspector_export_that_decides_otherwise_does_not_ship(
     assert not (folder / "inspector").exists()
     assert not (tmp_path / "latest").exists()
     assert "ERROR the export does not decide" in (folder / "train.log").read_text()
+
+
+def test_train_inspector_every_runtime_present_is_proven_and_timed(run: TrainedRun) -> None:
+    proven = {(item["runtime"], item["precision"]): item for item in run.card.proof}
+    assert {("onnxruntime", "fp32"), ("openvino", "fp32"), ("torch", "fp32")} <= proven.keys()
+    for item in run.card.proof:
+        assert item["proven"]
+        assert item["flips"] == 0
+        assert item["images_per_second_1"] > 0
+        assert item["images_per_second_32"] > 0
+    # eight test pictures, each also in three other sizes
+    assert proven["openvino", "fp32"]["images"] == 32
+    fastest = max(run.card.proof, key=lambda item: item["images_per_second_1"])
+    inspector = load_inspector(run.inspector)
+    assert inspector.runtime.choice.runtime == fastest["runtime"]
+    assert "proven at export on" in inspector.explanation
+
+
+def test_train_inspector_precision_that_strays_is_refused_and_named(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_runtime, "fault", lambda _: None)  # bfloat16, slow but right
+    monkeypatch.setitem(TOLERANCE, "bf16", 1e-9)
+    run = train(parts, tmp_path)
+    refused = {(i["runtime"], i["precision"]) for i in run.card.proof if not i["proven"]}
+    assert ("torch", "bf16") in refused
+    log = (run.folder / "train.log").read_text()
+    assert re.search(r"WARNING refused, and named so in the card: torch .* bf16.*\.png", log)
+    assert "| no: refused |" in (run.inspector / "README.md").read_text()
+    with pytest.raises(RuntimeUnavailable, match="torch on cpu in bf16 is refused on this machine"):
+        load_inspector(run.inspector, runtime="torch", precision="bf16")
+
+
+@pytest.mark.slow
+def test_train_inspector_with_int8_keeps_the_twin_or_says_why_not(
+    parts: Path, tmp_path: Path
+) -> None:
+    run = train(parts, tmp_path, "export.int8=true")
+    log = (run.folder / "train.log").read_text()
+    kept = (run.inspector / "inspector.int8.onnx").exists()
+    assert kept != ("the 8-bit twin is dropped: " in log)
+    assert (run.card.int8 is not None) == kept
+    assert load_inspector(run.inspector).card == run.card
+
+
+def test_train_inspector_without_pictures_keeps_none(parts: Path, tmp_path: Path) -> None:
+    run = train(parts, tmp_path, "export.pictures=0")
+    assert not (run.inspector / "pictures.zip").exists()
 
 
 def test_train_inspector_unreadable_pictures_end_the_run_or_are_dropped_by_name(

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 import onnxruntime
 import onnxscript.optimizer
 from numpy.typing import NDArray
@@ -30,10 +31,11 @@ from sihwa.progress import progress_bar
 __all__ = ["Twin", "outside_the_trunk", "quantise_graph"]
 
 _CALIBRATED = 40  # batches that the ranges of activations are taken from
-_RANKED = 4  # batches, of those that changed most, that say which layer hurts most
+_RANKED = 8  # batches, of those that changed most, that say which layer hurts most
 _MOST_REVERTED = 12  # layers; a twin that needs more in float32 is no faster
+_FIRST = 3  # convolutions that see nearly the picture itself; a twin without them is much closer
 _FOLDED = 2**24  # numbers in a tensor
-_MARGIN = 0.5  # other pictures than these must keep to the tolerance as well
+_MARGIN = 0.8  # other pictures than these must keep to the tolerance as well
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,6 @@ def quantise_graph(
             validation_dataset=nncf.Dataset(items, lambda item: {"image": item[0]}),
             validation_fn=_Agreement(policy, advance),
             max_drop=(allowed_flips + 0.5) / count,
-            preset=nncf.QuantizationPreset.MIXED,
             target_device=nncf.TargetDevice.CPU,
             subset_size=_CALIBRATED,
             ignored_scope=nncf.IgnoredScope(names=outside_the_trunk(model)),
@@ -96,7 +97,7 @@ def quantise_graph(
                 num_ranking_workers=1,
             ),
         )
-    del quantised.metadata_props[:]
+    _tidy(quantised)
     layers, in_float32 = _count_layers(quantised)
     return Twin(quantised.SerializeToString(deterministic=True), in_float32, layers)
 
@@ -134,7 +135,7 @@ def outside_the_trunk(model: onnx.ModelProto) -> list[str]:
     """Return the names of the operators that stay in float32: all but the convolutional trunk.
 
     The trunk is what lies between the first convolution and the last; the one that makes the
-    evidence map comes after it.
+    evidence map comes after it. Of the trunk the first three convolutions stay in float32 too.
     """
     made_by = {name: node for node in model.graph.node for name in node.output}
     used_by: dict[str, list[onnx.NodeProto]] = {}
@@ -148,7 +149,8 @@ def outside_the_trunk(model: onnx.ModelProto) -> list[str]:
     ]
     behind = _reached(convolutions, lambda n: [u for o in n.output for u in used_by.get(o, [])])
     before = _reached(convolutions, lambda n: [made_by[i] for i in n.input if i in made_by])
-    return [node.name for node in model.graph.node if node.name not in behind & before]
+    trunk = (behind & before) - {node.name for node in convolutions[:_FIRST]}
+    return [node.name for node in model.graph.node if node.name not in trunk]
 
 
 def _reached(
@@ -167,6 +169,17 @@ def _reached(
 def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     """Compute what depends on weights alone: NNCF finds no weights behind an operator."""
     return onnxscript.optimizer.optimize(model, input_size_limit=_FOLDED, output_size_limit=_FOLDED)
+
+
+def _tidy(model: onnx.ModelProto) -> None:
+    """Write a graph as inspectors hold it: without notes, and all numbers as raw bytes."""
+    del model.metadata_props[:]
+    attributes = [attribute for node in model.graph.node for attribute in node.attribute]
+    tensors = [attribute.t for attribute in attributes if attribute.HasField("t")]
+    for tensor in (*model.graph.initializer, *tensors):
+        tensor.CopyFrom(
+            onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name)
+        )
 
 
 def _count_layers(model: onnx.ModelProto) -> tuple[int, int]:

@@ -1,0 +1,138 @@
+import os
+import re
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+
+from sihwa.inspector import (
+    Bundle,
+    Card,
+    ParityProof,
+    RuntimeChoice,
+    card_policy,
+    create_runtime,
+)
+from sihwa.inspector.graph_file import read_graph_file
+from sihwa.workshop.int8 import Twin, _import_nncf, outside_the_trunk, quantise_graph
+from sihwa.workshop.proof import without_useless_twin
+from tests.conftest import changed, pictures
+
+
+@pytest.fixture(scope="module")
+def twin(tiny_graph: bytes, tiny_card: Card) -> Twin:
+    batches = [pictures(4, 60, 50, seed) for seed in range(6)]
+    return quantise_graph(tiny_graph, batches, card_policy(tiny_card), allowed_flips=24)
+
+
+def test_outside_the_trunk_holds_preprocessing_and_head(tiny_graph: bytes) -> None:
+    model = onnx.load_from_string(tiny_graph)
+    outside = set(outside_the_trunk(model))
+    kinds: dict[str, set[bool]] = {}
+    for node in model.graph.node:
+        kinds.setdefault(node.op_type, set()).add(node.name in outside)
+    assert kinds["MatMul"] == kinds["Softmax"] == {True}
+    [evidence] = [node for node in model.graph.node if "evidence" in node.output]
+    trunk = [n for n in model.graph.node if n.op_type == "Conv" and n is not evidence]
+    assert evidence.name in outside
+    assert [node.name in outside for node in trunk] == [True] * 3 + [False] * (len(trunk) - 3)
+
+
+def test_quantise_graph_is_one_that_an_inspector_may_hold(twin: Twin) -> None:
+    file = read_graph_file(twin.graph, "twin", with_card=False)
+    assert set(file.outputs) == {"probability", "evidence", "embedding", "unknown"}
+    operators = [node.op_type for node in onnx.load_from_string(twin.graph).graph.node]
+    assert "QuantizeLinear" in operators
+    assert 0 < twin.layers - twin.float32_layers <= twin.layers
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_quantise_graph_decides_nearly_alike(
+    twin: Twin, tiny_graph: bytes, tiny_card: Card, runtime: str
+) -> None:
+    bundle = Bundle(tiny_card, tiny_graph, twin=twin.graph)
+    low = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "int8"))
+    full = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "fp32"))
+    image = pictures(16, 70, 40, seed=9)
+    difference = np.abs(low.run(image).probability - full.run(image).probability)
+    assert 0 < difference.max() < 0.5
+
+
+def test_quantise_graph_uses_seven_bits_of_each_weight(twin: Twin) -> None:
+    model = onnx.load_from_string(twin.graph)
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    largest = []
+    for node in model.graph.node:
+        source = made_by.get(node.input[1]) if node.op_type == "Conv" else None
+        # one weight per product: a depthwise convolution adds too few to overflow
+        is_dense = all(a.i == 1 for a in node.attribute if a.name == "group")
+        if source is not None and source.op_type == "DequantizeLinear" and is_dense:
+            weight = onnx.numpy_helper.to_array(tensors[source.input[0]])
+            largest.append(int(np.abs(weight.astype(np.int32)).max()))
+    assert largest
+    assert max(largest) <= 64
+
+
+def test_quantise_graph_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NNCF_CI", raising=False)
+    _import_nncf()
+    assert os.environ["NNCF_CI"]
+
+
+def proof(runtime: str, precision: str, rate: float, flips: int = 0) -> ParityProof:
+    return ParityProof(
+        runtime, "1", "cpu", precision, "x", 50, flips, 0, 0.0, 0.0, 0.1, "p.png", rate, rate
+    )
+
+
+@pytest.fixture
+def with_twin(tiny_card: Card) -> Bundle:
+    return Bundle(changed(tiny_card, int8={"allowed_flips": 0}), b"graph", b"weights", b"twin")
+
+
+def test_without_useless_twin_keeps_one_that_is_faster(with_twin: Bundle) -> None:
+    proofs = [proof("openvino", "fp32", 100), proof("openvino", "int8", 150)]
+    assert without_useless_twin(with_twin, proofs) == (with_twin, proofs)
+
+
+@pytest.mark.parametrize(
+    ("proofs", "reason"),
+    [
+        pytest.param(
+            [proof("openvino", "fp32", 100), proof("openvino", "int8", 300, flips=2)],
+            "it decides otherwise: openvino .* 2 of 50 decisions flip.*p.png",
+            id="it flips decisions",
+        ),
+        pytest.param(
+            [proof("openvino", "fp32", 100), proof("openvino", "int8", 105)],
+            "not really faster here: 105 images/s by openvino on cpu in int8, 100 by",
+            id="it is hardly faster",
+        ),
+    ],
+)
+def test_without_useless_twin_drops_it_and_says_why(
+    with_twin: Bundle,
+    proofs: list[ParityProof],
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bundle, left = without_useless_twin(with_twin, proofs)
+    assert bundle == replace(with_twin, card=replace(with_twin.card, int8=None), twin=None)
+    assert left == proofs[:1]
+    caplog.clear()
+    with caplog.at_level("WARNING"):
+        without_useless_twin(with_twin, proofs)
+    assert re.search(reason, caplog.text)
+
+
+def test_without_useless_twin_one_that_decides_alike_in_one_runtime_is_kept(
+    with_twin: Bundle,
+) -> None:
+    proofs = [
+        proof("openvino", "fp32", 100),
+        proof("openvino", "int8", 300, flips=1),
+        proof("onnxruntime", "int8", 200),
+    ]
+    assert without_useless_twin(with_twin, proofs) == (with_twin, proofs)
