@@ -19,6 +19,10 @@ content = $(shell { cat requirements/build.txt requirements/$(1).txt pyproject.t
 TRAIN_READY := $(VENV)/.train-$(here)-$(call content,train)
 DEV_READY := $(VENV)/.dev-$(here)-$(call content,dev)
 
+# The example for Node.js needs packages of its own: installed where npm is, left alone elsewhere.
+NODE := examples/node
+NODE_READY := $(if $(shell command -v npm 2>/dev/null),$(NODE)/node_modules/.package-lock.json)
+
 # Packages are installed uncompiled and compiled as they are imported, which is much less to do. That
 # needs leave to write the result.
 unexport PYTHONDONTWRITEBYTECODE
@@ -26,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test check static test-slow bench-train fix lock wheel clean
+.PHONY: help train test check static test-slow test-network bench-runtimes bench-score bench-start bench-train fix lock wheel clean
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -35,7 +39,7 @@ help: ## list the targets
 train: $(TRAIN_READY) ## photographs to an inspector; ARGS="dataset=neu_det dataset.root=PATH" picks others
 	@$(PY) train.py $(ARGS)
 
-test: static ## all the checks, then all the tests but the slow ones; ARGS go to pytest
+test: static $(NODE_READY) ## all the checks, then all the tests but the slow ones; ARGS go to pytest
 	$(PY) -m pytest --quiet $(ARGS)
 
 check: static ## the checks that run nothing: format, lint, types, import rule, repository
@@ -49,6 +53,18 @@ static: $(DEV_READY)
 
 test-slow: $(DEV_READY) ## the tests that take minutes; ARGS go to pytest
 	$(PY) -m pytest --quiet -m 'slow and not gpu and not network' $(ARGS)
+
+test-network: $(DEV_READY) ## the tests that install from a package registry; ARGS go to pytest
+	$(PY) -m pytest --quiet -m 'network and not gpu' $(ARGS)
+
+bench-runtimes: $(DEV_READY) ## each runtime against itself called bare; ARGS="INSPECTOR"
+	$(PY) benchmarks/runtimes.py $(or $(ARGS),outputs/latest/inspector)
+
+bench-start: $(DEV_READY) ## from starting a program to its first decision; ARGS="INSPECTOR"
+	$(PY) benchmarks/first_decision.py $(or $(ARGS),outputs/latest/inspector)
+
+bench-score: $(DEV_READY) ## images per second against what is possible; ARGS="INSPECTOR NEU-DET.zip"
+	$(PY) benchmarks/score.py $(ARGS)
 
 bench-train: $(DEV_READY) ## images/s of the training loop; ARGS="--rounds 5"
 	@$(PY) benchmarks/train.py $(ARGS)
@@ -73,7 +89,7 @@ wheel: $(DEV_READY) ## dist/sihwa-VERSION-py3-none-any.whl
 	$(PY) -m build --wheel --no-isolation --outdir dist
 
 clean: ## remove .venv, dist and the caches; outputs/ stays
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(NODE)/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # Installing. Stamps go first and come back last: what was interrupted has none, and an
@@ -113,6 +129,11 @@ $(DEV_READY):
 	$(prepare)
 	$(call install,requirements/dev.txt)
 	@touch $@ $(TRAIN_READY)
+
+# Without a registry in reach the tests of that example are skipped, saying so.
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package.json $(NODE)/package-lock.json
+	@echo "Installing the packages of $(NODE): 290 MB, half a minute"
+	-@cd $(NODE) && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
 
 # An environment that is merely out of date still solves: a broken lock must not stop `make lock`.
 $(VENV)/bin/uv:

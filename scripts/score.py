@@ -3,8 +3,8 @@
 try:
     import typer
 
-    from sihwa.cli import score
     from sihwa.console import errors_as_lines
+    from sihwa.score_command import score
 except ModuleNotFoundError as error:
     raise SystemExit(
         f"error: {error.name} is not installed; install this folder first: pip install --editable ."

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save
 
-from sihwa.inspector import Card, write_bundle
+from sihwa.inspector import Bundle, Card, write_bundle
 from sihwa.model import OPSET, ModelConfig, Network, create_network, export_graph
 from sihwa.storage import sha256_of_bytes
 
@@ -97,7 +97,7 @@ def _tiny_bundle(
 ) -> Path:
     folder = tmp_path_factory.mktemp("bundle") / "inspector"
     weights = {name: value.contiguous() for name, value in tiny_network.state_dict().items()}
-    write_bundle(folder, tiny_card, tiny_graph, save(weights))
+    write_bundle(folder, Bundle(tiny_card, tiny_graph, save(weights)))
     return folder
 
 

@@ -19,7 +19,10 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "sihwa"
 ROOMS = sorted(path.parent for path in SOURCE.glob("*/__init__.py"))
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "seeds/README.md"]
+DOCUMENTS = [
+    "README.md", "CONTRIBUTING.md", "docs/inspector-format.md", "examples/README.md",
+    "seeds/README.md",
+]  # fmt: skip
 LINE_MODULES = ["images", "decision", "inspector", "scoring", "cli"]
 WORKSHOP_PACKAGES = {
     "torch", "torchvision", "timm", "hydra", "omegaconf", "sklearn", "scipy", "matplotlib", "pandas"
@@ -177,7 +180,7 @@ def test_document_names_make_targets_that_exist(document: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_document_names_places_that_exist(document: str) -> None:
-    folders = r"(?:src|configs|tests|docs|scripts|requirements|notebooks|seeds)/[\w./-]*"
+    folders = r"(?:src|configs|examples|tests|docs|scripts|requirements|notebooks|seeds)/[\w./-]*"
     named = [piece for piece in code_of(document) if re.fullmatch(folders, piece)]
     assert [place for place in named if not (ROOT / place).exists()] == []
 

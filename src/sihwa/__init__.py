@@ -1,7 +1,12 @@
 """Sihwa: from a folder of part photographs to a qualified inspector on a cheap factory PC."""
 
-from importlib.metadata import version
-
 __all__ = ["__version__"]
 
-__version__ = version("sihwa")
+
+def __getattr__(name: str) -> str:
+    """Look the version up when it is asked for: the metadata takes longer to read than a card."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sihwa")
+    raise AttributeError(f"module 'sihwa' has no attribute {name!r}")

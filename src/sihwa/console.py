@@ -1,6 +1,7 @@
 """How commands speak: results on standard output, one-line errors on standard error."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
@@ -23,4 +24,6 @@ def errors_as_lines() -> Iterator[None]:
         print("stopped: nothing half-written was left behind", file=sys.stderr)  # noqa: T201
         raise SystemExit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:
+        # what reads the output has ended (`| head`); Python's last flush must not complain of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None

@@ -1,7 +1,7 @@
 """One progress bar for everything that takes over two seconds; quiet when nobody looks."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from rich.console import Console
@@ -38,12 +38,15 @@ class _RateColumn(ProgressColumn):
 
 
 @contextlib.contextmanager
-def progress_bar(title: str, total: int | None, unit: str = "images") -> Iterator[Advance]:
+def progress_bar(
+    title: str, total: int | Callable[[], int | None] | None, unit: str = "images"
+) -> Iterator[Advance]:
     """Show a bar on standard error with count, rate and time left; yield `advance(count)`.
 
     Args:
         title: What is being done, in a few words.
-        total: How many units there are; None when nobody knows yet.
+        total: How many units there are; None when nobody knows; or called at each step, where it
+            becomes known on the way.
         unit: What is counted, in the plural.
 
     Nothing is printed when standard error is not a terminal.
@@ -62,9 +65,11 @@ def progress_bar(title: str, total: int | None, unit: str = "images") -> Iterato
         disable=not console.is_terminal,
     )
     with bar:
-        task = bar.add_task(title, total=total)
+        known = total if callable(total) else lambda: total
+        task = bar.add_task(title, total=known())
 
         def advance(count: int, note: str = "") -> None:
-            bar.update(task, advance=count, description=f"{title}: {note}" if note else title)
+            text = f"{title}: {note}" if note else title
+            bar.update(task, advance=count, total=known(), description=text)
 
         yield advance

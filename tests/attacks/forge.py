@@ -16,6 +16,9 @@ from sihwa.inspector.graph_file import append_card
 from sihwa.inspector.protobuf import encode_field
 
 Json = dict[str, Any]
+PARTS = (
+    "inspector.onnx", "weights.safetensors", "README.md", "inspector.int8.onnx", "pictures.zip",
+)  # fmt: skip
 _NOT_IDENTITY = ("id", "created", "environment", "proof")
 
 
@@ -76,10 +79,7 @@ def forge_model(folder: Path, change: Callable[[onnx.ModelProto], Any]) -> None:
 def reseal(folder: Path) -> None:
     """Make the hashes in card.json those of the parts, as they are now."""
     card = json.loads((folder / "card.json").read_bytes())
-    contents = {
-        name: (folder / name).read_bytes()
-        for name in ("inspector.onnx", "weights.safetensors", "README.md")
-    }
+    contents = {name: (folder / name).read_bytes() for name in PARTS if (folder / name).exists()}
     card["parts"] = {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         for name, content in contents.items()

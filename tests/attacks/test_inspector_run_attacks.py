@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from sihwa.errors import InvalidInspector
-from sihwa.inspector import Card, load_inspector, write_bundle
+from sihwa.inspector import Bundle, Card, load_inspector, write_bundle
 from sihwa.inspector.graph_file import OPSET
 from sihwa.inspector.protobuf import encode_field
 from sihwa.model import OPSET as EXPORTED_OPSET
@@ -80,6 +80,29 @@ def test_load_inspector_graph_does_not_do_what_it_declares_is_refused(
     refuse(tiny_bundle, reason, runtime=runtime)
 
 
+def deep_type(model: Model) -> None:
+    """Declare a value that is a list of lists of lists, two thousand deep."""
+    inner = model.graph.value_info.add(name="deep").type
+    for _ in range(2000):
+        inner = inner.sequence_type.elem_type
+    inner.tensor_type.elem_type = onnx.TensorProto.FLOAT
+
+
+def cast_to_no_type(model: Model) -> None:
+    item = next(item for item in model.graph.node if item.op_type == "Cast")
+    del item.attribute[:]
+    item.attribute.append(onnx.helper.make_attribute("to", 999))
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("change", [deep_type, cast_to_no_type], ids=lambda one: str(one.__name__))
+def test_load_inspector_graph_that_no_runtime_takes_is_refused_in_one_line(
+    tiny_bundle: Path, change: Callable[[Model], None], runtime: str
+) -> None:
+    forge_model(tiny_bundle, change)
+    refuse(tiny_bundle, f"{runtime} refuses the graph", runtime=runtime)
+
+
 BYTES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda _: b"", "expected one graph, found 0"),
     "truncated": (lambda graph: graph[: len(graph) // 2], "truncated"),
@@ -121,7 +144,7 @@ def test_write_bundle_graph_that_would_be_refused_is_not_written(
 ) -> None:
     more = changed(tiny_card, classes=("good", "scratch", "얼룩", "dent"))
     with pytest.raises(InvalidInspector, match="probability must be float32"):
-        write_bundle(tmp_path / "inspector", more, tiny_graph, b"")
+        write_bundle(tmp_path / "inspector", Bundle(more, tiny_graph, b""))
     assert not (tmp_path / "inspector").exists()
 
 

@@ -26,7 +26,7 @@ def test_first_inspector_notebook_trains_scores_and_shows_evidence(
     shown = execute("first_inspector.ipynb", settings(parts, tmp_path), tmp_path)
     assert "image/png" in shown
     assert "text/html" in shown
-    assert (tmp_path / "latest" / "scores.parquet").is_file()
+    assert (tmp_path / "latest" / "scores" / "summary.json").is_file()
 
 
 @pytest.mark.slow

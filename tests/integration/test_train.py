@@ -15,7 +15,7 @@ from sihwa.errors import ParityError, SihwaError, TooFewImages, UnreadableImages
 from sihwa.images import read_image
 from sihwa.inspector import load_inspector
 from sihwa.model import Network, export_graph
-from sihwa.scoring import score_folder
+from sihwa.scoring import score_sources
 from sihwa.workshop.train import TrainedRun
 from tests.conftest import pictures, save_pictures
 from tests.integration.conftest import make_parts, train
@@ -70,14 +70,14 @@ def test_train_inspector_predictions_are_those_of_the_weights(run: TrainedRun) -
         )
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
-def test_score_folder_gives_the_predictions_of_the_run(
+@pytest.mark.parametrize("suffix", ["", ".csv", ".jsonl"])
+def test_score_sources_gives_the_predictions_of_the_run(
     run: TrainedRun, parts: Path, tmp_path: Path, suffix: str
 ) -> None:
     out = tmp_path / f"scores{suffix}"
-    summary = score_folder(load_inspector(run.inspector), parts, out)
+    summary = score_sources(load_inspector(run.inspector), parts, out)
     readers = {
-        ".parquet": pd.read_parquet,
+        "": lambda path: pd.read_parquet(path / "rows"),
         ".csv": pd.read_csv,
         ".jsonl": lambda path: pd.read_json(path, lines=True),
     }

@@ -14,8 +14,11 @@ def unknown_threshold(score: NDArray[np.floating], rate: float) -> float | None:
     """Return the score above which at most a share `rate` of ordinary pictures lies.
 
     The conformal p-value of a picture is (1 + number of calibration scores at least as large)
-    / (n + 1); it is at most `rate` exactly for scores above the returned one. The promise holds
-    on average over calibration sets when the line's pictures are exchangeable with them.
+    / (n + 1); above the returned score it is at most `rate`. The promise holds on average over
+    calibration sets when the line's pictures are exchangeable with them.
+
+    The threshold lies halfway between two calibration scores (above the largest, one hundredth of
+    it higher), never on one: there the last bit that two runtimes disagree on would decide.
 
     Args:
         score: Unknown scores of n calibration pictures, (n,), finite.
@@ -29,8 +32,8 @@ def unknown_threshold(score: NDArray[np.floating], rate: float) -> float | None:
 
     Source: Vovk, Gammerman and Shafer 2005, Algorithmic Learning in a Random World.
 
-    >>> unknown_threshold(np.arange(99.0), 0.01)
-    98.0
+    >>> unknown_threshold(np.arange(199.0), 0.01)
+    197.5
     >>> unknown_threshold(np.arange(50.0), 0.01) is None
     True
     """
@@ -42,4 +45,8 @@ def unknown_threshold(score: NDArray[np.floating], rate: float) -> float | None:
     allowed = math.floor(rate * (len(score) + 1) + 1e-9) - 1
     if allowed < 0:
         return None
-    return float(np.sort(score)[::-1][allowed])
+    last_ordinary = np.sort(score)[::-1][allowed]
+    larger = score[score > last_ordinary]
+    if not len(larger):
+        return float(last_ordinary + abs(last_ordinary) / 100)
+    return float((last_ordinary + larger.min()) / 2)

@@ -3,22 +3,69 @@
 Axes: H and W picture size in pixels.
 """
 
+import contextlib
 import io
+import threading
 import warnings
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sihwa.errors import UnreadableImage
 
-__all__ = ["IMAGE_FORMATS", "MAX_PIXELS", "decode_image"]
+__all__ = ["IMAGE_FORMATS", "MAX_PAGES", "MAX_PIXELS", "Page", "decode_image", "decode_pages"]
 
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused before they are decoded: a small file can claim any size."""
+MAX_PAGES = 1_000
+"""A TIFF of more pages is refused: a small file can claim any number."""
 
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+_ORIENTATION = 0x0112
+_TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image.swapaxes(0, 1)[:, ::-1],
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: image.swapaxes(0, 1)[::-1],
+}
+"""How a stored picture becomes upright, by its Exif orientation; see Exif 2.3, tag 274."""
+
+
+class _Quiet:
+    """Keeps the decoder's warnings from the caller, whose fault they are not; what matters raises.
+
+    Which warnings are shown is a matter of the whole process, so threads that decode at one time
+    share one change of it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = warnings.catch_warnings()
+                self._before.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._before.__exit__(None, None, None)
+
+
+_quiet = _Quiet()
 
 
 def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -39,13 +86,78 @@ def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDA
     Raises:
         UnreadableImage: Empty, damaged, truncated, too large, of several pages, of another format.
     """
+    with _opened(content, path, max_pixels) as picture:
+        pages = getattr(picture, "n_frames", 1)
+        if pages > 1:
+            raise UnreadableImage(path, f"holds {pages} pages; one picture per file is expected")
+        return _decode(picture, content, path, max_pixels)
+
+
+class Page(NamedTuple):
+    """One page of a TIFF, or the one picture of another file."""
+
+    image: NDArray[np.uint8] | UnreadableImage
+    """As `decode_image` gives it, or why it cannot be read."""
+    number: int | None = None
+    """From 1; None where the file holds one picture."""
+    of: int | None = None
+    """Pages in the file; None where it holds one picture."""
+
+
+def decode_pages(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> Iterator[Page]:
+    """Decode every page of a TIFF, or the one picture of any other file, as `decode_image` does.
+
+    Args:
+        content: The file.
+        path: Where it came from, for messages.
+        max_pixels: Largest allowed H × W of a page.
+
+    Yields:
+        A page at a time; a file that cannot be opened at all gives one, with the reason.
+    """
+    try:
+        with _opened(content, path, max_pixels) as picture:
+            pages = getattr(picture, "n_frames", 1)
+            if pages > MAX_PAGES:
+                raise UnreadableImage(path, f"{pages} pages are more than the {MAX_PAGES} allowed")
+            if pages == 1 or picture.format != "TIFF":
+                yield Page(decode_image(content, path, max_pixels))
+                return
+            for number in range(1, pages + 1):
+                yield Page(_decode_page(picture, number, content, path, max_pixels), number, pages)
+    except UnreadableImage as error:
+        yield Page(error)
+
+
+def _decode_page(
+    picture: Image.Image, number: int, content: bytes, path: str, max_pixels: int
+) -> NDArray[np.uint8] | UnreadableImage:
+    try:
+        with _damage_refused(path):
+            picture.seek(number - 1)
+            return _decode(picture, content, path, max_pixels)
+    except UnreadableImage as error:
+        return error
+
+
+@contextlib.contextmanager
+def _opened(content: bytes, path: str, max_pixels: int) -> Iterator[Image.Image]:
     if not content:
         raise UnreadableImage(path, "empty file")
+    if max_pixels > (Image.MAX_IMAGE_PIXELS or max_pixels):
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow has a limit of its own, for the whole process
+    with (
+        _damage_refused(path),
+        _quiet,
+        Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as picture,
+    ):
+        yield picture
+
+
+@contextlib.contextmanager
+def _damage_refused(path: str) -> Iterator[None]:
     try:
-        with warnings.catch_warnings():
-            # a warning of the decoder is no fault of the caller; what matters raises
-            warnings.simplefilter("ignore")
-            return _decode(content, path, max_pixels)
+        yield
     except UnreadableImage:
         raise
     except Exception as error:
@@ -53,18 +165,26 @@ def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDA
         raise UnreadableImage(path, _reason(error)) from error
 
 
-def _decode(content: bytes, path: str, max_pixels: int) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as picture:
-        width, height = picture.size
-        if width * height > max_pixels:
-            raise UnreadableImage(
-                path, f"{width} x {height} pixels are more than the {max_pixels} allowed"
-            )
-        pages = getattr(picture, "n_frames", 1)
-        if pages > 1:
-            raise UnreadableImage(path, f"holds {pages} pages; one picture per file is expected")
-        picture.load()
-        return np.ascontiguousarray(_as_rgb(picture, path))
+def _decode(picture: Image.Image, content: bytes, path: str, max_pixels: int) -> NDArray[np.uint8]:
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise UnreadableImage(
+            path, f"{width} x {height} pixels are more than the {max_pixels} allowed"
+        )
+    if picture.format == "JPEG" and picture.mode in ("L", "RGB"):
+        return _decode_jpeg(picture, content)
+    picture.load()
+    return np.ascontiguousarray(_as_rgb(picture, path))
+
+
+def _decode_jpeg(picture: Image.Image, content: bytes) -> NDArray[np.uint8]:
+    """Decode a grey or colour JPEG; what the decoder merely warns of is refused as damage."""
+    height, width = simplejpeg.decode_jpeg_header(content)[:2]
+    if (width, height) != picture.size:  # it would not be held to the limit on pixels
+        raise ValueError(f"two sizes, {width} x {height} and {picture.width} x {picture.height}")
+    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, "RGB")
+    turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
 def _as_rgb(picture: Image.Image, path: str) -> NDArray[np.uint8]:
@@ -91,6 +211,8 @@ def _from_sixteen_bit(pixels: NDArray[np.integer], path: str) -> NDArray[np.uint
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a picture of a known format (JPEG, PNG, BMP, TIFF, WebP, PGM)"
+    if isinstance(error, Image.DecompressionBombError):
+        return "its pixels are more than are allowed"
     if isinstance(error, MemoryError):
         return "too large for this machine's memory"
     text = " ".join(str(error).split())[:160] or type(error).__name__

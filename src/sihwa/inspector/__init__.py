@@ -1,29 +1,32 @@
 """The inspector: written, proved equal, loaded, run."""
 
-from sihwa.inspector.bundle import (
-    GRAPH_NAME,
-    WEIGHTS_NAME,
-    load_inspector,
-    read_bundle,
-    write_bundle,
-)
+from sihwa.inspector.bundle import load_inspector, read_bundle, write_bundle
 from sihwa.inspector.card import FORMAT_VERSION, Card, read_card
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.inspector import Inspection, Inspector, card_policy, unread
-from sihwa.inspector.parity import TOLERANCE, ParityProof, prove_parity
+from sihwa.inspector.machine import processor_of
+from sihwa.inspector.overlay import evidence_overlay
+from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
+from sihwa.inspector.parts import GRAPH_NAME, PICTURES_NAME, TWIN_NAME, WEIGHTS_NAME, Bundle
 from sihwa.inspector.runtime import (
+    REFERENCE,
     Outputs,
     Runtime,
     RuntimeChoice,
     create_runtime,
     installed_choices,
 )
+from sihwa.inspector.speed import measure_speed
 
 __all__ = [
     "FORMAT_VERSION",
     "GRAPH_NAME",
+    "PICTURES_NAME",
+    "REFERENCE",
     "TOLERANCE",
+    "TWIN_NAME",
     "WEIGHTS_NAME",
+    "Bundle",
     "Card",
     "EvidenceBox",
     "Inspection",
@@ -35,8 +38,12 @@ __all__ = [
     "card_policy",
     "create_runtime",
     "evidence_box",
+    "evidence_overlay",
+    "in_other_sizes",
     "installed_choices",
     "load_inspector",
+    "measure_speed",
+    "processor_of",
     "prove_parity",
     "read_bundle",
     "read_card",

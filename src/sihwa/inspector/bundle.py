@@ -1,64 +1,61 @@
-"""The inspector on disk: a folder of a graph, weights and card, or the graph alone.
-
-inspector/
-├── inspector.onnx        the graph, with the card in its metadata: enough by itself
-├── weights.safetensors   the network for PyTorch: a GPU, or training on
-├── card.json             the card again, for readers without ONNX, with every part's SHA-256
-└── README.md             the model card, for people
-"""
+"""The inspector on disk: a folder of parts (see `sihwa.inspector.parts`), or the graph alone."""
 
 import json
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.card import MAX_CARD_BYTES, Card, parse_json, read_card
+from sihwa.inspector.choice import choose_runtime
 from sihwa.inspector.graph_file import MAX_BYTES, OPSET, GraphFile, append_card, read_graph_file
 from sihwa.inspector.inspector import Inspector
 from sihwa.inspector.model_card import model_card
-from sihwa.inspector.runtime import RuntimeChoice, create_runtime, installed_choices
+from sihwa.inspector.parts import (
+    CARD_NAME,
+    GRAPH_NAME,
+    OPTIONAL_PARTS,
+    PARTS,
+    PICTURES_NAME,
+    README_NAME,
+    TWIN_NAME,
+    WEIGHTS_NAME,
+    Bundle,
+)
+from sihwa.inspector.runtime import create_runtime
 from sihwa.inspector.signature import check_signature, try_out
+from sihwa.inspector.verification import read_verification
 from sihwa.inspector.weights_file import check_weights_file
-from sihwa.storage import new_folder, sha256_of_bytes, sha256_of_file, write_bytes, write_json
+from sihwa.storage import new_folder, sha256_of_bytes, write_bytes, write_json
 
-__all__ = ["GRAPH_NAME", "WEIGHTS_NAME", "load_inspector", "read_bundle", "write_bundle"]
-
-GRAPH_NAME = "inspector.onnx"
-WEIGHTS_NAME = "weights.safetensors"
-CARD_NAME = "card.json"
-README_NAME = "README.md"
-_PARTS = (GRAPH_NAME, WEIGHTS_NAME, README_NAME)
+__all__ = ["load_inspector", "read_bundle", "write_bundle"]
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """A checked inspector file: its card and the whole ONNX file."""
-
-    card: Card
-    graph: bytes
-
-
-def write_bundle(folder: Path, card: Card, graph: bytes, weights: bytes) -> None:
+def write_bundle(folder: Path, bundle: Bundle, pictures: bytes | None = None) -> None:
     """Write an inspector folder, whole or not at all.
 
     Args:
         folder: Must not exist, or be empty.
-        card: Its `graph` facts must be those of `graph`.
-        graph: The ONNX graph without metadata.
-        weights: The network's tensors as safetensors.
+        bundle: The card, whose `graph` and `int8` facts must be those of the graph and the twin;
+            the ONNX graph without metadata; the network's tensors as safetensors.
+        pictures: A .zip of pictures to verify the inspector with.
 
     Raises:
-        InvalidInspector: It could not be read back: the card breaks its schema, or the graph
+        InvalidInspector: It could not be read back: the card breaks its schema, or a graph
             holds what `read_graph_file` refuses. Nothing is written.
         StorageError: The disk refuses.
     """
-    parts = {
-        GRAPH_NAME: append_card(graph, card.as_json()),
-        WEIGHTS_NAME: weights,
-        README_NAME: model_card(card).encode(),
+    card = bundle.card
+    given = {
+        GRAPH_NAME: append_card(bundle.graph, card.as_json()),
+        WEIGHTS_NAME: bundle.weights,
+        README_NAME: model_card(card, has_pictures=pictures is not None).encode(),
+        TWIN_NAME: bundle.twin,
+        PICTURES_NAME: pictures,
     }
+    parts = {name: content for name, content in given.items() if content is not None}
     check_signature(card, read_graph_file(parts[GRAPH_NAME], GRAPH_NAME), GRAPH_NAME)
+    _check_twin(card, bundle.twin, TWIN_NAME)
     facts = {
         name: {"sha256": sha256_of_bytes(content), "bytes": len(content)}
         for name, content in parts.items()
@@ -84,9 +81,12 @@ def read_bundle(path: Path) -> Bundle:
     card = read_card(file.card, str(graph_path))
     _check_seal(card, file, content, graph_path)
     check_signature(card, file, str(graph_path))
-    if is_folder:
-        _check_parts(path, card)
-    return Bundle(card, content)
+    if not is_folder:
+        return Bundle(card, content)
+    parts = _read_parts(path, card)
+    check_weights_file(parts[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
+    _check_twin(card, parts.get(TWIN_NAME), str(path / TWIN_NAME))
+    return Bundle(card, content, parts[WEIGHTS_NAME], parts.get(TWIN_NAME))
 
 
 def load_inspector(
@@ -98,35 +98,31 @@ def load_inspector(
 ) -> Inspector:
     """Load an inspector, checked, into a runtime.
 
+    What is `auto` becomes the fastest combination that was proven on this machine to decide as
+    the trained network: by `sihwa verify`, or at export on a machine of the same processor and
+    versions. Where nothing is, it becomes float32 in ONNX Runtime, the reference.
+
     Args:
         path: The inspector folder, or its .onnx file.
-        runtime: `auto`, `onnxruntime` or `openvino`.
-        device: `cpu`.
-        precision: `auto` or `fp32`, and what else the runtime offers.
+        runtime: `auto`, `onnxruntime`, `openvino` or `torch`.
+        device: `cpu`, `cuda` or `cuda:N`.
+        precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`. What is asked for by name in less
+            than float32 must be proven here.
         threads: Threads of one inference; 0 lets the runtime decide.
 
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.
-        RuntimeUnavailable: The runtime is unknown or not installed.
+        RuntimeUnavailable: The runtime is unknown, not installed, or refused by its proof.
     """
     bundle = read_bundle(Path(path))
-    choice, reason = _choose(runtime, device, precision)
+    verification = read_verification(Path(path), bundle)
+    choice, reason = choose_runtime(bundle, verification, runtime, device, precision)
     try:
-        loaded = create_runtime(bundle.graph, choice, threads)
+        loaded = create_runtime(bundle, choice, threads)
         try_out(bundle.card, loaded)
     except InvalidInspector as error:
         raise InvalidInspector(f"{path}: {error}") from error
     return Inspector(bundle.card, loaded, f"{choice} ({reason})")
-
-
-def _choose(runtime: str, device: str, precision: str) -> tuple[RuntimeChoice, str]:
-    exact = "fp32" if precision == "auto" else precision
-    if runtime != "auto":
-        return RuntimeChoice(runtime, device, exact), "asked for"
-    for choice in installed_choices(device):
-        if choice.precision == exact:
-            return choice, "the reference"
-    return RuntimeChoice("onnxruntime", device, exact), "the reference"
 
 
 def _check_seal(card: Card, file: GraphFile, content: bytes, path: Path) -> None:
@@ -145,13 +141,28 @@ def _check_seal(card: Card, file: GraphFile, content: bytes, path: Path) -> None
         )
 
 
+def _check_twin(card: Card, twin: bytes | None, where: str) -> None:
+    """Check that the 8-bit twin is the one that the card was written for, and as harmless."""
+    facts = None if twin is None else {"sha256": sha256_of_bytes(twin), "bytes": len(twin)}
+    said = card.int8 and {key: card.int8[key] for key in ("sha256", "bytes")}
+    if facts != said:
+        raise InvalidInspector(
+            f"{where}: expected {'the' if said else 'no'} 8-bit twin that the card in {GRAPH_NAME} "
+            f"names, found {'another or none' if said else 'one'}. Copy the inspector again"
+        )
+    if twin is not None:
+        check_signature(card, read_graph_file(twin, where, with_card=False), where)
+
+
 def _check_names(folder: Path) -> None:
     """Check that all parts of an inspector folder are plain files; others are not read."""
     try:
         found = {entry.name: entry.lstat().st_mode for entry in folder.iterdir()}
     except OSError as error:
         raise InvalidInspector(f"{folder}: cannot be read: {error.strerror}") from error
-    for name in (*_PARTS, CARD_NAME):
+    for name in (*PARTS, CARD_NAME, *OPTIONAL_PARTS):
+        if name not in found and name in OPTIONAL_PARTS:
+            continue
         if name not in found:
             raise InvalidInspector(
                 f"{folder}: expected an inspector folder, found no {name} in it. Copy the whole "
@@ -164,8 +175,8 @@ def _check_names(folder: Path) -> None:
             )
 
 
-def _check_parts(folder: Path, card: Card) -> None:
-    """Check that card.json says what the graph's card says and that the parts are as it lists."""
+def _read_parts(folder: Path, card: Card) -> dict[str, bytes]:
+    """Read the parts that card.json lists; check it against the graph's card, and them by it."""
     path = folder / CARD_NAME
     beside = parse_json(_read(path, MAX_CARD_BYTES), str(path))
     parts = beside.pop("parts", None)
@@ -173,20 +184,23 @@ def _check_parts(folder: Path, card: Card) -> None:
         raise InvalidInspector(
             f"{path}: it says something else than the card in {GRAPH_NAME}. Copy both again"
         )
-    if not isinstance(parts, dict) or parts.keys() != set(_PARTS):
-        raise InvalidInspector(f"{path}: parts: expected the SHA-256 of {', '.join(_PARTS)}")
-    for name in _PARTS:
-        _check_part(folder / name, parts[name])
-    check_weights_file(folder / WEIGHTS_NAME)
+    if not isinstance(parts, dict) or not set(PARTS) <= parts.keys() <= {*PARTS, *OPTIONAL_PARTS}:
+        raise InvalidInspector(f"{path}: parts: expected the SHA-256 of {', '.join(PARTS)}")
+    return {name: _read_part(folder / name, said) for name, said in parts.items()}
 
 
-def _check_part(path: Path, said: object) -> None:
+def _read_part(path: Path, said: Any) -> bytes:  # noqa: ANN401 -- whatever the JSON holds
     try:
         size = path.stat().st_size
-        # a file of another length is not worth the time that hashing it takes
-        same_length = isinstance(said, dict) and said.get("bytes") == size <= MAX_BYTES
-        if same_length and said == {"bytes": size, "sha256": sha256_of_file(path)}:
-            return
+        # a file of another length is not worth the time that reading it takes
+        if isinstance(said, dict) and said.get("bytes") == size <= MAX_BYTES:
+            content = path.read_bytes()
+            if said == {"bytes": len(content), "sha256": sha256_of_bytes(content)}:
+                return content
+    except FileNotFoundError as error:
+        raise InvalidInspector(
+            f"{path}: missing, but {CARD_NAME} lists it. Copy the whole folder"
+        ) from error
     except OSError as error:
         raise InvalidInspector(f"{path}: cannot be read: {error.strerror}") from error
     raise InvalidInspector(

@@ -15,7 +15,15 @@ import jsonschema
 from sihwa.class_name import class_name_fault
 from sihwa.errors import InvalidInspector
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "MAX_CARD_BYTES", "Card", "parse_json", "read_card"]
+__all__ = [
+    "FORMAT",
+    "FORMAT_VERSION",
+    "MAX_CARD_BYTES",
+    "Card",
+    "card_schema",
+    "parse_json",
+    "read_card",
+]
 
 FORMAT = "sihwa-inspector"
 FORMAT_VERSION = 1
@@ -26,6 +34,7 @@ _MAX_DEPTH = 32
 # Two inspectors made alike have one id: what differs from run to run or machine to machine is
 # left out of it.
 _NOT_IDENTITY = ("id", "created", "environment", "proof")
+_DECIDES = ("classes", "accept_classes", "policy", "temperature")
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,9 @@ class Card:
         training: The configuration of the run, seed included.
         metrics: Figures on the test split with their intervals.
         graph: SHA-256 and length in bytes of the graph before its metadata, and its opset.
-        proof: What each runtime was proven to do at export.
+        int8: SHA-256 and length in bytes of the 8-bit twin, how many layers it left in float32,
+            and how many decisions it may flip; None where there is no twin.
+        proof: What each runtime was proven to do at export, or refused for.
         environment: Versions and processor of the machine that exported.
         created: UTC time, ISO 8601.
         code_version: Version of this package.
@@ -61,6 +72,7 @@ class Card:
     graph: dict[str, Any]
     created: str
     code_version: str
+    int8: dict[str, Any] | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     proof: list[dict[str, Any]] = field(default_factory=list)
 
@@ -72,10 +84,8 @@ class Card:
 
     @property
     def thresholds_id(self) -> str:
-        """First 16 hex digits of the SHA-256 over what decides: classes, policy, temperature."""
-        return _digest(
-            {"classes": self.classes, "policy": self.policy, "temperature": self.temperature}
-        )
+        """First 16 hex digits of the SHA-256 over what turns figures into decisions."""
+        return _digest({key: getattr(self, key) for key in _DECIDES})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the card as it is written, id included."""
@@ -206,8 +216,14 @@ def _validate(content: dict[str, Any], where: str) -> None:
 
 @cache
 def _validator() -> jsonschema.Draft202012Validator:
-    schema = json.loads(files("sihwa.inspector").joinpath("card.schema.json").read_text("utf-8"))
-    return jsonschema.Draft202012Validator(schema)
+    return jsonschema.Draft202012Validator(card_schema())
+
+
+def card_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a card."""
+    text = files("sihwa.inspector").joinpath("card.schema.json").read_text("utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 def _canonical(value: object) -> str:

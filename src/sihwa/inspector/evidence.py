@@ -39,12 +39,13 @@ def evidence_box(evidence: NDArray[np.floating], height: int, width: int) -> Evi
         return None
     cells = _connected(evidence >= evidence[peak] / 2, (int(peak[0]), int(peak[1])))
     rows, columns = [row for row, _ in cells], [column for _, column in cells]
-    cell_height, cell_width = height / evidence.shape[0], width / evidence.shape[1]
+    cells_down, cells_across = evidence.shape
+    # in whole numbers: 7 * (29 / 7) is more than 29, and its ceiling lies outside the picture
     return EvidenceBox(
-        x0=int(min(columns) * cell_width),
-        y0=int(min(rows) * cell_height),
-        x1=int(np.ceil((max(columns) + 1) * cell_width)),
-        y1=int(np.ceil((max(rows) + 1) * cell_height)),
+        x0=min(columns) * width // cells_across,
+        y0=min(rows) * height // cells_down,
+        x1=-(-(max(columns) + 1) * width // cells_across),
+        y1=-(-(max(rows) + 1) * height // cells_down),
     )
 
 

@@ -9,8 +9,10 @@ What a graph may hold is listed here, not what it may not: whoever wants to smug
 has to do it with arithmetic. Field numbers: onnx/onnx.proto, ModelProto and what it holds.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.protobuf import (
@@ -94,12 +96,18 @@ def append_card(graph: bytes, card: str) -> bytes:
     return graph + encode_field(14, entry)
 
 
-def read_graph_file(content: bytes, where: str) -> GraphFile:
+def read_graph_file(content: bytes, where: str, *, with_card: bool = True) -> GraphFile:
     """Check the structure of an ONNX file; the weights in it are stepped over, not read.
 
     Refused are: what is no protocol buffer; operators that are not in `OPERATORS`; subgraphs,
     functions and training graphs; tensors that are sparse, stored outside the file or of another
-    size than they say; metadata other than one card; an opset other than `OPSET`.
+    size than they say; values that are made twice, or used before they are made; metadata other
+    than one card; an opset other than `OPSET`.
+
+    Args:
+        content: The whole file.
+        where: Its name, for messages.
+        with_card: Whether it must hold a card, or must not.
 
     Raises:
         InvalidInspector: With the file and the reason.
@@ -107,11 +115,18 @@ def read_graph_file(content: bytes, where: str) -> GraphFile:
     if len(content) > MAX_BYTES:
         raise InvalidInspector(f"{where}: {len(content)} bytes are more than an ONNX file can hold")
     try:
-        return _Walk().model(memoryview(content))
+        return _Walk().model(memoryview(content), 1 if with_card else 0)
     except Damaged as error:
         raise InvalidInspector(
             f"{where}: not an inspector's graph: {error}. Copy or export the inspector again"
         ) from error
+
+
+class _Node(NamedTuple):
+    """The names of the values that an operator takes and makes; "" stands for none."""
+
+    takes: list[str]
+    makes: list[str]
 
 
 class _Walk:
@@ -120,7 +135,7 @@ class _Walk:
     def __init__(self) -> None:
         self.fields = Reader(_MAX_FIELDS).fields
 
-    def model(self, message: memoryview) -> GraphFile:
+    def model(self, message: memoryview, card_count: int) -> GraphFile:
         graphs: list[tuple[dict[str, Port], dict[str, Port]]] = []
         cards: list[str] = []
         opsets = 0
@@ -134,10 +149,12 @@ class _Walk:
                 cards.append(self.card(as_message(value)))
             elif number in (20, 25):
                 raise Damaged("it holds functions or a training graph, which inspectors never do")
-        for what, count in (("graph", len(graphs)), ("opset", opsets), ("card", len(cards))):
+        for what, count in (("graph", len(graphs)), ("opset", opsets)):
             if count != 1:
                 raise Damaged(f"expected one {what}, found {count}")
-        return GraphFile(cards[0], *graphs[0])
+        if len(cards) != card_count:
+            raise Damaged(f"expected {'one' if card_count else 'no'} card, found {len(cards)}")
+        return GraphFile(cards[0] if cards else "", *graphs[0])
 
     def opset(self, message: memoryview) -> None:
         version: Value = 0
@@ -156,14 +173,14 @@ class _Walk:
         return as_text(entry.get(2, memoryview(b"")))
 
     def graph(self, message: memoryview) -> tuple[dict[str, Port], dict[str, Port]]:
-        nodes = 0
+        nodes: list[_Node] = []
+        tensors: list[str] = []
         ports: dict[int, dict[str, Port]] = {11: {}, 12: {}}
         for number, value in self.fields(message):
             if number == 1:
-                nodes += 1
-                self.node(as_message(value))
+                nodes.append(self.node(as_message(value)))
             elif number == 5:
-                self.tensor(as_message(value))
+                tensors.append(self.tensor(as_message(value)))
             elif number in ports:
                 name, port = self.port(as_message(value))
                 if name in ports[number]:
@@ -173,12 +190,16 @@ class _Walk:
                 raise Damaged("it holds sparse tensors, which inspectors never do")
         if not nodes:
             raise Damaged("its graph is empty")
+        _check_flow([*ports[11], *tensors], nodes, ports[12])
         return ports[11], ports[12]
 
-    def node(self, message: memoryview) -> None:
+    def node(self, message: memoryview) -> _Node:
         operators: list[Value] = []
+        node = _Node([], [])
         for number, value in self.fields(message):
-            if number == 4:
+            if number in (1, 2):
+                node[number - 1].append(as_text(value))
+            elif number == 4:
                 operators.append(value)
             elif number == 5:
                 self.attribute(as_message(value))
@@ -187,6 +208,7 @@ class _Walk:
         if len(operators) != 1 or as_text(operators[0]) not in OPERATORS:
             name = _short(operators[0]) if operators else "without a name"
             raise Damaged(f"it uses the operator {name}, which inspectors never do")
+        return node
 
     def attribute(self, message: memoryview) -> None:
         for number, value in self.fields(message):
@@ -197,8 +219,12 @@ class _Walk:
             elif number in (22, 23):
                 raise Damaged("it holds sparse tensors, which inspectors never do")
 
-    def tensor(self, message: memoryview) -> None:
-        """Check that a tensor is as long as it says, so that loading it allocates no more."""
+    def tensor(self, message: memoryview) -> str:
+        """Check that a tensor is as long as it says, so that loading it allocates no more.
+
+        Return its name.
+        """
+        name = ""
         axes: list[int] = []
         element: Value = 0
         held = 0
@@ -207,6 +233,8 @@ class _Walk:
                 axes += as_numbers(value)
             elif number == 2:
                 element = value
+            elif number == 8:
+                name = as_text(value)
             elif number == 9:
                 held += len(as_message(value))
             elif number == 13 or (number == 14 and value != 0):
@@ -216,6 +244,7 @@ class _Walk:
         said = prod(axes) * _ELEMENTS[element][1]
         if said != held:
             raise Damaged(f"a tensor says it has {said} bytes and has {held}")
+        return name
 
     def port(self, message: memoryview) -> tuple[str, Port]:
         """Return name and type; whatever is not a tensor has element type "other"."""
@@ -245,6 +274,22 @@ class _Walk:
             if number == 1 and isinstance(value, int):
                 length = value
         return length
+
+
+def _check_flow(given: Iterable[str], nodes: Iterable[_Node], results: Iterable[str]) -> None:
+    """Check that each value is made once, and before it is used; so there are no cycles either.
+
+    ONNX demands it, but not every runtime refuses what breaks it, and each reads that its own way.
+    """
+    known: set[str] = set()
+    for takes, makes in (_Node([], list(given)), *nodes, _Node(list(results), [])):
+        for name in takes:
+            if name and name not in known:
+                raise Damaged(f"it uses {name[:60]!r} before that is made")
+        for name in makes:
+            if name and name in known:
+                raise Damaged(f"it makes {name[:60]!r} twice")
+            known.add(name)
 
 
 def _short(value: Value) -> str:

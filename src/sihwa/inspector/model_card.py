@@ -7,58 +7,88 @@ from sihwa.inspector.card import Card
 __all__ = ["model_card"]
 
 
-def model_card(card: Card) -> str:
-    """Return the README of an inspector folder."""
-    return (
-        "\n\n".join(
-            [
-                f"# Inspector {card.id}",
-                _made_from(card),
-                "## What it decides",
-                _decides(card),
-                "## How well, on pictures it had never seen",
-                _figures(card.metrics),
-                "## What was proven of the export",
-                _proof(card.proof),
-                "## Limits",
-                _LIMITS,
-                "## Licences",
-                _table(
-                    ["part", "licence"],
-                    [
-                        ["pictures", card.dataset["licence"]],
-                        ["pretrained weights", card.weights["licence"]],
-                    ],
-                ),
-            ]
-        )
-        + "\n"
-    )
+def model_card(card: Card, has_pictures: bool = False) -> str:
+    """Return the README of an inspector folder.
 
-
-_LIMITS = """\
-- The figures hold for pictures like those of the data set: same part, camera, lens and light.
-- A decision takes the most probable class; no bound on escapes (미검) has been set or proven.
-- A defect of a kind that was not in the data is still given one of the classes above.
-- The evidence map shows where the network looked, not the outline of a defect."""
+    Args:
+        card: What it is.
+        has_pictures: Whether calibration pictures lie in the folder.
+    """
+    sections = {
+        "What it was trained on": _trained_on(card),
+        "What it may decide": _decides(card),
+        "How well, on pictures it had never seen": _figures(card.metrics),
+        "What was proven of the export": _proof(card),
+        "Limits": _limits(card),
+        "Licences": _licences(card, has_pictures),
+    }
+    text = "\n\n".join(f"## {title}\n\n{body}" for title, body in sections.items())
+    return f"# Inspector {card.id}\n\n{_made_from(card)}\n\n{text}\n"
 
 
 def _made_from(card: Card) -> str:
-    count = sum(sum(splits.values()) for splits in card.dataset["count"].values())
     return (
-        f"Network {_cell(card.network['name'])}, input {card.network['input_size']} px, trained "
-        f"on {count} pictures of {_cell(card.dataset['name'])} (fingerprint "
-        f"`{card.dataset['fingerprint'][:16]}`) by sihwa {card.code_version} on {card.created}."
+        f"A classifier of part photographs: network {_cell(card.network['name'])} "
+        f"({_cell(card.network['architecture'])}), input {card.network['input_size']} px, made by "
+        f"sihwa {_cell(card.code_version)} on {_cell(card.created)}."
+    )
+
+
+def _trained_on(card: Card) -> str:
+    count = sum(sum(splits.values()) for splits in card.dataset["count"].values())
+    rows = [
+        [name, *(str(card.dataset["count"].get(name, {}).get(split, 0)) for split in _SPLITS)]
+        for name in card.classes
+    ]
+    return (
+        f"{count} pictures of {_cell(card.dataset['name'])}, fingerprint "
+        f"`{card.dataset['fingerprint']}`. Thresholds and temperature ({card.temperature:.3f}) "
+        "come from the calibration pictures alone; the test pictures were looked at once. "
+        f"Way of training: {_cell(str(card.training.get('name', 'not said')))}, seed "
+        f"{_cell(str(card.training.get('seed', 'not said')))}.\n\n"
+        + _table(["class", *_SPLITS], rows)
     )
 
 
 def _decides(card: Card) -> str:
-    rows = []
-    for name in card.classes:
-        splits = card.dataset["count"].get(name, {})
-        outcome = "accept" if name in card.accept_classes else "reject"
-        rows.append([name, outcome, *(str(splits.get(s, 0)) for s in _SPLITS)])
-    return _table(["class", "decision", *_SPLITS], rows)
+    threshold = card.policy["unknown_threshold"]
+    rows = [[name, "accept" if name in card.accept_classes else "reject"] for name in card.classes]
+    unknown = (
+        "No picture is called unknown: there were too few calibration pictures to promise a rate."
+        if threshold is None
+        else f"A picture whose unknown score exceeds {threshold:.3f} goes to review instead."
+    )
+    return (
+        "The most probable class decides. "
+        + unknown
+        + " What cannot be read goes to review.\n\n"
+        + _table(["most probable class", "decision"], rows)
+    )
+
+
+def _limits(card: Card) -> str:
+    lines = [
+        "The figures hold for pictures like those of the data set: same part, camera, lens, light.",
+        "No bound on escapes (미검) has been set or proven: the most probable class decides.",
+        "A defect of a kind that was not in the data may still be given one of the classes above.",
+        "The evidence map shows where the network looked, not the outline of a defect.",
+        "What was proven of a runtime holds for the version and processor named beside it. "
+        "Elsewhere run `sihwa verify` on this folder first.",
+        "The SHA-256 in card.json shows accidents, not forgery: it is no signature.",
+    ]
+    if not card.accept_classes:
+        lines.insert(0, "No class is acceptable, so every picture is rejected or sent to review.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _licences(card: Card, has_pictures: bool) -> str:
+    inside = " (some lie in pictures.zip: who gets the folder gets them too)"
+    rows = [
+        ["pictures" + (inside if has_pictures else ""), card.dataset["licence"]],
+        [f"pretrained weights, from {card.weights['source']}", card.weights["licence"]],
+        ["the program that made it, sihwa", "Apache-2.0"],
+    ]
+    return _table(["part", "licence"], rows)
 
 
 _SPLITS = ("train", "calibration", "test")
@@ -72,7 +102,10 @@ def _figures(metrics: dict[str, Any]) -> str:
     return _table(["figure", "value", "95 % interval", "method"], rows)
 
 
-def _proof(proof: list[dict[str, Any]]) -> str:
+def _proof(card: Card) -> str:
+    """Say what was compared; the worst first would hide what a reader looks for: his runtime."""
+    if not card.proof:
+        return "Nothing was proven at export. Run `sihwa verify` on this folder."
     rows = [
         [
             f"{item['runtime']} {item['version']}",
@@ -80,12 +113,31 @@ def _proof(proof: list[dict[str, Any]]) -> str:
             str(item["images"]),
             str(item["flips"]),
             f"{item['greatest_difference']:.1e}",
-            "yes" if item["proven"] else "no: not to be used",
+            f"{item['greatest_unknown_difference']:.1e}",
+            _rate(item["images_per_second_1"]),
+            _rate(item["images_per_second_32"]),
+            "yes" if item["proven"] else "no: refused",
         ]
-        for item in proof
+        for item in card.proof
     ]
-    head = ["runtime", "device", "pictures", "decisions flipped", "greatest difference", "proven"]
-    return _table(head, rows)
+    head = [
+        "runtime", "device", "compared", "decisions flipped", "probability, at most",
+        "unknown score, at most", "images/s one by one", "in batches of 32", "proven",
+    ]  # fmt: skip
+    twin = ""
+    if card.int8 is not None:
+        twin = (
+            f" The 8-bit twin keeps {card.int8['float32_layers']} convolutions in float32 and may "
+            f"flip at most {card.int8['allowed_flips']} decisions."
+        )
+    return (
+        "Compared with the trained network in PyTorch, float32, on the test pictures, some of them "
+        f"in other sizes, on {_cell(card.proof[0]['processor'])}.{twin}\n\n{_table(head, rows)}"
+    )
+
+
+def _rate(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.0f}"
 
 
 def _number(value: float | None) -> str:

@@ -3,41 +3,72 @@
 Axes: N images, K classes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sihwa.decision import TopClassPolicy
-from sihwa.inspector.runtime import Outputs, Runtime
+from sihwa.inspector.machine import processor_of
+from sihwa.inspector.runtime import Outputs, Runtime, RuntimeChoice, runtime_version
 
-__all__ = ["TOLERANCE", "ParityProof", "prove_parity"]
+__all__ = ["TOLERANCE", "ParityProof", "in_other_sizes", "prove_parity"]
 
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.05, "fp16": 0.02, "int8": 0.1}
 """Greatest allowed difference in probability, by precision."""
 
 
+# Height and width as a share of the picture's own: smaller, larger, and out of shape.
+_OTHER_SIZES = ((0.45, 0.45), (1.6, 1.6), (0.7, 1.3))
+_MOST_PIXELS = 4_000_000
+
+
 @dataclass(frozen=True)
 class ParityProof:
-    """How one runtime compared with the reference on real pictures."""
+    """How one runtime compared with the reference on real pictures.
+
+    Attributes:
+        runtime, version, device, precision: What was compared.
+        processor: What it ran on; a proof holds there, with that version.
+        images: Pictures compared.
+        flips: Decisions that differ.
+        allowed_flips: More than these refuse the combination.
+        greatest_difference: In probability.
+        greatest_unknown_difference: In the unknown score.
+        tolerance: Greatest allowed difference in probability.
+        worst_path: The picture that differs most; a flipped decision comes before any difference.
+        images_per_second_1: Speed one picture at a time, None if not measured.
+        images_per_second_32: Speed in batches of 32, None if not measured.
+    """
 
     runtime: str
     version: str
     device: str
     precision: str
+    processor: str
     images: int
     flips: int
+    allowed_flips: int
     greatest_difference: float
     greatest_unknown_difference: float
     tolerance: float
     worst_path: str
+    images_per_second_1: float | None = None
+    images_per_second_32: float | None = None
+
+    @property
+    def choice(self) -> RuntimeChoice:
+        """The combination that was compared."""
+        return RuntimeChoice(self.runtime, self.device, self.precision)
 
     @property
     def proven(self) -> bool:
-        """Whether no decision flipped and every probability stayed within the tolerance."""
-        return self.images > 0 and not self.flips and self.greatest_difference <= self.tolerance
+        """Whether no decision too many flipped and every probability kept to the tolerance."""
+        kept = self.flips <= self.allowed_flips and self.greatest_difference <= self.tolerance
+        return self.images > 0 and kept
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the card keeps; paths of the training machine stay out of it."""
@@ -53,11 +84,34 @@ class ParityProof:
         )
 
 
+def in_other_sizes(
+    paths: Sequence[str], image: NDArray[np.uint8]
+) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
+    """Yield the pictures smaller, larger and out of shape: a line's camera may be changed.
+
+    Args:
+        paths: Their names, N of them.
+        image: The pictures, (N, H, W, 3).
+
+    Yields:
+        Names that tell the size, and pictures (N, H', W', 3).
+    """
+    height, width = image.shape[1:3]
+    for tall, wide in _OTHER_SIZES:
+        size = max(1, round(width * wide)), max(1, round(height * tall))
+        if size[0] * size[1] > _MOST_PIXELS:
+            continue
+        named = [f"{path} at {size[0]} × {size[1]}" for path in paths]
+        resized = [Image.fromarray(one).resize(size, Image.Resampling.BILINEAR) for one in image]
+        yield named, np.stack([np.asarray(one) for one in resized])
+
+
 def prove_parity(
     runtimes: Sequence[Runtime],
     batches: Iterable[tuple[Sequence[str], NDArray[np.uint8], Outputs]],
     policy: TopClassPolicy,
     tolerance: Mapping[str, float] = TOLERANCE,
+    allowed_flips: Mapping[str, int] | None = None,
 ) -> list[ParityProof]:
     """Compare runtimes with reference probabilities, in one pass over the pictures.
 
@@ -68,6 +122,7 @@ def prove_parity(
         batches: Paths, pictures (N, H, W, 3) and what the reference says of them.
         policy: Turns probabilities into decisions.
         tolerance: Greatest allowed difference in probability, by precision.
+        allowed_flips: How many decisions may differ, by precision; none where nothing is said.
 
     Returns:
         One proof per runtime, in order.
@@ -76,9 +131,10 @@ def prove_parity(
     for paths, image, reference in batches:
         for tally, runtime in zip(tallies, runtimes, strict=True):
             tally.add(paths, runtime.run(image), reference, policy)
+    flips = allowed_flips or {}
     return [
-        tally.proof(runtime, tolerance[runtime.choice.precision])
-        for tally, runtime in zip(tallies, runtimes, strict=True)
+        tally.proof(choice, tolerance[choice.precision], flips.get(choice.precision, 0))
+        for tally, choice in zip(tallies, (runtime.choice for runtime in runtimes), strict=True)
     ]
 
 
@@ -115,15 +171,16 @@ class _Tally:
         self.greatest_unknown = max(self.greatest_unknown, float(unknown.max()))
         self.worst = max(self.worst, *zip(flipped, difference.tolist(), paths, strict=True))
 
-    def proof(self, runtime: Runtime, tolerance: float) -> ParityProof:
-        choice = runtime.choice
+    def proof(self, choice: RuntimeChoice, tolerance: float, allowed_flips: int) -> ParityProof:
         return ParityProof(
             runtime=choice.runtime,
-            version=runtime.version,
-            device=choice.device,
+            version=runtime_version(choice.runtime) or "unknown",
+            device=choice.kind,
             precision=choice.precision,
+            processor=processor_of(choice.device),
             images=self.images,
             flips=self.flips,
+            allowed_flips=allowed_flips,
             greatest_difference=self.greatest,
             greatest_unknown_difference=self.greatest_unknown,
             tolerance=tolerance,

@@ -7,7 +7,6 @@ Source: https://github.com/huggingface/safetensors, "Format". Nothing in it can 
 
 import json
 from math import prod
-from pathlib import Path
 from typing import Any
 
 from sihwa.errors import InvalidInspector
@@ -21,33 +20,33 @@ _BYTES = {
 }  # fmt: skip
 
 
-def check_weights_file(path: Path) -> None:
+def check_weights_file(content: bytes, where: str) -> None:
     """Check that every tensor lies in the file, is as long as it says, and overlaps no other.
 
-    The data is not read.
+    Args:
+        content: The whole file.
+        where: Its name, for messages.
 
     Raises:
         InvalidInspector: With the file and the reason.
-        OSError: The file cannot be read.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or not 2 <= length <= min(_MAX_HEADER, size - 8):
-            raise _refusal(path, f"its first 8 bytes promise a header of {length} bytes")
-        text = file.read(length)
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or not 2 <= length <= min(_MAX_HEADER, len(content) - 8):
+        raise _refusal(where, f"its first 8 bytes promise a header of {length} bytes")
     try:
-        header = json.loads(text)
+        header = json.loads(content[8 : 8 + length])
         spans = sorted(_span(entry) for key, entry in header.items() if key != "__metadata__")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _refusal(path, "its header does not list tensors") from error
+        raise _refusal(where, "its header does not list tensors") from error
     end = 0
     for start, stop in spans:
         if start != end:
-            raise _refusal(path, f"a tensor starts at byte {start} of the data, not at {end}")
+            raise _refusal(where, f"a tensor starts at byte {start} of the data, not at {end}")
         end = stop
-    if end != size - 8 - length:
-        raise _refusal(path, f"its tensors take {end} bytes, the file has {size - 8 - length}")
+    if end != len(content) - 8 - length:
+        raise _refusal(
+            where, f"its tensors take {end} bytes, the file has {len(content) - 8 - length}"
+        )
 
 
 def _span(entry: dict[str, Any]) -> tuple[int, int]:
@@ -61,8 +60,8 @@ def _span(entry: dict[str, Any]) -> tuple[int, int]:
     return start, stop
 
 
-def _refusal(path: Path, reason: str) -> InvalidInspector:
+def _refusal(where: str, reason: str) -> InvalidInspector:
     return InvalidInspector(
-        f"{path}: not a safetensors file: {reason}. Copy the inspector again, or use its .onnx "
+        f"{where}: not a safetensors file: {reason}. Copy the inspector again, or use its .onnx "
         "file alone"
     )

@@ -2,7 +2,7 @@
 
 from sihwa.model.config import ModelConfig
 from sihwa.model.graph import OPSET, export_activation, export_embedding, export_graph
-from sihwa.model.network import Network, Prediction, create_network
+from sihwa.model.network import Network, Prediction, create_network, use_exact_float32
 from sihwa.model.preprocessing import Preprocessing
 from sihwa.model.split import Parts, split_network
 
@@ -18,4 +18,5 @@ __all__ = [
     "export_embedding",
     "export_graph",
     "split_network",
+    "use_exact_float32",
 ]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from sihwa.inspector import evidence_overlay
 from sihwa.reporting.curves import curve_drawings
 from sihwa.reporting.numerals import percent, percent_interval
-from sihwa.reporting.pictures import evidence_overlay, picture_uri
+from sihwa.reporting.pictures import picture_uri
 from sihwa.reporting.rows import FigureRow, figure_row, figure_rows
 from sihwa.reporting.wording import ENGLISH
 

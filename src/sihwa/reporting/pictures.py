@@ -1,4 +1,4 @@
-"""Pictures inside the page: small JPEGs as data URIs, and the evidence drawn over them."""
+"""Pictures inside the page: small JPEGs as data URIs."""
 
 import base64
 import io
@@ -7,15 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sihwa.errors import ShapeError
+from sihwa.inspector.overlay import checked_picture
 
-__all__ = ["evidence_overlay", "picture_uri"]
+__all__ = ["picture_uri"]
 
 LONGEST_SIDE = 256
 JPEG_QUALITY = 85
-STRONGEST_TINT = 0.75
-# Five stops of matplotlib's inferno: lightness rises steadily, also for colour-blind eyes.
-TINT_STOPS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)])
 
 
 def picture_uri(image: npt.NDArray[np.uint8]) -> str:
@@ -27,54 +24,8 @@ def picture_uri(image: npt.NDArray[np.uint8]) -> str:
     Raises:
         ShapeError: It is not.
     """
-    small = Image.fromarray(_checked(image))
+    small = Image.fromarray(checked_picture(image))
     small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     small.save(stream, format="JPEG", quality=JPEG_QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
-
-
-def evidence_overlay(
-    image: npt.NDArray[np.uint8], evidence: npt.NDArray[np.floating]
-) -> npt.NDArray[np.uint8]:
-    """Tint the picture, in grey, where the evidence for the predicted class lies.
-
-    Args:
-        image: uint8 (H, W, 3), RGB.
-        evidence: (h, w), any scale: only what is above 0 counts, relative to its largest.
-            What is not finite counts as 0.
-
-    Returns:
-        uint8 (H, W, 3); the grey picture where there is no evidence at all.
-
-    Raises:
-        ShapeError: The shapes are not these.
-    """
-    picture = Image.fromarray(_checked(image))
-    grey = np.asarray(picture.convert("L").convert("RGB"), dtype=np.float64)
-    heat = _stretched(evidence, picture.size)[:, :, None]
-    stop = np.linspace(0, 1, len(TINT_STOPS))
-    tint = np.stack([np.interp(heat[:, :, 0], stop, channel) for channel in TINT_STOPS.T], axis=2)
-    weight = STRONGEST_TINT * heat
-    return np.round(grey * (1 - weight) + tint * weight).astype(np.uint8)
-
-
-def _stretched(
-    evidence: npt.NDArray[np.floating], size: tuple[int, int]
-) -> npt.NDArray[np.float64]:
-    value = np.asarray(evidence, dtype=np.float64)
-    if value.ndim != 2 or value.size == 0:
-        raise ShapeError(f"evidence must be (h, w), but got shape {value.shape}")
-    value = np.maximum(np.nan_to_num(value, nan=0.0, posinf=0.0, neginf=0.0), 0.0)
-    value = value / (value.max() or 1.0)
-    large = Image.fromarray(value.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
-    return np.clip(np.asarray(large, dtype=np.float64), 0.0, 1.0)
-
-
-def _checked(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    value = np.asarray(image)
-    if value.ndim != 3 or value.shape[2] != 3 or value.size == 0 or value.dtype != np.uint8:
-        raise ShapeError(
-            f"image must be uint8 (H, W, 3), but got {value.dtype} of shape {value.shape}"
-        )
-    return np.ascontiguousarray(value)

@@ -1,33 +1,58 @@
-"""The row contract: what is written about every scored file.
+"""The row contract: what is written about every scored picture.
 
-Every file gives exactly one row. Columns, in order: path, sha256, size, width, height, decision,
-reason, top_class, one `probability_<class>` per class, unknown, box_x0, box_y0, box_x1, box_y1,
-milliseconds, inspector, thresholds, time, error.
+docs/row-contract.md describes every column; a test holds it to this schema.
 """
 
+import math
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import pyarrow as pa
 
+from sihwa.images import page_address
 from sihwa.inspector import Inspection
 
-__all__ = ["Row", "make_row", "row_schema"]
+__all__ = ["KEY_COLUMNS", "ROW_VERSION", "Facts", "Row", "file_of_row", "make_row", "row_schema"]
 
 Row = dict[str, str | int | float | None]
 
+KEY_COLUMNS = (
+    "path", "path_bytes", "page", "pages", "sha256", "size", "modified_ns", "decision", "top_class",
+    "error",
+)  # fmt: skip
+"""What of a row is needed to go on with its table, and to count it."""
+
+ROW_VERSION = 1
+"""Raised when a reader of an older table would err; tables of two versions are not mixed."""
+
+
+class Facts(NamedTuple):
+    """What is known of a file besides what the inspector says; None where it could not be read."""
+
+    path: str
+    """Its address, as the operating system or the archive has it."""
+    page: int | None = None
+    pages: int | None = None
+    sha256: str | None = None
+    size: int | None = None
+    modified_ns: int | None = None
+    width: int | None = None
+    height: int | None = None
+
 
 def row_schema(classes: Sequence[str]) -> pa.Schema:
-    """Return names and types of a row's columns, for K classes.
-
-    `size` is in bytes, `width`, `height` and the box in pixels, `milliseconds` is the picture's
-    share of its batch from decoding to decision, `time` is UTC in ISO 8601.
-    """
+    """Return names and types of a row's columns, in order, for K classes."""
     return pa.schema(
         [
             pa.field("path", pa.string(), nullable=False),
+            pa.field("path_bytes", pa.string()),
+            pa.field("page", pa.int32()),
+            pa.field("pages", pa.int32()),
             pa.field("sha256", pa.string()),
             pa.field("size", pa.int64()),
+            pa.field("modified_ns", pa.int64()),
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
             pa.field("decision", pa.string(), nullable=False),
@@ -47,34 +72,65 @@ def row_schema(classes: Sequence[str]) -> pa.Schema:
 
 def make_row(
     inspection: Inspection,
+    facts: Facts,
     classes: Sequence[str],
     *,
-    path: str,
-    sha256: str | None,
-    size: int | None,
-    shape: tuple[int, ...] | None,
     milliseconds: float,
     inspector: str,
     thresholds: str,
 ) -> Row:
-    """Return the row of one file; what is unknown of an unread one is None."""
+    """Return the row of one picture; what is unknown of an unread one is None."""
     probability = inspection.probability.tolist() or [None] * len(classes)
+    if not all(map(_is_number, probability)):  # JSON has no NaN; the reason says what happened
+        probability = [p if _is_number(p) else None for p in probability]
     box = inspection.box or (None,) * 4
+    address = facts.path if facts.page is None else page_address(facts.path, facts.page)
+    path, path_bytes = _as_text(address)
     return {
         "path": path,
-        "sha256": sha256,
-        "size": size,
-        "width": shape[1] if shape else None,
-        "height": shape[0] if shape else None,
+        "path_bytes": path_bytes,
+        "page": facts.page,
+        "pages": facts.pages,
+        "sha256": facts.sha256,
+        "size": facts.size,
+        "modified_ns": facts.modified_ns,
+        "width": facts.width,
+        "height": facts.height,
         "decision": inspection.decision.outcome,
         "reason": inspection.decision.reason,
         "top_class": inspection.top_class,
         **{f"probability_{n}": p for n, p in zip(classes, probability, strict=True)},
-        "unknown": inspection.unknown,
+        "unknown": inspection.unknown if _is_number(inspection.unknown) else None,
         **{f"box_{e}": v for e, v in zip(("x0", "y0", "x1", "y1"), box, strict=True)},
         "milliseconds": round(milliseconds, 3),
         "inspector": inspector,
         "thresholds": thresholds,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "error": inspection.error,
+        "error": inspection.error and _as_text(inspection.error)[0],
     }
+
+
+def file_of_row(path: str, path_bytes: str | None, page: int | None) -> str:
+    r"""Return the file that a row speaks of, as the operating system names it.
+
+    >>> file_of_row("스캔.tif#page=2", None, 2)
+    '스캔.tif'
+    >>> file_of_row("\\xff.png", "ff2e706e67", None) == os.fsdecode(b"\xff.png")
+    True
+    """
+    address = path if path_bytes is None else os.fsdecode(bytes.fromhex(path_bytes))
+    return address if page is None else address.removesuffix(page_address("", page))
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _as_text(name: str) -> tuple[str, str | None]:
+    """Return a name as Unicode that any reader takes, and its bytes in hex where that lost any."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raw = os.fsencode(name)
+        return raw.decode(errors="backslashreplace"), raw.hex()
+    return name, None

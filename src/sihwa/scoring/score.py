@@ -1,150 +1,205 @@
-"""Scoring: an inspector and pictures in, one row per picture out."""
+"""Scoring: an inspector and pictures in, one row per picture out, whatever happens."""
 
+import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from threading import Event
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sihwa.errors import DatasetNotFound, EmptyDataset, UnreadableImage
-from sihwa.images import decode_image, find_images, read_bytes
-from sihwa.inspector import Inspection, Inspector, unread
+from sihwa.errors import ConfigError, EmptyDataset
+from sihwa.inspector import Inspector
 from sihwa.progress import progress_bar
-from sihwa.scoring.rows import Row, make_row, row_schema
-from sihwa.scoring.writers import open_writer
-from sihwa.storage import sha256_of_bytes
+from sihwa.scoring.block import BATCH_SIZE, Entry, ReadOptions, score_block
+from sihwa.scoring.ledger import Ledger
+from sihwa.scoring.output import Output, open_output
+from sihwa.scoring.overlays import OverlayWriter
+from sihwa.scoring.pipeline import blocks_of, run_in_order
+from sihwa.scoring.resume import remove_stale
+from sihwa.scoring.rows import Row, file_of_row
+from sihwa.scoring.sources import Sources, counted
+from sihwa.scoring.summary import ScoreSummary
+from sihwa.scoring.watch import Arrivals
 
-__all__ = ["ScoreSummary", "score_folder"]
+__all__ = ["ScoreOptions", "available_cores", "score_sources"]
 
-_CHUNK = 64
-
-
-@dataclass
-class ScoreSummary:
-    """What a scoring run did."""
-
-    images: int = 0
-    seconds: float = 0.0
-    decisions: Counter[str] = field(default_factory=Counter)
-    classes: Counter[str] = field(default_factory=Counter)
-    errors: int = 0
-    other_files: int = 0
-
-    def add(self, row: Row) -> None:
-        """Count one row."""
-        self.images += 1
-        self.decisions[str(row["decision"])] += 1
-        if row["error"] is None:
-            self.classes[str(row["top_class"])] += 1
-        else:
-            self.errors += 1
+_BATCHES_PER_BLOCK = 2
+"""Pictures of mixed sizes fill larger batches when a worker sees more of them at once."""
 
 
-def score_folder(inspector: Inspector, source: Path, out: Path) -> ScoreSummary:
-    """Score every picture below a folder; write one row per picture to `out`.
+@dataclass(frozen=True)
+class ScoreOptions:
+    """How a run scores; see `sihwa score --help`.
+
+    Attributes:
+        read: How files become pictures.
+        workers: Threads that read, decode and inspect; 0 is one per core.
+        batch_size: Most pictures in one inference.
+        resume: Go on with a table that is there.
+        watch: Go on with files as they arrive in the folders, until stopped.
+        evidence: Folder for overlays, if any.
+        evidence_of: Decisions that get one.
+    """
+
+    read: ReadOptions = field(default_factory=ReadOptions)
+    workers: int = 0
+    batch_size: int = BATCH_SIZE
+    resume: bool = False
+    watch: bool = False
+    evidence: Path | None = None
+    evidence_of: Sequence[str] = ("all",)
+
+    def __post_init__(self) -> None:
+        """Reject what is out of range."""
+        for name, value, least in (
+            ("--workers", self.workers, 0),
+            ("--batch-size", self.batch_size, 1),
+        ):
+            if value < least:
+                raise ConfigError(f"{name} must be at least {least}, got {value}")
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def score_sources(
+    inspector: Inspector,
+    sources: str | Path | Sequence[str | Path],
+    out: Path,
+    options: ScoreOptions | None = None,
+    stop: Event | None = None,
+) -> ScoreSummary:
+    """Score pictures; write one row per picture, in the order in which they are listed.
 
     Args:
-        inspector: Loaded, see `sihwa.inspector.load_inspector`.
-        source: A folder, searched with all its subfolders; a .zip; or one picture.
-        out: The table to write: .csv, .jsonl or .parquet.
+        inspector: Loaded, with one thread per inference where several workers are to share it;
+            see `sihwa.inspector.load_inspector`.
+        sources: See `Sources`.
+        out: A .csv or .jsonl file, or a folder that gets Parquet parts.
+        options: How; all automatic when left out.
+        stop: Set by another thread or a signal: the pictures in hand are finished and written.
+
+    Returns:
+        What is in the table now. It is complete unless `stop` was set.
 
     Raises:
         DatasetNotFound: There is no such source.
-        EmptyDataset: It holds no picture.
-        StorageError: The table cannot be written.
+        EmptyDataset: The sources hold no picture at all.
+        ConfigError: An option is out of range, or a table is there and not to be gone on with.
+        StorageError: The disk refuses, or another process writes there. Rows that were written
+            stay; the run can be resumed.
     """
-    paths, others = _list(source)
-    summary = ScoreSummary(other_files=others)
-    begin = time.perf_counter()
-    with (
-        open_writer(out, row_schema(inspector.card.classes)) as write,
-        progress_bar("scoring", len(paths)) as advance,
-    ):
-        for rows in score_paths(inspector, paths):
-            write(rows)
-            for row in rows:
-                summary.add(row)
-            advance(len(rows))
-    summary.seconds = time.perf_counter() - begin
-    return summary
+    words = [sources] if isinstance(sources, (str, Path)) else sources
+    options, stop = options or ScoreOptions(), stop or Event()
+    listing = Sources(words)
+    _refuse_overlays_among(listing.folders(), options.evidence)
+    with ExitStack() as stack:
+        arrivals = stack.enter_context(Arrivals(listing.folders(), stop)) if options.watch else None
+        entries = iter(listing) if arrivals else _require_any(listing)
+        output = stack.enter_context(open_output(out, inspector, options.read))
+        run = _Run(inspector, output, stack.enter_context(Ledger()), options, stop)
+        output.begin(options.resume)
+        run.take_over()
+        with progress_bar("scoring", stack.enter_context(counted(words))) as advance:
+            run.score(entries, advance)
+            run.summary.left_out = Counter(listing.left_out)
+            run.summary.gone = 0 if stop.is_set() else run.ledger.count_gone()
+            for arrived in arrivals.until_stopped(run.ledger) if arrivals else ():
+                run.score(arrived, advance)
+        run.finish()
+    return run.summary
 
 
-def score_paths(inspector: Inspector, paths: Sequence[str]) -> Iterator[list[Row]]:
-    """Yield the rows of the given pictures, a chunk at a time, in the order given."""
-    for start in range(0, len(paths), _CHUNK):
-        yield _score_chunk(inspector, paths[start : start + _CHUNK])
+class _Run:
+    """One run over its sources."""
+
+    def __init__(
+        self,
+        inspector: Inspector,
+        output: Output,
+        ledger: Ledger,
+        options: ScoreOptions,
+        stop: Event,
+    ) -> None:
+        self.summary = ScoreSummary()
+        self.ledger = ledger
+        self._output = output
+        self._stop = stop
+        self._begin = time.perf_counter()
+        self._workers = options.workers or available_cores()
+        self._block_size = _BATCHES_PER_BLOCK * options.batch_size
+        self._work = partial(
+            _score_counted,
+            inspector=inspector,
+            options=options.read,
+            batch_size=options.batch_size,
+            on_inspected=options.evidence and OverlayWriter(options.evidence, options.evidence_of),
+        )
+
+    def take_over(self) -> None:
+        """Keep of an old table what is still true, and count it."""
+        table = self._output.table
+        self.summary.changed = remove_stale(table)
+        for row in table.written():
+            self.summary.count(row)
+            self.ledger.add_written(file_of_row(row["path"], row["path_bytes"], row["page"]))
+
+    def score(self, entries: Iterable[Entry], advance: Callable[[int], None]) -> None:
+        """Score the files that have no row yet."""
+        blocks = blocks_of(self._without_rows(entries, advance), self._block_size)
+        with closing(run_in_order(blocks, self._work, self._workers, self._stop)) as done:
+            for count, rows in done:
+                self._output.table.append(rows)
+                self.summary.add(rows)
+                advance(count)
+        self._output.table.append([])
+
+    def finish(self) -> None:
+        """Make the table durable and say what is in it."""
+        self._output.table.close()
+        self.summary.seconds = time.perf_counter() - self._begin
+        self.summary.stopped = self._stop.is_set()
+        state = "stopped" if self.summary.stopped else "complete"
+        self._output.write_summary(state, self.summary)
+
+    def _without_rows(
+        self, entries: Iterable[Entry], advance: Callable[[int], None]
+    ) -> Iterator[Entry]:
+        for entry in entries:
+            known = self.ledger.list(entry.path)
+            if known == "new":
+                yield entry
+                continue
+            self.summary.listed_twice += known == "twice"
+            advance(1)
 
 
-def _list(source: Path) -> tuple[list[str], int]:
-    if not source.exists():
-        raise DatasetNotFound(f"expected a folder of pictures, got {str(source)!r}, not found")
-    if source.is_file() and source.suffix.lower() != ".zip":
-        return [str(source)], 0
-    listing = find_images(source)
-    if not listing.images:
-        raise EmptyDataset(f"{source}: no picture found ({listing.others} other files)")
-    return list(listing.images), listing.others
+def _score_counted(entries: list[Entry], **given: Any) -> tuple[int, list[Row]]:  # noqa: ANN401
+    return len(entries), score_block(entries=entries, **given)
 
 
-@dataclass
-class _Item:
-    """One file on its way to its row."""
-
-    path: str
-    sha256: str | None = None
-    size: int | None = None
-    image: NDArray[np.uint8] | None = None
-    inspection: Inspection | None = None
-    milliseconds: float = 0.0
+def _refuse_overlays_among(folders: Sequence[str], evidence: Path | None) -> None:
+    for folder in folders:
+        if evidence and evidence.resolve().is_relative_to(Path(folder).resolve()):
+            raise ConfigError(
+                f"--evidence {evidence} lies in the source {folder}: its maps would be scored "
+                "as pictures. Name a folder outside"
+            )
 
 
-def _score_chunk(inspector: Inspector, paths: Sequence[str]) -> list[Row]:
-    items = [_read(path) for path in paths]
-    by_shape: dict[tuple[int, ...], list[_Item]] = {}
-    for item in items:
-        if item.image is not None:
-            by_shape.setdefault(item.image.shape, []).append(item)
-    for same in by_shape.values():
-        _inspect(inspector, same)
-    return [_row(item, inspector) for item in items]
-
-
-def _read(path: str) -> _Item:
-    begin = time.perf_counter()
-    item = _Item(path)
-    try:
-        content = read_bytes(path)
-        item.sha256, item.size = sha256_of_bytes(content), len(content)
-        item.image = decode_image(content, path)
-    except UnreadableImage as error:
-        item.inspection = unread(error.reason)
-    item.milliseconds = 1000 * (time.perf_counter() - begin)
-    return item
-
-
-def _inspect(inspector: Inspector, same: list[_Item]) -> None:
-    begin = time.perf_counter()
-    batch = np.stack([item.image for item in same if item.image is not None])
-    inspections = inspector.predict_batch(batch)
-    share = 1000 * (time.perf_counter() - begin) / len(same)
-    for item, inspection in zip(same, inspections, strict=True):
-        item.inspection = inspection
-        item.milliseconds += share
-
-
-def _row(item: _Item, inspector: Inspector) -> Row:
-    assert item.inspection is not None
-    return make_row(
-        item.inspection,
-        inspector.card.classes,
-        path=item.path,
-        sha256=item.sha256,
-        size=item.size,
-        shape=None if item.image is None else item.image.shape,
-        milliseconds=item.milliseconds,
-        inspector=inspector.card.id,
-        thresholds=inspector.card.thresholds_id,
-    )
+def _require_any(listing: Sources) -> Iterator[Entry]:
+    entries = iter(listing)
+    first = next(entries, None)
+    if first is None:
+        others = sum(listing.left_out.values())
+        raise EmptyDataset(f"{', '.join(listing.words)}: no picture found ({others} other files)")
+    return chain([first], entries)

@@ -15,7 +15,14 @@ import sihwa
 from sihwa.errors import ConfigError, SihwaError
 from sihwa.workshop.config import TrainConfig, register_schemas
 
-__all__ = ["compose_config", "config_dir", "quote_override", "to_config"]
+__all__ = [
+    "compose_config",
+    "config_dir",
+    "config_groups",
+    "options_of",
+    "quote_override",
+    "to_config",
+]
 
 _WORD = re.compile(r"""(?P<quoted>"[^"]*"|'[^']*')|[^\s,\[\]{}"'][^,\[\]{}"']*""")
 
@@ -99,7 +106,7 @@ def to_config(config: DictConfig) -> TrainConfig:
 
 def _explained(overrides: list[str], error: Exception) -> ConfigError:
     """Find the override that is to blame and say what would have been right."""
-    options = {group: _options(group) for group in _groups()}
+    options = {group: options_of(group) for group in config_groups()}
     chosen = [
         override
         for override in overrides
@@ -125,7 +132,7 @@ def _explain_one(override: str, chosen: list[str], error: Exception) -> ConfigEr
         )
     if isinstance(error, MissingConfigException):
         return _unknown_option(key, value)
-    keys = list(dict.fromkeys([*_settings(chosen), *_groups()]))
+    keys = list(dict.fromkeys([*_settings(chosen), *config_groups()]))
     if key.lstrip("+~") not in keys:
         near = difflib.get_close_matches(key, keys, n=3) or keys[:3]
         return ConfigError(f"unknown setting {key!r}; nearest: {', '.join(near)}")
@@ -133,17 +140,19 @@ def _explain_one(override: str, chosen: list[str], error: Exception) -> ConfigEr
 
 
 def _unknown_option(group: str, value: str) -> ConfigError:
-    options = _options(group)
+    options = options_of(group)
     near = difflib.get_close_matches(value, options, n=1)
     hint = f"; nearest: {near[0]}" if near else ""
     return ConfigError(f"{group} must be one of {', '.join(options)}; got {value!r}{hint}")
 
 
-def _options(group: str) -> list[str]:
+def options_of(group: str) -> list[str]:
+    """Return the options of a group of settings, by name."""
     return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
 
 
-def _groups() -> list[str]:
+def config_groups() -> list[str]:
+    """Return the groups of settings that an option can be chosen for."""
     return sorted(path.name for path in config_dir().iterdir() if path.is_dir())
 
 

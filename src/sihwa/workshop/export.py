@@ -4,8 +4,8 @@ Axes: N images, H and W picture size, K classes.
 """
 
 import logging
+import os
 import platform
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,32 +16,24 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from sihwa import __version__
+import sihwa
 from sihwa.dataset import Manifest
 from sihwa.decision import TopClassPolicy
-from sihwa.errors import ParityError
 from sihwa.evaluation import Evaluation
-from sihwa.inspector import (
-    Card,
-    Outputs,
-    ParityProof,
-    card_policy,
-    create_runtime,
-    installed_choices,
-    prove_parity,
-    write_bundle,
-)
+from sihwa.inspector import Bundle, Card, ParityProof, processor_of, write_bundle
 from sihwa.model import OPSET, Network, export_graph
-from sihwa.progress import progress_bar
 from sihwa.storage import sha256_of_bytes
 from sihwa.training import read_batches
 from sihwa.workshop.config import TrainConfig
+from sihwa.workshop.int8 import quantise_graph
+from sihwa.workshop.kept_pictures import choose_pictures, pack_pictures
+from sihwa.workshop.proof import prove_bundle, without_useless_twin
 
 __all__ = ["export_inspector"]
 
 log = logging.getLogger(__name__)
 
-Batch = tuple[list[str], NDArray[np.uint8], Outputs]
+_CALIBRATION_BATCH = 8
 
 
 def export_inspector(
@@ -50,51 +42,59 @@ def export_inspector(
     manifest: Manifest,
     evaluation: Evaluation,
     policy: TopClassPolicy,
+    probability: NDArray[np.floating],
     config: TrainConfig,
     device: torch.device,
 ) -> tuple[Card, list[ParityProof]]:
     """Export, prove on every test picture, and write the inspector folder.
 
+    Args:
+        folder: To be made.
+        network: Trained and calibrated.
+        manifest: Every picture with its split.
+        evaluation: Figures on the test split.
+        policy: Turns probabilities into decisions.
+        probability: Calibrated probabilities of every picture, (N, K).
+        config: All settings of the run.
+        device: Where PyTorch runs.
+
     Raises:
         ParityError: A float32 runtime decides differently from the network; nothing is written.
     """
     graph = export_graph(network)
-    card = _create_card(graph, network, manifest, evaluation, policy, config)
-    proof = _prove(graph, card, _reference(network, manifest, device), config)
-    card = replace(card, proof=[item.as_dict() for item in proof])
     tensors = {name: tensor.contiguous() for name, tensor in network.cpu().state_dict().items()}
-    write_bundle(folder, card, graph, save(tensors))
+    card = _create_card(graph, network, manifest, evaluation, policy, config)
+    bundle = Bundle(card, graph, save(tensors))
+    if config.export.int8:
+        bundle = _with_twin(bundle, manifest, policy, config.export.max_int8_flips)
+    proof = prove_bundle(bundle, network, manifest, config.export, device)
+    bundle, proof = without_useless_twin(bundle, proof)
+    card = replace(bundle.card, proof=[item.as_dict() for item in proof])
+    kept = choose_pictures(manifest, probability, config.export.pictures)
+    write_bundle(folder, replace(bundle, card=card), pack_pictures(manifest, kept))
     return card, proof
 
 
-def _reference(network: Network, manifest: Manifest, device: torch.device) -> Iterator[Batch]:
-    """Run the trained network in PyTorch, float32, on the test pictures."""
-    test = np.flatnonzero(manifest.split == "test").tolist()
-    path = manifest.table["path"].to_pylist()
-    network.to(device).to(memory_format=torch.channels_last)
-    with torch.inference_mode(), progress_bar("proving", len(test)) as advance:
-        for rows, image in read_batches(manifest, test):
-            prediction = network(torch.from_numpy(image).to(device))
-            reference = Outputs(*(value.cpu().numpy() for value in prediction))
-            yield [path[row] for row in rows], image, reference
-            advance(len(rows))
-
-
-def _prove(
-    graph: bytes, card: Card, batches: Iterator[Batch], config: TrainConfig
-) -> list[ParityProof]:
-    choices = [choice for choice in installed_choices() if choice.precision == "fp32"]
-    runtimes = [create_runtime(graph, choice) for choice in choices]
-    proofs = prove_parity(
-        runtimes, batches, card_policy(card), {"fp32": config.export.max_difference}
-    )
-    for proof in proofs:
-        log.info("%s", proof)
-        if not proof.proven:
-            raise ParityError(
-                f"the export does not decide as the trained network, so it is not written: {proof}"
-            )
-    return proofs
+def _with_twin(
+    bundle: Bundle, manifest: Manifest, policy: TopClassPolicy, allowed_flips: int
+) -> Bundle:
+    """Add the 8-bit twin, made on the calibration pictures."""
+    log.info("quantising to 8 bits, with the decisions of the calibration pictures as measure")
+    calibration = np.flatnonzero(manifest.split == "calibration").tolist()
+    batches = [
+        image[start : start + _CALIBRATION_BATCH]
+        for _, image in read_batches(manifest, calibration)
+        for start in range(0, len(image), _CALIBRATION_BATCH)
+    ]
+    twin = quantise_graph(bundle.graph, batches, policy, allowed_flips)
+    log.info("%d of %d layers stay in float32", twin.float32_layers, twin.layers)
+    facts = {
+        "sha256": sha256_of_bytes(twin.graph),
+        "bytes": len(twin.graph),
+        "float32_layers": twin.float32_layers,
+        "allowed_flips": allowed_flips,
+    }
+    return replace(bundle, card=replace(bundle.card, int8=facts), twin=twin.graph)
 
 
 def _create_card(
@@ -128,7 +128,7 @@ def _create_card(
         metrics=evaluation.as_dict(),
         graph={"sha256": sha256_of_bytes(graph), "bytes": len(graph), "opset": OPSET},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        code_version=__version__,
+        code_version=sihwa.__version__,
         environment=_environment(),
     )
 
@@ -145,4 +145,6 @@ def _environment() -> dict[str, Any]:
         "torch": str(torch.__version__),
         "system": platform.system(),
         "machine": platform.machine(),
+        "processor": processor_of("cpu"),
+        "cores": os.cpu_count(),
     }

@@ -5,11 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from sihwa.console import errors_as_lines
 from sihwa.errors import ConfigError
-from sihwa.workshop.compose import compose_config, config_dir, quote_override, to_config
+from sihwa.workshop.compose import (
+    compose_config,
+    config_dir,
+    config_groups,
+    options_of,
+    quote_override,
+    to_config,
+)
 from sihwa.workshop.config import register_schemas
 
 __all__ = ["launch"]
@@ -35,8 +42,16 @@ def launch(arguments: Sequence[str]) -> None:
         if not any(argument.startswith("-") for argument in arguments):
             compose_config(arguments)
     register_schemas()
+    OmegaConf.register_new_resolver("options", _options_text, replace=True)
     sys.argv = [sys.argv[0], *quoted]
-    hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(_run)()
+    main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
+    with errors_as_lines():
+        main(_run)()
+
+
+def _options_text() -> str:
+    """Return a line per group for `--help`; Hydra's own list names the schemas too."""
+    return "\n".join(f"{group}: {', '.join(options_of(group))}" for group in config_groups())
 
 
 def _run(config: DictConfig) -> None:

@@ -190,7 +190,14 @@ def _complete(
     write_predictions(folder, manifest, made.probability, made.unknown, made.policy)
     write_metrics(folder, evaluation)
     card, proof = export_inspector(
-        folder / "inspector", network, manifest, evaluation, made.policy, config, device
+        folder / "inspector",
+        network,
+        manifest,
+        evaluation,
+        made.policy,
+        made.probability,
+        config,
+        device,
     )
     write_run_report(
         folder / "report.html",

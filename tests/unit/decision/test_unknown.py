@@ -7,18 +7,34 @@ from sihwa.decision import unknown_threshold
 from sihwa.errors import ShapeError
 
 
+def p_value(scores: list[int], candidate: int) -> float:
+    return (1 + sum(score >= candidate for score in scores)) / (len(scores) + 1)
+
+
 @given(
-    st.lists(st.integers(0, 30), min_size=1, max_size=60),
+    st.lists(st.integers(1, 30), min_size=1, max_size=60),
     st.floats(0, 0.5),
     st.integers(-1, 31),
 )
-def test_unknown_threshold_flags_exactly_the_small_p_values(
+def test_unknown_threshold_flags_only_small_p_values(
     scores: list[int], rate: float, candidate: int
 ) -> None:
-    p_value = (1 + sum(score >= candidate for score in scores)) / (len(scores) + 1)
     threshold = unknown_threshold(np.array(scores, float), rate)
-    flagged = threshold is not None and candidate > threshold
-    assert flagged == (p_value <= rate + 1e-12)
+    if threshold is None:
+        assert p_value(scores, max(scores) + 1) > rate
+    elif candidate > threshold:
+        assert p_value(scores, candidate) <= rate + 1e-12
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=60), st.floats(0, 0.5))
+def test_unknown_threshold_divides_the_calibration_scores_by_p_value_and_lies_on_none(
+    scores: list[int], rate: float
+) -> None:
+    threshold = unknown_threshold(np.array(scores, float), rate)
+    if threshold is not None:
+        for score in scores:
+            assert abs(score - threshold) >= 0.01
+            assert (score > threshold) == (p_value(scores, score) <= rate + 1e-12)
 
 
 def test_unknown_threshold_keeps_its_promise_on_average() -> None:

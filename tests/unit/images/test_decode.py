@@ -1,5 +1,7 @@
 import io
 import struct
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -211,3 +213,11 @@ def test_decode_image_decoder_warns_is_not_the_callers_concern(
     with pytest.warns(Image.DecompressionBombWarning, match="63 pixels"):
         Image.open(io.BytesIO(content))
     check(content, NOISE)  # a warning would be an error here
+
+
+def test_decode_image_threads_at_once_leave_warnings_as_they_were() -> None:
+    content = saved(Image.fromarray(NOISE), "PNG")
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: decode_image(content, "a.png"), range(400)))
+    assert warnings.filters == before

@@ -70,15 +70,27 @@ def test_decode_image_more_pixels_than_allowed_is_refused() -> None:
     [
         # none of these holds a pixel: a decoder that began would call it truncated
         pytest.param(b"P6 10001 10000 255\n", "10001 x 10000 pixels are more than the", id="just"),
-        pytest.param(b"P5 2147483647 2147483647 255\n", "exceeds limit", id="pgm"),
+        pytest.param(b"P5 2147483647 2147483647 255\n", "its pixels are more than are", id="pgm"),
         pytest.param(
-            BMP[:18] + struct.pack("<ii", 50_000, 50_000) + BMP[26:], "exceeds limit", id="bmp"
+            BMP[:18] + struct.pack("<ii", 50_000, 50_000) + BMP[26:],
+            "its pixels are more than are allowed",
+            id="bmp",
         ),
     ],
 )
 def test_decode_image_small_file_claims_a_huge_size_is_refused(content: bytes, match: str) -> None:
     with pytest.raises(UnreadableImage, match=f"a.png: .*{match}"):
         decode_image(content, "a.png")
+
+
+def test_decode_image_limit_can_be_raised_past_the_decoders_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = saved(Image.fromarray(NOISE), "PNG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)  # the decoder refuses twice as much
+    with pytest.raises(UnreadableImage, match="its pixels are more than are allowed"):
+        decode_image(content, "a.png", max_pixels=20)
+    assert decode_image(content, "a.png", max_pixels=63).shape == (9, 7, 3)
 
 
 def test_decode_image_out_of_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ import torch
 from sihwa.errors import InvalidInspector, RuntimeUnavailable, ShapeError
 from sihwa.inspector import Card, RuntimeChoice, installed_choices, load_inspector, read_bundle
 from sihwa.model import Network
-from tests.conftest import CLASSES, pictures, save_pictures
+from tests.conftest import CLASSES, changed, pictures, save_pictures
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
 def test_load_inspector_decides_as_the_network(
     tiny_bundle: Path, tiny_network: Network, runtime: str
 ) -> None:
@@ -85,9 +86,25 @@ def test_load_inspector_missing_folder_says_what_was_expected(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"runtime": "tensorflow"}, "runtime must be one of onnxruntime, openvino"),
-        ({"runtime": "onnxruntime", "precision": "bf16"}, "onnxruntime runs on cpu in fp32"),
-        ({"device": "cuda"}, "got cuda"),
+        ({"runtime": "tensorflow"}, "runtime must be one of auto, onnxruntime, openvino, torch"),
+        (
+            {"runtime": "onnxruntime", "precision": "bf16"},
+            "onnxruntime runs on cpu in fp32 or int8, onnxruntime runs on cuda in fp32 or fp16; "
+            "got cpu in bf16",
+        ),
+        ({"runtime": "openvino", "device": "cuda"}, "openvino runs on cpu in .* got cuda in auto"),
+        ({"device": "gpu"}, "device must be cpu, cuda or cuda:N; got 'gpu'"),
+        ({"device": "cuda:-1"}, "device must be cpu, cuda or cuda:N; got 'cuda:-1'"),
+        ({"precision": "fp8"}, "precision must be one of auto, fp32, bf16, fp16, int8; got 'fp8'"),
+        (
+            {"precision": "bf16"},
+            "any runtime on cpu in bf16 needs a proof on this machine, .*sihwa verify",
+        ),
+        (
+            {"runtime": "onnxruntime", "device": "cuda"},
+            "no CUDAExecutionProvider.*pip install onnxruntime-gpu",
+        ),
+        ({"device": "cuda"}, "PyTorch sees 0 CUDA devices here"),
     ],
 )
 def test_load_inspector_unknown_runtime_lists_what_there_is(
@@ -97,13 +114,30 @@ def test_load_inspector_unknown_runtime_lists_what_there_is(
         load_inspector(tiny_bundle, **settings)  # type: ignore[arg-type]
 
 
-def test_installed_choices_reference_comes_first() -> None:
-    assert installed_choices()[0] == RuntimeChoice("onnxruntime", "cpu", "fp32")
+def test_installed_choices_reference_comes_first(tiny_bundle: Path) -> None:
+    choices = installed_choices(read_bundle(tiny_bundle))
+    assert choices[0] == RuntimeChoice("onnxruntime", "cpu", "fp32")
+    assert RuntimeChoice("openvino", "cpu", "fp32") in choices
+    assert RuntimeChoice("torch", "cpu", "fp32") in choices
+    assert not [choice for choice in choices if choice.precision == "int8"]  # it has no twin
 
 
 def test_card_id_ignores_when_and_where_it_was_made(tiny_card: Card) -> None:
-    from tests.conftest import changed
-
     assert changed(tiny_card, created="2030-01-01T00:00:00+00:00").id == tiny_card.id
     assert changed(tiny_card, temperature=0.6).id != tiny_card.id
-    assert changed(tiny_card, temperature=0.6).thresholds_id != tiny_card.thresholds_id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": 0.6},
+        {"accept_classes": ("good", "scratch")},
+        {"policy": {"kind": "top_class", "unknown_threshold": 2.0}},
+    ],
+    ids=str,
+)
+def test_card_thresholds_id_tells_other_decisions_apart(
+    tiny_card: Card, change: dict[str, Any]
+) -> None:
+    assert changed(tiny_card, **change).thresholds_id != tiny_card.thresholds_id
+    assert changed(tiny_card, training={"seed": 1}).thresholds_id == tiny_card.thresholds_id

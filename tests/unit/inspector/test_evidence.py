@@ -26,3 +26,15 @@ def test_evidence_box_not_a_number_is_none() -> None:
 def test_evidence_box_stays_inside_an_odd_picture() -> None:
     box = evidence_box(np.ones((7, 7)), 199, 201)
     assert box == EvidenceBox(0, 0, 201, 199)
+
+
+def test_evidence_box_any_picture_size_ends_at_its_edges() -> None:
+    evidence = np.ones((7, 7))  # and 7 * (29 / 7) > 29 in floating point
+    sides = range(1, 300)
+    assert [evidence_box(evidence, side, side) for side in sides] == [(0, 0, s, s) for s in sides]
+
+
+def test_evidence_box_cell_edge_on_a_pixel_edge_takes_no_pixel_more() -> None:
+    evidence = np.zeros((1, 14))
+    evidence[0, 7] = 1.0
+    assert evidence_box(evidence, 10, 122) == EvidenceBox(61, 0, 70, 10)

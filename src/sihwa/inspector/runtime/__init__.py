@@ -1,6 +1,22 @@
-"""Runtimes: what executes an inspector's graph, behind one small interface."""
+"""Runtimes: what executes an inspector, behind one small interface."""
 
-from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
-from sihwa.inspector.runtime.registry import create_runtime, installed_choices
+from sihwa.inspector.runtime.interface import PRECISIONS, Outputs, Runtime, RuntimeChoice
+from sihwa.inspector.runtime.registry import (
+    REFERENCE,
+    check_choice,
+    create_runtime,
+    installed_choices,
+    runtime_version,
+)
 
-__all__ = ["Outputs", "Runtime", "RuntimeChoice", "create_runtime", "installed_choices"]
+__all__ = [
+    "PRECISIONS",
+    "REFERENCE",
+    "Outputs",
+    "Runtime",
+    "RuntimeChoice",
+    "check_choice",
+    "create_runtime",
+    "installed_choices",
+    "runtime_version",
+]

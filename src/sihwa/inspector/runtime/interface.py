@@ -9,7 +9,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Outputs", "Runtime", "RuntimeChoice"]
+__all__ = ["PRECISIONS", "Outputs", "Runtime", "RuntimeChoice"]
+
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 
 class Outputs(NamedTuple):
@@ -27,7 +29,11 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class RuntimeChoice:
-    """One way to run a graph: which library, where, how precisely."""
+    """One way to run an inspector: which library, where, how precisely.
+
+    Whatever the precision, preprocessing and everything after the feature map stay in float32:
+    they cost little and decide much. See docs/decisions/0005-what-stays-in-float32.md.
+    """
 
     runtime: str
     device: str
@@ -36,12 +42,21 @@ class RuntimeChoice:
     def __str__(self) -> str:
         return f"{self.runtime} on {self.device} in {self.precision}"
 
+    @property
+    def kind(self) -> str:
+        """The kind of device: `cpu` or `cuda`."""
+        return self.device.partition(":")[0]
+
+    @property
+    def device_index(self) -> int:
+        """Which of several devices of its kind, from 0."""
+        return int(self.device.partition(":")[2] or 0)
+
 
 class Runtime(Protocol):
     """A loaded graph. `run` may be called from several threads at once."""
 
     choice: RuntimeChoice
-    version: str
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """Run pictures of one size, (N, H, W, 3), uint8 RGB, C-contiguous."""

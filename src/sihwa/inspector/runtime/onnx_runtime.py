@@ -1,4 +1,4 @@
-"""ONNX Runtime: the reference in float32 on the CPU."""
+"""ONNX Runtime: the reference in float32 on the CPU; the 8-bit twin; NVIDIA cards."""
 
 from typing import Any
 
@@ -6,35 +6,65 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from sihwa.errors import RuntimeUnavailable
+from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
 
-__all__ = ["OnnxRuntime"]
+__all__ = ["OnnxRuntime", "fault"]
+
+Provider = tuple[str, dict[str, str]]
+
+
+def fault(choice: RuntimeChoice) -> str | None:
+    """Return why a combination that is offered cannot run on this machine, or None."""
+    provider = _provider(choice)[0]
+    if provider in onnxruntime.get_available_providers():
+        return None
+    return f"this ONNX Runtime has no {provider}. Install it with: pip install onnxruntime-gpu"
 
 
 class OnnxRuntime:
     """The graph in an ONNX Runtime session.
 
     Args:
-        graph: The ONNX file's bytes, already checked.
-        choice: Device `cpu`, precision `fp32`.
+        bundle: The inspector, already checked; its twin is run in `int8`.
+        choice: `cpu` in `fp32` or `int8`, `cuda` in `fp32`, or `cuda` in `fp16` by TensorRT.
         threads: Threads of one inference; 0 lets the library decide.
 
     Raises:
-        RuntimeError: The library refuses the graph or the device.
+        RuntimeUnavailable: The library is there, but cannot use the device.
+        RuntimeError: The library refuses the graph.
     """
 
-    def __init__(self, graph: bytes, choice: RuntimeChoice, threads: int = 0) -> None:
+    def __init__(self, bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> None:
         self.choice = choice
-        self.version = str(onnxruntime.__version__)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4  # what goes wrong is raised; it need not be printed too
         # else bytes 4 to 8 of the file decide, and it could be read as something else than checked
         options.add_session_config_entry("session.load_model_format", "ONNX")
+        graph = bundle.twin if choice.precision == "int8" else bundle.graph
+        name, settings = _provider(choice)
         self._session: Any = onnxruntime.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"]
+            graph, options, providers=[(name, settings)]
         )
+        # what a provider cannot load it leaves, silently, to the CPU
+        if self._session.get_providers()[0] != name:
+            raise RuntimeUnavailable(
+                f"onnxruntime: {name} is installed but does not start here, so {choice.device} "
+                "cannot be used. Check the driver and the CUDA libraries it asks for"
+            )
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """Run pictures of one size, (N, H, W, 3), uint8 RGB."""
         return Outputs(*self._session.run(list(Outputs._fields), {"image": image}))
+
+
+def _provider(choice: RuntimeChoice) -> Provider:
+    device = {"device_id": str(choice.device_index)}
+    if choice.kind == "cpu":
+        return "CPUExecutionProvider", {}
+    if choice.precision == "fp16":
+        return "TensorrtExecutionProvider", {**device, "trt_fp16_enable": "1"}
+    # TF32 keeps 10 bits of each factor: that is not the float32 of the reference
+    return "CUDAExecutionProvider", {**device, "use_tf32": "0"}

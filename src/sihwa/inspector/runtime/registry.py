@@ -2,12 +2,27 @@
 
 import importlib
 import importlib.util
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 from sihwa.errors import InvalidInspector, RuntimeUnavailable
-from sihwa.inspector.runtime.interface import Runtime, RuntimeChoice
+from sihwa.inspector.machine import package_version
+from sihwa.inspector.parts import Bundle
+from sihwa.inspector.runtime.interface import PRECISIONS, Runtime, RuntimeChoice
 
-__all__ = ["create_runtime", "installed_choices", "one_line"]
+__all__ = [
+    "REFERENCE",
+    "check_choice",
+    "create_runtime",
+    "installed_choices",
+    "one_line",
+    "runtime_version",
+]
+
+REFERENCE = RuntimeChoice("onnxruntime", "cpu", "fp32")
+"""What the others are compared with on a line PC, and what decides where nothing is proven."""
 
 
 @dataclass(frozen=True)
@@ -15,52 +30,103 @@ class _Offer:
     module: str
     constructor: str
     package: str
-    device: str
-    precisions: tuple[str, ...]
+    distributions: tuple[str, ...]
+    pip: str
+    precisions: dict[str, tuple[str, ...]]
+    """By kind of device."""
 
 
-# The first is the reference that the others are compared with.
 _OFFERS = {
-    "onnxruntime": _Offer("onnx_runtime", "OnnxRuntime", "onnxruntime", "cpu", ("fp32",)),
-    "openvino": _Offer("openvino_runtime", "OpenVinoRuntime", "openvino", "cpu", ("fp32", "bf16")),
+    "onnxruntime": _Offer(
+        "onnx_runtime",
+        "OnnxRuntime",
+        "onnxruntime",
+        ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"),
+        "onnxruntime",
+        {"cpu": ("fp32", "int8"), "cuda": ("fp32", "fp16")},
+    ),
+    "openvino": _Offer(
+        "openvino_runtime",
+        "OpenVinoRuntime",
+        "openvino",
+        ("openvino",),
+        "openvino",
+        {"cpu": ("fp32", "bf16", "int8")},
+    ),
+    "torch": _Offer(
+        "torch_runtime",
+        "TorchRuntime",
+        "torch",
+        ("torch",),
+        '"sihwa[train]"',
+        {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16")},
+    ),
 }
 
 
-def installed_choices(device: str = "cpu") -> list[RuntimeChoice]:
-    """Return every combination that could run here, the reference first."""
-    return [
-        RuntimeChoice(name, device, precision)
-        for name, offer in _OFFERS.items()
-        if offer.device == device and importlib.util.find_spec(offer.package)
-        for precision in offer.precisions
-    ]
-
-
-def create_runtime(graph: bytes, choice: RuntimeChoice, threads: int = 0) -> Runtime:
-    """Load a checked graph into a runtime.
+def check_choice(runtime: str, device: str, precision: str) -> None:
+    """Check that a runtime, device and precision exist and go together; `auto` goes with all.
 
     Raises:
-        RuntimeUnavailable: No such runtime, device or precision, or it is not installed.
-        InvalidInspector: The runtime refuses the graph.
+        RuntimeUnavailable: With what there is instead.
     """
-    offer = _OFFERS.get(choice.runtime)
-    if offer is None:
+    if runtime not in ("auto", *_OFFERS):
         raise RuntimeUnavailable(
-            f"runtime must be one of {', '.join(_OFFERS)}; got {choice.runtime!r}"
+            f"runtime must be one of auto, {', '.join(_OFFERS)}; got {runtime!r}"
         )
-    if choice.device != offer.device or choice.precision not in offer.precisions:
+    if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", device):
+        raise RuntimeUnavailable(f"device must be cpu, cuda or cuda:N; got {device!r}")
+    if precision not in ("auto", *PRECISIONS):
         raise RuntimeUnavailable(
-            f"{choice.runtime} runs on {offer.device} in {' or '.join(offer.precisions)}; "
-            f"got {choice.device} in {choice.precision}"
+            f"precision must be one of auto, {', '.join(PRECISIONS)}; got {precision!r}"
         )
-    if importlib.util.find_spec(offer.package) is None:
-        raise RuntimeUnavailable(
-            f"{choice.runtime} is not installed. Install it with: pip install {offer.package}"
-        )
-    module = importlib.import_module(f"sihwa.inspector.runtime.{offer.module}")
-    constructor = getattr(module, offer.constructor)
+    offers = _OFFERS.items() if runtime == "auto" else [(runtime, _OFFERS[runtime])]
+    kind = device.partition(":")[0]
+    pairs = [(name, kind, p) for name, offer in offers for p in offer.precisions.get(kind, ())]
+    if not any(precision in ("auto", offered) for _, _, offered in pairs):
+        lists = [
+            f"{name} runs on {on} in {' or '.join(precisions)}"
+            for name, offer in offers
+            for on, precisions in offer.precisions.items()
+        ]
+        raise RuntimeUnavailable(f"{', '.join(lists)}; got {device} in {precision}")
+
+
+def runtime_version(runtime: str) -> str | None:
+    """Return the version of a runtime, None where it is not installed; imports nothing."""
+    offer = _OFFERS.get(runtime)
+    if offer is None or importlib.util.find_spec(offer.package) is None:
+        return None
+    return package_version(*offer.distributions)
+
+
+def installed_choices(bundle: Bundle, devices: Sequence[str] = ("cpu",)) -> list[RuntimeChoice]:
+    """Return every combination that can run this inspector here, the reference first."""
+    choices = [
+        RuntimeChoice(name, device, precision)
+        for device in devices
+        for name, offer in _OFFERS.items()
+        for precision in offer.precisions.get(device.partition(":")[0], ())
+    ]
+    return [choice for choice in choices if _fault(bundle, choice) is None]
+
+
+def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> Runtime:
+    """Load a checked inspector into a runtime.
+
+    Raises:
+        RuntimeUnavailable: No such runtime, device or precision, or not here.
+        InvalidInspector: The runtime refuses the graph or the weights.
+    """
+    check_choice(choice.runtime, choice.device, choice.precision)
+    reason = _fault(bundle, choice)
+    if reason is not None:
+        raise RuntimeUnavailable(f"{choice}: {reason}")
+    offer = _OFFERS[choice.runtime]
     try:
-        runtime: Runtime = constructor(graph, choice, threads)
+        runtime: Runtime = getattr(_module(offer), offer.constructor)(bundle, choice, threads)
+    except (InvalidInspector, RuntimeUnavailable):
+        raise
     except Exception as error:  # each library raises its own kinds
         raise InvalidInspector(
             f"{choice.runtime} refuses the graph: {one_line(error)}. Copy or export it again"
@@ -72,3 +138,20 @@ def one_line(error: Exception) -> str:
     """Return what a library says, on one printable line: it may quote names from the graph."""
     flat = " ".join(str(error).split())[-300:]  # the reason comes after the place in the source
     return "".join(letter if letter.isprintable() else "?" for letter in flat)
+
+
+def _fault(bundle: Bundle, choice: RuntimeChoice) -> str | None:
+    """Return why a combination cannot run this inspector here, or None."""
+    offer = _OFFERS[choice.runtime]
+    if choice.precision == "int8" and bundle.twin is None:
+        return "this inspector has no 8-bit twin. Make one by training with export.int8=true"
+    if choice.runtime == "torch" and bundle.weights is None:
+        return "the weights lie beside the graph: load the whole inspector folder"
+    if runtime_version(choice.runtime) is None:
+        return f"{choice.runtime} is not installed. Install it with: pip install {offer.pip}"
+    reason: str | None = _module(offer).fault(choice)
+    return reason
+
+
+def _module(offer: _Offer) -> ModuleType:
+    return importlib.import_module(f"sihwa.inspector.runtime.{offer.module}")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sihwa.errors import ShapeError
-from sihwa.reporting.pictures import evidence_overlay
+from sihwa.inspector import evidence_overlay
 
 
 def grey(value: int = 100) -> np.ndarray:

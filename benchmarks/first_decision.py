@@ -1,0 +1,81 @@
+"""How long from starting a program to its first decision, and to its first score table?
+
+    python benchmarks/first_decision.py INSPECTOR [--rounds 7] [--out first_decision.json]
+
+Whole processes, one picture, files already in the operating system's memory. An empty Python
+program is timed beside them, because its time is in every figure.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from sihwa.images import find_images, read_bytes
+from sihwa.inspector import processor_of
+from sihwa.storage import write_json
+
+_PREDICT = """
+from sihwa.inspector import load_inspector
+print(load_inspector({inspector!r}, runtime={runtime!r}).predict({picture!r})[0].decision)
+"""
+
+
+def main() -> None:
+    """Measure, print a table, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("inspector", type=Path)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks/first_decision.json"))
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        kept = find_images(given.inspector / "pictures.zip").images[0]
+        picture = Path(folder, f"picture{Path(kept).suffix}")
+        picture.write_bytes(read_bytes(kept))
+        seconds = _race(_commands(given.inspector, picture, Path(folder)), given.rounds)
+    table = Table("program", "seconds, median", "range")
+    for name, taken in seconds.items():
+        table.add_row(
+            name, f"{statistics.median(taken):.2f}", f"{min(taken):.2f} to {max(taken):.2f}"
+        )
+    Console().print(table)
+    write_json(given.out, {"processor": processor_of("cpu"), "seconds": seconds})
+    print(given.out)
+
+
+def _commands(inspector: Path, picture: Path, folder: Path) -> dict[str, list[str]]:
+    def predict(runtime: str) -> list[str]:
+        program = _PREDICT.format(inspector=str(inspector), runtime=runtime, picture=str(picture))
+        return [sys.executable, "-c", program]
+
+    table = folder / "scores.csv"
+    score = [sys.executable, "-m", "sihwa", "score", inspector, picture, "--out", table]
+    return {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "load_inspector, predict: auto": predict("auto"),
+        "load_inspector, predict: onnxruntime": predict("onnxruntime"),
+        "load_inspector, predict: openvino": predict("openvino"),
+        "sihwa score: auto": list(map(str, score)),
+        "sihwa score: onnxruntime": [*map(str, score), "--runtime", "onnxruntime"],
+    }
+
+
+def _race(commands: dict[str, list[str]], rounds: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for turn in range(rounds + 1):
+        for name, command in commands.items():
+            begin = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True)
+            if turn:  # the first reads the files from the disk
+                seconds[name].append(time.perf_counter() - begin)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

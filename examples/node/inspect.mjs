@@ -1,0 +1,99 @@
+// Inspects pictures without Sihwa; docs/inspector-format.md says what every step means.
+// onnxruntime-node shows no metadata, so the card is read from card.json beside the .onnx file.
+
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import * as ort from "onnxruntime-node";
+
+async function load(path) {
+  const graph = await readFile(path);
+  const beside = join(dirname(path), "card.json");
+  const card = JSON.parse(await readFile(beside, "utf8").catch(() => {
+    throw new Error(`${beside}: not found; copy the whole inspector folder, not the .onnx alone`);
+  }));
+  const found = `${card.format} ${card.format_version} ${card.policy?.kind}`;
+  if (found !== "sihwa-inspector 1 top_class")
+    throw new Error(`${beside}: expected sihwa-inspector 1 top_class, found ${found}`);
+  const sha256 = createHash("sha256").update(graph).digest("hex");
+  if (sha256 !== card.parts?.[basename(path)]?.sha256)
+    throw new Error(`${path}: not the file that card.json was written for; copy both again`);
+  // files that start so are read by ONNX Runtime as another format, whatever their name
+  if (graph.toString("latin1", 4, 8) === "ORTM") throw new Error(`${path}: not an ONNX file`);
+  return [await ort.InferenceSession.create(graph, { executionProviders: ["cpu"] }), card];
+}
+
+// Returns height, width and RGB bytes; grey is repeated in all three channels.
+function decode(content) {
+  const gap = "(?:\\s|#[^\\n]*\\n)+";
+  const header = new RegExp(`^P([56])${gap}(\\d+)${gap}(\\d+)${gap}255\\s`);
+  const found = header.exec(content.toString("latin1", 0, 4096));
+  if (!found) throw new Error("expected a binary PPM or PGM picture of 8 bits (P6 or P5, 255)");
+  const [kind, width, height] = found.slice(1).map(Number);
+  const pixels = content.subarray(found[0].length);
+  const count = width * height;
+  if (count === 0 || count > 1e8) throw new Error("expected 1 to 100,000,000 pixels");
+  const length = kind === 6 ? 3 * count : count;
+  if (pixels.length < length) throw new Error(`expected ${length} bytes of pixels`);
+  const rgb = new Uint8Array(3 * count);
+  for (let i = 0; i < rgb.length; i++) rgb[i] = pixels[kind === 6 ? i : Math.trunc(i / 3)];
+  return { height, width, rgb };
+}
+
+// Returns [x0, y0, x1, y1] around the cells joined to the peak that reach half of it, or null.
+function boxOf(map, rows, columns, height, width) {
+  const peak = map.indexOf(map.reduce((a, b) => Math.max(a, b)));
+  if (!(map[peak] > 0)) return null;
+  const found = new Set();
+  const waiting = [[Math.trunc(peak / columns), peak % columns]];
+  while (waiting.length > 0) {
+    const [y, x] = waiting.pop();
+    const cell = y * columns + x;
+    const inside = y >= 0 && y < rows && x >= 0 && x < columns && !found.has(cell);
+    if (!inside || map[cell] < map[peak] / 2) continue;
+    found.add(cell);
+    waiting.push([y - 1, x], [y + 1, x], [y, x - 1], [y, x + 1]);
+  }
+  const ys = [...found].map((cell) => Math.trunc(cell / columns));
+  const xs = [...found].map((cell) => cell % columns);
+  const low = (at, side, cells) => Math.floor((Math.min(...at) * side) / cells);
+  const high = (at, side, cells) => Math.ceil(((Math.max(...at) + 1) * side) / cells);
+  return [low(xs, width, columns), low(ys, height, rows),
+    high(xs, width, columns), high(ys, height, rows)];
+}
+
+async function inspect(session, card, path) {
+  const picture = await readFile(path).then(decode).catch((error) => error);
+  if (picture instanceof Error)
+    return { decision: "review", reason: "unreadable", error: picture.message };
+  const { height, width, rgb } = picture;
+  const image = new ort.Tensor("uint8", rgb, [1, height, width, 3]);
+  const output = await session.run({ image }, ["probability", "evidence", "unknown"]);
+  const probability = Array.from(output.probability.data);
+  const unknown = output.unknown.data[0];
+  if (![...probability, unknown].every(Number.isFinite))
+    return { decision: "review", reason: "the network gave no number" };
+  const top = probability.indexOf(Math.max(...probability));
+  const name = card.classes[top];
+  const threshold = card.policy.unknown_threshold;
+  let decision = card.accept_classes.includes(name) ? "accept" : "reject";
+  let reason = `top class is ${name}`;
+  if (threshold !== null && unknown > threshold)
+    [decision, reason] = ["review", `unlike the training pictures; nearest is ${name}`];
+  const [rows, columns] = output.evidence.dims.slice(2);
+  const map = output.evidence.data.subarray(top * rows * columns, (top + 1) * rows * columns);
+  const box = boxOf(map, rows, columns, height, width);
+  return { decision, reason, top_class: name, probability, unknown, box };
+}
+
+const [path, ...pictures] = process.argv.slice(2);
+if (path === undefined) {
+  console.error("usage: node inspect.mjs INSPECTOR.onnx PICTURE.ppm [PICTURE.ppm ...]");
+  process.exit(1);
+}
+const loaded = await load(path).catch((error) => {
+  console.error(error.message.replace(/\s+/g, " "));
+  process.exit(1);
+});
+for (const picture of pictures)
+  console.log(JSON.stringify({ picture, ...(await inspect(...loaded, picture)) }));

@@ -1,0 +1,90 @@
+"""Inspect pictures without Sihwa; docs/inspector-format.md says what every step means."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from PIL import Image, ImageOps
+
+
+def load(path: str) -> tuple[ort.InferenceSession, dict[str, Any]]:
+    """Return the session and the card of an inspector."""
+    content, options = Path(path).read_bytes(), ort.SessionOptions()
+    # without this the library guesses the format from the file's first bytes
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    card = json.loads(session.get_modelmeta().custom_metadata_map.get("sihwa.card", "{}"))
+    found = (card.get("format"), card.get("format_version"), card.get("policy", {}).get("kind"))
+    if found != ("sihwa-inspector", 1, "top_class"):
+        raise ValueError(f"expected ('sihwa-inspector', 1, 'top_class'), found {found}")
+    if hashlib.sha256(content[: card["graph"]["bytes"]]).hexdigest() != card["graph"]["sha256"]:
+        raise ValueError("the graph was changed after it was written; copy the inspector again")
+    return session, card
+
+
+def decode(path: str) -> np.ndarray:
+    """Return a picture as (H, W, 3) uint8 RGB: upright, grey repeated, clear parts over black."""
+    with Image.open(path, formats=("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")) as file:
+        if file.width * file.height > 100_000_000 or getattr(file, "n_frames", 1) > 1:
+            raise ValueError("expected one page of at most 100,000,000 pixels")
+        picture = ImageOps.exif_transpose(file)
+    if picture.mode.startswith(("I", "F")):
+        wide = np.asarray(picture).astype(np.int64)
+        if picture.mode == "F" or wide.min() < 0 or wide.max() > 65535:
+            raise ValueError("expected pixels of 8 or 16 bits")
+        return np.repeat(((wide + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
+    if picture.has_transparency_data:
+        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+        picture = Image.alpha_composite(black, picture.convert("RGBA"))
+    return np.asarray(picture.convert("RGB"))
+
+
+def box_of(evidence: np.ndarray, height: int, width: int) -> list[int] | None:
+    """Return [x0, y0, x1, y1] around the cells joined to the peak that reach half of it."""
+    (rows, columns), peak, found = evidence.shape, evidence.max(), set()
+    waiting = [divmod(int(evidence.argmax()), columns)] if peak > 0 else []
+    while waiting:
+        y, x = cell = waiting.pop()
+        inside = cell not in found and 0 <= y < rows and 0 <= x < columns
+        if inside and evidence[cell] >= peak / 2:
+            found.add(cell)
+            waiting += [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+    if not found:
+        return None
+    ys, xs = zip(*found, strict=True)
+    x0, y0 = min(xs) * width // columns, min(ys) * height // rows
+    return [x0, y0, -(-(max(xs) + 1) * width // columns), -(-(max(ys) + 1) * height // rows)]
+
+
+def inspect(session: ort.InferenceSession, card: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return what is said of one picture."""
+    try:
+        image = decode(path)
+    except Exception as error:  # damaged files make decoders raise almost anything
+        return {"decision": "review", "reason": "unreadable", "error": str(error)}
+    names = ["probability", "evidence", "unknown"]
+    (probability,), (evidence,), (unknown,) = session.run(names, {"image": image[None]})
+    if not np.isfinite([*probability, unknown]).all():
+        return {"decision": "review", "reason": "the network gave no number"}
+    top, threshold = int(probability.argmax()), card["policy"]["unknown_threshold"]
+    name, box = card["classes"][top], box_of(evidence[top], *image.shape[:2])
+    decision = "accept" if name in card["accept_classes"] else "reject"
+    reason = f"top class is {name}"
+    if threshold is not None and float(unknown) > threshold:
+        decision, reason = "review", f"unlike the training pictures; nearest is {name}"
+    answer = {"decision": decision, "reason": reason, "top_class": name}
+    return answer | {"probability": probability.tolist(), "unknown": float(unknown), "box": box}
+
+
+if __name__ == "__main__":
+    path, *pictures = sys.argv[1:] or sys.exit("usage: inspect_one.py INSPECTOR.onnx PICTURE ...")
+    try:
+        loaded = load(path)
+    except Exception as error:  # the runtime raises its own kinds
+        sys.exit(f"{path}: {' '.join(str(error).split())}")
+    for picture in pictures:
+        print(json.dumps({"picture": picture} | inspect(*loaded, picture)))

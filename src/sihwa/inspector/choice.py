@@ -1,0 +1,109 @@
+"""Which runtime decides: the fastest that is proven on this machine, else the reference."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sihwa.errors import RuntimeUnavailable
+from sihwa.inspector.machine import processor_of
+from sihwa.inspector.parts import Bundle
+from sihwa.inspector.runtime import REFERENCE, RuntimeChoice, check_choice, runtime_version
+from sihwa.inspector.verification import Verification
+
+__all__ = ["choose_runtime"]
+
+_FALLBACK = {"cpu": REFERENCE.runtime, "cuda": "torch"}
+_ADVICE = "run `sihwa verify INSPECTOR` here"
+Proof = dict[str, Any]
+
+
+def choose_runtime(
+    bundle: Bundle, verification: Verification, runtime: str, device: str, precision: str
+) -> tuple[RuntimeChoice, str]:
+    """Return a combination and, in a few words, why it was chosen.
+
+    Args:
+        bundle: The inspector.
+        verification: What `sihwa verify` found on this machine.
+        runtime: A runtime's name, or `auto`.
+        device: `cpu`, `cuda` or `cuda:N`.
+        precision: A precision, or `auto`.
+
+    Raises:
+        RuntimeUnavailable: There is no such combination; its proof refuses it here; or it has
+            fewer bits than float32 and no proof that holds here.
+    """
+    check_choice(runtime, device, precision)
+    fitting = [
+        proof
+        for proof in _holding_here(bundle, verification, device)
+        if runtime in ("auto", proof["runtime"]) and precision in ("auto", proof["precision"])
+    ]
+    proven = [proof for proof in fitting if proof["proven"]]
+    if proven:
+        best = max(proven, key=lambda proof: proof["images_per_second_1"] or 0)
+        return _choice(best, device), _why(best, len(proven), verification)
+    fallback = RuntimeChoice(
+        _FALLBACK[device.partition(":")[0]] if runtime == "auto" else runtime,
+        device,
+        "fp32" if precision == "auto" else precision,
+    )
+    is_low = fallback.precision != "fp32"
+    refused = next((p for p in fitting if is_low or _choice(p, device) == fallback), None)
+    if refused is not None:
+        raise RuntimeUnavailable(_refusal(_choice(refused, device), refused))
+    if is_low:
+        wanted = f"{'any runtime' if runtime == 'auto' else runtime} on {device} in {precision}"
+        raise RuntimeUnavailable(
+            f"{wanted} needs a proof on this machine, and there is none{_note(verification)}: "
+            f"{_ADVICE}, or use precision=auto"
+        )
+    if fallback == REFERENCE:
+        return fallback, f"the reference; no other is proven here{_note(verification)}"
+    return fallback, f"not proven on this machine{_note(verification)}: {_ADVICE}"
+
+
+def _refusal(choice: RuntimeChoice, proof: Proof) -> str:
+    return (
+        f"{choice} is refused on this machine: {proof['flips']} of {proof['images']} decisions "
+        f"flip, greatest difference {proof['greatest_difference']:.1e} (allowed "
+        f"{proof['tolerance']:.0e}). Use precision=auto, or another runtime"
+    )
+
+
+def _holding_here(bundle: Bundle, verification: Verification, device: str) -> Iterable[Proof]:
+    """Return the proofs that hold on this machine: of this verification, else of the export."""
+    kind = device.partition(":")[0]
+    # a verification that cannot be read may have refused what the export had proven
+    exported = [] if verification.is_damaged else bundle.card.proof
+    latest: dict[tuple[str, str], Proof] = {}
+    for proof in (*exported, *verification.proof):
+        if proof["device"] == kind and _runs_here(proof, bundle, device):
+            latest[proof["runtime"], proof["precision"]] = proof
+    return latest.values()
+
+
+def _runs_here(proof: Proof, bundle: Bundle, device: str) -> bool:
+    missing = (proof["precision"] == "int8" and bundle.twin is None) or (
+        proof["runtime"] == "torch" and bundle.weights is None
+    )
+    return (
+        not missing
+        and proof["version"] == runtime_version(proof["runtime"])
+        and proof["processor"] == processor_of(device)
+    )
+
+
+def _choice(proof: Proof, device: str) -> RuntimeChoice:
+    return RuntimeChoice(proof["runtime"], device, proof["precision"])
+
+
+def _why(best: Proof, count: int, verification: Verification) -> str:
+    where = "verified" if best in verification.proof else "proven at export"
+    rate = best["images_per_second_1"]
+    speed = f", {rate:.0f} images/s one by one" if rate else ""
+    fastest = f", fastest of {count}" if count > 1 else ""
+    return f"{where} on {best['images']} pictures{fastest}{speed}{_note(verification)}"
+
+
+def _note(verification: Verification) -> str:
+    return f"; {verification.note}" if verification.note else ""

@@ -1,0 +1,188 @@
+"""PyTorch: the network rebuilt from the card's facts and the safetensors weights.
+
+Nothing is unpickled and no code comes from the inspector: the card names an architecture that
+timm has, and the file of weights must hold its tensors, by name and shape.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sihwa.errors import ConfigError, InvalidInspector, ModelError
+from sihwa.inspector.card import Card
+from sihwa.inspector.parts import WEIGHTS_NAME, Bundle
+from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
+from sihwa.model import ModelConfig, Network, create_network, use_exact_float32
+
+__all__ = ["CapturedGraphs", "TorchRuntime", "fault", "rebuild_network"]
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_MOST_GRAPHS = 8  # a line has a camera or two, and a batch size or two
+
+Forward = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+def fault(choice: RuntimeChoice) -> str | None:
+    """Return why a combination that is offered cannot run on this machine, or None."""
+    if choice.kind == "cuda":
+        count = torch.cuda.device_count()
+        if choice.device_index < count:
+            return None
+        return f"PyTorch sees {count} CUDA devices here"
+    if choice.precision == "bf16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return "this processor has no bfloat16 instructions that PyTorch uses"
+    return None
+
+
+class TorchRuntime:
+    """The network in PyTorch, channels last, with a CUDA graph per picture size on a GPU.
+
+    Args:
+        bundle: The inspector, already checked, with its weights.
+        choice: `cpu` or `cuda:N`, in `fp32`, `bf16` or (on a GPU) `fp16`.
+        threads: Threads of one inference, for all of PyTorch; 0 leaves them as they are.
+
+    Raises:
+        InvalidInspector: The card names no such network, or the weights are not its own.
+    """
+
+    def __init__(self, bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> None:
+        self.choice = choice
+        if threads:
+            torch.set_num_threads(threads)
+        use_exact_float32()
+        self._device = torch.device(choice.device)
+        network = rebuild_network(bundle).to(self._device)
+        network.to(memory_format=torch.channels_last)
+        if choice.precision in _DTYPES:
+            network.backbone = _LowerPrecision(network.backbone, _DTYPES[choice.precision])
+        is_gpu = self._device.type == "cuda"
+        self._forward: Forward = CapturedGraphs(network, _capture) if is_gpu else network
+
+    def run(self, image: NDArray[np.uint8]) -> Outputs:
+        """Run pictures of one size, (N, H, W, 3), uint8 RGB."""
+        with torch.inference_mode():
+            given = torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
+            return Outputs(*(value.cpu().numpy() for value in self._forward(given)))
+
+
+def rebuild_network(bundle: Bundle) -> Network:
+    """Build the network that a card describes, with the weights beside it, on the CPU.
+
+    Raises:
+        InvalidInspector: There is no such network, or the weights are not its own.
+    """
+    assert bundle.weights is not None
+    network = _without_weights(bundle.card)
+    given = safetensors.torch.load(bundle.weights)
+    own = network.state_dict()
+    strange = sorted(own.keys() ^ given.keys())
+    wrong = strange or [name for name in own if _kind(own[name]) != _kind(given[name])]
+    if wrong:
+        raise InvalidInspector(
+            f"{WEIGHTS_NAME}: {wrong[0][:100]!a} does not fit the card's network "
+            f"{bundle.card.network['architecture'][:60]!a}. Copy or export the inspector again"
+        )
+    network.load_state_dict(given, assign=True)
+    return network.requires_grad_(False).eval()
+
+
+def _without_weights(card: Card) -> Network:
+    """Build a network that takes no memory yet: a card may ask for the largest there is."""
+    facts = card.network
+    try:
+        config = ModelConfig(
+            name=facts["name"],
+            architecture=facts["architecture"],
+            weights="none",
+            input_size=facts["input_size"],
+            stages=facts["stages"],
+        )
+        with torch.device("meta"):
+            return create_network(config, len(card.classes))
+    except (ConfigError, ModelError) as error:
+        raise InvalidInspector(f"the card's network cannot be built: {error}") from error
+
+
+def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
+    return tensor.shape, tensor.dtype
+
+
+class _LowerPrecision(nn.Module):
+    """A backbone that computes in 16 bits; what comes before and after it stays in float32."""
+
+    def __init__(self, backbone: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.backbone: Any = backbone
+        self._dtype = dtype
+
+    def forward_intermediates(self, image: Tensor, indices: int) -> tuple[Tensor, list[Tensor]]:
+        with torch.autocast(image.device.type, self._dtype):
+            final, maps = self.backbone.forward_intermediates(image, indices=indices)
+        wide = final.float()
+        # a stage that is the final map must remain the same object: it is not counted twice
+        return wide, [wide if stage is final else stage.float() for stage in maps]
+
+
+@dataclass(frozen=True)
+class _Captured:
+    """What a GPU was told once for one shape, to be told again in a single call."""
+
+    image: Tensor
+    outputs: tuple[Tensor, ...]
+    replay: Callable[[], None]
+
+
+class CapturedGraphs:
+    """A network's work on a GPU, captured once for each shape of pictures.
+
+    A small network keeps a GPU waiting for Python between its kernels; a captured graph is one
+    call. A graph has one set of buffers, so threads take turns.
+
+    Args:
+        forward: The network.
+        capture: Makes the graph for a first batch of a shape.
+    """
+
+    def __init__(self, forward: Forward, capture: Callable[[Forward, Tensor], _Captured]) -> None:
+        self._forward = forward
+        self._capture = capture
+        self._graphs: OrderedDict[torch.Size, _Captured] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return what the network says of pictures (N, H, W, 3), in tensors of its own."""
+        with self._lock:
+            graph = self._graphs.get(image.shape)
+            if graph is None:
+                graph = self._capture(self._forward, image)
+                self._graphs[image.shape] = graph
+                if len(self._graphs) > _MOST_GRAPHS:
+                    self._graphs.popitem(last=False)
+            self._graphs.move_to_end(image.shape)
+            graph.image.copy_(image)
+            graph.replay()
+            return tuple(value.clone() for value in graph.outputs)
+
+
+def _capture(forward: Forward, image: Tensor) -> _Captured:
+    """Record a CUDA graph; the first calls go uncaptured, because libraries choose in them."""
+    static = image.clone()
+    stream = torch.cuda.Stream(image.device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream(image.device))
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            forward(static)
+    torch.cuda.current_stream(image.device).wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = forward(static)
+    return _Captured(static, tuple(outputs), graph.replay)

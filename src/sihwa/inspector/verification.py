@@ -1,0 +1,145 @@
+"""What `sihwa verify` found, in a file beside the inspector, read without trusting it.
+
+It says what may run on the machine it was made on, so it is sealed to the inspector by the
+SHA-256 of its files and to itself by a digest. Whatever is wrong with it, the inspector still
+runs: in float32 in the reference's runtime, which needs no proof.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+import sihwa
+from sihwa.errors import InvalidInspector
+from sihwa.inspector.card import card_schema, parse_json
+from sihwa.inspector.parity import ParityProof
+from sihwa.inspector.parts import Bundle
+from sihwa.storage import sha256_of_bytes, write_json
+
+__all__ = ["Verification", "read_verification", "verification_path", "write_verification"]
+
+_FORMAT = "sihwa-verification"
+_MAX_BYTES = 2**20
+_DIGITS = "^[0-9a-f]{%d}$(?!\\n)"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was verified here.
+
+    Attributes:
+        proof: One entry per runtime, device and precision, as in the card.
+        note: Why the file beside the inspector does not count, for people; empty if it does.
+        is_damaged: Whether there is a file that cannot be read: it may have held a refusal.
+    """
+
+    proof: Sequence[dict[str, Any]] = field(default=())
+    note: str = ""
+    is_damaged: bool = False
+
+
+def verification_path(inspector: Path) -> Path:
+    """Return where the verification of an inspector lies: beside it, never inside."""
+    place = inspector.resolve()
+    return place.with_name(f"{place.name}.verified.json")
+
+
+def write_verification(
+    inspector: Path, bundle: Bundle, proof: Sequence[ParityProof], pictures: int
+) -> Path:
+    """Write what was verified, and return where; an older verification is replaced.
+
+    Raises:
+        StorageError: The disk refuses.
+    """
+    content = {
+        "format": _FORMAT,
+        "format_version": 1,
+        "inspector": bundle.card.id,
+        "graphs": _graphs(bundle),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code_version": sihwa.__version__,
+        "pictures": pictures,
+        "proof": [item.as_dict() for item in proof],
+    }
+    path = verification_path(inspector)
+    write_json(path, {**content, "digest": _digest(content)})
+    return path
+
+
+def read_verification(inspector: Path, bundle: Bundle) -> Verification:
+    """Read what was verified of an inspector; what cannot be trusted does not count."""
+    path = verification_path(inspector)
+    try:
+        if not path.exists():
+            return Verification()
+        content = _read(path)
+    except (OSError, InvalidInspector) as error:
+        return Verification(note=f"{path.name} does not count: {_reason(error)}", is_damaged=True)
+    if content["inspector"] != bundle.card.id or content["graphs"] != _graphs(bundle):
+        return Verification(note=f"{path.name} does not count: it is of another inspector")
+    return Verification(proof=content["proof"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file() or path.is_symlink():
+        raise InvalidInspector("it is no plain file")
+    size = path.stat().st_size
+    if size > _MAX_BYTES:
+        raise InvalidInspector(f"its {size} bytes are more than {_MAX_BYTES}")
+    content = parse_json(path.read_bytes(), "it")
+    error = next(_validator().iter_errors(content), None)
+    if error is not None:
+        place = "/".join(str(step) for step in error.absolute_path)
+        raise InvalidInspector(f"its {place[:60]!a} breaks the schema")
+    sealed = {key: value for key, value in content.items() if key != "digest"}
+    if content["digest"] != _digest(sealed):
+        raise InvalidInspector("it was changed after it was written")
+    return content
+
+
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    schema = card_schema()
+    properties = {
+        "format": {"const": _FORMAT},
+        "format_version": {"const": 1},
+        "inspector": {"type": "string", "pattern": _DIGITS % 16},
+        "graphs": {"type": "array", "items": {"type": "string", "pattern": _DIGITS % 64}},
+        "created": {"type": "string", "maxLength": 60},
+        "code_version": {"type": "string", "maxLength": 60},
+        "pictures": {"type": "integer", "minimum": 1},
+        "proof": schema["properties"]["proof"],
+        "digest": {"type": "string", "pattern": _DIGITS % 64},
+    }
+    return jsonschema.Draft202012Validator(
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "required": list(properties),
+            "properties": properties,
+            "$defs": schema["$defs"],
+        }
+    )
+
+
+def _graphs(bundle: Bundle) -> list[str]:
+    """SHA-256 of what decides: the graph, the weights, the twin; of those that are there."""
+    parts = (bundle.graph, bundle.weights, bundle.twin)
+    return [sha256_of_bytes(part) for part in parts if part is not None]
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    return f"{getattr(error, 'strerror', None) or error}"[:200]

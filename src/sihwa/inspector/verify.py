@@ -1,0 +1,179 @@
+"""Verifying an inspector where it will run: every runtime present against the reference.
+
+Axes: N images, H and W picture size.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sihwa.errors import DatasetNotFound, EmptyDataset, UnreadableImage
+from sihwa.images import decode_image, find_images, read_bytes
+from sihwa.inspector.bundle import read_bundle
+from sihwa.inspector.inspector import card_policy
+from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
+from sihwa.inspector.parts import PICTURES_NAME, Bundle
+from sihwa.inspector.runtime import (
+    REFERENCE,
+    Outputs,
+    Runtime,
+    create_runtime,
+    installed_choices,
+)
+from sihwa.inspector.speed import measure_speed
+from sihwa.inspector.verification import write_verification
+from sihwa.progress import progress_bar
+
+__all__ = ["VerifiedInspector", "verify_inspector"]
+
+_CHUNK = 32
+_RESIZED = 32
+_MOST_BYTES = 64 * 2**20
+"""Of one picture: those kept in an inspector are far smaller."""
+
+Batch = tuple[Sequence[str], NDArray[np.uint8], Outputs]
+
+
+@dataclass(frozen=True)
+class VerifiedInspector:
+    """What was found.
+
+    Attributes:
+        proof: One entry per runtime, device and precision present, the reference first.
+        written: Where it lies, for `load_inspector`.
+        unreadable: Pictures that could not be read, by path and reason.
+        left_out: Readable pictures beyond the limit, which were not looked at.
+    """
+
+    proof: list[ParityProof]
+    written: Path
+    unreadable: list[UnreadableImage]
+    left_out: int
+
+
+def verify_inspector(
+    path: Path,
+    source: Path | None = None,
+    devices: Sequence[str] = ("cpu",),
+    limit: int = 500,
+) -> VerifiedInspector:
+    """Compare each runtime and precision present with float32 in ONNX Runtime; store the result.
+
+    Args:
+        path: The inspector folder, or its .onnx file.
+        source: A folder of pictures or a .zip; None for those kept in the inspector.
+        devices: Where to run: `cpu`, `cuda`, `cuda:1`.
+        limit: At most so many pictures, taken evenly from all.
+
+    Raises:
+        InvalidInspector: The inspector is missing, damaged, foreign or too new.
+        DatasetNotFound: There are no pictures there, nor in the inspector.
+        EmptyDataset: None of them can be read.
+        StorageError: The result cannot be written.
+    """
+    bundle = read_bundle(path)
+    listed = _list(path, source)
+    chosen = [listed[place] for place in _spread(len(listed), limit)]
+    images = _Pictures(chosen)
+    runtimes = [create_runtime(bundle, choice) for choice in installed_choices(bundle, devices)]
+    tolerance, flips = _rules(bundle)
+    with progress_bar("verifying", len(chosen)) as advance:
+        proofs = prove_parity(
+            runtimes,
+            _against(create_runtime(bundle, REFERENCE), images.batches(advance)),
+            card_policy(bundle.card),
+            tolerance,
+            flips,
+        )
+    if images.first is None:
+        raise EmptyDataset(f"none of {len(chosen)} pictures can be read; {images.unreadable[0]}")
+    rates = measure_speed(runtimes, images.first)
+    proofs = [
+        replace(proof, images_per_second_1=round(one, 1), images_per_second_32=round(many, 1))
+        for proof, (one, many) in zip(proofs, rates, strict=True)
+    ]
+    written = write_verification(path, bundle, proofs, len(chosen) - len(images.unreadable))
+    return VerifiedInspector(proofs, written, images.unreadable, len(listed) - len(chosen))
+
+
+def _list(path: Path, source: Path | None) -> tuple[str, ...]:
+    if source is None:
+        kept = path / PICTURES_NAME
+        if not kept.is_file():
+            raise DatasetNotFound(
+                f"{path} keeps no pictures to verify it with. Give it a folder of pictures from "
+                f"the line: sihwa verify {path} FOLDER"
+            )
+        source = kept
+    if not source.exists():
+        raise DatasetNotFound(f"expected a folder of pictures or a .zip, got {str(source)!r}")
+    if source.is_file() and source.suffix.lower() != ".zip":
+        return (str(source),)
+    images = find_images(source).images
+    if not images:
+        raise EmptyDataset(f"{source}: no picture found")
+    return images
+
+
+def _spread(count: int, limit: int) -> list[int]:
+    """Return `limit` of `count` places, evenly."""
+    return [place * count // limit for place in range(limit)] if count > limit else [*range(count)]
+
+
+def _rules(bundle: Bundle) -> tuple[dict[str, float], dict[str, int]]:
+    """Return tolerances and allowed flips by precision: the export's, where it said any."""
+    said = {proof["precision"]: proof["tolerance"] for proof in bundle.card.proof}
+    flips = {"int8": bundle.card.int8["allowed_flips"]} if bundle.card.int8 else {}
+    return {**TOLERANCE, **said}, flips
+
+
+def _against(
+    reference: Runtime, batches: Iterator[tuple[list[str], NDArray[np.uint8]]]
+) -> Iterator[Batch]:
+    for paths, image in batches:
+        yield paths, image, reference.run(image)
+
+
+class _Pictures:
+    """The pictures of a list, read in chunks, each chunk by size; some also in other sizes."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = paths
+        self.unreadable: list[UnreadableImage] = []
+        self.first: NDArray[np.uint8] | None = None
+        self._resized = set(_spread(len(paths), _RESIZED))
+
+    def batches(
+        self, advance: Callable[[int], None]
+    ) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
+        for start in range(0, len(self.paths), _CHUNK):
+            by_size: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
+            places = range(start, min(start + _CHUNK, len(self.paths)))
+            for place in places:
+                image = self._read(self.paths[place])
+                if image is not None:
+                    by_size.setdefault(image.shape, []).append((place, image))
+            for same in by_size.values():
+                yield self._named(same), np.stack([image for _, image in same])
+                some = [(place, image) for place, image in same if place in self._resized]
+                if some:
+                    yield from in_other_sizes(
+                        self._named(some), np.stack([image for _, image in some])
+                    )
+            advance(len(places))
+
+    def _named(self, items: list[tuple[int, NDArray[np.uint8]]]) -> list[str]:
+        return [self.paths[place] for place, _ in items]
+
+    def _read(self, path: str) -> NDArray[np.uint8] | None:
+        try:
+            image = decode_image(read_bytes(path, _MOST_BYTES), path)
+        except UnreadableImage as error:
+            self.unreadable.append(error)
+            return None
+        if self.first is None:
+            self.first = image
+        return image

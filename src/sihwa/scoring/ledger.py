@@ -1,0 +1,77 @@
+"""Which files have a row: a map on disk, so that memory stays flat at any number of files."""
+
+import os
+import sqlite3
+from types import TracebackType
+from typing import Literal, Self
+
+from sihwa.errors import StorageError
+
+__all__ = ["Ledger"]
+
+_CACHE_KIB = 4096
+
+
+class Ledger:
+    """The files that are in the table already or were listed, each once.
+
+    It is built anew from the table at each start, so nothing else can disagree with the table. It
+    lives in a private file that SQLite removes. Files come almost sorted, which its tree likes.
+
+    Raises:
+        StorageError: There is no room for temporary files.
+    """
+
+    def __enter__(self) -> Self:
+        self._database = sqlite3.connect("", isolation_level=None)
+        for line in (
+            f"PRAGMA cache_size = -{_CACHE_KIB}",
+            "PRAGMA journal_mode = OFF",
+            "PRAGMA synchronous = OFF",
+            "CREATE TABLE file (name BLOB PRIMARY KEY, listed INTEGER) WITHOUT ROWID",
+        ):
+            self._execute(line)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._database.close()
+
+    def add_written(self, file: str) -> None:
+        """Note that a file has its row, or rows."""
+        self._execute("INSERT OR IGNORE INTO file VALUES (?, 0)", os.fsencode(file))
+
+    def list(self, file: str) -> Literal["new", "written", "twice"]:
+        """Note that a file is listed; say whether it is new, has a row, or was listed before."""
+        name = os.fsencode(file)
+        known = self._execute("SELECT listed FROM file WHERE name = ?", name).fetchone()
+        if known is None:
+            self._execute("INSERT INTO file VALUES (?, 1)", name)
+            return "new"
+        if known[0]:
+            return "twice"
+        self._execute("UPDATE file SET listed = 1 WHERE name = ?", name)
+        return "written"
+
+    def has(self, file: str) -> bool:
+        """Say whether a file has a row or was listed."""
+        found = self._execute("SELECT 1 FROM file WHERE name = ?", os.fsencode(file))
+        return found.fetchone() is not None
+
+    def count_gone(self) -> int:
+        """Count the files that have a row and were not listed."""
+        (count,) = self._execute("SELECT count(*) FROM file WHERE listed = 0").fetchone()
+        return int(count)
+
+    def _execute(self, line: str, *values: object) -> sqlite3.Cursor:
+        try:
+            return self._database.execute(line, values)
+        except sqlite3.Error as error:
+            raise StorageError(
+                f"no room for temporary files: {error}. Free some, or name another place with "
+                "TMPDIR=FOLDER"
+            ) from error

@@ -1,0 +1,124 @@
+"""One run's hold on its output: the lock, what the table was made with, and its summary."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from sihwa.errors import ConfigError, StorageError
+from sihwa.inspector import Inspector
+from sihwa.scoring.block import ReadOptions
+from sihwa.scoring.rows import ROW_VERSION, row_schema
+from sihwa.scoring.summary import ScoreSummary
+from sihwa.scoring.table import SUFFIXES, Table, open_table
+from sihwa.storage import write_json, writing
+
+__all__ = ["Output", "open_output", "settings_of"]
+
+_FLAGS = {
+    "inspector": "another INSPECTOR",
+    "thresholds": "an INSPECTOR of other thresholds",
+    "runtime": "--runtime, --device or --precision",
+    "max_pixels": "--max-pixels",
+    "pages": "--pages",
+}
+"""What of its settings a user can change, and how."""
+
+
+def settings_of(inspector: Inspector, options: ReadOptions) -> dict[str, Any]:
+    """Return what all rows of a table have in common."""
+    return {
+        "row_version": ROW_VERSION,
+        "inspector": inspector.card.id,
+        "thresholds": inspector.card.thresholds_id,
+        "runtime": str(inspector.runtime.choice),
+        "max_pixels": options.max_pixels,
+        "pages": options.pages,
+    }
+
+
+class Output:
+    """A table that this process alone writes, with `summary.json`.
+
+    Attributes:
+        table: Where rows go.
+        summary_path: `summary.json` in the folder of parts; `NAME.summary.json` beside a file.
+    """
+
+    def __init__(self, path: Path, table: Table, settings: dict[str, Any]) -> None:
+        self.path = path
+        self.table = table
+        self.summary_path = _beside(path, "summary.json", f"{path.stem}.summary.json")
+        self._settings = settings
+
+    def begin(self, resume: bool) -> None:
+        """Check that this run may write here, and note its settings.
+
+        Raises:
+            ConfigError: Another table is there, or one made with other settings.
+            StorageError: The disk refuses.
+        """
+        if self.table.exists() or self.summary_path.exists():
+            if not resume:
+                raise ConfigError(
+                    f"{self.path} is there already. Go on with it: --resume; or name another --out"
+                )
+            self._refuse_other_settings(self._read_settings())
+        self.write_summary("unfinished", None)
+
+    def write_summary(self, state: str, summary: ScoreSummary | None) -> None:
+        """Write `summary.json`: settings, state, and the counts where they are known."""
+        counts = {} if summary is None else summary.as_dict()
+        write_json(self.summary_path, {"state": state, "settings": self._settings, **counts})
+
+    def _read_settings(self) -> dict[str, Any]:
+        try:
+            settings: dict[str, Any] = json.loads(self.summary_path.read_bytes())["settings"]
+            return dict(settings)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{self.path}: cannot be gone on with: {self.summary_path.name}, which says what "
+                "it was made with, is not there or not readable. Name another --out"
+            ) from error
+
+    def _refuse_other_settings(self, old: dict[str, Any]) -> None:
+        for name, value in self._settings.items():
+            if old.get(name) != value:
+                how = _FLAGS.get(name, "another version of this program")
+                raise ConfigError(
+                    f"{self.path} was begun with {name} {old.get(name)}, and this run has {value}: "
+                    f"rows of both do not mix. Without {how} it goes on; else name another --out"
+                )
+
+
+@contextmanager
+def open_output(path: Path, inspector: Inspector, options: ReadOptions) -> Iterator[Output]:
+    """Take hold of an output; the operating system lets go of it however the process ends.
+
+    Raises:
+        ConfigError: The name is none of a table.
+        StorageError: Another process writes there, or the disk refuses.
+    """
+    table = open_table(path, row_schema(inspector.card.classes))
+    lock_path = _beside(path, ".lock", f".{path.name}.lock")
+    with writing(path):
+        lock_path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(lock_path, blocking=False)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise StorageError(
+                f"{path}: another process is writing there. Wait for it, or name another --out"
+            ) from error
+    try:
+        yield Output(path, table, settings_of(inspector, options))
+    finally:
+        lock.release()
+
+
+def _beside(path: Path, in_folder: str, beside_file: str) -> Path:
+    is_file = path.suffix.lower() in SUFFIXES
+    return path.with_name(beside_file) if is_file else path / in_folder

@@ -1,0 +1,75 @@
+"""Overlays: pictures tinted where the evidence for their class lies, as files."""
+
+import hashlib
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sihwa.decision import ACCEPT, REJECT, REVIEW
+from sihwa.errors import ConfigError
+from sihwa.inspector import evidence_overlay
+from sihwa.scoring.block import Inspected
+from sihwa.storage import write_bytes
+
+__all__ = ["OverlayWriter"]
+
+_LONGEST_SIDE = 1024
+_QUALITY = 90
+_CHOICES = ("all", ACCEPT, REJECT, REVIEW)
+
+
+class OverlayWriter:
+    """Writes FOLDER/<decision>/<name>-<digest>.jpg for each inspected picture of some decisions.
+
+    The digest is of the picture's whole address, so two pictures of one name do not meet.
+
+    Args:
+        folder: Made when missing.
+        decisions: `all`, or some of `accept`, `reject`, `review`.
+
+    Raises:
+        ConfigError: There is no such decision.
+    """
+
+    def __init__(self, folder: Path, decisions: Sequence[str] = ("all",)) -> None:
+        unknown = [name for name in decisions if name not in _CHOICES]
+        if unknown:
+            raise ConfigError(
+                f"--evidence-of must be {', '.join(_CHOICES)}; got {', '.join(unknown)}"
+            )
+        self._folder = folder
+        self._decisions = set(decisions)
+
+    def __call__(self, inspected: Inspected) -> None:
+        """Write the overlay of one picture, if its decision is among those asked for.
+
+        Raises:
+            StorageError: The disk refuses.
+        """
+        row, image, inspection = inspected
+        decision = str(row["decision"])
+        if self._decisions.isdisjoint(("all", decision)) or not inspection.evidence.size:
+            return
+        small = Image.fromarray(image)
+        small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), reducing_gap=2.0)
+        file = io.BytesIO()
+        tinted = evidence_overlay(np.asarray(small), inspection.evidence)
+        Image.fromarray(tinted).save(file, "JPEG", quality=_QUALITY)
+        write_bytes(self._folder / decision / overlay_name(row), file.getvalue())
+
+
+def overlay_name(row: "dict[str, str | int | float | None]") -> str:
+    r"""Return the file name of a row's overlay.
+
+    >>> overlay_name({"path": "line 1/부품.png", "path_bytes": None})
+    '부품-9cb87f0c12e2.jpg'
+    """
+    path = str(row["path"])
+    address = str(row["path_bytes"] or path)
+    # what a file system or a shell might trip over is left out of the readable half
+    stem = re.sub(r"[^\w.-]+", "_", re.split(r"[/\\]", path)[-1].rpartition(".")[0] or path)
+    return f"{stem[-40:]}-{hashlib.sha256(address.encode()).hexdigest()[:12]}.jpg"

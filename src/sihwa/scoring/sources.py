@@ -1,0 +1,246 @@
+"""What to score: folders, globs, files, lists, tables and archives, as one stream in fixed order.
+
+Nothing is held: a source of a million files takes the memory of one of a thousand.
+"""
+
+import csv
+import fnmatch
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sihwa.errors import DatasetNotFound, InvalidLabels, UnreadableImage
+from sihwa.images import MEMBER_MARK, is_image_name, list_members, walk_folder
+from sihwa.scoring.block import Entry
+from sihwa.scoring.rows import file_of_row
+
+__all__ = ["Sources", "counted"]
+
+_LIST_SUFFIXES = (".txt", ".lst")
+_ARCHIVE_SUFFIXES = (".zip", ".tar")
+_PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
+_MAGIC = re.compile(r"[*?[]")
+Listing = Iterator[Entry]
+
+
+class Sources:
+    """The files that some words on a command line name; may be listed more than once.
+
+    Args:
+        words: Folders (with all below), globs in quotes, files, .zip and .tar archives, lists of
+            paths (.txt, one a line or ended by NUL), tables with a column `path` (.csv,
+            .parquet). A path in a list is relative to the list.
+
+    Attributes:
+        left_out: What the last listing met and did not list, by kind.
+
+    Raises:
+        DatasetNotFound: There is no such source.
+        InvalidLabels: A table has no column `path`.
+    """
+
+    def __init__(self, words: Sequence[str | Path]) -> None:
+        self.words = tuple(map(str, words))
+        self.left_out: Counter[str] = Counter()
+        self._listings = [self._open(word) for word in self.words]
+
+    def __iter__(self) -> Listing:
+        self.left_out.clear()
+        for word, listing in zip(self.words, self._listings, strict=True):
+            try:
+                yield from listing()
+            except UnreadableImage as error:
+                yield Entry(word, fault=error.reason)
+            except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+                # a list that breaks off is a fact about the source; what was listed stands
+                reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:160]
+                yield Entry(word, fault=f"the list breaks off: {reason}")
+
+    def folders(self) -> list[str]:
+        """Return the sources that are folders."""
+        return [word for word in self.words if Path(word).is_dir()]
+
+    def _open(self, word: str) -> Callable[[], Listing]:
+        path = Path(word)
+        suffix = path.suffix.lower()
+        if "\0" in word or not os.path.lexists(path):
+            if _MAGIC.search(word):
+                return lambda: self._list_glob(word)
+            raise DatasetNotFound(
+                f"expected a folder of pictures, a glob, a file, a list or an archive, got "
+                f"{word!r}, not found"
+            )
+        if path.is_dir():
+            return lambda: self._list_folder(word)
+        if _PACKED_TAR.search(word):
+            raise DatasetNotFound(
+                f"{word}: a packed .tar cannot be read in place; unpack it (gunzip {path.name}) "
+                "or make it a .tar or .zip"
+            )
+        if suffix in _ARCHIVE_SUFFIXES:
+            return lambda: self._list_archive(word)
+        if suffix in _LIST_SUFFIXES:
+            return lambda: _list_lines(path)
+        if suffix == ".csv":
+            _require_path(_csv_names(path), word)
+            return lambda: _list_csv(path)
+        if suffix == ".parquet":
+            _require_path(_parquet_names(path), word)
+            return lambda: _list_parquet(path)
+        return lambda: iter([Entry(word)])
+
+    def _list_folder(self, root: str, wanted: re.Pattern[str] | None = None) -> Listing:
+        for found in walk_folder(root):
+            path = found.path.removeprefix("./") if wanted else found.path
+            if wanted and not wanted.fullmatch(path + "/"):
+                continue
+            if found.kind == "image":
+                yield Entry(path)
+            elif found.kind == "fault":
+                yield Entry(path, fault=found.reason)
+            else:
+                self.left_out[found.kind] += 1
+
+    def _list_glob(self, pattern: str) -> Listing:
+        """List what a glob names, and all below a folder that it names, as a shell would."""
+        parts = Path(pattern).parts
+        fixed = next(index for index, part in enumerate(parts) if _MAGIC.search(part))
+        root = str(Path(*parts[:fixed])) if fixed else "."
+        if not Path(root).is_dir():
+            raise UnreadableImage(pattern, f"no folder {root}")
+        steps = "".join(
+            "(?:[^/]+/)*" if part == "**" else f"{_translated(part)}/" for part in parts[fixed:]
+        )
+        prefix = "" if root == "." else re.escape(root.rstrip("/") + "/")
+        # what it names may be a folder: a slash is set behind every path
+        return self._list_folder(root, re.compile(f"{prefix}{steps}(?:.*/)?", re.DOTALL))
+
+    def _list_archive(self, archive: str) -> Listing:
+        for member in list_members(archive):
+            if is_image_name(member.name):
+                yield Entry(f"{archive}{MEMBER_MARK}{member.name}", member)
+            else:
+                self.left_out["other"] += 1
+
+
+@contextmanager
+def counted(words: Sequence[str | Path]) -> Iterator[Callable[[], int | None]]:
+    """Count the files in the background, for a progress bar; None until it is known."""
+    found: list[int] = []
+    stop = Event()
+
+    def count() -> None:
+        number = 0
+        for _ in Sources(words):
+            number += 1
+            if stop.is_set():
+                return
+        found.append(number)
+
+    thread = Thread(target=count, name="count", daemon=True)
+    if sys.stderr.isatty():  # else nobody sees it
+        thread.start()
+    try:
+        yield lambda: found[0] if found else None
+    finally:
+        stop.set()
+
+
+def _translated(part: str) -> str:
+    r"""Return a regular expression for one step of a glob: `*` stops at a slash.
+
+    >>> _translated("*.jpg") == r"(?s:(?=[^/]*/)[^/]*\.jpg)"
+    True
+    """
+    pieces = re.split(r"(\*|\?|\[[^\]]+\])", part)
+    wild = {"*": "[^/]*", "?": "[^/]"}
+    body = "".join(
+        wild.get(piece) or (_set(piece) if piece.startswith("[") else re.escape(piece))
+        for piece in pieces
+    )
+    return f"(?s:(?=[^/]*/){body})"
+
+
+def _set(piece: str) -> str:
+    return fnmatch.translate(piece).removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
+
+
+def _list_lines(path: Path) -> Listing:
+    with path.open("rb") as file:
+        end = b"\0" if b"\0" in file.read(2**16) else b"\n"
+        file.seek(0)
+        for line in _split(file, end):
+            name = line.removesuffix(b"\r") if end == b"\n" else line
+            if name:
+                yield _listed(path, os.fsdecode(name))
+
+
+def _split(file: IO[bytes], end: bytes) -> Iterator[bytes]:
+    rest = b""
+    first = True
+    while piece := file.read(2**16):
+        if first:
+            piece, first = piece.removeprefix(b"\xef\xbb\xbf"), False
+        *whole, rest = (rest + piece).split(end)
+        yield from whole
+    yield rest
+
+
+def _list_csv(path: Path) -> Listing:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        for row in csv.DictReader(file):
+            page = row.get("page")
+            yield _listed(
+                path,
+                file_of_row(
+                    row["path"], row.get("path_bytes") or None, int(page) if page else None
+                ),
+            )
+
+
+def _list_parquet(path: Path) -> Listing:
+    with pq.ParquetFile(path) as file:
+        known = [name for name in ("path", "path_bytes", "page") if name in file.schema_arrow.names]
+        for batch in file.iter_batches(4096, columns=known):
+            for row in batch.to_pylist():
+                yield _listed(
+                    path, file_of_row(row["path"], row.get("path_bytes"), row.get("page"))
+                )
+
+
+def _listed(table: Path, name: str) -> Entry:
+    return Entry(str(table.parent / name))
+
+
+def _csv_names(path: Path) -> Sequence[str]:
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            return csv.DictReader(file).fieldnames or ()
+    except (OSError, csv.Error) as error:
+        raise InvalidLabels(f"{path}: not a readable CSV: {error}") from error
+
+
+def _parquet_names(path: Path) -> Sequence[str]:
+    try:
+        names: Sequence[str] = pq.read_schema(path).names
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InvalidLabels(f"{path}: not a readable Parquet table: {reason}") from error
+    return names
+
+
+def _require_path(names: Sequence[str], word: str) -> None:
+    if "path" not in names:
+        raise InvalidLabels(
+            f"{word}: expected a column 'path' that lists the pictures, found "
+            f"{', '.join(names)[:120] or 'none'}"
+        )

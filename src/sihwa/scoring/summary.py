@@ -1,0 +1,94 @@
+"""What a scoring run did, in counts that take the same memory for any number of rows."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["ScoreSummary"]
+
+_MOST_KINDS = 50
+
+
+@dataclass
+class ScoreSummary:
+    """Counts over the whole table, and what this run added to it.
+
+    Attributes:
+        images: Rows of the table.
+        new_images: Those that this run wrote.
+        seconds: How long this run took.
+        decisions: Rows per decision.
+        classes: Readable pictures per top class.
+        errors: Unreadable pictures per kind of error.
+        changed: Files that were scored again because they had changed since their row.
+        gone: Files that have a row and are no longer there, or no longer named.
+        listed_twice: Files that were named more than once; they have one row.
+        left_out: Files that were no pictures by their names, links to folders, special files.
+        stopped: The run was told to stop before all files had rows.
+    """
+
+    images: int = 0
+    new_images: int = 0
+    seconds: float = 0.0
+    decisions: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    changed: int = 0
+    gone: int = 0
+    listed_twice: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    stopped: bool = False
+
+    @property
+    def review_rate(self) -> float:
+        """Share of rows that went to review, in [0, 1]."""
+        return self.decisions["review"] / self.images if self.images else 0.0
+
+    def count(self, row: Mapping[str, Any]) -> None:
+        """Count one row."""
+        self.images += 1
+        self.decisions[str(row["decision"])] += 1
+        if not row["error"]:
+            self.classes[str(row["top_class"])] += 1
+        else:
+            kind = error_kind(str(row["error"]))
+            more = kind not in self.errors and len(self.errors) >= _MOST_KINDS
+            self.errors["other errors" if more else kind] += 1
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Count rows that this run wrote."""
+        for row in rows:
+            self.count(row)
+            self.new_images += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `summary.json` holds besides the settings."""
+        return {
+            "images": self.images,
+            "decisions": dict(sorted(self.decisions.items())),
+            "classes": dict(sorted(self.classes.items())),
+            "errors": dict(sorted(self.errors.items())),
+            "review_rate": round(self.review_rate, 6),
+            "this_run": {
+                "images": self.new_images,
+                "seconds": round(self.seconds, 3),
+                "images_per_second": round(self.new_images / max(self.seconds, 1e-9), 1),
+                "changed": self.changed,
+                "gone": self.gone,
+                "listed_twice": self.listed_twice,
+                "left_out": dict(sorted(self.left_out.items())),
+            },
+        }
+
+
+def error_kind(error: str) -> str:
+    """Return what errors of one kind have in common.
+
+    >>> error_kind("20000 x 9000 pixels are more than the 100000000 allowed")
+    'N x N pixels are more than the N allowed'
+    >>> error_kind("damaged: Premature end of JPEG file")
+    'damaged'
+    """
+    return re.sub(r"\d+", "N", error.partition(":")[0])[:80]

@@ -1,0 +1,109 @@
+"""A table as a folder of Parquet parts: each written whole under another name, then renamed.
+
+Parts are numbered; read in the order of their names, their rows have the order in which the files
+were listed. Several processes may write parts of one folder as long as no two use one number.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sihwa.errors import StorageError
+from sihwa.scoring.rows import KEY_COLUMNS, Row
+from sihwa.storage import replacing
+
+__all__ = ["PartFolder", "part_path", "write_part"]
+
+_ROWS = 4096
+_SECONDS = 10.0
+"""A part is written when it has so many rows or is so old: no more is lost by a kill."""
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """Return where part `number` of a table lies, from 0."""
+    return folder / f"part-{number:08d}.parquet"
+
+
+def write_part(folder: Path, number: int, table: pa.Table) -> None:
+    """Write one part, whole or not at all.
+
+    Raises:
+        StorageError: The disk refuses.
+    """
+    with replacing(part_path(folder, number)) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+class PartFolder:
+    """See `sihwa.scoring.table.Table`."""
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self._folder = folder
+        self._schema = schema
+        self._waiting: list[pa.Table] = []
+        self._since = time.monotonic()
+        numbers = [int(part.stem.removeprefix("part-")) for part in self._parts()]
+        self._number = max(numbers, default=-1) + 1
+
+    def exists(self) -> bool:
+        """See `Table`."""
+        return self._folder.exists()
+
+    def written(self) -> Iterator[dict[str, Any]]:
+        """See `Table`."""
+        for part in self._parts():
+            yield from self._read(part, KEY_COLUMNS).to_pylist()
+
+    def keep(self, keep: Callable[[dict[str, Any]], bool]) -> None:
+        """See `Table`."""
+        for left in self._folder.glob(".part-*.tmp"):
+            with contextlib.suppress(OSError):
+                left.unlink()
+        for part in self._parts():
+            kept = [keep(row) for row in self._read(part, KEY_COLUMNS).to_pylist()]
+            if all(kept):
+                continue
+            if any(kept):
+                table = self._read(part).filter(pa.array(kept))
+                write_part(self._folder, int(part.stem.removeprefix("part-")), table)
+            else:
+                part.unlink()
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """See `Table`."""
+        if rows:
+            self._since = self._since if self._waiting else time.monotonic()
+            self._waiting.append(pa.Table.from_pylist(list(rows), self._schema))
+        count = sum(table.num_rows for table in self._waiting)
+        if count >= _ROWS or time.monotonic() - self._since >= _SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """See `Table`."""
+        if self._waiting:
+            write_part(self._folder, self._number, pa.concat_tables(self._waiting))
+            self._number += 1
+            self._waiting = []
+
+    def close(self) -> None:
+        """See `Table`."""
+        self.flush()
+        if self._number == 0:  # a table of no rows is a table, too
+            write_part(self._folder, 0, self._schema.empty_table())
+
+    def _parts(self) -> list[Path]:
+        return sorted(self._folder.glob("part-[0-9]*.parquet"))
+
+    def _read(self, part: Path, columns: Sequence[str] | None = None) -> pa.Table:
+        try:
+            return pq.read_table(part, columns=columns and list(columns), partitioning=None)
+        except (OSError, pa.ArrowException) as error:
+            raise StorageError(
+                f"{part}: not a whole part: {' '.join(str(error).split())[:160]}. Remove it and "
+                "resume: its pictures are scored again"
+            ) from error

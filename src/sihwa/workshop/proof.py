@@ -1,0 +1,178 @@
+"""The proof at export: every runtime and precision present against the trained network.
+
+Axes: N images, H and W picture size, K classes.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sihwa.dataset import Manifest
+from sihwa.errors import ParityError
+from sihwa.inspector import (
+    TOLERANCE,
+    Bundle,
+    Outputs,
+    ParityProof,
+    Runtime,
+    RuntimeChoice,
+    card_policy,
+    create_runtime,
+    in_other_sizes,
+    installed_choices,
+    measure_speed,
+    prove_parity,
+)
+from sihwa.model import Network, use_exact_float32
+from sihwa.progress import progress_bar
+from sihwa.training import read_batches
+from sihwa.workshop.config import ExportConfig
+
+__all__ = ["prove_bundle", "without_useless_twin"]
+
+log = logging.getLogger(__name__)
+
+_RESIZED = 32  # test pictures that are also compared in other sizes
+_LEAST_GAIN = 1.1  # a twin that is not a tenth faster is not worth another file to trust
+
+_SAME = RuntimeChoice("torch", "cpu", "fp32")
+
+Batch = tuple[list[str], NDArray[np.uint8], Outputs]
+
+
+def prove_bundle(
+    bundle: Bundle,
+    network: Network,
+    manifest: Manifest,
+    config: ExportConfig,
+    device: torch.device,
+) -> list[ParityProof]:
+    """Compare every combination present with the network in PyTorch, float32; measure its speed.
+
+    Args:
+        bundle: What is to ship.
+        network: As it was trained.
+        manifest: Its test pictures are compared, some of them in several sizes.
+        config: Tolerance of float32, and flips that the 8-bit twin may make.
+        device: Where the network runs; the combinations run on the CPU, and there too.
+
+    Raises:
+        ParityError: One in float32 decides otherwise: the inspector must not ship.
+    """
+    devices = ["cpu", *([str(device)] if device.type == "cuda" else [])]
+    runtimes = [create_runtime(bundle, choice) for choice in installed_choices(bundle, devices)]
+    sample: list[Batch] = []
+    proofs = _compare(
+        [runtime for runtime in runtimes if runtime.choice != _SAME],
+        _reference(network, manifest, device, sample),
+        bundle,
+        config,
+    )
+    # the reference's own code with its own weights, read back: a sample shows what could be wrong
+    proofs += _compare([r for r in runtimes if r.choice == _SAME], sample, bundle, config)
+    runtimes.sort(key=lambda runtime: runtime.choice == _SAME)
+    for proof in proofs:
+        if proof.proven:
+            log.info("%s", proof)
+        elif proof.precision == "fp32":
+            raise ParityError(
+                f"the export does not decide as the trained network, so it is not written: {proof}"
+            )
+        else:
+            log.warning("refused, and named so in the card: %s", proof)
+    return _with_speed(proofs, runtimes, manifest)
+
+
+def _compare(
+    runtimes: list[Runtime], batches: Iterable[Batch], bundle: Bundle, config: ExportConfig
+) -> list[ParityProof]:
+    return prove_parity(
+        runtimes,
+        batches,
+        card_policy(bundle.card),
+        {**TOLERANCE, "fp32": config.max_difference},
+        {"int8": config.max_int8_flips},
+    )
+
+
+def without_useless_twin(
+    bundle: Bundle, proofs: list[ParityProof]
+) -> tuple[Bundle, list[ParityProof]]:
+    """Return bundle and proofs without the 8-bit twin, if it decides otherwise or is no faster."""
+    if bundle.twin is None:
+        return bundle, proofs
+    twins = [proof for proof in proofs if proof.precision == "int8"]
+    others = [proof for proof in proofs if proof.precision != "int8" and proof.proven]
+    best, rival = _fastest([proof for proof in twins if proof.proven]), _fastest(others)
+    if best is None:
+        reason = f"it decides otherwise: {min(twins, key=lambda proof: proof.flips)}"
+    elif rival is not None and _rate(best) < _LEAST_GAIN * _rate(rival):
+        reason = (
+            f"it is not really faster here: {_rate(best):.0f} images/s by {best.choice}, "
+            f"{_rate(rival):.0f} by {rival.choice}, one by one"
+        )
+    else:
+        return bundle, proofs
+    log.warning("the 8-bit twin is dropped: %s", reason)
+    card = replace(bundle.card, int8=None)
+    return replace(bundle, card=card, twin=None), [p for p in proofs if p not in twins]
+
+
+def _fastest(proofs: list[ParityProof]) -> ParityProof | None:
+    return max(proofs, key=_rate, default=None)
+
+
+def _rate(proof: ParityProof) -> float:
+    return proof.images_per_second_1 or 0.0
+
+
+def _reference(
+    network: Network, manifest: Manifest, device: torch.device, sample: list[Batch]
+) -> Iterator[Batch]:
+    """Run the trained network in PyTorch on the test pictures, and on some in other sizes.
+
+    Those in other sizes are also added to `sample`.
+    """
+    test = np.flatnonzero(manifest.split == "test").tolist()
+    path = manifest.table["path"].to_pylist()
+    resized = set(test[:: max(1, len(test) // _RESIZED)])
+    use_exact_float32()
+    network.to(device).to(memory_format=torch.channels_last)
+
+    def judged(paths: list[str], image: NDArray[np.uint8]) -> Batch:
+        with torch.inference_mode():
+            prediction = network(torch.from_numpy(image).to(device))
+        return paths, image, Outputs(*(value.cpu().numpy() for value in prediction))
+
+    with progress_bar("proving", len(test)) as advance:
+        for rows, image in read_batches(manifest, test):
+            yield judged([path[row] for row in rows], image)
+            some = [place for place, row in enumerate(rows) if row in resized]
+            if some:
+                for names, pictures in in_other_sizes([path[rows[p]] for p in some], image[some]):
+                    sample.append(judged(names, pictures))
+                    yield sample[-1]
+            advance(len(rows))
+
+
+def _with_speed(
+    proofs: list[ParityProof], runtimes: list[Runtime], manifest: Manifest
+) -> list[ParityProof]:
+    _, image = next(iter(read_batches(manifest, [0])))
+    rates = measure_speed(runtimes, image[0])
+    measured = [
+        replace(proof, images_per_second_1=round(one, 1), images_per_second_32=round(many, 1))
+        for proof, (one, many) in zip(proofs, rates, strict=True)
+    ]
+    for proof in measured:
+        log.info(
+            "%s: %.0f images/s one by one, %.0f in batches of 32",
+            proof.choice,
+            proof.images_per_second_1,
+            proof.images_per_second_32,
+        )
+    return measured

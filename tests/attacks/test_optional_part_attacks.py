@@ -1,0 +1,236 @@
+"""Hostile twins and pictures: the parts that an inspector folder need not have."""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from PIL import Image
+
+from sihwa.errors import EmptyDataset, InvalidInspector, SihwaError
+from sihwa.inspector import Bundle, Card, load_inspector, read_bundle, write_bundle
+from sihwa.inspector.graph_file import append_card
+from sihwa.inspector.verify import verify_inspector
+from sihwa.storage import sha256_of_bytes
+from tests.attacks.forge import Json, custom_node, external, forge, refuse, reseal
+from tests.conftest import changed, pictures
+
+TWIN = "inspector.int8.onnx"
+PICTURES = "pictures.zip"
+Model = onnx.ModelProto
+
+
+def packed(*contents: bytes, names: str = "{:03d}.png") -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for place, content in enumerate(contents):
+            file.writestr(names.format(place), content)
+    return archive.getvalue()
+
+
+def png(seed: int) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(pictures(1, 40, 30, seed)[0]).save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.fixture
+def full_bundle(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, tmp_path: Path) -> Path:
+    """An inspector folder with a twin and pictures; the graph itself stands in for the twin."""
+    facts = {
+        "sha256": sha256_of_bytes(tiny_graph),
+        "bytes": len(tiny_graph),
+        "float32_layers": 0,
+        "allowed_flips": 0,
+    }
+    folder = tmp_path / "full"
+    weights = (tiny_bundle / "weights.safetensors").read_bytes()
+    bundle = Bundle(changed(tiny_card, int8=facts), tiny_graph, weights, tiny_graph)
+    write_bundle(folder, bundle, packed(png(1), png(2)))
+    return folder
+
+
+def forge_twin(folder: Path, change: Callable[[Model], Any]) -> None:
+    """Change the twin, and make all hashes fit again."""
+    model = onnx.load_from_string((folder / TWIN).read_bytes())
+    change(model)
+    put_twin(folder, model.SerializeToString(deterministic=True))
+
+
+def put_twin(folder: Path, content: bytes) -> None:
+    (folder / TWIN).write_bytes(content)
+
+    def name(card: Json) -> None:
+        card["int8"].update(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+
+    forge(folder, change=name)
+
+
+def test_load_inspector_full_folder_is_taken(full_bundle: Path) -> None:
+    bundle = read_bundle(full_bundle)
+    assert bundle.twin is not None
+    found = verify_inspector(full_bundle)
+    assert ("openvino", "int8") in {(proof.runtime, proof.precision) for proof in found.proof}
+    assert load_inspector(full_bundle, precision="int8").runtime.choice.precision == "int8"
+
+
+TWINS: dict[str, tuple[Callable[[Model], Any], str]] = {
+    "custom_operator": (lambda m: m.graph.node.append(custom_node()), "operator of 'evil"),
+    "data_elsewhere": (lambda m: external(m, "../secret"), "keeps tensors in another file"),
+    "metadata": (lambda m: m.metadata_props.add(key="k", value="v"), "no metadata but sihwa.card"),
+    "wrong_opset": (lambda m: setattr(m.opset_import[0], "version", 21), "expected opset 18"),
+    "output_missing": (lambda m: m.graph.output.pop(), "expected .*'unknown'"),
+    "function": (lambda m: m.functions.add(), "functions or a training graph"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), TWINS.values(), ids=list(TWINS))
+def test_load_inspector_hostile_twin_is_refused(
+    full_bundle: Path, change: Callable[[Model], Any], reason: str
+) -> None:
+    forge_twin(full_bundle, change)
+    refuse(full_bundle, reason, TWIN)
+
+
+def test_load_inspector_twin_with_a_card_of_its_own_is_refused(full_bundle: Path) -> None:
+    put_twin(full_bundle, append_card((full_bundle / TWIN).read_bytes(), "{}"))
+    refuse(full_bundle, "expected no card, found 1", TWIN)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04", bytes(1000)], ids=["empty", "zip", "zeros"]
+)
+def test_load_inspector_twin_that_is_no_graph_is_refused(full_bundle: Path, content: bytes) -> None:
+    put_twin(full_bundle, content or b"\n")
+    refuse(full_bundle, "not an inspector's graph", TWIN)
+
+
+def test_load_inspector_twin_replaced_with_its_hash_in_card_json_is_refused(
+    full_bundle: Path,
+) -> None:
+    path = full_bundle / TWIN
+    model = onnx.load_from_string(path.read_bytes())
+    model.graph.name = "another"
+    path.write_bytes(model.SerializeToString())
+    reseal(full_bundle)
+    refuse(full_bundle, "expected the 8-bit twin that the card in inspector.onnx names", TWIN)
+
+
+def test_load_inspector_twin_that_the_card_does_not_name_is_refused(
+    tiny_bundle: Path, tiny_graph: bytes
+) -> None:
+    (tiny_bundle / TWIN).write_bytes(tiny_graph)
+    reseal(tiny_bundle)
+    refuse(tiny_bundle, "expected no 8-bit twin", TWIN)
+
+
+@pytest.mark.parametrize("part", [TWIN, PICTURES])
+def test_load_inspector_listed_part_is_missing_is_refused(full_bundle: Path, part: str) -> None:
+    (full_bundle / part).unlink()
+    refuse(full_bundle, "missing, but card.json lists it", part)
+
+
+def test_load_inspector_twin_gone_from_folder_and_list_is_refused(full_bundle: Path) -> None:
+    (full_bundle / TWIN).unlink()
+    reseal(full_bundle)
+    refuse(full_bundle, "expected the 8-bit twin .* found another or none", TWIN)
+
+
+@pytest.mark.parametrize("part", [TWIN, PICTURES])
+@pytest.mark.parametrize("kind", ["byte changed", "cut", "ten gigabytes of nothing"])
+def test_load_inspector_optional_part_damaged_is_refused(
+    full_bundle: Path, part: str, kind: str
+) -> None:
+    path = full_bundle / part
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content[:-1] if kind == "cut" else content)
+    if kind.startswith("ten"):
+        os.truncate(path, 10 * 2**30)
+    refuse(full_bundle, "its length or SHA-256 is not the one in card.json", part)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no FIFOs, and links need rights")
+@pytest.mark.parametrize("part", [TWIN, PICTURES])
+def test_load_inspector_optional_part_is_a_fifo_or_link_is_refused(
+    full_bundle: Path, part: str
+) -> None:
+    (full_bundle / part).rename(full_bundle.parent / part)
+    (full_bundle / part).symlink_to(f"../{part}")
+    refuse(full_bundle, "expected a plain file", part)
+    (full_bundle / part).unlink()
+    os.mkfifo(full_bundle / part)
+    refuse(full_bundle, "expected a plain file", part)
+
+
+INT8_CARDS: dict[str, tuple[object, str]] = {
+    "a_text": ("yes", "'int8': 'yes' is not of type"),
+    "empty": ({}, "'int8': 'sha256' is a required property"),
+    "flips_negative": (-1, "'int8/allowed_flips'"),
+}
+
+
+@pytest.mark.parametrize(("to", "reason"), INT8_CARDS.values(), ids=list(INT8_CARDS))
+def test_load_inspector_card_s_twin_damaged_is_refused(
+    full_bundle: Path, to: object, reason: str
+) -> None:
+    def change(card: Json) -> None:
+        if isinstance(to, int):
+            card["int8"]["allowed_flips"] = to
+        else:
+            card["int8"] = to
+
+    forge(full_bundle, change=change)
+    refuse(full_bundle, reason, "inspector.onnx")
+
+
+def _bomb() -> bytes:
+    """Return a PNG of a few kilobytes that claims 60,000 × 60,000 pixels."""
+    content = bytearray(png(1))
+    content[16:24] = (60_000).to_bytes(4, "big") * 2
+    import zlib
+
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    return bytes(content)
+
+
+ARCHIVES: dict[str, tuple[bytes, str]] = {
+    "no_archive": (b"\x00" * 100, "not a readable .zip"),
+    "empty": (packed(), "no picture found"),
+    "bomb_of_zeros": (packed(bytes(200 * 2**20)), "none of 1 pictures can be read"),
+    "bomb_of_pixels": (packed(_bomb()), "none of 1 pictures can be read; .*pixels"),
+    "scripts": (packed(b"import os", names="{}.py"), "no picture found"),
+    "text_as_pictures": (packed(b"text", b"text"), "none of 2 pictures can be read"),
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), ARCHIVES.values(), ids=list(ARCHIVES))
+def test_verify_hostile_pictures_end_with_one_line(
+    full_bundle: Path, content: bytes, reason: str
+) -> None:
+    (full_bundle / PICTURES).write_bytes(content)
+    reseal(full_bundle)
+    with pytest.raises(SihwaError, match=reason) as caught:
+        verify_inspector(full_bundle)
+    assert isinstance(caught.value, EmptyDataset | InvalidInspector | SihwaError)
+    assert str(caught.value).isprintable()
+    assert not list(full_bundle.parent.glob("*.verified.json"))
+
+
+def test_verify_member_named_like_a_path_writes_nothing(full_bundle: Path) -> None:
+    (full_bundle / PICTURES).write_bytes(packed(png(1), names="../../{:03d}.png"))
+    reseal(full_bundle)
+    before = sorted(full_bundle.parent.rglob("*"))
+    found = verify_inspector(full_bundle)
+    assert set(full_bundle.parent.rglob("*")) - set(before) == {found.written}
+
+
+def test_card_json_lists_what_lies_in_the_folder(full_bundle: Path) -> None:
+    listed = json.loads((full_bundle / "card.json").read_bytes())["parts"]
+    assert {path.name for path in full_bundle.iterdir()} == {*listed, "card.json"}

@@ -1,0 +1,174 @@
+"""Hostile verifications: a file beside the inspector that says what may decide."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sihwa.inspector import load_inspector, processor_of, read_bundle
+from sihwa.inspector.parity import ParityProof
+from sihwa.inspector.runtime import runtime_version
+from sihwa.inspector.verification import verification_path, write_verification
+from tests.attacks.forge import Json, forge
+
+OPENVINO = ("openvino", "fp32")
+
+
+def fact(runtime: str, precision: str, flips: int = 0) -> ParityProof:
+    return ParityProof(
+        runtime=runtime,
+        version=runtime_version(runtime) or "",
+        device="cpu",
+        precision=precision,
+        processor=processor_of("cpu"),
+        images=50,
+        flips=flips,
+        allowed_flips=0,
+        greatest_difference=0.0,
+        greatest_unknown_difference=0.0,
+        tolerance=1e-4,
+        worst_path="",
+        images_per_second_1=1000.0,
+        images_per_second_32=1000.0,
+    )
+
+
+@pytest.fixture
+def verified(tiny_bundle: Path) -> Path:
+    """An inspector that was verified to run in OpenVINO, which therefore decides."""
+    write_verification(tiny_bundle, read_bundle(tiny_bundle), [fact(*OPENVINO)], 50)
+    assert load_inspector(tiny_bundle).runtime.choice.runtime == "openvino"
+    return tiny_bundle
+
+
+def seal(content: Json) -> Json:
+    """Make the digest fit what was put in."""
+    kept = {key: value for key, value in content.items() if key != "digest"}
+    text = json.dumps(kept, ensure_ascii=False, sort_keys=True)
+    return {**kept, "digest": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def put(*path: str | int, to: object) -> Callable[[Json], None]:
+    def change(content: Any) -> None:  # noqa: ANN401 -- any JSON
+        for key in path[:-1]:
+            content = content[key]
+        content[path[-1]] = to
+
+    return change
+
+
+def does_not_count(folder: Path, reason: str) -> None:
+    """Check that the reference decides, and that it is said why."""
+    inspector = load_inspector(folder)
+    assert str(inspector.runtime.choice) == "onnxruntime on cpu in fp32"
+    assert f"inspector.verified.json does not count: {reason}" in inspector.explanation
+    assert inspector.explanation.isprintable()
+    assert len(inspector.explanation) < 1000
+
+
+BYTES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "empty": (lambda _: b"", "it: the card is not strict JSON"),
+    "truncated": (lambda text: text[: len(text) // 2], "it: the card is not strict JSON"),
+    "no_json": (lambda _: b"proven: all", "it: the card is not strict JSON"),
+    "a_list": (lambda text: b"[" + text + b"]", "it: expected a JSON object"),
+    "pickle": (lambda _: b"\x80\x04K\x01.", "it: the card is not strict JSON"),
+    "nested_deeply": (lambda _: b"[" * 10**5, "it: the card is not strict JSON"),
+    "key_twice": (lambda text: b'{"proof":[],' + text[1:], "it: the card is not strict JSON"),
+    "huge": (lambda text: text + b" " * 2**20, "its .* bytes are more than 1048576"),
+    "edited": (lambda text: text.replace(b"1000.0", b"2000.0"), "it was changed after"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), BYTES.values(), ids=list(BYTES))
+def test_load_inspector_damaged_verification_does_not_count(
+    verified: Path, change: Callable[[bytes], bytes], reason: str
+) -> None:
+    path = verification_path(verified)
+    path.write_bytes(change(path.read_bytes()))
+    explanation = load_inspector(verified).explanation
+    does_not_count(verified, "")
+    assert re.search(reason, explanation)
+
+
+FORGED: dict[str, tuple[Callable[[Json], Any], str]] = {
+    "format_foreign": (put("format", to="sihwa-inspector"), "its 'format' breaks the schema"),
+    "version_newer": (put("format_version", to=2), "its 'format_version' breaks the schema"),
+    "key_unknown": (put("pickle", to="gASV"), "its '' breaks the schema"),
+    "proof_unknown_key": (put("proof", 0, "code", to="x"), "its 'proof/0' breaks the schema"),
+    "proof_a_text": (put("proof", to="all"), "its 'proof' breaks the schema"),
+    "proofs_a_million": (put("proof", to=[{}] * 10**5), "its 'proof' breaks the schema"),
+    "rate_a_text": (
+        put("proof", 0, "images_per_second_1", to="fast"),
+        "its 'proof/0/images_per_second_1' breaks the schema",
+    ),
+    "name_clears_a_terminal": (
+        put("proof", 0, "\n\x1b[2J", to="x"),
+        "its 'proof/0' breaks the schema",
+    ),
+    "of_another_inspector": (put("inspector", to="0" * 16), "it is of another inspector"),
+    "of_another_graph": (put("graphs", to=["0" * 64]), "it is of another inspector"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), FORGED.values(), ids=list(FORGED))
+def test_load_inspector_forged_verification_does_not_count(
+    verified: Path, change: Callable[[Json], Any], reason: str
+) -> None:
+    path = verification_path(verified)
+    content = json.loads(path.read_bytes())
+    change(content)
+    path.write_text(json.dumps(seal(content)), "utf-8")
+    does_not_count(verified, reason)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no FIFOs, and links need rights")
+@pytest.mark.parametrize("kind", ["fifo", "folder", "link"])
+def test_load_inspector_verification_no_plain_file_does_not_count(
+    verified: Path, kind: str
+) -> None:
+    path = verification_path(verified)
+    path.rename(path.with_name("elsewhere.json"))
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("elsewhere.json")
+    does_not_count(verified, "it is no plain file")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(put("proof", 0, "runtime", to="../evil"), id="runtime of another name"),
+        pytest.param(put("proof", 0, "runtime", to="os"), id="a module as runtime"),
+        pytest.param(put("proof", 0, "device", to="cpu; rm"), id="device of another name"),
+        pytest.param(put("proof", 0, "precision", to="int8"), id="a twin that is not there"),
+    ],
+)
+def test_load_inspector_verification_of_what_is_not_here_is_passed_over(
+    verified: Path, change: Callable[[Json], Any]
+) -> None:
+    path = verification_path(verified)
+    content = json.loads(path.read_bytes())
+    change(content)
+    path.write_text(json.dumps(seal(content)), "utf-8")
+    assert str(load_inspector(verified).runtime.choice) == "onnxruntime on cpu in fp32"
+
+
+def test_load_inspector_damaged_refusal_does_not_bring_the_export_proof_back(
+    tiny_bundle: Path,
+) -> None:
+    # on a machine of the same processor and versions the export had proven it; here it flipped
+    forge(tiny_bundle, change=put("proof", to=[fact(*OPENVINO).as_dict()]))
+    assert load_inspector(tiny_bundle).runtime.choice.runtime == "openvino"
+    write_verification(tiny_bundle, read_bundle(tiny_bundle), [fact(*OPENVINO, flips=1)], 50)
+    assert load_inspector(tiny_bundle).runtime.choice.runtime == "onnxruntime"
+    path = verification_path(tiny_bundle)
+    path.write_bytes(path.read_bytes()[:-9])
+    does_not_count(tiny_bundle, "it: the card is not strict JSON")

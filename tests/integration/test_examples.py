@@ -1,0 +1,217 @@
+"""The examples in other programs' shoes: they must decide as the trained network does."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from sihwa.inspector import Card, card_policy, load_inspector, write_bundle
+from sihwa.model import Network
+from tests.conftest import changed, pictures
+from tests.golden.smallest import FOLDER, PICTURE
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SIZES = (
+    (1, 1), (9, 31), (40, 120), (63, 65), (64, 64), (97, 53), (200, 200), (301, 77), (240, 640),
+    (600, 401),
+)  # fmt: skip
+"""Height and width, around the network's input of 64: grown, kept, shrunk, odd, not square."""
+
+Row = dict[str, Any]
+Client = tuple[str, ...]
+Reference = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+@pytest.fixture(scope="session")
+def python_client() -> Client:
+    return sys.executable, str(EXAMPLES / "python" / "inspect_one.py")
+
+
+@pytest.fixture(scope="session")
+def node_client() -> Client:
+    if shutil.which("node") is None:
+        pytest.skip("node is not on this machine: Node.js 18 or newer runs the example")
+    if not (EXAMPLES / "node" / "node_modules" / "onnxruntime-node").is_dir():
+        pytest.skip("the example's packages are missing: cd examples/node && npm ci")
+    return "node", str(EXAMPLES / "node" / "inspect.mjs")
+
+
+@pytest.fixture(scope="session")
+def cpp_client(tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """Compile the C++ example as examples/README.md says, with the headers in OpenVINO's wheel."""
+    compiler = shutil.which("g++")
+    if sys.platform != "linux" or compiler is None:
+        pytest.skip("g++ on Linux is what the C++ example's command line is for")
+    headers = "#include <nlohmann/json.hpp>\n#include <openssl/sha.h>\n"
+    probe = [compiler, "-std=c++17", "-fsyntax-only", "-x", "c++", "-"]
+    if subprocess.run(probe, input=headers, capture_output=True, encoding="utf-8").returncode:
+        pytest.skip("the C++ example needs: apt-get install nlohmann-json3-dev libssl-dev")
+    folder, place = tmp_path_factory.mktemp("cpp"), Path(openvino.__file__).parent
+    command: list[str | Path] = [
+        compiler, "-std=c++17", "-Wall", "-Wextra", "-Werror", EXAMPLES / "cpp" / "inspect.cpp",
+        "-o", folder / "inspect", "-isystem", place / "include",
+        *place.glob("libs/libopenvino.so.*"), "-lcrypto", f"-Wl,-rpath,{place / 'libs'}",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
+    assert done.returncode == 0, done.stderr
+    return (str(folder / "inspect"),)
+
+
+@pytest.fixture(params=["python", "node", "cpp"])
+def client(request: pytest.FixtureRequest) -> Client:
+    """The words that start an example."""
+    words: Client = request.getfixturevalue(f"{request.param}_client")
+    return words
+
+
+@pytest.fixture(scope="module")
+def images() -> list[NDArray[np.uint8]]:
+    return [image for seed, size in enumerate(SIZES) for image in pictures(10, *size, seed)]
+
+
+@pytest.fixture(scope="module")
+def paths(images: list[NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("사진 (1조)")
+    written = [folder / f"{index:03d}.ppm" for index in range(len(images))]
+    for path, image in zip(written, images, strict=True):
+        Image.fromarray(image).save(path)
+    return [str(path) for path in written]
+
+
+@pytest.fixture(scope="module")
+def reference(images: list[NDArray[np.uint8]], tiny_network: Network) -> Reference:
+    """Probabilities (N, K) and unknown scores (N,) of the PyTorch network."""
+    with torch.no_grad():
+        said = [tiny_network(torch.from_numpy(image[None])) for image in images]
+    return (
+        np.concatenate([one.probability.numpy() for one in said]),
+        np.concatenate([one.unknown.numpy() for one in said]),
+    )
+
+
+@pytest.fixture
+def inspector(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, reference: Reference) -> Path:
+    """An inspector that sends half of the pictures to review, so that all decisions occur."""
+    policy = {"kind": "top_class", "unknown_threshold": float(np.median(reference[1]))}
+    weights = (tiny_bundle / "weights.safetensors").read_bytes()
+    folder = tiny_bundle.with_name("검사기 1")
+    write_bundle(folder, changed(tiny_card, policy=policy), tiny_graph, weights)
+    return folder
+
+
+def run(client: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    return subprocess.run(
+        [*client, *arguments], capture_output=True, encoding="utf-8", env=environment, timeout=300
+    )
+
+
+def rows_of(client: Client, inspector: Path, paths: list[str]) -> list[Row]:
+    done = run(client, str(inspector / "inspector.onnx"), *paths)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["picture"] for row in rows] == paths
+    return rows
+
+
+def test_example_hundred_pictures_of_ten_sizes_agrees_with_the_network(
+    client: Client,
+    inspector: Path,
+    paths: list[str],
+    images: list[NDArray[np.uint8]],
+    reference: Reference,
+) -> None:
+    """Compare with the PyTorch network, and with what Sihwa itself makes of the inspector."""
+    rows = rows_of(client, inspector, paths)
+    difference = np.abs(np.array([row["probability"] for row in rows]) - reference[0]).max()
+    print(f"{client[0]}: greatest difference in probability {difference:.1e}")
+    assert difference <= 1e-4
+    np.testing.assert_allclose([row["unknown"] for row in rows], reference[1], rtol=1e-3, atol=1e-4)
+    policy = card_policy(load_inspector(inspector).card)
+    assert [(row["decision"], row["reason"]) for row in rows] == [
+        (one.outcome, one.reason) for one in policy.decide(*reference)
+    ]
+    expected = load_inspector(inspector).predict(images)
+    assert [row["top_class"] for row in rows] == [one.top_class for one in expected]
+    assert [row["box"] for row in rows] == [one.box and list(one.box) for one in expected]
+    assert {row["decision"] for row in rows} == {"accept", "reject", "review"}
+
+
+def test_example_worked_in_the_document_gives_what_it_says(client: Client, tmp_path: Path) -> None:
+    height, width, _ = PICTURE.shape
+    path = tmp_path / "six pixels.ppm"
+    path.write_bytes(b"P6\n%d %d\n255\n" % (width, height) + PICTURE.tobytes())
+    [row] = rows_of(client, FOLDER, [str(path)])
+    assert row["probability"] == pytest.approx([0.967705, 0.032295], abs=1e-6)
+    assert row["unknown"] == pytest.approx(0.063099, abs=1e-6)
+    assert (row["decision"], row["reason"]) == ("accept", "top class is good")
+    assert row["box"] == [0, 0, 3, 2]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(None, id="missing"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b"no picture", id="text"),
+        pytest.param(b"P6 9 9 255\n12", id="cut"),
+        pytest.param(b"P6 99999999 99999999 255\n12", id="huge"),
+        pytest.param(b"P6 0 9 255\n", id="no pixels"),
+    ],
+)
+def test_example_damaged_picture_goes_to_review(
+    client: Client, tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "사진.ppm"
+    if content is not None:
+        path.write_bytes(content)
+    [row] = rows_of(client, FOLDER, [str(path)])
+    assert (row["decision"], row["reason"]) == ("review", "unreadable")
+    assert row["error"]
+
+
+def change_graph(folder: Path) -> None:
+    graph = bytearray((folder / "inspector.onnx").read_bytes())
+    graph[len(graph) // 3] ^= 1
+    (folder / "inspector.onnx").write_bytes(graph)
+
+
+def newer(folder: Path) -> None:
+    # in the graph and beside it, for the examples read one or the other; the hashes are not reached
+    for name, quote in (
+        ("inspector.onnx", '"format_version":'),
+        ("card.json", '"format_version": '),
+    ):
+        content = (folder / name).read_bytes()
+        assert content.count(f"{quote}1".encode()) == 1
+        (folder / name).write_bytes(content.replace(f"{quote}1".encode(), f"{quote}2".encode()))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(change_graph, id="tampered"),
+        pytest.param(newer, id="newer"),
+        pytest.param(lambda folder: (folder / "inspector.onnx").unlink(), id="missing"),
+        pytest.param(lambda folder: (folder / "inspector.onnx").write_bytes(b""), id="empty"),
+    ],
+)
+def test_example_damaged_inspector_is_refused(
+    client: Client, tiny_bundle: Path, damage: Callable[[Path], object]
+) -> None:
+    damage(tiny_bundle)
+    done = run(client, str(tiny_bundle / "inspector.onnx"))
+    assert (done.returncode, done.stdout) == (1, "")
+    # one line that names the folder; the runtime may have put warnings of its own before it
+    assert str(tiny_bundle) in done.stderr.splitlines()[-1]

@@ -1,0 +1,268 @@
+"""Scoring as a process: killed, stopped, out of disk, two at once, watching."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import pictures, save_pictures
+from tests.unit.scoring.test_score import assert_same, files_of, read
+
+PROGRAM = """
+import sys
+import sihwa.scoring.table_parts as parts
+parts._ROWS = 16  # many parts, so that a kill meets them
+from sihwa.cli import main
+main()
+"""
+SMALL_BLOCKS = ("--batch-size", "4", "--workers", "2")
+
+
+def start(*words: object, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "score", *map(str, words), *SMALL_BLOCKS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        preexec_fn=before,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=120)
+    assert "Traceback" not in err, err
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Some hundred pictures, by links."""
+    given = save_pictures(tmp_path / "given", pictures(12, 50, 60))
+    (tmp_path / "given" / "cut.png").write_bytes(given[0].read_bytes()[:100])
+    folder = tmp_path / "부품"
+    folder.mkdir()
+    for number in range(400):
+        (folder / f"{number:03d}.png").hardlink_to(given[number % 12])
+    for number in range(10):
+        (folder / f"{number:03d} cut.png").hardlink_to(tmp_path / "given" / "cut.png")
+    return folder
+
+
+def wait_for(process: subprocess.Popen[str], seconds: float) -> bool:
+    """Let a process run for so long; say whether it is done."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl", "scores"])
+@pytest.mark.parametrize("kills", [2, pytest.param(17, marks=pytest.mark.slow)])
+def test_score_killed_at_random_moments_and_resumed_is_the_whole_table(
+    tiny_bundle: Path, many: Path, tmp_path: Path, name: str, kills: int
+) -> None:
+    begin = time.monotonic()
+    code, _, err = finish(start(tiny_bundle, many, "--out", tmp_path / f"whole-{name}"))
+    seconds = time.monotonic() - begin
+    assert code == 0, err
+    whole = read(tmp_path / f"whole-{name}")
+    assert len(whole) == 410
+    rng = random.Random(kills)
+    killed = lengths = 0
+    while killed < kills:
+        out = tmp_path / f"{killed}-{name}"
+        while killed < kills:
+            process = start(tiny_bundle, many, "--out", out, "--resume")
+            # what is not the start of Python and its libraries is met more often
+            if wait_for(process, seconds * rng.choice((rng.uniform(0, 1), rng.uniform(0.5, 1)))):
+                assert finish(process)[0] == 0
+                break
+            process.kill()
+            process.communicate()
+            killed += 1
+            lengths += out.exists()
+        code, _, err = finish(start(tiny_bundle, many, "--out", out, "--resume"))
+        assert code == 0, err
+        assert_same(read(out), whole)
+    assert lengths or kills < 5, "no kill met a table"
+
+
+def fill_disk() -> None:
+    """Let no file grow beyond 20 kB, which ends in the error that a full disk gives."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl"])
+def test_score_disk_full_in_the_middle_is_one_line_and_can_be_resumed(
+    tiny_bundle: Path, many: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out" / name
+    code, _, err = finish(start(tiny_bundle, many, "--out", out, before=fill_disk))
+    assert code == 1
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert [line.startswith(f"error: cannot write {out}: ") for line in lines] == [True]
+    assert 0 < len(read(out)) < 410
+    code, _, err = finish(start(tiny_bundle, many, "--out", out, "--resume"))
+    assert code == 0, err
+    code, _, err = finish(start(tiny_bundle, many, "--out", tmp_path / name))
+    assert_same(read(out), read(tmp_path / name))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder], capture_output=True
+    )
+    if done.returncode:
+        pytest.skip("this user may not mount a small disk; the test beside it limits file sizes")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl", "scores"])
+def test_score_small_disk_fills_and_is_resumed_after_space_is_freed(
+    tiny_bundle: Path, many: Path, tmp_path: Path, small_disk: Path, name: str
+) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(420_000))
+    out = small_disk / name
+    code, _, err = finish(start(tiny_bundle, many, "--out", out))
+    assert code == 1
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert ["No space left on device" in line for line in lines] == [True], err
+    found = len(read(out))
+    assert 0 < found < 410
+    ballast.unlink()
+    code, _, err = finish(start(tiny_bundle, many, "--out", out, "--resume"))
+    assert code == 0, err
+    code, _, err = finish(start(tiny_bundle, many, "--out", tmp_path / name))
+    assert_same(read(out), read(tmp_path / name))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_score_told_to_stop_writes_what_is_in_hand_and_says_how_to_go_on(
+    tiny_bundle: Path, many: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    out = tmp_path / "scores.jsonl"
+    process = start(tiny_bundle, many, "--out", out)
+    assert process.stderr
+    assert process.stderr.readline().startswith("inspector ")
+    while not out.exists() or not out.stat().st_size:
+        assert process.poll() is None
+    process.send_signal(number)
+    found, _, err = finish(process)
+    summary = json.loads((tmp_path / "scores.summary.json").read_bytes())
+    rows = read(out)
+    assert summary["images"] == len(rows) > 0
+    if found:  # else it was done before it was told
+        assert (found, summary["state"]) == (code, "stopped")
+        assert "go on with --resume" in err
+    assert finish(start(tiny_bundle, many, "--out", out, "--resume"))[0] == 0
+    assert len(read(out)) == 410
+
+
+def test_score_second_process_is_told_that_the_first_writes(
+    tiny_bundle: Path, many: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.jsonl"
+    with start(tiny_bundle, many, "--out", out, "--watch") as first:
+        assert first.stderr
+        assert first.stderr.readline().startswith("inspector ")
+        while not out.exists():
+            assert first.poll() is None
+        code, _, err = finish(start(tiny_bundle, many, "--out", out, "--resume"))
+        assert code == 1
+        assert err.splitlines()[-1].startswith(f"error: {out}: another process is writing there")
+        first.kill()
+    # the kernel let go of the lock
+    assert finish(start(tiny_bundle, many, "--out", out, "--resume"))[0] == 0
+
+
+def lines_of(path: Path, count: int, process: subprocess.Popen[str]) -> list[dict[str, object]]:
+    """Return the rows of a table once there are so many."""
+    deadline = time.monotonic() + 60
+    while True:
+        content = path.read_bytes() if path.exists() else b""
+        if content.count(b"\n") >= count:
+            whole, _, _ = content.rpartition(b"\n")  # the last row may be being written
+            return [json.loads(line) for line in whole.splitlines()]
+        assert process.poll() is None
+        assert time.monotonic() < deadline, f"only {content.count(bytes([10]))} rows came"
+
+
+def test_score_watch_takes_each_file_once_it_is_complete(tiny_bundle: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "카메라", tmp_path / "scores.jsonl"
+    [early, late, slow, moved] = save_pictures(tmp_path / "given", pictures(4, 50, 60))
+    folder.mkdir()
+    shutil.copy(early, folder / "early.png")
+    process = start(tiny_bundle, folder, "--out", out, "--watch")
+    lines_of(out, 1, process)
+    with (folder / "slow.png").open("wb") as file:
+        file.write(slow.read_bytes()[:500])
+        file.flush()
+        shutil.copy(late, folder / "late.png")
+        (folder / "notes.txt").touch()
+        shutil.copytree(tmp_path / "given", tmp_path / "new folder")
+        (tmp_path / "new folder").rename(folder / "new")
+        # the slow one keeps changing while the others come in
+        while out.read_bytes().count(b"\n") < 6:
+            os.utime(file.fileno())
+            assert process.poll() is None
+        assert not any("slow.png" in str(row["path"]) for row in lines_of(out, 6, process))
+        file.write(slow.read_bytes()[500:])
+    rows = lines_of(out, 7, process)
+    process.send_signal(signal.SIGTERM)
+    code, _, err = finish(process)
+    assert code == 0, err
+    assert [row["error"] for row in rows] == [None] * 7
+    names = {str(row["path"]).removeprefix(f"{folder}/") for row in rows}
+    given = {f"new/{path.name}" for path in (early, late, slow, moved)}
+    assert names == {"early.png", "late.png", "slow.png"} | given
+
+
+def test_score_help_shows_examples() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sihwa", "score", "--help"], capture_output=True, encoding="utf-8"
+    )
+    assert done.returncode == 0
+    assert "sihwa score outputs/latest/inspector parts/ --out scores.csv" in done.stdout
+    for option in ("--resume", "--watch", "--evidence", "--workers", "--batch-size", "--device"):
+        assert option in done.stdout
+
+
+@pytest.mark.slow
+def test_score_memory_stays_flat(tiny_bundle: Path, tmp_path: Path) -> None:
+    [given] = save_pictures(tmp_path / "given", pictures(1, 8, 8))
+    peaks = []
+    for count in (2_000, 20_000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for number in range(count):
+            (folder / f"{number:07d}.png").hardlink_to(given)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sihwa", "score", tiny_bundle, folder, "--out",
+             tmp_path / f"{count} scores"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = 0  # it was waited for
+        assert status == 0
+        peaks.append(usage.ru_maxrss)
+    assert peaks[1] <= 1.15 * peaks[0]
+    table = pd.read_parquet(tmp_path / "20000 scores" / "rows")
+    assert len(set(files_of(table.astype(object).where(table.notna(), None)))) == 20_000

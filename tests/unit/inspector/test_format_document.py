@@ -1,0 +1,224 @@
+"""docs/inspector-format.md against the code: each says what the other says, and no more."""
+
+import json
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from sihwa.class_name import class_name_fault
+from sihwa.decision import TopClassPolicy
+from sihwa.images import decode
+from sihwa.inspector import (
+    FORMAT_VERSION,
+    TOLERANCE,
+    Card,
+    Outputs,
+    card,
+    graph_file,
+    signature,
+    unread,
+    weights_file,
+)
+from sihwa.model import Network
+from sihwa.storage import sha256_of_bytes
+from tests.conftest import pictures
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = (ROOT / "docs" / "inspector-format.md").read_text("utf-8")
+SCHEMA = json.loads(files("sihwa.inspector").joinpath("card.schema.json").read_text("utf-8"))
+
+
+def section(title: str) -> str:
+    """Return the text below a heading, up to the next one."""
+    [found] = re.findall(rf"^##+ {re.escape(title)}\n(.*?)(?=^##+ |\Z)", DOCUMENT, re.M | re.S)
+    return str(found)
+
+
+def rows(title: str) -> list[list[str]]:
+    """Return the cells of a section's table, without its head."""
+    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def keys(schema: dict[str, Any], place: str = "") -> Iterator[str]:
+    """Yield the place of every key that a JSON Schema names."""
+    for key, value in schema.get("properties", {}).items():
+        yield place + key
+        yield from keys(value, f"{place}{key}.")
+        yield from keys(value.get("items", {}), f"{place}{key}[].")
+
+
+def greatest(*path: str) -> int:
+    """Return the greatest value that the schema allows at a place."""
+    found: Any = SCHEMA
+    for step in path:
+        found = found[step]
+    return int(found)
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def canonical(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def test_document_describes_every_key_of_the_card_and_no_other() -> None:
+    assert [row[0].strip("`") for row in rows("The card")] == list(keys(SCHEMA))
+
+
+def test_document_calls_open_what_the_schema_leaves_open() -> None:
+    open_keys = {row[0].strip("`") for row in rows("The card") if row[1].startswith("open")}
+    left_open = {key for key, value in SCHEMA["properties"].items() if value == {"type": "object"}}
+    assert open_keys == left_open
+
+
+def test_document_names_version_kinds_and_precisions_of_the_code() -> None:
+    meaning = {row[0].strip("`"): row[2] for row in rows("The card")}
+    assert meaning["format_version"] == str(FORMAT_VERSION)
+    assert meaning["format"] == f"`{card.FORMAT}`"
+    assert (
+        meaning["policy.kind"]
+        == f"`{SCHEMA['properties']['policy']['properties']['kind']['const']}`"
+    )
+    assert re.findall(r"`(\w+)`", meaning["proof[].precision"]) == list(TOLERANCE)
+    assert f"version {FORMAT_VERSION}" in DOCUMENT.splitlines()[0]
+
+
+def test_document_lists_the_outputs_in_order() -> None:
+    assert [row[0].strip("`") for row in rows("Outputs")] == list(Outputs._fields)
+
+
+def test_document_lists_the_operators_and_types_of_the_graph() -> None:
+    text = section("What the graph may hold")
+    assert text.split("```")[1].split() == sorted(graph_file.OPERATORS)
+    held = re.search(r"and hold (.*?)\. There", text, re.S)
+    assert held is not None
+    types = {element for element, _ in graph_file._ELEMENTS.values()}
+    assert set(re.findall(r"`(\w+)`", held[1])) == types
+    assert f"opset {graph_file.OPSET}, " in text
+
+
+def test_document_gives_the_limits_of_the_code() -> None:
+    network = ("properties", "network", "properties")
+    said = {name: (low, high) for name, low, high in rows("Limits")}
+    assert said.pop("h and w") == ("1", "`network.input_size`")
+    assert {name: number(high) for name, (_, high) in said.items()} == {
+        "bytes of a part": graph_file.MAX_BYTES,
+        "bytes of the card, and of `card.json`": card.MAX_CARD_BYTES,
+        "levels of nesting in the card": card._MAX_DEPTH,
+        "fields of all protocol-buffer messages": graph_file._MAX_FIELDS,
+        "axes of a tensor in the graph": graph_file._MAX_AXES,
+        "opset": graph_file.OPSET,
+        "classes": greatest("properties", "classes", "maxItems"),
+        "characters of a class name": greatest("properties", "classes", "items", "maxLength"),
+        "`network.input_size`": greatest(*network, "input_size", "maximum"),
+        "`network.stages`": greatest(*network, "stages", "maximum"),
+        "`network.embedding_width`": greatest(*network, "embedding_width", "maximum"),
+        "numbers of one picture's evidence, K · h · w": signature._MAX_EVIDENCE,
+        "bytes of the header of `weights.safetensors`": weights_file._MAX_HEADER,
+        "pixels of a picture file": decode.MAX_PIXELS,
+    }
+    assert greatest("properties", "graph", "properties", "bytes", "maximum") == graph_file.MAX_BYTES
+
+
+def test_document_gives_decisions_and_reasons_word_for_word() -> None:
+    policy = TopClassPolicy(("good", "scratch"), ("good",), unknown_threshold=3.0)
+    probability = np.array([[0.5, 0.5], [np.nan, 0.5], [0.5, 0.5], [0.5, 0.5], [0.4, 0.6]])
+    unknown = np.array([0.0, 0.0, np.nextafter(3.0, 4), 3.0, 3.0])
+    decided = policy.decide(probability, unknown)
+    decided[0] = unread("damaged").decision
+    top_class = ["", "", "good", "good", "scratch"]
+    assert [
+        (row[2], row[3].replace("` top class", f"{top}`").strip("`"))
+        for row, top in zip(rows("From outputs to a decision"), top_class, strict=True)
+    ] == [(one.outcome, one.reason) for one in decided]
+
+
+@pytest.mark.parametrize("written", ["0.5", "1.0", "0.0001", "1e-05", "1e+16"])
+def test_document_shows_numbers_as_canonical_json_writes_them(written: str) -> None:
+    assert f"`{written}`" in section("The card")
+    assert card._canonical(float(written)) == written
+
+
+def test_document_says_what_canonical_json_escapes() -> None:
+    escaped = {chr(code) for code in range(0x300) if card._canonical(chr(code)) != f'"{chr(code)}"'}
+    assert escaped == {'"', "\\", *map(chr, range(0x20))}
+    assert card._canonical('\0"\\\b\f\n\r\t') == r'"\u0000\"\\\b\f\n\r\t"'
+    assert (
+        card._canonical({"b": 1, "a": [1, None], "z": 2, "가": 3})
+        == '{"a":[1,null],"b":1,"z":2,"가":3}'
+    )
+
+
+def test_document_says_what_the_identifiers_are_made_of(tiny_card: Card) -> None:
+    (_, left_out), (_, taken) = rows("Identifiers")
+    content = tiny_card.as_dict()
+    identity = {key: content[key] for key in content.keys() - set(re.findall(r"`(\w+)`", left_out))}
+    thresholds = {key: content[key] for key in re.findall(r"`(\w+)`", taken)}
+    assert sha256_of_bytes(canonical(identity).encode())[:16] == tiny_card.id
+    assert sha256_of_bytes(canonical(thresholds).encode())[:16] == tiny_card.thresholds_id
+
+
+@pytest.mark.parametrize(
+    "letter",
+    ["\x00", "\x85", "\u2028", "\u2029", *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"],
+    ids=ascii,
+)
+def test_document_names_the_kind_of_every_refused_letter(letter: str) -> None:
+    import unicodedata
+
+    assert class_name_fault(f"a{letter}b")
+    kinds = {unicodedata.category(letter), unicodedata.bidirectional(letter)}
+    assert kinds & set(re.findall(r"\b[A-Z][A-Za-z]{1,2}\b", section("The card")))
+
+
+def test_document_layout_is_that_of_a_written_folder(tiny_bundle: Path) -> None:
+    listed = re.findall(r"── (\S+)", section("Layout"))
+    assert sorted(listed) == sorted(path.name for path in tiny_bundle.iterdir())
+
+
+def test_document_formulae_give_what_the_network_gives(
+    tiny_network: Network, tiny_bundle: Path, tiny_card: Card
+) -> None:
+    """Preprocessing and outputs as the page writes them, in double precision."""
+    image = pictures(1, 97, 53)[0]
+    held = {
+        name: value.astype(np.float64)
+        for name, value in load_file(tiny_bundle / "weights.safetensors").items()
+    }
+
+    def weights(length: int, size: int) -> NDArray[np.float64]:
+        centre = (np.arange(size)[:, None] + 0.5) * length / size - 0.5
+        mass = np.maximum(0, 1 - abs(np.arange(length) - centre) / max(length / size, 1))
+        share: NDArray[np.float64] = mass / mass.sum(1, keepdims=True)
+        return share
+
+    size = tiny_card.network["input_size"]
+    resized = np.einsum("yj,xi,jic->cyx", weights(97, size), weights(53, size), image - 127.5)
+    scale, shift = held["preprocessing.scale"], held["preprocessing.shift"]
+    with torch.no_grad():
+        tensor = torch.from_numpy(image[None])
+        given = tiny_network.preprocessing(tensor).numpy()[0]
+        features = tiny_network._features(tensor).numpy()[0].astype(np.float64)
+        said = Outputs(*(value.numpy()[0] for value in tiny_network(tensor)))
+    np.testing.assert_allclose(given, scale * resized + shift, atol=1e-5)
+
+    evidence = np.einsum("kd,dyx->kyx", held["classifier.weight"], features)
+    embedding = features.mean((1, 2))
+    logit = evidence.mean((1, 2)) + held["classifier.bias"]
+    power = np.exp(logit / tiny_card.temperature)
+    offset = embedding @ held["unknown.projection"] - held["unknown.centre"]
+    np.testing.assert_allclose(said.embedding, embedding, atol=1e-5)
+    np.testing.assert_allclose(said.evidence, evidence, atol=1e-4)
+    np.testing.assert_allclose(said.probability, power / power.sum(), atol=1e-5)
+    np.testing.assert_allclose(said.unknown, np.sqrt((offset**2).mean(1).min()), rtol=1e-4)

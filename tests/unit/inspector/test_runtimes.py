@@ -1,0 +1,241 @@
+"""What each runtime is asked to do, on this machine and on ones that are not at hand."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import openvino
+import pytest
+import torch
+
+from sihwa.errors import RuntimeUnavailable
+from sihwa.inspector import (
+    Bundle,
+    Outputs,
+    RuntimeChoice,
+    create_runtime,
+    installed_choices,
+    load_inspector,
+    measure_speed,
+    read_bundle,
+)
+from sihwa.inspector.runtime import openvino_runtime, torch_runtime
+from sihwa.inspector.runtime.torch_runtime import CapturedGraphs, rebuild_network
+from sihwa.model import Network
+from tests.conftest import pictures
+
+
+@pytest.fixture
+def bundle(tiny_bundle: Path) -> Bundle:
+    return read_bundle(tiny_bundle)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
+def test_predict_from_many_threads_gives_each_its_own(tiny_bundle: Path, runtime: str) -> None:
+    inspector = load_inspector(tiny_bundle, runtime=runtime)
+    images = [*pictures(12, 40, 50, seed=3), *pictures(12, 64, 30, seed=4)]
+    expected = [inspector.predict(image)[0].probability for image in images]
+    start = threading.Barrier(8)
+
+    def work(worker: int) -> None:
+        start.wait()
+        for step in range(24):
+            place = (step * (worker + 1)) % len(images)
+            given = [images[place], images[place - 1]]
+            found = inspector.predict(given)
+            np.testing.assert_allclose(found[0].probability, expected[place], atol=1e-5)
+            np.testing.assert_allclose(found[1].probability, expected[place - 1], atol=1e-5)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(work, range(8)))) == 8
+
+
+@pytest.mark.parametrize(
+    ("package", "runtime", "line"),
+    [
+        (
+            "openvino",
+            "openvino",
+            "openvino is not installed. Install it with: pip install openvino",
+        ),
+        (
+            "torch",
+            "torch",
+            r'torch is not installed. Install it with: pip install "sihwa\[train\]"',
+        ),
+        ("onnxruntime", "onnxruntime", "Install it with: pip install onnxruntime"),
+    ],
+)
+def test_create_runtime_missing_package_names_the_pip_line(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, package: str, runtime: str, line: str
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(RuntimeUnavailable, match=line):
+        create_runtime(bundle, RuntimeChoice(runtime, "cpu", "fp32"))
+    assert installed_choices(bundle) == []
+
+
+def test_create_runtime_int8_without_a_twin_says_how_to_make_one(bundle: Bundle) -> None:
+    with pytest.raises(RuntimeUnavailable, match=r"no 8-bit twin.*export\.int8=true"):
+        create_runtime(bundle, RuntimeChoice("openvino", "cpu", "int8"))
+
+
+def test_create_runtime_torch_without_weights_says_what_to_load(bundle: Bundle) -> None:
+    with pytest.raises(RuntimeUnavailable, match="load the whole inspector folder"):
+        create_runtime(Bundle(bundle.card, bundle.graph), RuntimeChoice("torch", "cpu", "fp32"))
+
+
+def test_rebuild_network_is_the_trained_one(bundle: Bundle, tiny_network: Network) -> None:
+    own, given = tiny_network.state_dict(), rebuild_network(bundle).state_dict()
+    assert own.keys() == given.keys()
+    assert all(torch.equal(own[name], given[name]) for name in own)
+
+
+def test_torch_bf16_lowers_the_backbone_alone(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_runtime, "fault", lambda _: None)
+    low = create_runtime(bundle, RuntimeChoice("torch", "cpu", "bf16"))
+    full = create_runtime(bundle, RuntimeChoice("torch", "cpu", "fp32"))
+    seen: dict[str, torch.dtype] = {}
+    network: Any = low._forward  # type: ignore[attr-defined]
+    first = next(m for m in network.backbone.modules() if isinstance(m, torch.nn.Conv2d))
+    first.register_forward_hook(lambda *call: seen.update(backbone=call[-1].dtype))
+    network.classifier.register_forward_hook(lambda *call: seen.update(head=call[-1].dtype))
+    network.preprocessing.register_forward_hook(lambda *call: seen.update(before=call[-1].dtype))
+    image = pictures(4, 50, 60)
+    low_outputs, outputs = low.run(image), full.run(image)
+    assert seen == {"before": torch.float32, "backbone": torch.bfloat16, "head": torch.float32}
+    assert 0 < np.abs(low_outputs.probability - outputs.probability).max() < 0.05
+    assert all(value.dtype == np.float32 for value in low_outputs)
+
+
+class _Recorder:
+    """A captured graph without a GPU: counts captures, and replays by running."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, forward: Callable[..., Any], image: torch.Tensor) -> Any:  # noqa: ANN401
+        self.shapes.append(tuple(image.shape))
+        static, output = image.clone(), torch.zeros(len(image))
+
+        def replay() -> None:
+            output.copy_(forward(static)[0])
+
+        return torch_runtime._Captured(static, (output,), replay)
+
+
+def _total(image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return (image.float().sum((1, 2, 3)),)
+
+
+def test_captured_graphs_one_capture_per_shape_and_fresh_results() -> None:
+    recorder = _Recorder()
+    graphs = CapturedGraphs(_total, recorder)
+    ones, twos = torch.ones(2, 3, 4, 3), 2 * torch.ones(2, 3, 4, 3)
+    first, second = graphs(ones)[0], graphs(twos)[0]
+    assert first.tolist() == [36.0, 36.0]  # the second replay did not write over it
+    assert second.tolist() == [72.0, 72.0]
+    graphs(torch.ones(1, 3, 4, 3))
+    assert recorder.shapes == [(2, 3, 4, 3), (1, 3, 4, 3)]
+
+
+def test_captured_graphs_the_least_used_shape_is_dropped() -> None:
+    recorder = _Recorder()
+    graphs = CapturedGraphs(_total, recorder)
+    for width in range(1, 10):
+        graphs(torch.ones(1, 1, 1, 3))
+        graphs(torch.ones(1, 1, width, 3))
+    assert len(recorder.shapes) == 9
+    graphs(torch.ones(1, 1, 1, 3))
+    assert len(recorder.shapes) == 9
+    graphs(torch.ones(1, 1, 2, 3))
+    assert len(recorder.shapes) == 10
+
+
+class _Session:
+    made: list[Any] = []  # noqa: RUF012
+    starts = True
+
+    def __init__(self, *_: object, providers: list[Any]) -> None:
+        self.providers = providers
+        self.made.append(self)
+
+    def get_providers(self) -> list[str]:
+        return [self.providers[0][0] if self.starts else "CPUExecutionProvider"]
+
+
+@pytest.fixture
+def gpu_session(monkeypatch: pytest.MonkeyPatch) -> type[_Session]:
+    """ONNX Runtime as it looks where its GPU build is installed."""
+    names = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", _Session)
+    monkeypatch.setattr(_Session, "made", [])
+    return _Session
+
+
+@pytest.mark.parametrize(
+    ("precision", "provider", "settings"),
+    [
+        ("fp32", "CUDAExecutionProvider", {"device_id": "1", "use_tf32": "0"}),
+        ("fp16", "TensorrtExecutionProvider", {"device_id": "1", "trt_fp16_enable": "1"}),
+    ],
+)
+def test_onnx_runtime_on_a_gpu_asks_for_exact_arithmetic(
+    bundle: Bundle,
+    gpu_session: type[_Session],
+    precision: str,
+    provider: str,
+    settings: dict[str, str],
+) -> None:
+    create_runtime(bundle, RuntimeChoice("onnxruntime", "cuda:1", precision))
+    assert gpu_session.made[0].providers == [(provider, settings)]
+
+
+def test_onnx_runtime_gpu_that_does_not_start_is_not_replaced_by_the_cpu(
+    bundle: Bundle, gpu_session: type[_Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_session, "starts", False)
+    with pytest.raises(RuntimeUnavailable, match="CUDAExecutionProvider is installed but does not"):
+        create_runtime(bundle, RuntimeChoice("onnxruntime", "cuda", "fp32"))
+
+
+def test_keep_float32_marks_all_but_the_trunk(bundle: Bundle) -> None:
+    model = openvino.Core().read_model(bundle.graph)
+    marked = openvino_runtime.keep_float32(model)
+    nodes = model.get_ordered_ops()
+    assert 0 < marked < len(nodes)
+    kept = {node.get_name() for node in nodes if "precise_0" in node.get_rt_info()}
+    kinds: dict[str, list[bool]] = {}
+    for node in nodes:
+        kinds.setdefault(node.get_type_name(), []).append(node.get_name() in kept)
+    # of the convolutions only the one that makes the evidence map, but every matrix product
+    assert sum(kinds["Convolution"]) == 1
+    assert not any(kinds["GroupConvolution"])
+    assert all(kinds["MatMul"])
+    assert all(kinds["Softmax"])
+    assert model.output("evidence").get_node().input_value(0).get_node().get_name() in kept
+
+
+def test_measure_speed_tells_the_slow_from_the_fast() -> None:
+    class Timed:
+        choice = RuntimeChoice("fake", "cpu", "fp32")
+
+        def __init__(self, work: int) -> None:
+            self.work = work
+
+        def run(self, image: Any) -> Outputs:  # noqa: ANN401
+            for _ in range(self.work * len(image)):
+                np.sort(image[0, 0, :, 0])
+            return Outputs(*(np.zeros(0, np.float32),) * 4)
+
+    image = pictures(1, 8, 64)[0]
+    (fast, many), (slow, _) = measure_speed([Timed(10), Timed(400)], image, seconds=0.01)
+    assert fast > 4 * slow
+    assert many > 0

@@ -1,0 +1,161 @@
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import sihwa.inspector.verify
+from sihwa.errors import DatasetNotFound, EmptyDataset, RuntimeUnavailable
+from sihwa.inspector import (
+    Outputs,
+    RuntimeChoice,
+    create_runtime,
+    load_inspector,
+    read_bundle,
+)
+from sihwa.inspector.verification import read_verification, verification_path
+from sihwa.inspector.verify import verify_inspector
+from tests.conftest import pictures, save_pictures
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Pictures of two sizes, with a name that no code page has."""
+    save_pictures(tmp_path / "부품", pictures(9, 60, 50, seed=1))
+    save_pictures(tmp_path / "부품", pictures(5, 90, 70, seed=2), prefix="large ")
+    return tmp_path / "부품"
+
+
+def _disturb(monkeypatch: pytest.MonkeyPatch, runtime: str, by: float) -> None:
+    """Let one runtime's probabilities be off."""
+    original = create_runtime
+
+    def create(bundle: object, choice: RuntimeChoice) -> object:
+        loaded = original(bundle, choice)  # type: ignore[arg-type]
+        if choice.runtime == runtime:
+            run = loaded.run
+
+            def off(image: NDArray[np.uint8]) -> Outputs:
+                outputs = run(image)
+                off_by = np.array([by, 0, 0], np.float32)
+                return outputs._replace(probability=outputs.probability + off_by)
+
+            loaded.run = off  # type: ignore[method-assign]
+        return loaded
+
+    monkeypatch.setattr(sihwa.inspector.verify, "create_runtime", create)
+
+
+def test_verify_inspector_lets_auto_take_the_fastest(tiny_bundle: Path, folder: Path) -> None:
+    assert "no other is proven" in load_inspector(tiny_bundle).explanation
+    found = verify_inspector(tiny_bundle, folder)
+    # 14 pictures, each also in three other sizes
+    assert {proof.images for proof in found.proof} == {56}
+    assert all(proof.proven for proof in found.proof)
+    fastest = max(found.proof, key=lambda proof: proof.images_per_second_1 or 0)
+    inspector = load_inspector(tiny_bundle)
+    assert inspector.runtime.choice == fastest.choice
+    assert "verified on 56 pictures, fastest of" in inspector.explanation
+
+
+def test_verify_inspector_reference_is_equal_to_itself(tiny_bundle: Path, folder: Path) -> None:
+    proof = verify_inspector(tiny_bundle, folder).proof[0]
+    assert (proof.runtime, proof.precision) == ("onnxruntime", "fp32")
+    assert (proof.greatest_difference, proof.greatest_unknown_difference) == (0.0, 0.0)
+
+
+def test_verify_inspector_runtime_that_strays_is_refused_from_then_on(
+    tiny_bundle: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _disturb(monkeypatch, "openvino", by=2e-4)
+    found = verify_inspector(tiny_bundle, folder)
+    refused = {proof.choice.runtime for proof in found.proof if not proof.proven}
+    assert refused == {"openvino"}
+    monkeypatch.undo()
+    assert load_inspector(tiny_bundle).runtime.choice.runtime != "openvino"
+    with pytest.raises(RuntimeUnavailable, match="openvino on cpu in fp32 is refused"):
+        load_inspector(tiny_bundle, runtime="openvino")
+
+
+def test_verify_inspector_flip_names_the_picture(
+    tiny_bundle: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _disturb(monkeypatch, "openvino", by=1.0)
+    [proof] = [p for p in verify_inspector(tiny_bundle, folder).proof if p.runtime == "openvino"]
+    assert proof.flips > 0
+    assert "부품" in proof.worst_path
+
+
+def test_verify_inspector_unreadable_pictures_are_told_not_skipped(
+    tiny_bundle: Path, folder: Path
+) -> None:
+    (folder / "cut.png").write_bytes(b"\x89PNG\r\n")
+    found = verify_inspector(tiny_bundle, folder)
+    assert [Path(image.path).name for image in found.unreadable] == ["cut.png"]
+    assert json.loads(found.written.read_text())["pictures"] == 14
+
+
+def test_verify_inspector_no_picture_can_be_read_is_refused(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(EmptyDataset, match=r"none of 1 pictures can be read.*empty\.png"):
+        verify_inspector(tiny_bundle, tmp_path)
+    assert not verification_path(tiny_bundle).exists()
+
+
+def test_verify_inspector_limit_takes_pictures_evenly(tiny_bundle: Path, folder: Path) -> None:
+    found = verify_inspector(tiny_bundle, folder, limit=5)
+    assert found.left_out == 9
+    assert json.loads(found.written.read_text())["pictures"] == 5
+
+
+def test_verify_inspector_without_pictures_says_what_to_give(tiny_bundle: Path) -> None:
+    with pytest.raises(DatasetNotFound, match=r"keeps no pictures.*sihwa verify .* FOLDER"):
+        verify_inspector(tiny_bundle)
+    with pytest.raises(DatasetNotFound, match="keeps no pictures"):
+        verify_inspector(tiny_bundle / "inspector.onnx")
+
+
+@pytest.mark.parametrize("kind", ["archive", "one picture"])
+def test_verify_inspector_takes_an_archive_or_one_picture(
+    tiny_bundle: Path, tmp_path: Path, folder: Path, kind: str
+) -> None:
+    source = next(iter(sorted(folder.iterdir())))
+    if kind == "archive":
+        with zipfile.ZipFile(tmp_path / "parts.zip", "w") as archive:
+            archive.write(source, "one.png")
+        source = tmp_path / "parts.zip"
+    assert verify_inspector(tiny_bundle, source).proof[0].images == 4
+
+
+def test_verify_inspector_graph_alone_has_its_own_file(tiny_bundle: Path, folder: Path) -> None:
+    graph = tiny_bundle / "inspector.onnx"
+    found = verify_inspector(graph, folder)
+    assert found.written == tiny_bundle / "inspector.onnx.verified.json"
+    assert {proof.runtime for proof in found.proof} == {"onnxruntime", "openvino"}
+    assert "verified on" in load_inspector(graph).explanation
+    assert "no other is proven" in load_inspector(tiny_bundle).explanation
+
+
+def test_verify_inspector_leaves_the_folder_as_it_was(tiny_bundle: Path, folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in tiny_bundle.iterdir()}
+    found = verify_inspector(tiny_bundle, folder)
+    assert {path.name: path.read_bytes() for path in tiny_bundle.iterdir()} == before
+    assert found.written == tiny_bundle.parent / "inspector.verified.json"
+
+
+def test_verify_inspector_stores_no_path_of_this_machine(tiny_bundle: Path, folder: Path) -> None:
+    text = verify_inspector(tiny_bundle, folder).written.read_text("utf-8")
+    assert "부품" not in text
+    assert os.fspath(folder.parent) not in text
+
+
+def test_read_verification_is_what_was_written(tiny_bundle: Path, folder: Path) -> None:
+    found = verify_inspector(tiny_bundle, folder)
+    read = read_verification(tiny_bundle, read_bundle(tiny_bundle))
+    assert read.proof == [proof.as_dict() for proof in found.proof]
+    assert not read.note

@@ -1,0 +1,439 @@
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import sihwa.scoring.table_parts
+from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, StorageError
+from sihwa.images import read_image
+from sihwa.inspector import Inspector, Outputs
+from sihwa.scoring import (
+    ReadOptions,
+    ScoreOptions,
+    ScoreSummary,
+    file_of_row,
+    row_schema,
+    score_sources,
+)
+from sihwa.scoring.output import open_output
+from tests.conftest import CLASSES, pictures, save_pictures
+from tests.unit.scoring.stub import StubRuntime, stub_inspector
+
+FORMATS = ["scores.csv", "scores.jsonl", "scores"]
+MEASURED = ["milliseconds", "time"]
+RESUME = ScoreOptions(resume=True, batch_size=2, workers=2)
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """Pictures of two sizes, and one of every kind of trouble that ends in a row."""
+    folder = tmp_path / "부품 (1조)"
+    save_pictures(folder, pictures(9, 30, 40))
+    save_pictures(folder / "b", pictures(9, 20, 20, seed=1))
+    pages = [Image.fromarray(page) for page in pictures(3, 16, 18)]
+    pages[0].save(folder / "a.tif", save_all=True, append_images=pages[1:])
+    (folder / "빈 파일.jpg").touch()
+    (folder / 'with "quotes", commas\nand lines.png').write_bytes(b"no picture")
+    (folder / "notes.txt").touch()
+    if os.name != "nt":
+        Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.png")).write_bytes(b"no picture")
+        os.mkfifo(folder / "pipe.png")
+    return folder
+
+
+def score(parts: object, out: Path, options: ScoreOptions = RESUME) -> ScoreSummary:
+    return score_sources(stub_inspector(), str(parts), out, options)
+
+
+def read(out: Path) -> pd.DataFrame:
+    """Read a table with the types of its schema, as its users do, without what was measured."""
+    if out.suffix == ".csv":
+        schema = row_schema(CLASSES)
+        names = {str(field.type) for field in schema}
+        assert names == {"string", "int32", "int64", "float"}
+        kinds = {"string": "string", "int32": "Int64", "int64": "Int64", "float": "Float64"}
+        types = {field.name: kinds[str(field.type)] for field in schema}
+        table = pd.read_csv(out, dtype=types, keep_default_na=False, na_values={
+            name: [""] for name in types if name != "path"
+        })  # fmt: skip
+    elif out.suffix == ".jsonl":
+        rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+        table = pd.DataFrame(rows, dtype=object)
+    else:
+        table = pd.DataFrame(pq.read_table(out / "rows").to_pylist(), dtype=object)
+    table = table.drop(columns=MEASURED).astype(object)
+    return table.where(table.notna(), None)
+
+
+def assert_same(table: pd.DataFrame, other: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(table, other, check_exact=False, rtol=1e-6)
+
+
+def files_of(table: pd.DataFrame) -> list[str]:
+    return [
+        file_of_row(row.path, row.path_bytes, row.page) for row in table.itertuples(index=False)
+    ]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_score_sources_every_file_has_its_row_in_order(
+    parts: Path, tmp_path: Path, name: str
+) -> None:
+    summary = score(parts, tmp_path / name)
+    table = read(tmp_path / name)
+    files = sorted(
+        {path for path in map(str, parts.rglob("*")) if path.endswith((".png", ".jpg", ".tif"))},
+        key=os.fsencode,
+    )
+    assert list(dict.fromkeys(files_of(table))) == files
+    assert len(table) == len(files) + 2 == summary.images == summary.new_images
+    assert list(table.columns) == [n for n in row_schema(CLASSES).names if n not in MEASURED]
+    assert summary.decisions == table.decision.value_counts().to_dict()
+    assert sum(summary.errors.values()) == table.error.notna().sum()
+    assert sum(summary.classes.values()) == table.error.isna().sum()
+    assert summary.left_out == {"other": 1}
+
+
+def test_score_sources_three_formats_hold_the_same_rows(parts: Path, tmp_path: Path) -> None:
+    tables = []
+    for name in FORMATS:
+        score(parts, tmp_path / name)
+        tables.append(read(tmp_path / name))
+    assert_same(tables[0], tables[1])
+    assert_same(tables[0], tables[2])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_score_sources_many_workers_and_batch_sizes_give_one_table(
+    parts: Path, tmp_path: Path, name: str
+) -> None:
+    tables = []
+    for workers, batch_size in ((1, 1), (3, 2), (8, 64)):
+        out = tmp_path / f"{workers} {name}"
+        score(parts, out, ScoreOptions(workers=workers, batch_size=batch_size))
+        tables.append(read(out))
+    assert_same(tables[0], tables[1])
+    assert_same(tables[0], tables[2])
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl"])
+def test_resume_file_cut_at_any_byte_becomes_the_whole_table(
+    parts: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / name
+    score(parts, out)
+    whole, content = read(out), out.read_bytes()
+    for length in range(0, len(content), max(1, len(content) // 60)):
+        out.write_bytes(content[:length])
+        summary = score(parts, out)
+        assert_same(read(out), whole)
+        assert summary.images == len(whole)
+        assert summary.new_images < len(whole) or length < 1000
+    assert score(parts, out).new_images == 0
+
+
+def test_resume_file_with_a_tail_of_zeros_becomes_the_whole_table(
+    parts: Path, tmp_path: Path
+) -> None:
+    for name in ("scores.csv", "scores.jsonl"):
+        out = tmp_path / name
+        score(parts, out)
+        whole, content = read(out), out.read_bytes()
+        out.write_bytes(content[:-1000] + bytes(1000))  # what a power cut may leave
+        score(parts, out)
+        assert_same(read(out), whole)
+
+
+def test_resume_folder_with_parts_missing_becomes_the_whole_table(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sihwa.scoring.table_parts, "_ROWS", 4)
+    out = tmp_path / "scores"
+    score(parts, out)
+    whole = read(out)
+    files = sorted((out / "rows").glob("*"))
+    assert len(files) > 4
+    for count in range(len(files) + 1):
+        for file in files[count:]:
+            file.unlink(missing_ok=True)
+        (out / "rows" / ".part-00000007.parquet.0123.tmp").write_bytes(b"half a part")
+        score(parts, out)
+        assert_same(read(out), whole)
+        assert not list((out / "rows").glob(".*"))
+        files = sorted((out / "rows").glob("*"))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_resume_changed_files_are_scored_again_and_touched_ones_not(
+    parts: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / name
+    score(parts, out)
+    before = read(out)
+    shutil.copyfile(parts / "001.png", parts / "002.png")  # changed
+    os.utime(parts / "003.png", ns=(1, 1))  # the same content at another time
+    (parts / "004.png").unlink()  # gone
+    save_pictures(parts, pictures(1, 10, 10), prefix="aa")  # new
+    [page] = pictures(1, 16, 18, seed=9)
+    Image.fromarray(page).save(parts / "a.tif")  # three pages became one picture
+    summary = score(parts, out)
+    after = read(out)
+    assert (summary.changed, summary.gone, summary.new_images) == (2, 1, 3)
+    assert summary.images == len(after) == len(before) - 2 + 1
+    assert len(set(zip(after.path, after.page, strict=True))) == len(after)
+    by_path = after.set_index("path")
+    assert by_path.sha256[str(parts / "001.png")] == by_path.sha256[str(parts / "002.png")]
+    assert str(parts / "004.png") in by_path.index
+    assert by_path.page[str(parts / "a.tif")] is None
+    assert [Path(path).name for path in after.path[-3:]] == ["002.png", "a.tif", "aa000.png"]
+    assert score(parts, out).new_images == 0
+
+
+def test_resume_file_that_could_not_be_read_is_tried_again(parts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    (parts / "later.png").symlink_to(tmp_path / "later.png")
+    score(parts, out)
+    assert read(out).set_index("path").error[str(parts / "later.png")].startswith("No such file")
+    save_pictures(tmp_path, pictures(1, 20, 20))
+    (tmp_path / "000.png").rename(tmp_path / "later.png")
+    summary = score(parts, out)
+    assert read(out).set_index("path").error[str(parts / "later.png")] is None
+    assert summary.new_images == 1
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_score_sources_table_that_is_there_is_never_overwritten(
+    parts: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / name
+    score(parts, out)
+    before = read(out)
+    with pytest.raises(ConfigError, match=r"is there already\. Go on with it: --resume"):
+        score(parts, out, ScoreOptions())
+    pd.testing.assert_frame_equal(read(out), before)
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl"])
+def test_resume_file_of_someone_else_is_left_alone(parts: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("my own notes\n")
+    with pytest.raises(ConfigError, match=r"cannot be gone on with: mine.summary.json, which says"):
+        score(parts, tmp_path / name)
+    assert (tmp_path / name).read_text() == "my own notes\n"
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl"])
+def test_resume_file_changed_by_hand_is_refused_and_left_alone(
+    parts: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / name
+    score(parts, out)
+    content = out.read_bytes()
+    edited = content.replace(b"top class is", b"\n1,2,3,4\ntop class is", 1)
+    for damaged, match in ((edited, "not as it was written"), (b"x" + content, "was changed")):
+        out.write_bytes(damaged)
+        with pytest.raises(StorageError, match=match):
+            score(parts, out)
+        assert out.read_bytes() == damaged
+
+
+def test_resume_damaged_part_is_refused_with_what_to_do(parts: Path, tmp_path: Path) -> None:
+    score(parts, tmp_path / "scores")
+    [part] = (tmp_path / "scores" / "rows").iterdir()
+    part.write_bytes(part.read_bytes()[:-10])
+    with pytest.raises(StorageError, match=r"not a whole part.*Remove it and resume"):
+        score(parts, tmp_path / "scores")
+
+
+def other_runtime() -> Inspector:
+    inspector = stub_inspector()
+    inspector.runtime = StubRuntime()
+    inspector.runtime.choice = type(StubRuntime.choice)("stub", "cpu", "bf16")
+    return inspector
+
+
+@pytest.mark.parametrize(
+    ("make", "read_options", "match"),
+    [
+        pytest.param(
+            lambda: stub_inspector(metrics={"accuracy": 1.0}), {}, "another INSPECTOR", id="id"
+        ),
+        pytest.param(other_runtime, {}, "in bf16.*--runtime, --device or --precision", id="bf16"),
+        pytest.param(stub_inspector, {"max_pixels": 5}, "--max-pixels", id="pixels"),
+        pytest.param(stub_inspector, {"pages": "error"}, "--pages", id="pages"),
+    ],
+)
+def test_resume_other_settings_are_refused_in_one_line(
+    parts: Path,
+    tmp_path: Path,
+    make: Callable[[], Inspector],
+    read_options: dict[str, Any],
+    match: str,
+) -> None:
+    out = tmp_path / "scores.csv"
+    score(parts, out)
+    before = out.read_bytes()
+    options = ScoreOptions(read=ReadOptions(**read_options), resume=True)
+    with pytest.raises(ConfigError, match=f"scores.csv was begun with .*{match}") as caught:
+        score_sources(make(), parts, out, options)
+    assert "\n" not in str(caught.value)
+    assert out.read_bytes() == before
+
+
+def test_resume_other_thresholds_are_refused(parts: Path, tmp_path: Path) -> None:
+    score(parts, tmp_path / "scores")
+    path = tmp_path / "scores" / "summary.json"
+    summary = json.loads(path.read_bytes())
+    summary["settings"]["thresholds"] = "0" * 16
+    path.write_text(json.dumps(summary))
+    with pytest.raises(ConfigError, match="begun with thresholds 0000"):
+        score(parts, tmp_path / "scores")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_score_sources_second_process_on_one_output_is_told(
+    parts: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / name
+    with (
+        open_output(out, stub_inspector(), ReadOptions()),
+        pytest.raises(StorageError, match="another process is writing there"),
+    ):
+        score(parts, out)
+    score(parts, out)
+
+
+class StoppingRuntime(StubRuntime):
+    """Tells the run to stop after some inferences."""
+
+    def __init__(self, stop: Event, after: int) -> None:
+        super().__init__()
+        self.stop, self.after = stop, after
+
+    def run(self, image: NDArray[np.uint8]) -> Outputs:
+        if len(self.batches) >= self.after:
+            self.stop.set()
+        return super().run(image)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_score_sources_stopped_anywhere_and_resumed_is_the_whole_table(
+    parts: Path, tmp_path: Path, name: str
+) -> None:
+    score(parts, tmp_path / f"whole-{name}")
+    whole = read(tmp_path / f"whole-{name}")
+    for after in (0, 1, 2, 4):
+        out, stop = tmp_path / f"{after}-{name}", Event()
+        inspector = stub_inspector()
+        inspector.runtime = StoppingRuntime(stop, after)
+        summary = score_sources(inspector, parts, out, RESUME, stop)
+        table = read(out)
+        state = json.loads(next(tmp_path.glob(f"{after}-*/summary.json"), (
+            tmp_path / f"{after}-scores.summary.json"
+        )).read_bytes())["state"]  # fmt: skip
+        assert state == "stopped"
+        assert summary.stopped
+        assert 0 < len(table) < len(whole) + (after > 1)
+        assert_same(table, whole.head(len(table)))
+        score(parts, out)
+        assert_same(read(out), whole)
+
+
+def test_score_sources_file_named_twice_has_one_row(parts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    words = [parts, parts / "001.png", parts / "b"]
+    summary = score_sources(stub_inspector(), list(map(str, words)), out, RESUME)
+    assert summary.listed_twice == 10
+    assert len(read(out)) == summary.images
+    assert not read(out).path.duplicated().any()
+
+
+def test_score_sources_no_picture_at_all_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").touch()
+    with pytest.raises(EmptyDataset, match=r"in: no picture found \(1 other files\)"):
+        score(tmp_path / "in", tmp_path / "scores.csv")
+    with pytest.raises(DatasetNotFound, match="not found"):
+        score(tmp_path / "nowhere", tmp_path / "scores.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_score_sources_summary_says_what_the_table_holds(parts: Path, tmp_path: Path) -> None:
+    score(parts, tmp_path / "scores.csv")
+    summary = json.loads((tmp_path / "scores.summary.json").read_bytes())
+    table = read(tmp_path / "scores.csv")
+    assert summary["state"] == "complete"
+    assert summary["images"] == len(table)
+    assert summary["decisions"] == table.decision.value_counts().to_dict()
+    assert summary["classes"] == table.top_class.value_counts().to_dict()
+    assert summary["review_rate"] == pytest.approx((table.decision == "review").mean(), abs=1e-6)
+    assert summary["errors"]["empty file"] == 1
+    assert summary["errors"]["not a regular file"] == 1
+    assert summary["this_run"]["images"] == len(table)
+    assert summary["settings"]["inspector"] == stub_inspector().card.id
+
+
+def test_score_sources_evidence_is_drawn_for_the_chosen_decisions(
+    parts: Path, tmp_path: Path
+) -> None:
+    options = ScoreOptions(evidence=tmp_path / "maps", evidence_of=("reject",))
+    score(parts, tmp_path / "scores", options)
+    table = read(tmp_path / "scores")
+    rejected = table[table.decision == "reject"]
+    assert 0 < len(rejected) < table.error.isna().sum()
+    drawn = list((tmp_path / "maps").rglob("*"))
+    assert {path.parent.name for path in drawn if path.is_file()} == {"reject"}
+    assert len(drawn) == len(rejected) + 1
+    shapes = sorted(read_image(str(path)).shape for path in drawn if path.is_file())
+    assert shapes == sorted((row.height, row.width, 3) for row in rejected.itertuples())
+
+
+def test_score_sources_evidence_of_no_such_decision_is_refused(parts: Path, tmp_path: Path) -> None:
+    options = ScoreOptions(evidence=tmp_path / "maps", evidence_of=("rejected",))
+    with pytest.raises(ConfigError, match="--evidence-of must be all, accept, reject, review"):
+        score(parts, tmp_path / "scores", options)
+
+
+def test_score_sources_evidence_among_the_pictures_is_refused(parts: Path, tmp_path: Path) -> None:
+    for evidence in (parts, parts / "maps"):
+        with pytest.raises(ConfigError, match=r"would be scored as pictures\. Name a folder"):
+            score(parts, tmp_path / "scores", ScoreOptions(evidence=evidence))
+
+
+@pytest.mark.parametrize("name", ["scores.parquet", "scores.xlsx", "scores.json"])
+def test_score_sources_suffix_of_another_table_is_refused(
+    parts: Path, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"ends in .csv or .jsonl, or the name of a folder"):
+        score(parts, tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "value"), [("workers", -1), ("batch_size", 0)])
+def test_score_options_out_of_range_are_refused(name: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} must be at least"):
+        ScoreOptions(**{name: value})  # type: ignore[arg-type]
+
+
+def test_score_sources_parts_have_the_schema_of_the_contract(parts: Path, tmp_path: Path) -> None:
+    score(parts, tmp_path / "scores")
+    [part] = (tmp_path / "scores" / "rows").iterdir()
+    assert part.name == "part-00000000.parquet"
+    assert pq.read_schema(part).equals(row_schema(CLASSES))
+
+
+def test_file_of_row_every_name_comes_back(parts: Path, tmp_path: Path) -> None:
+    score(parts, tmp_path / "scores.jsonl")
+    table = read(tmp_path / "scores.jsonl")
+    [strange] = table[table.path_bytes.notna()].itertuples()
+    assert strange.path == f"{parts}/\\xff\\xfe.png"
+    assert bytes.fromhex(strange.path_bytes) == os.fsencode(parts) + b"/\xff\xfe.png"
+    assert all(Path(file).exists() for file in files_of(table))

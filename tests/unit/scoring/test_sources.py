@@ -1,0 +1,250 @@
+import os
+import socket
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import sihwa.images.walk
+from sihwa.errors import DatasetNotFound, InvalidLabels
+from sihwa.images import find_images, read_content, walk_folder
+from sihwa.scoring import Sources
+from tests.unit.images.forge import write, write_zip
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+
+
+def listed(*words: object) -> list[str]:
+    return [entry.path for entry in Sources([str(word) for word in words])]
+
+
+def test_sources_folder_is_listed_in_the_order_of_whole_paths(tmp_path: Path) -> None:
+    names = [
+        "b.png",
+        "a/z.jpg",
+        "a.png",
+        "a-1/x.png",
+        "a/b/c.tif",
+        "부품/1.png",
+        "B.png",
+        "a/n.txt",
+    ]
+    write(tmp_path, *names)
+    sources = Sources([tmp_path])
+    expected = sorted((str(tmp_path / name) for name in names[:-1]), key=os.fsencode)
+    assert [entry.path for entry in sources] == expected == list(find_images(tmp_path).images)
+    assert sources.left_out == {"other": 1}
+    assert [entry.path for entry in sources] == expected  # again, the same
+    assert sources.left_out == {"other": 1}
+
+
+def test_walk_folder_sorts_a_large_folder_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{index * 7919 % 1000:03d}.png" for index in range(100)] + [
+        "한글.png",
+        "new\nline.png",
+    ]
+    write(tmp_path, *names)
+    expected = [found.path for found in walk_folder(str(tmp_path))]
+    for limit in (1, 7, 102):
+        monkeypatch.setattr(sihwa.images.walk, "_SORTED_IN_MEMORY", limit)
+        assert [found.path for found in walk_folder(str(tmp_path))] == expected
+    assert expected == sorted(expected, key=os.fsencode)
+
+
+@given(st.sets(st.text("ab-./", min_size=1, max_size=6), max_size=12))
+def test_walk_folder_any_tree_has_the_order_of_whole_paths(
+    tmp_path_factory: pytest.TempPathFactory, names: set[str]
+) -> None:
+    root = tmp_path_factory.mktemp("tree")
+    for name in sorted(names):
+        path = root / "x" / name.replace(".", "c").strip("/") / "p.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = [found.path for found in walk_folder(str(root))]
+    assert found == sorted(found, key=os.fsencode)
+    assert len(found) == len(list(root.rglob("p.png")))
+
+
+@posix
+def test_walk_folder_deep_tree_needs_no_deep_stack(tmp_path: Path) -> None:
+    folder = tmp_path
+    for _ in range(1200):
+        folder = folder / "d"
+    here = Path.cwd()
+    try:
+        os.chdir(tmp_path)
+        for _ in range(1200):  # a step at a time: the whole path is near the system's limit
+            Path("d").mkdir()
+            os.chdir("d")
+        Path("a.png").touch()
+    finally:
+        os.chdir(here)
+    found = listed(tmp_path)
+    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # too deep for Python's own
+    assert found == [str(folder / "a.png")]
+
+
+@posix
+def test_sources_special_files_and_loops_are_told_and_not_followed(tmp_path: Path) -> None:
+    write(tmp_path, "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "me.png").symlink_to(tmp_path / "me.png")
+    (tmp_path / "nowhere.png").symlink_to("gone.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        here = Path.cwd()
+        os.chdir(tmp_path)  # a socket's path has a short limit
+        server.bind("socket")
+        os.chdir(here)
+    sources = Sources([tmp_path])
+    names = [Path(entry.path).name for entry in sources]
+    assert names == ["a.png", "me.png", "nowhere.png", "pipe.png"]
+    assert sources.left_out == {"special": 2, "folder link": 1}
+
+
+@posix
+def test_sources_names_of_any_bytes_are_listed(tmp_path: Path) -> None:
+    names = [b"\xff\xfe.png", "양품 🔩.png".encode(), b"new\nline.png", b" .png", b"'\".png"]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(name)
+    found = listed(tmp_path)
+    assert [os.fsencode(Path(path).name) for path in found] == sorted(names)
+    assert [read_content(path).content for path in found] == sorted(names)
+
+
+def test_sources_come_in_the_order_given(tmp_path: Path) -> None:
+    b, a, single = write(tmp_path, "b/1.png", "a/1.png", "z.dat")
+    assert listed(tmp_path / "b", single, tmp_path / "a") == [b, single, a]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.png", ["a.png", "b.png"]),
+        ("**/*.png", ["a.png", "b.png", "d/c.png", "d/e/f.png"]),
+        ("d/*", ["d/c.png", "d/e/f.png"]),
+        ("[!a].png", ["b.png"]),
+        ("d/?/*.p*g", ["d/e/f.png"]),
+        ("d*/e", ["d/e/f.png"]),
+        ("*.jpg", []),
+    ],
+)
+def test_sources_glob_names_what_a_shell_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, expected: list[str]
+) -> None:
+    write(tmp_path, "a.png", "b.png", "d/c.png", "d/e/f.png", "d/n.txt")
+    assert listed(tmp_path / pattern) == [str(tmp_path / name) for name in expected]
+    monkeypatch.chdir(tmp_path)
+    assert listed(pattern) == expected
+
+
+def test_sources_file_that_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:
+    path, _ = write(tmp_path, "[1].png", "1.png")
+    assert listed(path) == [path]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"b.png\na/1.png\n",
+        b"b.png\r\na/1.png",
+        b"\xef\xbb\xbfb.png\n\na/1.png\n",
+        b"b.png\0a/1.png\0",
+    ],
+    ids=["lines", "CRLF", "mark", "NUL"],
+)
+def test_sources_list_is_relative_to_itself(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "list.txt").write_bytes(content)
+    assert listed(tmp_path / "list.txt") == [str(tmp_path / "b.png"), str(tmp_path / "a/1.png")]
+
+
+def test_sources_list_ended_by_nul_holds_names_with_new_lines(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"new\nline.png\0\xff.png\0")
+    names = [tmp_path / "new\nline.png", tmp_path / os.fsdecode(b"\xff.png")]
+    assert listed(tmp_path / "list.txt") == list(map(str, names))
+
+
+def test_sources_tables_have_a_column_of_paths(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('label,path\nx,a.png\ny,"b, c.png"\n', "utf-8")
+    assert listed(tmp_path / "t.csv") == [str(tmp_path / "a.png"), str(tmp_path / "b, c.png")]
+    pq.write_table(pa.table({"path": ["/x/a.png", "양품.png"]}), tmp_path / "t.parquet")
+    assert listed(tmp_path / "t.parquet") == ["/x/a.png", str(tmp_path / "양품.png")]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_sources_table_without_paths_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "t.csv").write_text("file,label\n", "utf-8")
+    pq.write_table(pa.table({"file": ["a.png"]}), tmp_path / "t.parquet")
+    with pytest.raises(InvalidLabels, match=f"{name}: expected a column 'path'.*found file"):
+        Sources([tmp_path / name])
+
+
+def test_sources_table_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_text("text")
+    with pytest.raises(InvalidLabels, match="not a readable Parquet table"):
+        Sources([tmp_path / "t.parquet"])
+
+
+def test_sources_archives_are_listed_and_read_in_place(tmp_path: Path) -> None:
+    members = {"b.png": b"one", "양품/a.png": b"two", "notes.txt": b"x"}
+    write_zip(tmp_path / "a.zip", members, zipfile.ZIP_DEFLATED)
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for name, content in members.items():
+            (tmp_path / "content").write_bytes(content)
+            file.add(tmp_path / "content", name)
+    for archive in (tmp_path / "a.zip", tmp_path / "a.tar"):
+        sources = Sources([archive])
+        entries = list(sources)
+        assert [entry.path for entry in entries] == [f"{archive}!/b.png", f"{archive}!/양품/a.png"]
+        assert sources.left_out == {"other": 1}
+        for entry, content in zip(entries, (b"one", b"two"), strict=True):
+            assert read_content(entry.path, entry.member).content == content
+            assert read_content(entry.path).content == content
+
+
+def test_sources_archive_that_breaks_off_ends_in_a_fault(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for name in ("a.png", "b.png", "c.png"):
+            (tmp_path / name).write_bytes(b"x" * 2000)
+            file.add(tmp_path / name, name)
+    content = bytearray((tmp_path / "a.tar").read_bytes())
+    place = content.index(b"b.png")
+    content[place + 100 : place + 160] = b"\xff" * 60
+    (tmp_path / "a.tar").write_bytes(content)
+    (tmp_path / "a.zip").write_bytes(b"PK no zip")
+    *_, last = Sources([tmp_path / "a.tar"])
+    assert (last.path, str(last.fault)[:22]) == (str(tmp_path / "a.tar"), "not a readable .tar: b")
+    [only] = Sources([tmp_path / "a.zip"])
+    assert str(only.fault).startswith("not a readable .zip")
+
+
+@posix
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may list all")
+def test_sources_folder_without_permission_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "shut").mkdir(mode=0)
+    [entry] = Sources([tmp_path])
+    assert (entry.path, entry.fault) == (
+        str(tmp_path / "shut"), "cannot be listed: Permission denied"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["nowhere", "a\0b"])
+def test_sources_missing_source_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DatasetNotFound, match=r"expected a folder of pictures.*not found"):
+        Sources([f"{tmp_path}/{name}"])
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "A.TAR.XZ"])
+def test_sources_packed_tar_is_refused_with_what_to_do(tmp_path: Path, name: str) -> None:
+    write(tmp_path, name)
+    with pytest.raises(DatasetNotFound, match="unpack it"):
+        Sources([tmp_path / name])
