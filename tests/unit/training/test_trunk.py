@@ -3,9 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-import sihwa.training.trunk
 from sihwa.errors import ParityError
-from sihwa.model import create_network, split_network
+from sihwa.model import create_network, export_activation, split_network
 from sihwa.training.trunk import create_trunk_runner, relative_difference
 from tests.conftest import pictures, tiny_config
 
@@ -27,12 +26,10 @@ def test_create_trunk_runner_gives_what_pytorch_gives(size: tuple[int, int]) -> 
 
 
 def test_create_trunk_runner_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = sihwa.training.trunk.export_activation
-
     def export_wrongly(part: nn.Module) -> bytes:
-        return original(nn.Sequential(part, nn.LeakyReLU(0.5)))
+        return export_activation(nn.Sequential(part, nn.LeakyReLU(0.5)))
 
-    monkeypatch.setattr(sihwa.training.trunk, "export_activation", export_wrongly)
+    monkeypatch.setattr("sihwa.training.trunk.export_activation", export_wrongly)
     with pytest.raises(ParityError, match=r"differs from PyTorch by .* use training=finetune"):
         create_trunk_runner(trunk(), CPU, pictures(1, 60, 60))
 
