@@ -33,7 +33,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -226,7 +226,8 @@ def make_torch_loop(folder: Path, paths: Sequence[str]) -> Callable[[], int]:
     )
     network = create_network(config, len(card["classes"]))
     network.load_state_dict(load_file(folder / "weights.safetensors"))
-    loader = DataLoader(Files(paths), batch_size=32, num_workers=available_cores())
+    files: Any = Files(paths)
+    loader: Any = DataLoader(files, batch_size=32, num_workers=available_cores())
 
     def loop() -> int:
         with torch.inference_mode():

@@ -20,6 +20,7 @@ from sihwa.scoring import (
     ReadOptions,
     ScoreOptions,
     ScoreSummary,
+    Sources,
     available_cores,
     score_sources,
 )
@@ -96,6 +97,7 @@ def score(
         evidence=evidence,
         evidence_of=evidence_of or ("all",),
     )
+    Sources(source)
     cores = available_cores()
     loaded = load_inspector(
         inspector,
@@ -105,7 +107,9 @@ def score(
         threads=max(1, cores // (workers or cores)),
     )
     console = Console(stderr=True)
-    console.print(f"inspector {loaded.card.id}, {loaded.explanation}", highlight=False)
+    console.print(
+        f"inspector {loaded.card.id}, {loaded.explanation}", highlight=False, soft_wrap=True
+    )
     with _stop_on_signals() as (stop, received):
         summary = score_sources(loaded, source, out, options, stop)
     _print_summary(summary, out)

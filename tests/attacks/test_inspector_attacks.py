@@ -176,6 +176,18 @@ WEIGHTS = {
     "header_just_too_long": (safetensors(b"{}", length=3), "promise a header of 3 bytes"),
     "header_no_json": (safetensors(b"{]"), "its header does not list tensors"),
     "header_a_list": (safetensors(b"[]"), "its header does not list tensors"),
+    "header_lists_a_tensor_twice": (
+        safetensors(tensors(a=(0, 4))[:-1] + b"," + tensors(a=(4, 6), b=(0, 4))[1:], bytes(6)),
+        "does not list tensors .a key comes twice among .'a', 'b'",
+    ),
+    "header_tells_a_place_twice": (
+        safetensors(tensors(a=(0, 4)).replace(b'"shape"', b'"shape": [1], "shape"'), bytes(4)),
+        "does not list tensors .a key comes twice",
+    ),
+    "header_utf16": (
+        safetensors(tensors(a=(0, 4)).decode().encode("utf-16"), bytes(4)),
+        "does not list tensors",
+    ),
     "header_nested_deeply": (safetensors(b"[" * 10**6), "its header does not list tensors"),
     "header_without_offsets": (safetensors(b'{"a":{}}'), "its header does not list tensors"),
     "header_of_unknown_type": (

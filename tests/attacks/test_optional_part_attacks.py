@@ -131,6 +131,16 @@ def test_load_inspector_twin_that_the_card_does_not_name_is_refused(
 
 
 @pytest.mark.parametrize("part", [TWIN, PICTURES])
+def test_load_inspector_part_that_card_json_does_not_list_is_refused(
+    tiny_bundle: Path, tiny_graph: bytes, part: str
+) -> None:
+    (tiny_bundle / part).write_bytes(tiny_graph if part == TWIN else packed(png(1)))
+    refuse(tiny_bundle, "card.json does not list it", part)
+    with pytest.raises(InvalidInspector, match=r"card\.json does not list it"):
+        verify_inspector(tiny_bundle)
+
+
+@pytest.mark.parametrize("part", [TWIN, PICTURES])
 def test_load_inspector_listed_part_is_missing_is_refused(full_bundle: Path, part: str) -> None:
     (full_bundle / part).unlink()
     refuse(full_bundle, "missing, but card.json lists it", part)

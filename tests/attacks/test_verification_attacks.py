@@ -14,7 +14,7 @@ from sihwa.inspector import load_inspector, processor_of, read_bundle
 from sihwa.inspector.parity import ParityProof
 from sihwa.inspector.runtime import runtime_version
 from sihwa.inspector.verification import verification_path, write_verification
-from tests.attacks.forge import Json, forge
+from tests.attacks.forge import Json, canonical, forge
 
 OPENVINO = ("openvino", "fp32")
 
@@ -49,8 +49,7 @@ def verified(tiny_bundle: Path) -> Path:
 def seal(content: Json) -> Json:
     """Make the digest fit what was put in."""
     kept = {key: value for key, value in content.items() if key != "digest"}
-    text = json.dumps(kept, ensure_ascii=False, sort_keys=True)
-    return {**kept, "digest": hashlib.sha256(text.encode()).hexdigest()}
+    return {**kept, "digest": hashlib.sha256(canonical(kept).encode()).hexdigest()}
 
 
 def put(*path: str | int, to: object) -> Callable[[Json], None]:

@@ -10,14 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import openvino
 import pytest
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from PIL import Image
 
-from sihwa.inspector import Bundle, Card, card_policy, load_inspector, write_bundle
+from sihwa.inspector import (
+    Bundle,
+    Card,
+    ParityProof,
+    card_policy,
+    load_inspector,
+    write_bundle,
+)
+from sihwa.inspector.parts import CARD_NAME, OPTIONAL_PARTS, PARTS
 from sihwa.model import Network
+from sihwa.storage import sha256_of_bytes
+from tests.attacks.forge import forge_model
 from tests.conftest import changed, pictures
 from tests.golden.smallest import FOLDER, PICTURE
 
@@ -102,11 +114,23 @@ def reference(images: list[NDArray[np.uint8]], tiny_network: Network) -> Referen
 
 @pytest.fixture
 def inspector(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, reference: Reference) -> Path:
-    """An inspector that sends half of the pictures to review, so that all decisions occur."""
+    """An inspector with all parts, that sends half of the pictures to review.
+
+    So all decisions occur. The graph itself stands in for the 8-bit twin.
+    """
     policy = {"kind": "top_class", "unknown_threshold": float(np.median(reference[1]))}
+    twin = {
+        "sha256": sha256_of_bytes(tiny_graph),
+        "bytes": len(tiny_graph),
+        "float32_layers": 0,
+        "allowed_flips": 0,
+    }
+    proof = ParityProof("torch", "1", "cpu", "fp32", "a processor", 9, 0, 0, 0.0, 0.0, 1e-4, "")
+    card = changed(tiny_card, policy=policy, int8=twin, proof=[proof.as_dict()])
     weights = (tiny_bundle / "weights.safetensors").read_bytes()
     folder = tiny_bundle.with_name("검사기 1")
-    write_bundle(folder, Bundle(changed(tiny_card, policy=policy), tiny_graph, weights))
+    write_bundle(folder, Bundle(card, tiny_graph, weights, tiny_graph), b"a .zip of pictures")
+    assert {path.name for path in folder.iterdir()} == {*PARTS, CARD_NAME, *OPTIONAL_PARTS}
     return folder
 
 
@@ -179,6 +203,31 @@ def test_example_damaged_picture_goes_to_review(
     [row] = rows_of(client, FOLDER, [str(path)])
     assert (row["decision"], row["reason"]) == ("review", "unreadable")
     assert row["error"]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_example_network_without_a_number_names_no_top_class(
+    client: Client, tmp_path: Path, number: float
+) -> None:
+    folder = tmp_path / "inspector"
+    shutil.copytree(FOLDER, folder)
+
+    def spoil(model: onnx.ModelProto) -> None:
+        [bias] = [tensor for tensor in model.graph.initializer if tensor.name == "bias"]
+        bias.CopyFrom(numpy_helper.from_array(np.array([number, 0], np.float32), "bias"))
+
+    forge_model(folder, spoil)
+    path = tmp_path / "part.ppm"
+    path.write_bytes(b"P6\n3 2\n255\n" + PICTURE.tobytes())
+    [row] = rows_of(client, folder, [str(path)])
+    assert row == {
+        "picture": str(path),
+        "decision": "review",
+        "reason": "the network gave no number",
+    }
+    [said] = load_inspector(folder).predict(PICTURE)
+    assert (said.decision.outcome, said.decision.reason) == (row["decision"], row["reason"])
+    assert (said.top_class, said.box, said.evidence.size) == (None, None, 0)
 
 
 def change_graph(folder: Path) -> None:

@@ -28,14 +28,27 @@ main()
 SMALL_BLOCKS = ("--batch-size", "4", "--workers", "2")
 
 
+started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _leave_none_running() -> Iterator[None]:
+    yield
+    while started:
+        with started.pop() as process:
+            process.kill()
+
+
 def start(*words: object, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "score", *map(str, words), *SMALL_BLOCKS],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
         preexec_fn=before,
     )
+    started.append(process)
+    return process
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import sihwa.training.embedding
@@ -209,6 +211,20 @@ def test_train_inspector_unreadable_pictures_end_the_run_or_are_dropped_by_name(
 def test_train_inspector_four_pictures_a_class_are_enough(tmp_path: Path) -> None:
     run = train(make_parts(tmp_path / "parts", count=4), tmp_path)
     assert run.manifest.counts["양품"] == {"train": 2, "calibration": 1, "test": 1}
+
+
+def test_train_inspector_ships_no_path_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
+    weights = tmp_path / "미리 배운" / "backbone.safetensors"
+    weights.parent.mkdir()
+    save_file(timm.create_model("test_efficientnet").state_dict(), weights)
+    run = train(make_parts(tmp_path / "parts", count=4), tmp_path, f"model.weights='{weights}'")
+    assert run.card.weights["source"] == "backbone.safetensors"
+    parts = contents(run.inspector)
+    assert {"card.json", "inspector.onnx", "README.md", "pictures.zip"} < parts.keys()
+    for name, content in parts.items():
+        assert b"backbone.safetensors" in content or name in ("weights.safetensors", "pictures.zip")
+        assert "미리 배운".encode() not in content
+        assert str(tmp_path).encode() not in content
 
 
 def test_train_inspector_three_pictures_of_a_class_are_too_few(tmp_path: Path) -> None:

@@ -1,7 +1,15 @@
 """Decision: from class probabilities to accept, reject or review."""
 
 from sihwa.decision.config import DecisionConfig
-from sihwa.decision.policy import ACCEPT, REJECT, REVIEW, Decision, Outcome, TopClassPolicy
+from sihwa.decision.policy import (
+    ACCEPT,
+    REJECT,
+    REVIEW,
+    Decision,
+    Outcome,
+    TopClassPolicy,
+    are_numbers,
+)
 from sihwa.decision.unknown import unknown_threshold
 
 __all__ = [
@@ -12,5 +20,6 @@ __all__ = [
     "DecisionConfig",
     "Outcome",
     "TopClassPolicy",
+    "are_numbers",
     "unknown_threshold",
 ]

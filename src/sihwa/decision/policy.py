@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sihwa.errors import ShapeError
 
-__all__ = ["ACCEPT", "REJECT", "REVIEW", "Decision", "Outcome", "TopClassPolicy"]
+__all__ = ["ACCEPT", "REJECT", "REVIEW", "Decision", "Outcome", "TopClassPolicy", "are_numbers"]
 
 Outcome = Literal["accept", "reject", "review"]
 ACCEPT: Outcome = "accept"
@@ -72,7 +72,7 @@ class TopClassPolicy:
                 f"(N,), but got {probability.shape} and {unknown.shape}"
             )
         tops = probability.argmax(1)
-        finite = np.isfinite(probability).all(1) & np.isfinite(unknown)
+        finite = are_numbers(probability, unknown)
         return [
             self._decide_one(self.classes[top], float(score), bool(sound))
             for top, score, sound in zip(tops, unknown, finite, strict=True)
@@ -85,3 +85,19 @@ class TopClassPolicy:
             return Decision(REVIEW, f"unlike the training pictures; nearest is {top_class}")
         outcome = ACCEPT if top_class in self.accept_classes else REJECT
         return Decision(outcome, f"top class is {top_class}")
+
+
+def are_numbers(
+    probability: NDArray[np.floating], unknown: NDArray[np.floating]
+) -> NDArray[np.bool_]:
+    """Return whether the network gave numbers for each picture, (N,); else it has no top class.
+
+    Args:
+        probability: Class probabilities, (N, K).
+        unknown: Unknown scores, (N,).
+
+    >>> are_numbers(np.array([[0.9, 0.1], [np.nan, 0.1]]), np.array([1.0, 1.0])).tolist()
+    [True, False]
+    """
+    finite: NDArray[np.bool_] = np.isfinite(probability).all(1) & np.isfinite(unknown)
+    return finite

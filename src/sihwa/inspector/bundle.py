@@ -186,6 +186,12 @@ def _read_parts(folder: Path, card: Card) -> dict[str, bytes]:
         )
     if not isinstance(parts, dict) or not set(PARTS) <= parts.keys() <= {*PARTS, *OPTIONAL_PARTS}:
         raise InvalidInspector(f"{path}: parts: expected the SHA-256 of {', '.join(PARTS)}")
+    for name in OPTIONAL_PARTS:
+        if name not in parts and (folder / name).exists():
+            raise InvalidInspector(
+                f"{folder / name}: {CARD_NAME} does not list it, so it is not of this inspector. "
+                "Remove it, or copy the inspector again"
+            )
     return {name: _read_part(folder / name, said) for name, said in parts.items()}
 
 

@@ -20,9 +20,11 @@ __all__ = [
     "FORMAT_VERSION",
     "MAX_CARD_BYTES",
     "Card",
+    "canonical_json",
     "card_schema",
     "parse_json",
     "read_card",
+    "unique_keys",
 ]
 
 FORMAT = "sihwa-inspector"
@@ -97,15 +99,12 @@ class Card:
         Raises:
             InvalidInspector: It breaks the schema.
         """
-        content = json.loads(_canonical(self.as_dict()))
+        content = json.loads(canonical_json(self.as_dict()))
         _validate(content, "card")
-        return _canonical(content)
+        return canonical_json(content)
 
     def _content(self) -> dict[str, Any]:
-        content = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
-        if self.int8 is None:  # an inspector without a twin says nothing of one
-            del content["int8"]
-        return content
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
 
 
 def read_card(text: str, where: str) -> Card:
@@ -123,7 +122,7 @@ def read_card(text: str, where: str) -> Card:
         raise InvalidInspector(f"{where}: expected a card with format {FORMAT!r}")
     _refuse_newer(content, where)
     _validate(content, where)
-    fields = {key: content[key] for key in Card.__dataclass_fields__ if key in content}
+    fields = {key: content[key] for key in Card.__dataclass_fields__}
     for key in ("classes", "accept_classes"):
         fields[key] = tuple(fields[key])
     card = Card(**fields)
@@ -150,10 +149,10 @@ def parse_json(content: bytes, where: str) -> dict[str, Any]:
         raise InvalidInspector(f"{where}: the card is longer than {MAX_CARD_BYTES} bytes")
     try:
         value = json.loads(
-            content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique
+            content.decode(), parse_constant=_refuse_constant, object_pairs_hook=unique_keys
         )
         _refuse_depth(value)
-        _canonical(value).encode()  # 1e999 is read as infinity, \ud800 as half a character
+        canonical_json(value).encode()  # 1e999 is read as infinity, \ud800 as half a character
     except (ValueError, RecursionError) as error:
         raise InvalidInspector(
             f"{where}: the card is not strict JSON: {str(error)[:200]}. Copy the inspector again"
@@ -167,7 +166,12 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object's members, as `object_pairs_hook` of `json.loads`.
+
+    Raises:
+        ValueError: A key comes twice: programs differ in which of them counts.
+    """
     content = dict(pairs)
     if len(content) != len(pairs):
         raise ValueError(f"a key comes twice among {list(content)[:5]!r:.120}")
@@ -229,11 +233,16 @@ def card_schema() -> dict[str, Any]:
     return schema
 
 
-def _canonical(value: object) -> str:
+def canonical_json(value: object) -> str:
+    """Return JSON in one spelling: sorted keys, no spaces, UTF-8 letters kept.
+
+    Raises:
+        ValueError: It holds NaN or infinity, which JSON has no word for.
+    """
     return json.dumps(
         value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
     )
 
 
 def _digest(value: object) -> str:
-    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]

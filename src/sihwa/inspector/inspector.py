@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.decision import REVIEW, Decision, TopClassPolicy
+from sihwa.decision import REVIEW, Decision, TopClassPolicy, are_numbers
 from sihwa.errors import ShapeError, UnreadableImage
 from sihwa.images import decode_image, read_image
 from sihwa.inspector.card import Card
@@ -21,6 +21,7 @@ __all__ = ["Inspection", "Inspector", "Picture", "card_policy", "unread"]
 
 Picture = NDArray[np.uint8] | str | Path | bytes
 _BATCH = 32
+_NOTHING = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,15 @@ class Inspection:
 
     Attributes:
         decision: Accept, reject or review, and why.
-        top_class: The most probable class; None for a picture that could not be read.
-        probability: Probabilities of the card's classes, (K,); empty if unread.
-        evidence: The map of the top class, (h, w); empty if unread.
+        top_class: The most probable class; None for a picture that could not be read, or for
+            which the network gave no number.
+        probability: Probabilities of the card's classes, (K,), as the network gave them, which
+            may be no numbers; empty if unread.
+        evidence: The map of the top class, (h, w); empty if there is none.
         box: Around the strongest evidence, in pixels, if any.
         embedding: (D,); empty if unread.
-        unknown: How unlike the training pictures it is; about 1 is ordinary; None if unread.
+        unknown: How unlike the training pictures it is; about 1 is ordinary; None if unread, and
+            no number where the network gave none.
         error: Why the picture could not be read, else None.
     """
 
@@ -100,19 +104,24 @@ class Inspector:
     def interpret(self, outputs: Outputs, height: int, width: int) -> list[Inspection]:
         """Turn the graph's outputs for N pictures of height × width pixels into inspections."""
         decisions = self._policy.decide(outputs.probability, outputs.unknown)
-        tops = outputs.probability.argmax(1)
-        return [
-            Inspection(
-                decision=decision,
-                top_class=self.card.classes[top],
-                probability=outputs.probability[place],
-                evidence=outputs.evidence[place, top],
-                box=evidence_box(outputs.evidence[place, top], height, width),
-                embedding=outputs.embedding[place],
-                unknown=float(outputs.unknown[place]),
+        # the greatest of what is no number is no top class
+        sound = are_numbers(outputs.probability, outputs.unknown)
+        inspections = []
+        for place, decision in enumerate(decisions):
+            top = int(outputs.probability[place].argmax()) if sound[place] else None
+            evidence = _NOTHING if top is None else outputs.evidence[place, top]
+            inspections.append(
+                Inspection(
+                    decision=decision,
+                    top_class=None if top is None else self.card.classes[top],
+                    probability=outputs.probability[place],
+                    evidence=evidence,
+                    box=None if top is None else evidence_box(evidence, height, width),
+                    embedding=outputs.embedding[place],
+                    unknown=float(outputs.unknown[place]),
+                )
             )
-            for place, (decision, top) in enumerate(zip(decisions, tops, strict=True))
-        ]
+        return inspections
 
     def _inspect(self, batch: Sequence[tuple[int, NDArray[np.uint8]]]) -> list[Inspection]:
         return self.predict_batch(np.stack([image for _, image in batch]))
@@ -127,9 +136,8 @@ def card_policy(card: Card) -> TopClassPolicy:
 
 def unread(reason: str) -> Inspection:
     """Return the inspection of a picture that could not be read: review, with the reason."""
-    nothing = np.zeros(0, np.float32)
     return Inspection(
-        Decision(REVIEW, "unreadable"), None, nothing, nothing, None, nothing, error=reason
+        Decision(REVIEW, "unreadable"), None, _NOTHING, _NOTHING, None, _NOTHING, error=reason
     )
 
 

@@ -5,8 +5,6 @@ SHA-256 of its files and to itself by a digest. Whatever is wrong with it, the i
 runs: in float32 in the reference's runtime, which needs no proof.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +16,7 @@ import jsonschema
 
 import sihwa
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.card import card_schema, parse_json
+from sihwa.inspector.card import canonical_json, card_schema, parse_json
 from sihwa.inspector.parity import ParityProof
 from sihwa.inspector.parts import Bundle
 from sihwa.storage import sha256_of_bytes, write_json
@@ -107,6 +105,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 @cache
 def _validator() -> jsonschema.Draft202012Validator:
+    schema = card_schema()
     properties = {
         "format": {"const": _FORMAT},
         "format_version": {"const": 1},
@@ -115,7 +114,7 @@ def _validator() -> jsonschema.Draft202012Validator:
         "created": {"type": "string", "maxLength": 60},
         "code_version": {"type": "string", "maxLength": 60},
         "pictures": {"type": "integer", "minimum": 1},
-        "proof": card_schema()["properties"]["proof"],
+        "proof": schema["properties"]["proof"],
         "digest": {"type": "string", "pattern": _DIGITS % 64},
     }
     return jsonschema.Draft202012Validator(
@@ -124,6 +123,7 @@ def _validator() -> jsonschema.Draft202012Validator:
             "additionalProperties": False,
             "required": list(properties),
             "properties": properties,
+            "$defs": schema["$defs"],
         }
     )
 
@@ -135,8 +135,7 @@ def _graphs(bundle: Bundle) -> list[str]:
 
 
 def _digest(content: dict[str, Any]) -> str:
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_of_bytes(canonical_json(content).encode())
 
 
 def _reason(error: Exception) -> str:

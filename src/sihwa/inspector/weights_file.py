@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 from sihwa.errors import InvalidInspector
+from sihwa.inspector.card import unique_keys
 
 __all__ = ["check_weights_file"]
 
@@ -34,10 +35,11 @@ def check_weights_file(content: bytes, where: str) -> None:
     if len(content) < 8 or not 2 <= length <= min(_MAX_HEADER, len(content) - 8):
         raise _refusal(where, f"its first 8 bytes promise a header of {length} bytes")
     try:
-        header = json.loads(content[8 : 8 + length])
+        header = json.loads(content[8 : 8 + length].decode(), object_pairs_hook=unique_keys)
         spans = sorted(_span(entry) for key, entry in header.items() if key != "__metadata__")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _refusal(where, "its header does not list tensors") from error
+        reason = f"{error}"[:200]
+        raise _refusal(where, f"its header does not list tensors ({reason})") from error
     end = 0
     for start, stop in spans:
         if start != end:

@@ -19,8 +19,8 @@ from sihwa.storage import write_json, writing
 __all__ = ["Output", "open_output", "settings_of"]
 
 _FLAGS = {
-    "inspector": "another INSPECTOR",
-    "thresholds": "an INSPECTOR of other thresholds",
+    "inspector": "INSPECTOR",
+    "thresholds": "INSPECTOR",
     "runtime": "--runtime, --device or --precision",
     "max_pixels": "--max-pixels",
     "pages": "--pages",
@@ -87,10 +87,10 @@ class Output:
     def _refuse_other_settings(self, old: dict[str, Any]) -> None:
         for name, value in self._settings.items():
             if old.get(name) != value:
-                how = _FLAGS.get(name, "another version of this program")
+                how = _FLAGS.get(name, "version of this program")
                 raise ConfigError(
                     f"{self.path} was begun with {name} {old.get(name)}, and this run has {value}: "
-                    f"rows of both do not mix. Without {how} it goes on; else name another --out"
+                    f"rows of both do not mix. Go back to the old ({how}), or name another --out"
                 )
 
 
@@ -106,6 +106,7 @@ def open_output(path: Path, inspector: Inspector, options: ReadOptions) -> Itera
     lock_path = _beside(path, ".lock", f".{path.name}.lock")
     with writing(path):
         lock_path.parent.mkdir(parents=True, exist_ok=True)
+        lock_path.touch()  # else a place that takes no file at all would look locked
         lock = filelock.FileLock(lock_path, blocking=False)
         try:
             lock.acquire()

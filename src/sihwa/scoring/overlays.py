@@ -10,16 +10,15 @@ import numpy as np
 from PIL import Image
 
 from sihwa.decision import ACCEPT, REJECT, REVIEW
-from sihwa.errors import ConfigError
 from sihwa.inspector import evidence_overlay
 from sihwa.scoring.block import Inspected
 from sihwa.storage import write_bytes
 
-__all__ = ["OverlayWriter"]
+__all__ = ["CHOICES", "OverlayWriter"]
 
 _LONGEST_SIDE = 1024
 _QUALITY = 90
-_CHOICES = ("all", ACCEPT, REJECT, REVIEW)
+CHOICES = ("all", ACCEPT, REJECT, REVIEW)
 
 
 class OverlayWriter:
@@ -29,18 +28,10 @@ class OverlayWriter:
 
     Args:
         folder: Made when missing.
-        decisions: `all`, or some of `accept`, `reject`, `review`.
-
-    Raises:
-        ConfigError: There is no such decision.
+        decisions: Some of `CHOICES`.
     """
 
     def __init__(self, folder: Path, decisions: Sequence[str] = ("all",)) -> None:
-        unknown = [name for name in decisions if name not in _CHOICES]
-        if unknown:
-            raise ConfigError(
-                f"--evidence-of must be {', '.join(_CHOICES)}; got {', '.join(unknown)}"
-            )
         self._folder = folder
         self._decisions = set(decisions)
 

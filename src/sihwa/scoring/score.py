@@ -18,7 +18,7 @@ from sihwa.progress import progress_bar
 from sihwa.scoring.block import BATCH_SIZE, Entry, ReadOptions, score_block
 from sihwa.scoring.ledger import Ledger
 from sihwa.scoring.output import Output, open_output
-from sihwa.scoring.overlays import OverlayWriter
+from sihwa.scoring.overlays import CHOICES, OverlayWriter
 from sihwa.scoring.pipeline import blocks_of, run_in_order
 from sihwa.scoring.resume import remove_stale
 from sihwa.scoring.rows import Row, file_of_row
@@ -62,6 +62,9 @@ class ScoreOptions:
         ):
             if value < least:
                 raise ConfigError(f"{name} must be at least {least}, got {value}")
+        unknown = [name for name in self.evidence_of if name not in CHOICES]
+        if unknown:
+            raise ConfigError(f"--evidence-of must be {', '.join(CHOICES)}; got {unknown[0]}")
 
 
 def available_cores() -> int:

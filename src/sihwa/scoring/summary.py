@@ -20,7 +20,7 @@ class ScoreSummary:
         new_images: Those that this run wrote.
         seconds: How long this run took.
         decisions: Rows per decision.
-        classes: Readable pictures per top class.
+        classes: Pictures per top class, of those that have one.
         errors: Unreadable pictures per kind of error.
         changed: Files that were scored again because they had changed since their row.
         gone: Files that have a row and are no longer there, or no longer named.
@@ -51,7 +51,8 @@ class ScoreSummary:
         self.images += 1
         self.decisions[str(row["decision"])] += 1
         if not row["error"]:
-            self.classes[str(row["top_class"])] += 1
+            if row["top_class"]:  # none where the network gave no number
+                self.classes[str(row["top_class"])] += 1
         else:
             kind = error_kind(str(row["error"]))
             more = kind not in self.errors and len(self.errors) >= _MOST_KINDS

@@ -101,7 +101,8 @@ class PartFolder:
 
     def _read(self, part: Path, columns: Sequence[str] | None = None) -> pa.Table:
         try:
-            return pq.read_table(part, columns=columns and list(columns), partitioning=None)
+            with pq.ParquetFile(part) as file:
+                return file.read(columns and list(columns))
         except (OSError, pa.ArrowException) as error:
             raise StorageError(
                 f"{part}: not a whole part: {' '.join(str(error).split())[:160]}. Remove it and "

@@ -117,7 +117,7 @@ def _create_card(
             "stages": config.model.stages,
             "embedding_width": network.classifier.in_features,
         },
-        weights={"source": config.model.weights, "licence": _weights_licence(config)},
+        weights={"source": _weights_source(config), "licence": _weights_licence(config)},
         dataset={
             "name": manifest.name,
             "fingerprint": manifest.fingerprint,
@@ -131,6 +131,11 @@ def _create_card(
         code_version=sihwa.__version__,
         environment=_environment(),
     )
+
+
+def _weights_source(config: TrainConfig) -> str:
+    """Return the setting, or a file's name: paths of the training machine do not ship."""
+    return Path(config.model.weights).name
 
 
 def _weights_licence(config: TrainConfig) -> str:

@@ -1,10 +1,11 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sihwa.dataset import SPLITS, SplitConfig, assign_splits
+from sihwa.dataset import SPLITS, SplitConfig, assign_folds, assign_splits
 from sihwa.dataset.item import Item
 from sihwa.errors import InvalidLabels, TooFewImages
 
@@ -157,3 +158,24 @@ def test_assign_splits_a_class_that_a_given_split_lacks_is_refused() -> None:
     items = [*items_of(9, 9, split="train"), *items_of(9, split="test")]
     with pytest.raises(TooFewImages, match=r"class 'good': expected at least 1 .* in test, got 0"):
         assign_splits(items, contents(27), SHARES, seed=0)
+
+
+def test_assign_folds_every_picture_is_tested_once_and_groups_stay_together() -> None:
+    label = ["good", "bad", "bad"] * 40
+    component = [f"coil {index // 2}" for index in range(120)]
+    folds = assign_folds(label, component, 4, SplitConfig(calibration=0.2), seed=0)
+    table = np.array(folds)
+    assert ((table == "test").sum(0) == 1).all()
+    for fold in folds:
+        assert {name: fold.count(name) for name in SPLITS} == pytest.approx(
+            {"train": 68, "calibration": 22, "test": 30}, abs=4
+        )
+        for coil in set(component):
+            own = {s for s, name in zip(fold, component, strict=True) if name == coil}
+            assert len(own) == 1
+
+
+def test_assign_folds_too_few_pictures_is_refused() -> None:
+    label = ["good"] * 50 + ["bad"] * 4
+    with pytest.raises(TooFewImages, match="at least 5 independent pictures of every class, got 4"):
+        assign_folds(label, [str(i) for i in range(54)], 5, SplitConfig(), seed=0)

@@ -221,3 +221,20 @@ def test_decode_image_threads_at_once_leave_warnings_as_they_were() -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: decode_image(content, "a.png"), range(400)))
     assert warnings.filters == before
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("size", [(64, 48), (61, 47), (1, 1), (8, 300)])
+def test_decode_image_jpeg_has_the_pixels_of_the_standard_decoder(
+    size: tuple[int, int], subsampling: int, progressive: bool
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+    for mode in ("RGB", "L"):
+        content = saved(
+            picture.convert(mode), "JPEG", quality=83, subsampling=subsampling,
+            progressive=progressive,
+        )  # fmt: skip
+        with Image.open(io.BytesIO(content)) as opened:
+            check(content, np.asarray(opened.convert("RGB")))

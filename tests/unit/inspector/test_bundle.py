@@ -53,6 +53,24 @@ def test_predict_unreadable_picture_goes_to_review_in_its_place(tiny_bundle: Pat
     assert second.error is None
 
 
+@pytest.mark.parametrize(
+    ("name", "index"), [("probability", (1, 0)), ("probability", (1, 2)), ("unknown", 1)], ids=str
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_interpret_what_is_no_number_has_no_top_class(
+    tiny_bundle: Path, name: str, index: tuple[int, ...] | int, value: float
+) -> None:
+    inspector = load_inspector(tiny_bundle)
+    outputs = inspector.runtime.run(pictures(3, 40, 50))
+    expected = inspector.interpret(outputs, 40, 50)
+    spoilt = getattr(outputs, name).copy()
+    spoilt[index] = value
+    before, none, after = inspector.interpret(outputs._replace(**{name: spoilt}), 40, 50)
+    assert (none.decision.outcome, none.decision.reason) == ("review", "the network gave no number")
+    assert (none.top_class, none.box, none.evidence.size, none.error) == (None, None, 0, None)
+    assert [before.top_class, after.top_class] == [expected[0].top_class, expected[2].top_class]
+
+
 def test_predict_nothing_gives_nothing(tiny_bundle: Path) -> None:
     assert load_inspector(tiny_bundle).predict([]) == []
 

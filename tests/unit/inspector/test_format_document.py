@@ -23,14 +23,19 @@ from sihwa.inspector import (
     Outputs,
     card,
     graph_file,
+    parts,
+    read_bundle,
     signature,
     unread,
+    verification,
     weights_file,
 )
-from sihwa.inspector.parts import OPTIONAL_PARTS
+from sihwa.inspector.runtime.registry import _OFFERS
+from sihwa.inspector.verify import verify_inspector
 from sihwa.model import Network
 from sihwa.storage import sha256_of_bytes
-from tests.conftest import pictures
+from sihwa.workshop.config import MAX_PICTURES
+from tests.conftest import pictures, save_pictures
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "inspector-format.md").read_text("utf-8")
@@ -50,7 +55,9 @@ def rows(title: str) -> list[list[str]]:
 
 
 def keys(schema: dict[str, Any], place: str = "") -> Iterator[str]:
-    """Yield the place of every key that a JSON Schema names."""
+    """Yield the place of every key that a JSON Schema names, in its order."""
+    if "$ref" in schema:
+        schema = SCHEMA["$defs"][schema["$ref"].removeprefix("#/$defs/")]
     for key, value in schema.get("properties", {}).items():
         yield place + key
         yield from keys(value, f"{place}{key}.")
@@ -91,7 +98,11 @@ def test_document_names_version_kinds_and_precisions_of_the_code() -> None:
         meaning["policy.kind"]
         == f"`{SCHEMA['properties']['policy']['properties']['kind']['const']}`"
     )
-    assert re.findall(r"`(\w+)`", meaning["proof[].precision"]) == list(TOLERANCE)
+    precisions, _, _ = meaning["proof[].precision"].partition(";")
+    assert re.findall(r"`(\w+)`", precisions) == list(TOLERANCE)
+    tolerance = re.findall(r"([\d.]+) in `(\w+)`", meaning["proof[].tolerance"])
+    assert {name: float(value) for value, name in tolerance} == TOLERANCE
+    assert re.findall(r"`(\w+)`", meaning["proof[].runtime"]) == list(_OFFERS)
     assert f"version {FORMAT_VERSION}" in DOCUMENT.splitlines()[0]
 
 
@@ -111,6 +122,7 @@ def test_document_lists_the_operators_and_types_of_the_graph() -> None:
 
 def test_document_gives_the_limits_of_the_code() -> None:
     network = ("properties", "network", "properties")
+    proof = ("$defs", "proof", "properties")
     said = {name: (low, high) for name, low, high in rows("Limits")}
     assert said.pop("h and w") == ("1", "`network.input_size`")
     assert {name: number(high) for name, (_, high) in said.items()} == {
@@ -126,10 +138,19 @@ def test_document_gives_the_limits_of_the_code() -> None:
         "`network.stages`": greatest(*network, "stages", "maximum"),
         "`network.embedding_width`": greatest(*network, "embedding_width", "maximum"),
         "numbers of one picture's evidence, K · h · w": signature._MAX_EVIDENCE,
+        "entries of `proof`": greatest("properties", "proof", "maxItems"),
+        "characters of `proof[].processor`": greatest(*proof, "processor", "maxLength"),
+        "characters of other texts in `proof`": greatest(*proof, "runtime", "maxLength"),
         "bytes of the header of `weights.safetensors`": weights_file._MAX_HEADER,
+        "pictures kept, as written": MAX_PICTURES,
+        "bytes of the verification": verification._MAX_BYTES,
         "pixels of a picture file": decode.MAX_PIXELS,
     }
-    assert greatest("properties", "graph", "properties", "bytes", "maximum") == graph_file.MAX_BYTES
+    for graph in ("graph", "int8"):
+        place = ("properties", graph, "properties", "bytes", "maximum")
+        assert greatest(*place) == graph_file.MAX_BYTES
+    texts = {name: greatest(*proof, name, "maxLength") for name in ("version", "device")}
+    assert set(texts.values()) == {greatest(*proof, "precision", "maxLength")} == {60}
 
 
 def test_document_gives_decisions_and_reasons_word_for_word() -> None:
@@ -148,15 +169,17 @@ def test_document_gives_decisions_and_reasons_word_for_word() -> None:
 @pytest.mark.parametrize("written", ["0.5", "1.0", "0.0001", "1e-05", "1e+16"])
 def test_document_shows_numbers_as_canonical_json_writes_them(written: str) -> None:
     assert f"`{written}`" in section("The card")
-    assert card._canonical(float(written)) == written
+    assert card.canonical_json(float(written)) == written
 
 
 def test_document_says_what_canonical_json_escapes() -> None:
-    escaped = {chr(code) for code in range(0x300) if card._canonical(chr(code)) != f'"{chr(code)}"'}
+    escaped = {
+        chr(code) for code in range(0x300) if card.canonical_json(chr(code)) != f'"{chr(code)}"'
+    }
     assert escaped == {'"', "\\", *map(chr, range(0x20))}
-    assert card._canonical('\0"\\\b\f\n\r\t') == r'"\u0000\"\\\b\f\n\r\t"'
+    assert card.canonical_json('\0"\\\b\f\n\r\t') == r'"\u0000\"\\\b\f\n\r\t"'
     assert (
-        card._canonical({"b": 1, "a": [1, None], "z": 2, "가": 3})
+        card.canonical_json({"b": 1, "a": [1, None], "z": 2, "가": 3})
         == '{"a":[1,null],"b":1,"z":2,"가":3}'
     )
 
@@ -185,8 +208,30 @@ def test_document_names_the_kind_of_every_refused_letter(letter: str) -> None:
 
 def test_document_layout_is_that_of_a_written_folder(tiny_bundle: Path) -> None:
     listed = re.findall(r"── (\S+)", section("Layout"))
-    written = [path.name for path in tiny_bundle.iterdir()]  # it has neither of the optional parts
-    assert sorted(listed) == sorted([*written, *OPTIONAL_PARTS])
+    written = {path.name for path in tiny_bundle.iterdir()}
+    assert written == {*parts.PARTS, parts.CARD_NAME}
+    assert sorted(listed) == sorted({*written, *parts.OPTIONAL_PARTS})
+    assert verification.verification_path(tiny_bundle).name in section("Layout")
+
+
+def test_document_describes_what_verify_leaves_beside_the_inspector(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    save_pictures(tmp_path / "line", pictures(2, 40, 30))
+    written = verify_inspector(tiny_bundle, tmp_path / "line").written
+    content = json.loads(written.read_text("utf-8"))
+    described = {row[0].strip("`"): row[2] for row in rows("Proofs") if len(row) == 3}
+    assert list(described) == list(content)
+    assert described["format"] == f"`{content['format']}`"
+    assert described["format_version"] == str(content["format_version"])
+    names = re.findall(r"`([\w.]+)`", described["graphs"])
+    assert names == [parts.GRAPH_NAME, parts.WEIGHTS_NAME, parts.TWIN_NAME]
+    there = [tiny_bundle / name for name in names if (tiny_bundle / name).exists()]
+    assert content["graphs"] == [sha256_of_bytes(path.read_bytes()) for path in there]
+    digest = content.pop("digest")
+    assert sha256_of_bytes(canonical(content).encode()) == digest
+    assert (content["inspector"], content["pictures"]) == (read_bundle(tiny_bundle).card.id, 2)
+    assert f"(name of the folder, or of the .onnx file alone, and `{written.name[9:]}`)" in DOCUMENT
 
 
 def test_document_formulae_give_what_the_network_gives(

@@ -7,7 +7,7 @@ from PIL import Image
 
 from sihwa.errors import ConfigError
 from sihwa.images import read_image
-from sihwa.scoring import Entry, ReadOptions, Row, row_schema, score_block
+from sihwa.scoring import Entry, ReadOptions, Row, ScoreSummary, row_schema, score_block
 from tests.conftest import CLASSES, pictures, save_pictures
 from tests.unit.images.forge import saved
 from tests.unit.scoring.stub import StubRuntime, stub_inspector
@@ -120,8 +120,11 @@ def test_score_block_one_picture_that_the_runtime_refuses_does_not_spoil_its_bat
 def test_score_block_no_number_becomes_null_and_review(tmp_path: Path) -> None:
     [path] = save_pictures(tmp_path, pictures(1, 17, 17))
     [row] = score(path)
-    assert row["decision"] == "review"
-    assert row["unknown"] is None
+    assert (row["decision"], row["reason"]) == ("review", "the network gave no number")
+    assert (row["top_class"], row["box_x0"], row["unknown"], row["error"]) == (None,) * 4
+    summary = ScoreSummary()
+    summary.add([row, row])
+    assert (summary.images, summary.decisions, summary.classes) == (2, {"review": 2}, {})
     assert [row[f"probability_{name}"] for name in CLASSES] == [None] * 3
 
 

@@ -264,9 +264,7 @@ def other_runtime() -> Inspector:
 @pytest.mark.parametrize(
     ("make", "read_options", "match"),
     [
-        pytest.param(
-            lambda: stub_inspector(metrics={"accuracy": 1.0}), {}, "another INSPECTOR", id="id"
-        ),
+        pytest.param(lambda: stub_inspector(metrics={"accuracy": 1.0}), {}, "INSPECTOR", id="id"),
         pytest.param(other_runtime, {}, "in bf16.*--runtime, --device or --precision", id="bf16"),
         pytest.param(stub_inspector, {"max_pixels": 5}, "--max-pixels", id="pixels"),
         pytest.param(stub_inspector, {"pages": "error"}, "--pages", id="pages"),
@@ -397,10 +395,15 @@ def test_score_sources_evidence_is_drawn_for_the_chosen_decisions(
     assert shapes == sorted((row.height, row.width, 3) for row in rejected.itertuples())
 
 
-def test_score_sources_evidence_of_no_such_decision_is_refused(parts: Path, tmp_path: Path) -> None:
-    options = ScoreOptions(evidence=tmp_path / "maps", evidence_of=("rejected",))
+def test_score_options_evidence_of_no_such_decision_is_refused() -> None:
     with pytest.raises(ConfigError, match="--evidence-of must be all, accept, reject, review"):
-        score(parts, tmp_path / "scores", options)
+        ScoreOptions(evidence_of=("rejected",))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place that takes no file")
+def test_score_sources_place_that_takes_no_file_is_told_as_such(parts: Path) -> None:
+    with pytest.raises(StorageError, match=r"cannot write /proc/scores\.csv: "):
+        score(parts, Path("/proc/scores.csv"))
 
 
 def test_score_sources_evidence_among_the_pictures_is_refused(parts: Path, tmp_path: Path) -> None:

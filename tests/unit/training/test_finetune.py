@@ -171,7 +171,7 @@ def test_train_network_losses_by_step_are_those_of_the_golden_run(
 def test_train_network_each_option_trains(
     manifest: Manifest, work: Workplace, changes: dict[str, object]
 ) -> None:
-    state, fit = trained(manifest, work, config(**changes))
+    state, fit = trained(manifest, work, config(**changes))  # type: ignore[arg-type]
     assert all(np.isfinite(losses(fit)))
     assert all(torch.isfinite(value.float()).all() for value in state.values())
     assert not torch.equal(

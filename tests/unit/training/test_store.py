@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sihwa.dataset import Manifest
+from sihwa.errors import StorageError, UnreadableImage
+from sihwa.images import read_image
+from sihwa.training.pictures import decode_pictures
+from sihwa.training.store import new_array
+
+
+def test_new_array_beyond_the_budget_lies_in_a_file_without_a_name(tmp_path: Path) -> None:
+    array = new_array((300, 4096), np.float32, memory_mib=1, folder=tmp_path)
+    assert isinstance(array, np.memmap)
+    array[7] = 5
+    assert array.sum() == 5 * 4096
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_array_within_the_budget_touches_no_disk(tmp_path: Path) -> None:
+    array = new_array((256, 1024), np.float32, memory_mib=1, folder=tmp_path / "none")
+    assert not isinstance(array, np.memmap)
+    assert not (tmp_path / "none").exists()
+
+
+def test_new_array_more_than_the_disk_holds_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"cannot keep .* GiB .* cache_dir=PATH"):
+        new_array((2**20, 2**22), np.uint8, memory_mib=1, folder=tmp_path)
+
+
+@pytest.mark.parametrize("memory_mib", [0, 1000], ids=["file", "memory"])
+def test_decode_pictures_gives_every_picture_as_it_is_read(
+    manifest: Manifest, tmp_path: Path, memory_mib: int
+) -> None:
+    rows = np.flatnonzero(manifest.split == "train").tolist()
+    store = decode_pictures(manifest, rows, memory_mib=memory_mib, cache_dir=tmp_path)
+    path = manifest.table["path"].to_pylist()
+    for row in rows:
+        np.testing.assert_array_equal(store[row], read_image(path[row]))
+
+
+def test_decode_pictures_changed_meanwhile_is_refused(manifest: Manifest, tmp_path: Path) -> None:
+    place = manifest.table.schema.get_field_index("sha256")
+    digests = ["0" * 64] * manifest.table.num_rows
+    other = manifest.with_split(manifest.split.tolist())
+    object.__setattr__(other, "table", other.table.set_column(place, "sha256", [digests]))
+    with pytest.raises(UnreadableImage, match="changed since the run began"):
+        decode_pictures(other, [0, 1], memory_mib=10, cache_dir=tmp_path)
