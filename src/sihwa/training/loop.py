@@ -6,6 +6,7 @@ Axes: N images.
 import contextlib
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,13 +96,16 @@ def run_loop(
     with _quiet(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         trainer = _create_trainer(record, checkpoint, config, work, images)
         learner.train()  # Lightning takes modules in the mode they come in
+        handler = signal.getsignal(signal.SIGINT)
         try:
             trainer.fit(
                 learner, batches, held_out, ckpt_path=checkpoint if checkpoint.exists() else None
             )
         except SystemExit as error:
             if isinstance(error.__context__, KeyboardInterrupt):
-                raise KeyboardInterrupt from error  # Lightning ends the program by itself
+                # Lightning ends the program by itself, and stops listening to Ctrl-C
+                signal.signal(signal.SIGINT, handler)
+                raise KeyboardInterrupt from error
             raise
     if record.best_weights:
         learner.load_state_dict(record.best_weights)

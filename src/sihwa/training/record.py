@@ -62,6 +62,11 @@ class Record(Callback):
         self.best_log_loss: float | None = None
         self.best_weights: dict[str, Tensor] = {}
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End at once what had ended early before it was resumed."""
+        del pl_module
+        self._end_early(trainer, len(self.curve.get("loss", ())) - 1)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the epoch's mean loss."""
         del pl_module
@@ -84,9 +89,7 @@ class Record(Callback):
                 name: tensor.detach().cpu().clone()
                 for name, tensor in pl_module.state_dict().items()
             }
-        patience = self._config.patience
-        if patience and trainer.current_epoch - self.best_epoch >= patience:
-            trainer.should_stop = True
+        self._end_early(trainer, trainer.current_epoch)
 
     @property
     def last(self) -> str:
@@ -104,6 +107,11 @@ class Record(Callback):
         """Go on from a checkpoint."""
         for name, value in state_dict.items():
             setattr(self, name, value)
+
+    def _end_early(self, trainer: pl.Trainer, epoch: int) -> None:
+        patience = self._config.patience
+        if patience and epoch >= 0 and epoch - self.best_epoch >= patience:
+            trainer.should_stop = True
 
     def _note(self, name: str, value: float) -> None:
         self.curve.setdefault(name, []).append(value)

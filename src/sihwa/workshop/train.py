@@ -5,6 +5,7 @@ Axes: N images, H and W picture size, D embedding width, K classes.
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -222,7 +225,8 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda: PyTorch sees no CUDA device here; use device=cpu or auto")
     has_gpu = name == "cuda" or (name == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if has_gpu else "cpu")
+    # of several processes on one machine, each takes a GPU of its own
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if has_gpu else _CPU
 
 
 def _log_data(manifest: Manifest) -> None:

@@ -1,4 +1,5 @@
 import json
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -233,10 +234,26 @@ def test_train_network_early_stopping_ends_and_keeps_the_best(
         optimizer=OptimizerConfig(learning_rate=1e-7),
         selection=SelectionConfig(held_out=0.25, metric="accuracy", patience=2),
     )
-    _, fit = trained(manifest, work, settings)
+    state, fit = trained(manifest, work, settings)
     assert len(losses(fit)) < 40
     assert "the best of them" in fit.summary
     assert fit.score is not None
+    again, fit_again = trained(manifest, work, settings)  # resumed, it is as finished as before
+    assert_same(state, again)
+    assert fit_again == fit
+
+
+def test_train_network_interrupted_is_an_interrupt_and_leaves_ctrl_c_alone(
+    manifest: Manifest, work: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Learner, "training_step", interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        trained(manifest, work, config())
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_train_network_damaged_checkpoint_is_one_clear_error(
