@@ -61,3 +61,8 @@ class AugmentationConfig:
                 "augmentation.motion_px must be 0 or an odd number in [3, 31], "
                 f"got {self.motion_px}"
             )
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether anything can happen at all."""
+        return self.symmetry != "none" or any(getattr(self, name) for name in (*_MOST, "motion_px"))

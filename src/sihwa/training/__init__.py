@@ -3,8 +3,7 @@
 from sihwa.training.config import ProbeConfig, TrainingConfig
 from sihwa.training.embedding import embed_manifest, read_batches
 from sihwa.training.finetune_config import FinetuneConfig, StagesConfig
-from sihwa.training.interface import Curve, Fit, Workplace
-from sihwa.training.loop import world
+from sihwa.training.interface import Curve, Fit, Workplace, world
 from sihwa.training.probe import ProbeFit, fit_probe
 from sihwa.training.train import train_network
 from sihwa.training.unknown import fit_unknown

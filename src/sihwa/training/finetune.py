@@ -21,9 +21,9 @@ from sihwa.model import Network, Parts, split_network
 from sihwa.training.batches import Batch, BatchSource, EpochOrder, PictureBatches
 from sihwa.training.embedding import embed_manifest
 from sihwa.training.finetune_config import FinetuneConfig
-from sihwa.training.interface import Curve, Fit, Workplace
+from sihwa.training.interface import Curve, Fit, Workplace, world
 from sihwa.training.learner import Front, Head, Learner
-from sihwa.training.loop import load_batches, run_loop, world
+from sihwa.training.loop import load_batches, run_loop
 from sihwa.training.objective import Objective
 from sihwa.training.pictures import decode_pictures
 from sihwa.training.probe import Standard, fit_classifier

@@ -1,5 +1,6 @@
 """What every way of training is given besides network and pictures, and what it gives back."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import torch
 
 from sihwa.augmentation import AugmentationConfig
 
-__all__ = ["Curve", "Fit", "Workplace"]
+__all__ = ["Curve", "Fit", "Workplace", "world"]
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,8 @@ class Fit:
     score: float | None
     curves: tuple[Curve, ...] = ()
     pretrained_backbone: bool = False
+
+
+def world() -> tuple[int, int]:
+    """Return this process's number and how many there are, as torchrun says."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))

@@ -23,11 +23,11 @@ from sihwa.errors import ConfigError
 from sihwa.training.batches import Batch, EpochOrder
 from sihwa.training.checkpoint import CheckpointFiles, KeepLast
 from sihwa.training.finetune_config import FinetuneConfig
-from sihwa.training.interface import Workplace
+from sihwa.training.interface import Workplace, world
 from sihwa.training.learner import Learner
 from sihwa.training.record import ProgressLine, Record, SeedEachEpoch
 
-__all__ = ["has_bfloat16", "load_batches", "run_loop", "world"]
+__all__ = ["has_bfloat16", "load_batches", "run_loop"]
 
 LAST = Path("checkpoints", "last.ckpt")
 """Where a run folder keeps what its training goes on from."""
@@ -37,11 +37,6 @@ def has_bfloat16() -> bool:
     """Tell whether this processor multiplies in bfloat16 itself."""
     known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(known and known())
-
-
-def world() -> tuple[int, int]:
-    """Return this process's number and how many there are, as torchrun says."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def load_batches(

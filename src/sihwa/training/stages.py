@@ -20,8 +20,7 @@ from sihwa.progress import progress_bar
 from sihwa.training.batches import ActivationBatches
 from sihwa.training.finetune import Plan, divide_training, train_parts
 from sihwa.training.finetune_config import StagesConfig
-from sihwa.training.interface import Fit, Workplace
-from sihwa.training.loop import world
+from sihwa.training.interface import Fit, Workplace, world
 from sihwa.training.pictures import PictureStore, decode_pictures
 from sihwa.training.store import new_array
 from sihwa.training.trunk import create_trunk_runner

@@ -1,24 +1,13 @@
 """One way in for every way of training."""
 
-from collections.abc import Callable
-from typing import Any
-
 from sihwa.dataset import Manifest
 from sihwa.model import Network
 from sihwa.training.config import ProbeConfig, TrainingConfig
-from sihwa.training.finetune import finetune
 from sihwa.training.finetune_config import FinetuneConfig, StagesConfig
 from sihwa.training.interface import Fit, Workplace
 from sihwa.training.probe import train_probe
-from sihwa.training.stages import train_stages
 
 __all__ = ["train_network"]
-
-_WAYS: dict[type[TrainingConfig], Callable[[Network, Manifest, Any, Workplace], Fit]] = {
-    ProbeConfig: train_probe,
-    FinetuneConfig: finetune,
-    StagesConfig: train_stages,
-}
 
 
 def train_network(
@@ -41,4 +30,16 @@ def train_network(
     Raises:
         SihwaError: Whatever a user can mend.
     """
-    return _WAYS[type(config)](network, manifest, config, work)
+    # Lightning takes seconds to import, which a probe should not wait for
+    match config:
+        case ProbeConfig():
+            return train_probe(network, manifest, config, work)
+        case StagesConfig():
+            from sihwa.training.stages import train_stages
+
+            return train_stages(network, manifest, config, work)
+        case FinetuneConfig():
+            from sihwa.training.finetune import finetune
+
+            return finetune(network, manifest, config, work)
+    raise TypeError(f"expected a way of training that is known, got {type(config).__name__}")
