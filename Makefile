@@ -39,8 +39,9 @@ help: ## list the targets
 train: $(TRAIN_READY) ## photographs to an inspector; ARGS="dataset=neu_det dataset.root=PATH" picks others
 	@$(PY) train.py $(ARGS)
 
+# One process per core, one thread each: most of a test is Python, which takes a single core.
 test: static $(NODE_READY) ## all the checks, then all the tests but the slow ones; ARGS go to pytest
-	$(PY) -m pytest --quiet $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest --quiet --numprocesses auto --dist worksteal $(ARGS)
 
 check: static ## the checks that run nothing: format, lint, types, import rule, repository
 	$(PY) -m pytest --quiet tests/test_repository.py

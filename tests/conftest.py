@@ -37,6 +37,12 @@ def _private_cache(
     monkeypatch.setenv("SIHWA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def _brief_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test asks how fast a runtime is; every training run and verification measures it."""
+    monkeypatch.setattr("sihwa.inspector.speed.TURN_S", 0.0)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)

@@ -13,13 +13,15 @@ from sihwa.inspector.runtime import Runtime
 
 __all__ = ["measure_speed"]
 
+TURN_S = 0.15
+"""Least length of a turn; a turn is at least one batch."""
 _TURNS = 4
 _BATCHES = (1, 32)
 _ENOUGH_S = 1.0
 
 
 def measure_speed(
-    runtimes: Sequence[Runtime], image: NDArray[np.uint8], seconds: float = 0.15
+    runtimes: Sequence[Runtime], image: NDArray[np.uint8]
 ) -> list[tuple[float, float]]:
     """Return each runtime's pictures per second, one by one and in batches of 32.
 
@@ -30,10 +32,9 @@ def measure_speed(
     Args:
         runtimes: Loaded.
         image: A picture of the usual size, (H, W, 3).
-        seconds: Least length of a turn; a turn is at least one batch.
     """
     batches = [np.repeat(image[None], count, axis=0) for count in _BATCHES]
-    trials = [_Trial(runtime, batch, seconds) for runtime in runtimes for batch in batches]
+    trials = [_Trial(runtime, batch) for runtime in runtimes for batch in batches]
     for _ in range(_TURNS):
         for trial in trials:
             trial.take_turn()
@@ -44,10 +45,9 @@ def measure_speed(
 class _Trial:
     """One runtime with batches of one length."""
 
-    def __init__(self, runtime: Runtime, batch: NDArray[np.uint8], seconds: float) -> None:
+    def __init__(self, runtime: Runtime, batch: NDArray[np.uint8]) -> None:
         self._runtime = runtime
         self._batch = batch
-        self._seconds = seconds
         self._spent = 0.0
         self._rates: list[float] = []
 
@@ -61,7 +61,7 @@ class _Trial:
             return
         begin = time.perf_counter()
         passed, images = 0.0, 0
-        while not images or passed < self._seconds:
+        while not images or passed < TURN_S:
             self._runtime.run(self._batch)
             images += len(self._batch)
             passed = time.perf_counter() - begin
