@@ -21,7 +21,7 @@ def errors_as_lines() -> Iterator[None]:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(error.exit_code) from error
     except KeyboardInterrupt:
-        print("stopped: nothing half-written was left behind", file=sys.stderr)  # noqa: T201
+        print("stopped; every file that is there is whole", file=sys.stderr)  # noqa: T201
         raise SystemExit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:
         # what reads the output has ended (`| head`); Python's last flush must not complain of it

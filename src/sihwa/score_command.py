@@ -105,6 +105,7 @@ def score(
         device=device,
         precision=precision,
         threads=max(1, cores // (workers or cores)),
+        batch_size=batch_size,
     )
     console = Console(stderr=True)
     console.print(

@@ -53,10 +53,10 @@ def verify(
 def _print_verified(found: VerifiedInspector) -> None:
     console = Console()
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("runtime", "precision", "verdict"):
+    for name in ("runtime", "verdict"):
         table.add_column(name, no_wrap=True)
-    for name in ("flips", "probability ±", "unknown ±", "images/s", "batches of 32"):
-        table.add_column(name, justify="right")
+    for name in ("flips", "Δ prob.", "Δ unknown", "images/s", "in 32s"):
+        table.add_column(name, justify="right", no_wrap=True)
     for proof in found.proof:
         table.add_row(*_proof_row(proof))
     console.print(table)
@@ -76,8 +76,7 @@ def _print_verified(found: VerifiedInspector) -> None:
 
 def _proof_row(proof: ParityProof) -> list[str]:
     return [
-        f"{proof.runtime} {proof.version} {proof.device}",
-        proof.precision,
+        f"{proof.runtime} {proof.device} {proof.precision}",
         "[green]proven[/]" if proof.proven else "[red]refused[/]",
         f"{proof.flips} of {proof.images}",
         f"{proof.greatest_difference:.1e}",

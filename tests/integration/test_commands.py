@@ -37,7 +37,7 @@ def test_train_command_from_nothing_to_an_inspector(parts: Path, tmp_path: Path)
     done = command(*TRAIN, *settings(parts, tmp_path / "결과"))
     assert done.returncode == 0, done.stderr
     assert "Escapes" in done.stdout
-    assert "decides as the trained network on all 8 test pictures" in done.stdout
+    assert "comparisons: the 8 test pictures, and some of them in other sizes" in done.stdout
     assert (tmp_path / "결과" / "latest" / "inspector" / "inspector.onnx").is_file()
     assert leftovers(tmp_path) == []
 
@@ -75,7 +75,7 @@ def test_train_command_interrupted_leaves_nothing_half_written(tmp_path: Path) -
         assert process.stderr
         assert process.stderr.readline().startswith("run folder ")
         process.send_signal(signal.SIGINT)
-        assert process.stderr.read().splitlines()[-1].startswith("stopped: nothing half-written")
+        assert process.stderr.read().splitlines()[-1].startswith("stopped; every file")
     assert process.returncode == 130
     assert leftovers(tmp_path) == []
     assert not (tmp_path / "latest").exists()
@@ -132,7 +132,7 @@ def test_verify_command_with_the_pictures_kept_inside(inspector_copy: Path, part
     scored = command(
         *SIHWA, "score", inspector_copy, parts, "--out", inspector_copy.parent / "s.csv"
     )
-    assert "verified on" in scored.stderr
+    assert "verified in" in scored.stderr
     assert leftovers(inspector_copy.parent) == []
 
 

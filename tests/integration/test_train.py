@@ -160,7 +160,7 @@ def test_train_inspector_every_runtime_present_is_proven_and_timed(run: TrainedR
     fastest = max(run.card.proof, key=lambda item: item["images_per_second_1"])
     inspector = load_inspector(run.inspector)
     assert inspector.runtime.choice.runtime == fastest["runtime"]
-    assert "proven at export on" in inspector.explanation
+    assert "proven at export in" in inspector.explanation
 
 
 def test_train_inspector_precision_that_strays_is_refused_and_named(

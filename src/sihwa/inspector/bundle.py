@@ -95,6 +95,7 @@ def load_inspector(
     device: str = "cpu",
     precision: str = "auto",
     threads: int = 0,
+    batch_size: int = 1,
 ) -> Inspector:
     """Load an inspector, checked, into a runtime.
 
@@ -109,6 +110,7 @@ def load_inspector(
         precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`. What is asked for by name in less
             than float32 must be proven here.
         threads: Threads of one inference; 0 lets the runtime decide.
+        batch_size: Pictures that will be given at once; `auto` takes what is fastest for that.
 
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.
@@ -116,7 +118,7 @@ def load_inspector(
     """
     bundle = read_bundle(Path(path))
     verification = read_verification(Path(path), bundle)
-    choice, reason = choose_runtime(bundle, verification, runtime, device, precision)
+    choice, reason = choose_runtime(bundle, verification, runtime, device, precision, batch_size)
     try:
         loaded = create_runtime(bundle, choice, threads)
         try_out(bundle.card, loaded)

@@ -17,7 +17,12 @@ Proof = dict[str, Any]
 
 
 def choose_runtime(
-    bundle: Bundle, verification: Verification, runtime: str, device: str, precision: str
+    bundle: Bundle,
+    verification: Verification,
+    runtime: str,
+    device: str,
+    precision: str,
+    batch_size: int = 1,
 ) -> tuple[RuntimeChoice, str]:
     """Return a combination and, in a few words, why it was chosen.
 
@@ -27,6 +32,8 @@ def choose_runtime(
         runtime: A runtime's name, or `auto`.
         device: `cpu`, `cuda` or `cuda:N`.
         precision: A precision, or `auto`.
+        batch_size: Pictures that will come at once: 1 goes by the speed one by one, more by that
+            in batches of 32.
 
     Raises:
         RuntimeUnavailable: There is no such combination; its proof refuses it here; or it has
@@ -40,8 +47,11 @@ def choose_runtime(
     ]
     proven = [proof for proof in fitting if proof["proven"]]
     if proven:
-        best = max(proven, key=lambda proof: proof["images_per_second_1"] or 0)
-        return _choice(best, device), _why(best, len(proven), verification)
+        measured = "images_per_second_1" if batch_size == 1 else "images_per_second_32"
+        best = max(proven, key=lambda proof: proof[measured] or 0)
+        manner = "one by one" if batch_size == 1 else "in batches of 32"
+        speed = f", {best[measured]:.0f} images/s {manner}" if best[measured] else ""
+        return _choice(best, device), _why(best, len(proven), speed, verification)
     fallback = RuntimeChoice(
         _FALLBACK[device.partition(":")[0]] if runtime == "auto" else runtime,
         device,
@@ -97,12 +107,10 @@ def _choice(proof: Proof, device: str) -> RuntimeChoice:
     return RuntimeChoice(proof["runtime"], device, proof["precision"])
 
 
-def _why(best: Proof, count: int, verification: Verification) -> str:
+def _why(best: Proof, count: int, speed: str, verification: Verification) -> str:
     where = "verified" if best in verification.proof else "proven at export"
-    rate = best["images_per_second_1"]
-    speed = f", {rate:.0f} images/s one by one" if rate else ""
     fastest = f", fastest of {count}" if count > 1 else ""
-    return f"{where} on {best['images']} pictures{fastest}{speed}{_note(verification)}"
+    return f"{where} in {best['images']} comparisons{fastest}{speed}{_note(verification)}"
 
 
 def _note(verification: Verification) -> str:

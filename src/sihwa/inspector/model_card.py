@@ -1,5 +1,6 @@
 """The model card: what an inspector is, for people, as Markdown."""
 
+import math
 from typing import Any
 
 from sihwa.inspector.card import Card
@@ -99,7 +100,7 @@ def _figures(metrics: dict[str, Any]) -> str:
         [name.replace("_", " "), _number(figure["value"]), _interval(figure), figure["method"]]
         for name, figure in metrics.get("figures", {}).items()
     ]
-    return _table(["figure", "value", "95 % interval", "method"], rows)
+    return _table(["figure", "value", "interval", "method"], rows)
 
 
 def _proof(card: Card) -> str:
@@ -145,7 +146,11 @@ def _number(value: float | None) -> str:
 
 
 def _interval(figure: dict[str, Any]) -> str:
-    return f"{_number(figure['low'])} to {_number(figure['high'])}"
+    if figure["low"] is None or figure["high"] is None:
+        return "undefined"
+    # rounded outwards: an interval may not be stated narrower than it is
+    low, high = math.floor(figure["low"] * 1e4 + 1e-6), math.ceil(figure["high"] * 1e4 - 1e-6)
+    return f"{low / 1e4:.4f} to {high / 1e4:.4f} ({figure['confidence']:.0%})"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -85,7 +85,7 @@ def _facts(
 
 def _describe(proof: ParityProof) -> str:
     return (
-        f"{proof.runtime} {proof.precision} decides alike on {proof.images} test pictures, "
+        f"{proof.runtime} {proof.precision} decides alike in {proof.images} comparisons, "
         f"within {proof.greatest_difference:.0e}"
     )
 
@@ -113,6 +113,6 @@ def _errors(
 
 def _evidence(network: Network, image: NDArray[np.uint8], class_index: int) -> NDArray[np.floating]:
     with torch.inference_mode():
-        evidence = network(torch.from_numpy(image[None])).evidence
+        evidence = network(torch.from_numpy(image[None].copy())).evidence
     result: NDArray[np.floating] = evidence[0, class_index].numpy()
     return result

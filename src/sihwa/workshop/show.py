@@ -46,8 +46,9 @@ def _show(run: TrainedRun) -> None:
     console.print(metrics_table(run.evaluation))
     console.print(
         f"inspector {run.card.id}: {run.inspector}\nreport: {run.report}\n"
-        f"{run.seconds:.1f} s from settings to report; decides as the trained network on all "
-        f"{run.proof[0].images} test pictures",
+        f"{run.seconds:.1f} s from settings to report; decides as the trained network in all "
+        f"{run.proof[0].images} comparisons: the {run.evaluation.count} test pictures, and some of "
+        "them in other sizes",
         soft_wrap=True,
         highlight=False,
     )

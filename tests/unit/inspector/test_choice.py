@@ -70,7 +70,18 @@ def test_choose_runtime_takes_the_fastest_that_is_proven(bundle: MakeBundle) -> 
     ]
     choice, reason = choose(bundle(*proofs))
     assert choice == RuntimeChoice("openvino", "cpu", "fp32")
-    assert reason == "proven at export on 50 pictures, fastest of 2, 150 images/s one by one"
+    assert reason == "proven at export in 50 comparisons, fastest of 2, 150 images/s one by one"
+
+
+def test_choose_runtime_for_batches_takes_the_fastest_in_batches(bundle: MakeBundle) -> None:
+    made = bundle(
+        proof("onnxruntime", "fp32", 100.0, images_per_second_32=120.0),
+        proof("openvino", "fp32", 90.0, images_per_second_32=200.0),
+    )
+    assert choose(made)[0].runtime == "onnxruntime"
+    choice, reason = choose_runtime(made, NOTHING, "auto", "cpu", "auto", batch_size=16)
+    assert choice.runtime == "openvino"
+    assert "200 images/s in batches of 32" in reason
 
 
 @pytest.mark.parametrize(
@@ -100,7 +111,7 @@ def test_choose_runtime_verification_comes_before_the_export(bundle: MakeBundle)
 def test_choose_runtime_verification_proves_what_the_export_had_not(bundle: MakeBundle) -> None:
     choice, reason = choose(bundle(), Verification([proof("openvino", "int8", 300.0)]))
     assert choice == RuntimeChoice("openvino", "cpu", "int8")
-    assert reason.startswith("verified on 50 pictures")
+    assert reason.startswith("verified in 50 comparisons")
 
 
 def test_choose_runtime_damaged_verification_leaves_only_the_reference(bundle: MakeBundle) -> None:

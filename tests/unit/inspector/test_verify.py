@@ -58,7 +58,7 @@ def test_verify_inspector_lets_auto_take_the_fastest(tiny_bundle: Path, folder: 
     fastest = max(found.proof, key=lambda proof: proof.images_per_second_1 or 0)
     inspector = load_inspector(tiny_bundle)
     assert inspector.runtime.choice == fastest.choice
-    assert "verified on 56 pictures, fastest of" in inspector.explanation
+    assert "verified in 56 comparisons, fastest of" in inspector.explanation
 
 
 def test_verify_inspector_reference_is_equal_to_itself(tiny_bundle: Path, folder: Path) -> None:
@@ -137,7 +137,7 @@ def test_verify_inspector_graph_alone_has_its_own_file(tiny_bundle: Path, folder
     found = verify_inspector(graph, folder)
     assert found.written == tiny_bundle / "inspector.onnx.verified.json"
     assert {proof.runtime for proof in found.proof} == {"onnxruntime", "openvino"}
-    assert "verified on" in load_inspector(graph).explanation
+    assert "verified in" in load_inspector(graph).explanation
     assert "no other is proven" in load_inspector(tiny_bundle).explanation
 
 
