@@ -244,7 +244,7 @@ def test_train_help_shows_examples_and_settings() -> None:
     done = command(*SIHWA, "train", "--help")
     assert done.returncode == 0, done.stderr
     assert "python train.py dataset=neu_det dataset.root=NEU-DET.zip" in done.stdout
-    assert "training: probe" in done.stdout
+    assert "training: finetune, probe, stages" in done.stdout
     assert "schema" not in done.stdout
 
 

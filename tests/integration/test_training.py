@@ -163,6 +163,7 @@ def test_run_sweep_without_held_out_pictures_is_refused(parts: Path, tmp_path: P
         run_sweep(str(sweep), settings(parts, tmp_path, *STAGES))
 
 
+@pytest.mark.slow
 def test_train_command_two_processes_give_one_run_with_the_metrics_of_one(
     parts: Path, tmp_path: Path
 ) -> None:
