@@ -53,7 +53,9 @@ def choose(
     bundle: Bundle, verification: Verification = NOTHING, **wanted: str
 ) -> tuple[RuntimeChoice, str]:
     given = {"runtime": "auto", "device": "cpu", "precision": "auto", **wanted}
-    return choose_runtime(bundle, verification, **given)
+    return choose_runtime(
+        bundle, verification, given["runtime"], given["device"], given["precision"]
+    )
 
 
 def test_choose_runtime_nothing_proven_is_the_reference(bundle: MakeBundle) -> None:
