@@ -1,5 +1,6 @@
 """The one console command: `sihwa train | score | verify`."""
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -42,6 +43,7 @@ def train(arguments: Sequence[str]) -> None:
                 f'training needs {error.name}, which is not installed: pip install "sihwa[train]"'
             ) from error
     launch(arguments)
+    gc.freeze()  # a second: the interpreter's exit does not look through all of PyTorch once more
 
 
 def _show_version(value: bool) -> None:

@@ -1,8 +1,8 @@
 """Networks: a name in, a network with embedding → logits and its evidence map out."""
 
 from sihwa.model.config import ModelConfig
-from sihwa.model.graph import OPSET, export_activation, export_embedding, export_graph
-from sihwa.model.network import Network, Prediction, create_network, use_exact_float32
+from sihwa.model.graph import OPSET, export_activation, export_graph
+from sihwa.model.network import Network, Prediction, create_network, predict, use_exact_float32
 from sihwa.model.preprocessing import Preprocessing
 from sihwa.model.split import Parts, split_network
 
@@ -15,8 +15,8 @@ __all__ = [
     "Preprocessing",
     "create_network",
     "export_activation",
-    "export_embedding",
     "export_graph",
+    "predict",
     "split_network",
     "use_exact_float32",
 ]

@@ -4,45 +4,84 @@ import contextlib
 import io
 import logging
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Any
 
 import onnx
+import onnx.numpy_helper
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from sihwa.model.network import Network, Prediction
 
-__all__ = ["OPSET", "export_activation", "export_embedding", "export_graph"]
+__all__ = ["OPSET", "export_activation", "export_graph"]
 
 OPSET = 18
 """Oldest opset the graph needs: every runtime of the last three years reads it."""
 
 
+_templates: OrderedDict[tuple[str, int], onnx.ModelProto] = OrderedDict()
+_MOST_TEMPLATES = 2  # one run needs one; each is as large as its network
+
+
 def export_graph(network: Network) -> bytes:
-    """Return the network as ONNX: image (N, H, W, 3) uint8 → the fields of `Prediction`."""
-    return _export(network, list(Prediction._fields))
+    """Return the network as ONNX: image (N, H, W, 3) uint8 → the fields of `Prediction`.
 
-
-def export_embedding(network: Network) -> bytes:
-    """Return the network up to its embedding as ONNX: image (N, H, W, 3) uint8 → embedding."""
-    return _export(_Embedding(network), ["embedding"])
+    The exporter takes seconds, for the backbone's sake. So its work is kept for the next network
+    with the same backbone, which differs in what follows the backbone: those values are inputs
+    to the exporter, which therefore cannot fold them into anything, and are written in here.
+    """
+    key = (network.backbone_digest(), network.classifier.out_features)
+    template = _templates.get(key)
+    if template is None:
+        template = _export(_OpenEnd(network), list(Prediction._fields), _end_of(network))
+        _templates[key] = template
+        if len(_templates) > _MOST_TEMPLATES:
+            _templates.popitem(last=False)
+    return _serialise(_with_end(template, _end_of(network)))
 
 
 def export_activation(trunk: nn.Module) -> bytes:
     """Return a network's trunk as ONNX: image (N, H, W, 3) uint8 → activation (N, C, h, w)."""
-    return _export(trunk, ["activation"])
+    return _serialise(_export(trunk, ["activation"], {}))
 
 
-class _Embedding(nn.Module):
+class _OpenEnd(nn.Module):
+    """A network that is given the values of all that follows its backbone."""
+
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
+        self.names = list(_end_of(network))
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.network.embed(image)
+    def forward(self, image: Tensor, *end: Tensor) -> Prediction:
+        values = dict(zip(self.names, end, strict=True))
+        prediction: Prediction = functional_call(self.network, values, (image,))
+        return prediction
 
 
-def _export(module: nn.Module, outputs: list[str]) -> bytes:
+def _end_of(network: Network) -> dict[str, Tensor]:
+    """Return the values of all that follows the backbone, by name."""
+    return {
+        name: tensor.detach().cpu()
+        for name, tensor in network.state_dict().items()
+        if name.partition(".")[0] not in ("backbone", "preprocessing")
+    }
+
+
+def _with_end(template: onnx.ModelProto, end: dict[str, Tensor]) -> onnx.ModelProto:
+    """Return the graph with its inputs but the picture turned into constants."""
+    model = onnx.ModelProto()
+    model.CopyFrom(template)
+    del model.graph.input[1:]
+    for name, tensor in end.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(tensor.numpy(), name))
+    return model
+
+
+def _export(module: nn.Module, outputs: list[str], end: dict[str, Tensor]) -> onnx.ModelProto:
     # Any sizes do that differ from each other and from 1: the exporter specialises on 0 and 1.
     example = torch.zeros(2, 300, 260, 3, dtype=torch.uint8)
     axis = torch.export.Dim
@@ -51,20 +90,24 @@ def _export(module: nn.Module, outputs: list[str]) -> bytes:
         1: axis("H", min=1, max=65536),
         2: axis("W", min=1, max=65536),
     }
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), _quiet(), _nothing_in_place(module):
         program = torch.onnx.export(
             module.eval().cpu(),
-            (example,),
+            (example, *end.values()),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["image"],
+            input_names=["image", *end],
             output_names=outputs,
-            dynamic_shapes=(shape,),
+            dynamic_shapes=(shape, ({},) * len(end)) if end else (shape,),
             verbose=False,
         )
     assert program is not None
-    model = program.model_proto
+    model: onnx.ModelProto = program.model_proto
     _strip(model)
+    return model
+
+
+def _serialise(model: onnx.ModelProto) -> bytes:
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
@@ -82,6 +125,19 @@ def _strip(model: onnx.ModelProto) -> None:
         tensor.doc_string = ""
     del model.graph.metadata_props[:]
     del model.metadata_props[:]
+
+
+@contextlib.contextmanager
+def _nothing_in_place(module: nn.Module) -> Iterator[None]:
+    """Let activations return new tensors: the exporter takes twice as long to undo the others."""
+    changed: list[Any] = [part for part in module.modules() if getattr(part, "inplace", False)]
+    for part in changed:
+        part.inplace = False
+    try:
+        yield
+    finally:
+        for part in changed:
+            part.inplace = True
 
 
 @contextlib.contextmanager

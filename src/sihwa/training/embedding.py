@@ -3,7 +3,6 @@
 Axes: N images, D embedding width.
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from sihwa.dataset import Manifest
 from sihwa.errors import UnreadableImage
 from sihwa.images import decode_image, read_bytes
-from sihwa.model import Network, export_embedding
+from sihwa.model import Network, export_graph
 from sihwa.progress import progress_bar
 from sihwa.storage import sha256_of_bytes
 from sihwa.training.cache import EmbeddingCache
@@ -52,7 +51,7 @@ def embed_manifest(
         for batch, embedding in _embed(network, manifest, _unique_rows(content, set()), device):
             found.update(zip((content[row] for row in batch), embedding, strict=True))
         return np.stack([found[sha256] for sha256 in content])
-    with EmbeddingCache(cache_dir, backbone_digest(network), _width(network)) as cache:
+    with EmbeddingCache(cache_dir, network.backbone_digest(), _width(network)) as cache:
         missing = _unique_rows(content, cache.known(content))
         for batch, embedding in _embed(network, manifest, missing, device):
             cache.put([content[row] for row in batch], embedding)
@@ -72,16 +71,6 @@ def _embed(
             advance(len(batch))
 
 
-def backbone_digest(network: Network) -> str:
-    """Return the hex SHA-256 of everything that an embedding depends on besides the picture."""
-    digest = hashlib.sha256(repr(network.backbone).encode())
-    digest.update(f"{network.preprocessing.input_size} {network.stages}".encode())
-    for part in (network.preprocessing, network.backbone):
-        for name, tensor in part.state_dict().items():
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _width(network: Network) -> int:
     return network.classifier.in_features
 
@@ -94,7 +83,7 @@ def _unique_rows(content: Sequence[str], known: set[str]) -> list[int]:
 def _create_embedder(network: Network, device: torch.device) -> Embedder:
     if device.type == "cpu":
         session = onnxruntime.InferenceSession(
-            export_embedding(network), providers=["CPUExecutionProvider"]
+            export_graph(network), providers=["CPUExecutionProvider"]
         )
         return lambda image: session.run(["embedding"], {"image": image})[0]
 

@@ -27,7 +27,7 @@ from sihwa.inspector import (
     measure_speed,
     prove_parity,
 )
-from sihwa.model import Network, use_exact_float32
+from sihwa.model import Network, predict, use_exact_float32
 from sihwa.progress import progress_bar
 from sihwa.training import read_batches
 from sihwa.workshop.config import ExportConfig
@@ -144,8 +144,7 @@ def _reference(
     network.to(device).to(memory_format=torch.channels_last)
 
     def judged(paths: list[str], image: NDArray[np.uint8]) -> Batch:
-        with torch.inference_mode():
-            prediction = network(torch.from_numpy(image).to(device))
+        prediction = predict(network, torch.from_numpy(image).to(device))
         return paths, image, Outputs(*(value.cpu().numpy() for value in prediction))
 
     with progress_bar("proving", len(test)) as advance:

@@ -102,7 +102,7 @@ def test_torch_bf16_lowers_the_backbone_alone(
     low = create_runtime(bundle, RuntimeChoice("torch", "cpu", "bf16"))
     full = create_runtime(bundle, RuntimeChoice("torch", "cpu", "fp32"))
     seen: dict[str, torch.dtype] = {}
-    network: Any = low._forward  # type: ignore[attr-defined]
+    network: Any = low._network  # type: ignore[attr-defined]
     first = next(m for m in network.backbone.modules() if isinstance(m, torch.nn.Conv2d))
     first.register_forward_hook(lambda *call: seen.update(backbone=call[-1].dtype))
     network.classifier.register_forward_hook(lambda *call: seen.update(head=call[-1].dtype))

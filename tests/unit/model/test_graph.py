@@ -5,8 +5,8 @@ import openvino
 import pytest
 import torch
 
-from sihwa.model import Network, export_graph
-from tests.conftest import pictures
+from sihwa.model import Network, create_network, export_graph
+from tests.conftest import CLASSES, pictures, tiny_config
 
 SIZES = [(60, 50), (64, 64), (200, 300), (1, 1), (7, 500)]
 
@@ -54,3 +54,41 @@ def test_export_graph_declares_free_sizes(tiny_graph: bytes) -> None:
 def test_export_graph_uses_no_resize_operator(tiny_graph: bytes) -> None:
     # runtimes disagree on the antialiased Resize: see docs/decisions/0001-resize-as-matrices.md
     assert "Resize" not in {node.op_type for node in onnx.load_from_string(tiny_graph).graph.node}
+
+
+def _run_graph(network: Network, image: np.ndarray) -> list[np.ndarray]:
+    return onnxruntime.InferenceSession(export_graph(network)).run(None, {"image": image})
+
+
+def test_export_graph_writes_every_value_after_the_backbone(tiny_network: Network) -> None:
+    # the session's fixtures exported another end of this backbone already: this one reuses that
+    network = create_network(tiny_config(), len(CLASSES), seed=0)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            if not name.startswith(("backbone", "preprocessing")):
+                value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
+        image = pictures(4, 60, 50)
+        expected = network(torch.from_numpy(image))
+    for ours, theirs in zip(_run_graph(network, image), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-4, rtol=1e-4)
+
+
+def test_export_graph_of_a_changed_backbone_is_new() -> None:
+    network = create_network(tiny_config(), len(CLASSES), seed=0)
+    image = pictures(2, 60, 50)
+    before = _run_graph(network, image)
+    with torch.no_grad():
+        next(network.backbone.parameters()).mul_(1.5)
+        expected = network(torch.from_numpy(image))
+    after = _run_graph(network, image)
+    np.testing.assert_allclose(after[2], expected.embedding.numpy(), atol=2e-4)
+    assert np.abs(after[2] - before[2]).max() > 1e-2
+
+
+def test_export_graph_leaves_the_network_as_it_was() -> None:
+    network = create_network(tiny_config(), len(CLASSES), seed=0)
+    flags = [getattr(part, "inplace", None) for part in network.modules()]
+    export_graph(network)
+    assert [getattr(part, "inplace", None) for part in network.modules()] == flags
+    assert True in flags

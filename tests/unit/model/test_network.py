@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from sihwa.errors import ConfigError, UnknownModel, WeightsUnavailable
-from sihwa.model import ModelConfig, Network, create_network
+from sihwa.model import ModelConfig, Network, create_network, predict
 from tests.conftest import pictures, tiny_config
 
 
@@ -17,6 +17,15 @@ def test_network_forward_probabilities_sum_to_one(tiny_network: Network) -> None
         prediction = tiny_network(torch.from_numpy(pictures(3, 40, 50)))
     torch.testing.assert_close(prediction.probability.sum(1), torch.ones(3))
     assert prediction.embedding.shape == (3, tiny_network.classifier.in_features)
+
+
+@pytest.mark.parametrize("count", [1, 4, 9])
+def test_predict_in_parts_says_what_the_network_says(tiny_network: Network, count: int) -> None:
+    image = torch.from_numpy(pictures(count, 40, 50))
+    with torch.no_grad():
+        expected = tiny_network(image)
+    for ours, theirs in zip(predict(tiny_network, image), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
 def test_network_evidence_mean_plus_bias_is_the_logit(tiny_network: Network) -> None:

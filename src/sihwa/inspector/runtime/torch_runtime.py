@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from sihwa.errors import ConfigError, InvalidInspector, ModelError
 from sihwa.inspector.card import Card
 from sihwa.inspector.parts import WEIGHTS_NAME, Bundle
 from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
-from sihwa.model import ModelConfig, Network, create_network, use_exact_float32
+from sihwa.model import ModelConfig, Network, create_network, predict, use_exact_float32
 
 __all__ = ["CapturedGraphs", "TorchRuntime", "fault", "rebuild_network"]
 
@@ -60,12 +61,14 @@ class TorchRuntime:
             torch.set_num_threads(threads)
         use_exact_float32()
         self._device = torch.device(choice.device)
-        network = rebuild_network(bundle).to(self._device)
+        network = self._network = rebuild_network(bundle).to(self._device)
         network.to(memory_format=torch.channels_last)
         if choice.precision in _DTYPES:
             network.backbone = _LowerPrecision(network.backbone, _DTYPES[choice.precision])
         is_gpu = self._device.type == "cuda"
-        self._forward: Forward = CapturedGraphs(network, _capture) if is_gpu else network
+        self._forward: Forward = (
+            CapturedGraphs(network, _capture) if is_gpu else partial(predict, network)
+        )
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """Run pictures of one size, (N, H, W, 3), uint8 RGB."""
