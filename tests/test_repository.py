@@ -23,7 +23,7 @@ DOCUMENTS = [
     "README.md", "CONTRIBUTING.md", "docs/inspector-format.md", "examples/README.md",
     "seeds/README.md",
 ]  # fmt: skip
-LINE_MODULES = ["images", "decision", "inspector", "scoring", "cli"]
+LINE_MODULES = ["images", "decision", "inspector", "scoring", "benchmark", "cli"]
 WORKSHOP_PACKAGES = {
     "torch", "torchvision", "timm", "hydra", "omegaconf", "sklearn", "scipy", "matplotlib", "pandas"
 }  # fmt: skip
