@@ -14,6 +14,7 @@ from sihwa.benchmark import (
     results_table,
     run_benchmark,
     write_csv,
+    write_page,
     write_results,
 )
 from sihwa.errors import ConfigError
@@ -96,6 +97,7 @@ def benchmark(
     document = run_benchmark(inspector, options, folder)
     write_results(folder / "benchmark.json", document)
     write_csv(folder / "benchmark.csv", document["variants"])
+    write_page(folder / "benchmark.html", document)
     console = Console()
     console.print(results_table(document), soft_wrap=True, highlight=False)
     console.print(f"-> {folder}", soft_wrap=True, highlight=False)

@@ -20,7 +20,7 @@ def notes(document: Document) -> Iterator[str]:
     yield from break_even(document)
     overhead = document["overhead"]
     yield (
-        f"timing itself takes {overhead['median_us']:.1f} µs a picture, {overhead['share']:.2%} of "
+        f"Timing itself takes {overhead['median_us']:.1f} µs a picture, {overhead['share']:.2%} of "
         f"the fastest model alone"
     )
     samples = document["variants"][0]["file_to_decision"]["samples"]
@@ -32,13 +32,13 @@ def notes(document: Document) -> Iterator[str]:
     loads = [one["load"] for one in document["conditions"] if one["load"] is not None]
     if loads:
         yield (
-            f"load {min(loads):.1f} to {max(loads):.1f} on "
+            f"Load {min(loads):.1f} to {max(loads):.1f} on "
             f"{document['environment']['cpu']['usable_cores']} cores, this benchmark included"
         )
     for one in document["left_out"]:
-        yield f"not timed: {one['name']}: {one['reason']}"
+        yield f"Not timed: {one['name']}: {one['reason']}"
     for line in document["pictures"]["unreadable"]:
-        yield f"unreadable: {line}"
+        yield f"Unreadable: {line}"
 
 
 def verdict_line(document: Document) -> str | None:
@@ -52,8 +52,9 @@ def verdict_line(document: Document) -> str | None:
     sign = {ENOUGH: "ENOUGH", NOT_ENOUGH: "NOT ENOUGH"}.get(best["verdict"], "TOO CLOSE TO TELL")
     left = f"{abs(best['margin']):.0%} of it {'to spare' if best['margin'] >= 0 else 'too much'}"
     return (
-        f"{sign} for {line} {best['budget_ms']:.4g} ms: 99.9 % of decisions take at most {best['response_ms']:.1f} ms "
-        f"({best['low_ms']:.1f} to {best['high_ms']:.1f}) with {best['variant']}, {left}"
+        f"{sign} for {line} {best['budget_ms']:.4g} ms: 99.9 % of decisions take at most "
+        f"{best['response_ms']:.1f} ms ({best['low_ms']:.1f} to {best['high_ms']:.1f}) with "
+        f"{best['variant']}, {left}"
     )
 
 
@@ -65,13 +66,13 @@ def break_even(document: Document) -> list[str]:
     sentences = []
     reached = 0.0
     for device, best in devices:
-        start = f"from {reached:.3g} " if reached else "at "
+        start = f"From {reached:.3g} up" if reached else "Up"
         name = "this PC" if device == "cpu" else device
         sentences.append(
-            f"{start}up to {best['parts_per_s']:.3g} parts/s, one by one{within}, {name} is "
+            f"{start} to {best['parts_per_s']:.3g} parts/s, one by one{within}, {name} is "
             f"enough ({best['variant']})"
         )
         reached = best["parts_per_s"]
     if reached:
-        sentences.append(f"above {reached:.3g} parts/s this machine is not enough")
+        sentences.append(f"Above {reached:.3g} parts/s this machine is not enough")
     return sentences
