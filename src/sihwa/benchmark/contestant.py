@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from sihwa.benchmark.variant import Variant
 from sihwa.errors import RuntimeUnavailable
@@ -57,6 +57,42 @@ class ProcessContestant:
             "pictures": list(pictures),
         }
         self._process: subprocess.Popen[str] | None = None
+        self._complaints: IO[str] | None = None
+
+    def start(self) -> float:
+        """Start it, and return the seconds until its first decision."""
+        ...
+
+    def ask(self, kind: str, **request: float) -> Any:  # noqa: ANN401 -- whatever JSON holds
+        """Have it time itself once; see `sihwa.benchmark.timing.Timer`, `time_<kind>`."""
+        ...
+
+    def close(self) -> None:
+        """End it; it can be started again."""
+        ...
+
+
+class ProcessContestant:
+    """A variant in a process of its own.
+
+    Args:
+        variant: Which.
+        inspector: The inspector folder, or its .onnx file.
+        pictures: Readable picture files; the first is decided at the start.
+    """
+
+    def __init__(self, variant: Variant, inspector: Path, pictures: Sequence[str]) -> None:
+        self.variant = variant
+        choice = variant.choice
+        self._job = {
+            "inspector": str(inspector),
+            "runtime": choice.runtime,
+            "device": choice.device,
+            "precision": choice.precision,
+            "threads": variant.threads,
+            "pictures": list(pictures),
+        }
+        self._process: subprocess.Popen[str] | None = None
         # it has no name, and goes with this object
         self._complaints = tempfile.TemporaryFile(  # noqa: SIM115
             "w+", encoding="utf-8", errors="replace"
@@ -65,6 +101,9 @@ class ProcessContestant:
     def start(self) -> float:
         """Start the process; return the seconds from here to its first decision."""
         self.close()
+        self._complaints = tempfile.TemporaryFile(  # noqa: SIM115 -- until `close`
+            "w+", encoding="utf-8", errors="replace"
+        )
         began = time.perf_counter()
         # -P: the folder of the file must not come before the standard library
         self._process = subprocess.Popen(
@@ -88,11 +127,13 @@ class ProcessContestant:
     def close(self) -> None:
         """End the process, whatever it is doing."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        with contextlib.suppress(OSError):
-            process.communicate()
+        complaints, self._complaints = self._complaints, None
+        if process is not None:
+            process.kill()
+            with contextlib.suppress(OSError):
+                process.communicate()
+        if complaints is not None:
+            complaints.close()
 
     def _exchange(self, message: dict[str, Any]) -> Any:  # noqa: ANN401
         process = self._process
@@ -111,6 +152,7 @@ class ProcessContestant:
 
     def _last_words(self, process: "subprocess.Popen[str]") -> str:
         code = process.wait()
+        assert self._complaints is not None
         self._complaints.seek(0)
         lines = [line.strip() for line in self._complaints if line.strip()]
         said = lines[-1][-300:] if lines else "it said nothing"
