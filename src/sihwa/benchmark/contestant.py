@@ -60,46 +60,11 @@ class ProcessContestant:
         self._complaints: IO[str] | None = None
 
     def start(self) -> float:
-        """Start it, and return the seconds until its first decision."""
-        ...
+        """Start the process; return the seconds from here to its first decision.
 
-    def ask(self, kind: str, **request: float) -> Any:  # noqa: ANN401 -- whatever JSON holds
-        """Have it time itself once; see `sihwa.benchmark.timing.Timer`, `time_<kind>`."""
-        ...
-
-    def close(self) -> None:
-        """End it; it can be started again."""
-        ...
-
-
-class ProcessContestant:
-    """A variant in a process of its own.
-
-    Args:
-        variant: Which.
-        inspector: The inspector folder, or its .onnx file.
-        pictures: Readable picture files; the first is decided at the start.
-    """
-
-    def __init__(self, variant: Variant, inspector: Path, pictures: Sequence[str]) -> None:
-        self.variant = variant
-        choice = variant.choice
-        self._job = {
-            "inspector": str(inspector),
-            "runtime": choice.runtime,
-            "device": choice.device,
-            "precision": choice.precision,
-            "threads": variant.threads,
-            "pictures": list(pictures),
-        }
-        self._process: subprocess.Popen[str] | None = None
-        # it has no name, and goes with this object
-        self._complaints = tempfile.TemporaryFile(  # noqa: SIM115
-            "w+", encoding="utf-8", errors="replace"
-        )
-
-    def start(self) -> float:
-        """Start the process; return the seconds from here to its first decision."""
+        Raises:
+            RuntimeUnavailable: The process has ended, with what it said last.
+        """
         self.close()
         self._complaints = tempfile.TemporaryFile(  # noqa: SIM115 -- until `close`
             "w+", encoding="utf-8", errors="replace"

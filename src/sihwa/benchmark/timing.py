@@ -125,7 +125,7 @@ def _time_files(
         have_bytes = clock()
         image = decode(content, path)
         have_pixels = clock()
-        outputs = run(image[None])
+        outputs = run(np.stack([image]))  # as an inspector does
         have_outputs = clock()
         interpret(outputs, image.shape[0], image.shape[1])
         stamps.append((began, have_bytes, have_pixels, have_outputs, clock()))
@@ -154,7 +154,7 @@ def _decode(paths: Sequence[str]) -> list[Pictures]:
     images: list[Pictures] = []
     size = 0
     for path in dict.fromkeys(paths):
-        image = decode_image(read_bytes(path), path)[None]
+        image = np.stack([decode_image(read_bytes(path), path)])
         size += image.nbytes
         if images and size > POOL_BYTES:
             break

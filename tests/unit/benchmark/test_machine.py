@@ -191,9 +191,9 @@ def test_count_work_counts_weights_and_what_goes_in_and_out(
     tiny_bundle: Path, tiny_network: Network
 ) -> None:
     found = count_work(read_bundle(tiny_bundle), 90, 70)
-    numbers = sum(value.numel() for value in tiny_network.parameters())
-    # what batch normalisation held is folded into the convolutions
-    assert found.weights == pytest.approx(numbers, rel=0.1)
+    held = [*tiny_network.parameters(), *tiny_network.unknown.buffers()]
+    # batch normalisation is folded into the convolutions; the rest is shapes and axes
+    assert found.weights == pytest.approx(sum(value.numel() for value in held), rel=0.02)
     assert found.image_bytes > 90 * 70 * 3
 
 

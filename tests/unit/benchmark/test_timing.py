@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sihwa.benchmark import timing
 from sihwa.benchmark.timing import STAGES, Timer
+from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import Inspector, Outputs
 from tests.conftest import pictures, save_pictures
 from tests.unit.benchmark.stand_in import FakeClock, SlowRuntime
@@ -33,7 +34,7 @@ def test_time_files_each_stage_gets_its_own_time(
 ) -> None:
     clock = FakeClock()
     inspector, _ = slow_inspector(clock, 7 * MS)
-    read, decode, interpret = timing.read_bytes, timing.decode_image, inspector.interpret
+    interpret = inspector.interpret
 
     def after(ns: int, work: Callable[..., object]) -> Callable[..., object]:
         def timed(*given: object) -> object:
@@ -43,8 +44,8 @@ def test_time_files_each_stage_gets_its_own_time(
         return timed
 
     timer = Timer(inspector, paths, clock)
-    monkeypatch.setattr(timing, "read_bytes", after(1 * MS, read))
-    monkeypatch.setattr(timing, "decode_image", after(2 * MS, decode))
+    monkeypatch.setattr(timing, "read_bytes", after(1 * MS, read_bytes))
+    monkeypatch.setattr(timing, "decode_image", after(2 * MS, decode_image))
     monkeypatch.setattr(inspector, "interpret", after(3 * MS, interpret))
     assert timer.time_files(4) == {
         "read": [1 * MS] * 4,

@@ -96,7 +96,7 @@ def time_by_events(work: Callable[[], object], new_event: Callable[[], Any]) -> 
     work()
     end.record()
     end.synchronize()
-    return round(begin.elapsed_time(end) * 1e6)
+    return int(begin.elapsed_time(end) * 1e6)
 
 
 def rebuild_network(bundle: Bundle) -> Network:
