@@ -51,6 +51,8 @@ BIN = "Scripts" if sys.platform == "win32" else "bin"
 OURS = "sihwa score"
 QUIET = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
 """In their favour: without the network here, looking for updates would take seconds."""
+TABLE = "scores.csv"
+"""In a folder of each run's own."""
 MARKS = ("<!-- peers -->", "<!-- /peers -->")
 
 Seconds = dict[str, list[float]]
@@ -136,7 +138,7 @@ def our_commands(inspector: Path, root: Path) -> dict[str, list[str]]:
     bundle = read_bundle(inspector)
     variants, _ = list_variants(bundle, read_verification(inspector, bundle), ["cpu"], [0])
     base = [sys.executable, "-m", "sihwa", "score", str(inspector.absolute())]
-    base += [str(root / "pictures"), "--out", str(root / "scores.csv")]
+    base += [str(root / "pictures"), "--out", TABLE]
     named = {
         f"{OURS} --runtime {one.choice.runtime} --precision {one.choice.precision}": one.choice
         for one in variants
@@ -168,7 +170,7 @@ def loop_commands(python: Path, root: Path) -> dict[str, list[str]]:
     base = [str(python.absolute()), str(LOOP.absolute())]
     return {
         f"{kind} loop, {network}": [
-            *base, kind, str(root / "pictures"), network, str(root / "scores.csv")
+            *base, kind, str(root / "pictures"), network, TABLE
         ]
         for kind, network in (
             ("torchvision", "efficientnet_b0"),
@@ -194,18 +196,16 @@ def race(commands: dict[str, list[str]], rounds: int, root: Path, count: int) ->
 
 def run(name: str, command: list[str], root: Path, count: int) -> float:
     """Run a command once, and return its seconds."""
-    table = root / "scores.csv"
-    for left in root.glob("scores.csv*"):
-        left.unlink()
-    began = time.perf_counter()
-    done = subprocess.run(command, cwd=root, env=quiet(root), capture_output=True, text=True)
-    taken = time.perf_counter() - began
-    if done.returncode:
-        raise SystemExit(f"{name} failed: {done.stderr.strip()[-1000:]}")
-    if str(table) in command:
-        rows = len(table.read_text("utf-8").splitlines()) - 1
-        if rows != count:
-            raise SystemExit(f"{name} wrote {rows} rows for {count} pictures")
+    with tempfile.TemporaryDirectory(dir=root) as folder:
+        began = time.perf_counter()
+        done = subprocess.run(command, cwd=folder, env=quiet(root), capture_output=True, text=True)
+        taken = time.perf_counter() - began
+        if done.returncode:
+            raise SystemExit(f"{name} failed: {done.stderr.strip()[-1000:]}")
+        if TABLE in command:
+            rows = len(Path(folder, TABLE).read_text("utf-8").splitlines()) - 1
+            if rows != count:
+                raise SystemExit(f"{name} wrote {rows} rows for {count} pictures")
     return taken
 
 
