@@ -27,10 +27,14 @@ NODE_READY := $(if $(shell command -v npm 2>/dev/null),$(NODE)/node_modules/.pac
 # needs leave to write the result.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Other tools are timed from an environment of their own: nothing of them comes near ours.
+PEERS := .venv-peers
+PEERS_READY := $(PEERS)/.ready-$(here)-$(shell cksum < benchmarks/peers.txt | cut -d ' ' -f 1)
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test check static test-slow test-network bench-runtimes bench-score bench-start bench-train fix lock wheel clean
+.PHONY: help train test check static test-slow test-network bench-runtimes bench-score bench-start bench-train bench-peers benchmark fix lock wheel clean
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -70,6 +74,12 @@ bench-score: $(DEV_READY) ## images per second against what is possible; ARGS="I
 bench-train: $(DEV_READY) ## images/s of the training loop; ARGS="--rounds 5"
 	@$(PY) benchmarks/train.py $(ARGS)
 
+benchmark: $(DEV_READY) ## latency, throughput, ceilings of an inspector here; ARGS="INSPECTOR --line-rate 12"
+	@$(VENV)/bin/sihwa benchmark $(or $(ARGS),outputs/latest/inspector)
+
+bench-peers: $(DEV_READY) $(PEERS_READY) ## other tools on the same pictures; ARGS="INSPECTOR NEU-DET.zip --rounds 5"
+	$(PY) benchmarks/peers.py --environment $(PEERS) $(ARGS)
+
 fix: $(DEV_READY) ## format the code and mend what the linter can
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
@@ -90,7 +100,7 @@ wheel: $(DEV_READY) ## dist/sihwa-VERSION-py3-none-any.whl
 	$(PY) -m build --wheel --no-isolation --outdir dist
 
 clean: ## remove .venv, dist and the caches; outputs/ stays
-	rm -rf $(VENV) $(NODE)/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(NODE)/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # Installing. Stamps go first and come back last: what was interrupted has none, and an
@@ -130,6 +140,12 @@ $(DEV_READY):
 	$(prepare)
 	$(call install,requirements/dev.txt)
 	@touch $@ $(TRAIN_READY)
+
+$(PEERS_READY):
+	@echo 'Installing benchmarks/peers.txt into $(PEERS): about 6 GB on Linux, some minutes'
+	@"$(PYTHON)" -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip --quiet --quiet --disable-pip-version-check --no-input install -r benchmarks/peers.txt
+	@touch $@
 
 # Without a registry in reach the tests of that example are skipped, saying so.
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package.json $(NODE)/package-lock.json

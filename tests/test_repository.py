@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "sihwa"
 ROOMS = sorted(path.parent for path in SOURCE.glob("*/__init__.py"))
 DOCUMENTS = [
-    "README.md", "CONTRIBUTING.md", "docs/inspector-format.md", "examples/README.md",
-    "seeds/README.md",
+    "README.md", "CONTRIBUTING.md", "docs/benchmark.md", "docs/inspector-format.md",
+    "examples/README.md", "seeds/README.md",
 ]  # fmt: skip
-LINE_MODULES = ["images", "decision", "inspector", "scoring", "cli"]
+LINE_MODULES = ["images", "decision", "inspector", "scoring", "benchmark", "cli"]
 WORKSHOP_PACKAGES = {
     "torch", "torchvision", "timm", "hydra", "omegaconf", "sklearn", "scipy", "matplotlib", "pandas"
 }  # fmt: skip

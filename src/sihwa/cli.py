@@ -1,4 +1,4 @@
-"""The one console command: `sihwa train | score | verify`."""
+"""The one console command: `sihwa train | score | verify | benchmark`."""
 
 import gc
 import sys
@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 import sihwa
+from sihwa.benchmark_command import benchmark
 from sihwa.console import errors_as_lines
 from sihwa.errors import PackageMissing
 from sihwa.score_command import score
 from sihwa.verify_command import verify
 
-__all__ = ["main", "score", "train", "verify"]
+__all__ = ["benchmark", "main", "score", "train", "verify"]
 
 app = typer.Typer(
     help="From a folder of part photographs to a qualified inspector on a cheap factory PC.",
@@ -54,6 +55,7 @@ def _show_version(value: bool) -> None:
 
 app.command("score")(score)
 app.command("verify")(verify)
+app.command("benchmark")(benchmark)
 
 
 @app.callback()

@@ -9,7 +9,7 @@ from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime import REFERENCE, RuntimeChoice, check_choice, runtime_version
 from sihwa.inspector.verification import Verification
 
-__all__ = ["choose_runtime"]
+__all__ = ["choose_runtime", "why_not"]
 
 _FALLBACK = {"cpu": REFERENCE.runtime, "cuda": "torch"}
 _ADVICE = "run `sihwa verify INSPECTOR` here"
@@ -70,6 +70,20 @@ def choose_runtime(
     if fallback == REFERENCE:
         return fallback, f"the reference; no other is proven here{_note(verification)}"
     return fallback, f"not proven on this machine{_note(verification)}: {_ADVICE}"
+
+
+def why_not(bundle: Bundle, verification: Verification, choice: RuntimeChoice) -> str | None:
+    """Return why a combination is not known to decide here as it should; None where it is.
+
+    The reference needs no proof.
+    """
+    holding = _holding_here(bundle, verification, choice.device)
+    proof = next((p for p in holding if _choice(p, choice.device) == choice), None)
+    if proof is not None and not proof["proven"]:
+        return _refusal(choice, proof)
+    if proof is None and choice != REFERENCE:
+        return f"not proven on this machine{_note(verification)}: {_ADVICE}"
+    return None
 
 
 def _refusal(choice: RuntimeChoice, proof: Proof) -> str:

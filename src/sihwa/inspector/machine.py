@@ -12,7 +12,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-__all__ = ["package_version", "processor_of"]
+__all__ = ["cpu_facts", "package_version", "processor_of"]
 
 _EXTENSIONS = (
     "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16",
@@ -47,6 +47,13 @@ def package_version(*distributions: str) -> str | None:
     return None
 
 
+def cpu_facts() -> dict[str, str]:
+    """Return what Linux says of the first core, by its names there; nothing on other systems."""
+    with contextlib.suppress(OSError):
+        return _facts(Path("/proc/cpuinfo").read_text("utf-8", errors="replace"))
+    return {}
+
+
 @cache
 def _cpu() -> str:
     if sys.platform.startswith("linux"):
@@ -64,14 +71,18 @@ def _from_cpuinfo(text: str) -> str:
     >>> _from_cpuinfo("model name: X\ncpu family: 25\nmodel: 1\nflags: fpu avx2\n\nmodel: 2")
     'X (family 25, model 1; avx2)'
     """
-    pairs = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
-    facts = {key.strip().lower(): value.strip() for key, _, value in pairs}
+    facts = _facts(text)
     present = set((facts.get("flags") or facts.get("features") or "").split())
     family = facts.get("cpu family") or facts.get("cpu implementer") or "?"
     model = facts.get("model") or facts.get("cpu part") or "?"
     name = facts.get("model name") or platform.machine()
     extensions = " ".join(name for name in _EXTENSIONS if name in present)
     return _plain(f"{name} (family {family}, model {model}; {extensions})")
+
+
+def _facts(text: str) -> dict[str, str]:
+    pairs = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return {key.strip().lower(): value.strip() for key, _, value in pairs}
 
 
 @cache

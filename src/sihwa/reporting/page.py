@@ -1,17 +1,15 @@
 """The page: every number turned into text and geometry, then the template."""
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import jinja2
 
 from sihwa.inspector import evidence_overlay
 from sihwa.reporting.curves import curve_drawings
 from sihwa.reporting.numerals import percent, percent_interval
 from sihwa.reporting.pictures import picture_uri
 from sihwa.reporting.rows import FigureRow, figure_row, figure_rows
+from sihwa.reporting.template import load_template
 from sihwa.reporting.wording import ENGLISH
 
 if TYPE_CHECKING:
@@ -29,7 +27,7 @@ LARGEST_RADIUS = 13
 def render(report: "Report", wording: Mapping[str, str] = ENGLISH) -> str:
     """Return the page as HTML text, in the language of `wording`."""
     evaluation = report.evaluation
-    return _template().render(
+    return load_template("sihwa.reporting", "report.html.j2").render(
         title=report.title,
         words=wording,
         subtitle=wording["subtitle"].format(
@@ -53,18 +51,6 @@ def render(report: "Report", wording: Mapping[str, str] = ENGLISH) -> str:
         curves=curve_drawings(report.curves),
         facts=report.facts,
     )
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sihwa.reporting"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
 
 
 def _confidence(evaluation: "Evaluation") -> str:

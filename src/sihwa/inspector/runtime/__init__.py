@@ -6,6 +6,7 @@ from sihwa.inspector.runtime.registry import (
     check_choice,
     create_runtime,
     installed_choices,
+    offered_choices,
     runtime_version,
 )
 
@@ -18,5 +19,6 @@ __all__ = [
     "check_choice",
     "create_runtime",
     "installed_choices",
+    "offered_choices",
     "runtime_version",
 ]

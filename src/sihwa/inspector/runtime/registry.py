@@ -17,6 +17,7 @@ __all__ = [
     "check_choice",
     "create_runtime",
     "installed_choices",
+    "offered_choices",
     "one_line",
     "runtime_version",
 ]
@@ -102,13 +103,20 @@ def runtime_version(runtime: str) -> str | None:
 
 def installed_choices(bundle: Bundle, devices: Sequence[str] = ("cpu",)) -> list[RuntimeChoice]:
     """Return every combination that can run this inspector here, the reference first."""
+    return [choice for choice, fault in offered_choices(bundle, devices) if fault is None]
+
+
+def offered_choices(
+    bundle: Bundle, devices: Sequence[str] = ("cpu",)
+) -> list[tuple[RuntimeChoice, str | None]]:
+    """Return every combination there is, the reference first, and why it cannot run here if so."""
     choices = [
         RuntimeChoice(name, device, precision)
         for device in devices
         for name, offer in _OFFERS.items()
         for precision in offer.precisions.get(device.partition(":")[0], ())
     ]
-    return [choice for choice in choices if _fault(bundle, choice) is None]
+    return [(choice, _fault(bundle, choice)) for choice in choices]
 
 
 def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> Runtime:

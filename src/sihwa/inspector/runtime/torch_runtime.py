@@ -23,7 +23,7 @@ from sihwa.inspector.parts import WEIGHTS_NAME, Bundle
 from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
 from sihwa.model import ModelConfig, Network, create_network, predict, use_exact_float32
 
-__all__ = ["CapturedGraphs", "TorchRuntime", "fault", "rebuild_network"]
+__all__ = ["CapturedGraphs", "TorchRuntime", "fault", "rebuild_network", "time_by_events"]
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _MOST_GRAPHS = 8  # a line has a camera or two, and a batch size or two
@@ -75,6 +75,31 @@ class TorchRuntime:
         with torch.inference_mode():
             given = torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
             return Outputs(*(value.cpu().numpy() for value in self._forward(given)))
+
+    def device_ns(self, image: NDArray[np.uint8]) -> int | None:
+        """Return how long a GPU itself works on pictures that it has, in ns; None on a CPU."""
+        if self._device.type != "cuda":
+            return None
+        with torch.inference_mode():
+            given = torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
+            return time_by_events(
+                lambda: self._forward(given),
+                lambda: torch.cuda.Event(enable_timing=True),  # type: ignore[no-untyped-call]
+            )
+
+
+def time_by_events(work: Callable[[], object], new_event: Callable[[], Any]) -> int:
+    """Return the ns between two events of a device, one put before the work and one after it.
+
+    The device passes them in the order of its work, so nothing of Python or of the transfers to
+    and from it is in the figure.
+    """
+    begin, end = new_event(), new_event()
+    begin.record()
+    work()
+    end.record()
+    end.synchronize()
+    return int(begin.elapsed_time(end) * 1e6)
 
 
 def rebuild_network(bundle: Bundle) -> Network:

@@ -1,0 +1,327 @@
+"""How fast do others score the same folder of pictures on this machine?
+
+    make bench-peers ARGS="INSPECTOR NEU-DET.zip --rounds 5"
+
+Whole processes, from their start to their end, take turns within each round, so that whatever else
+the machine does hits all alike; ratios are taken within a round. Round 0 is not counted: it reads
+files from the disk. The peers live in an environment of their own (benchmarks/peers.txt).
+
+- sihwa score, with each runtime that is proven here, and as it chooses by itself;
+- Ultralytics `yolo classify predict`, PyTorch, ONNX Runtime and OpenVINO, with a network smaller
+  than EfficientNet-Lite0 (yolo11n-cls) and a larger one (yolo11s-cls), saving nothing. Networks are
+  built without weights: how fast they are does not depend on them;
+- a plain torchvision loop, efficientnet_b0, DataLoader, batches of 32;
+- timm's way of inference, which its package has as functions: create_dataset, create_loader,
+  create_model, tf_efficientnet_lite0.
+
+Then, one picture at a time, OpenVINO's benchmark_app against our OpenVINO runtime on one graph:
+its median against ours, as the graph is (any picture size) and compiled for one size only.
+
+Figures go to a JSON file; `--results docs/results.md` writes the table of ratios there, between the
+marks <!-- peers --> and <!-- /peers -->.
+"""
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from sihwa.benchmark.contestant import ProcessContestant
+from sihwa.benchmark.environment import describe_environment
+from sihwa.benchmark.variant import Variant, list_variants
+from sihwa.console import errors_as_lines
+from sihwa.errors import PackageMissing
+from sihwa.images import decode_image, find_images, read_bytes
+from sihwa.inspector import RuntimeChoice, read_bundle
+from sihwa.inspector.verification import read_verification
+from sihwa.progress import progress_bar
+from sihwa.storage import write_json, write_text
+
+LOOP = Path(__file__).with_name("peers_loop.py")
+BIN = "Scripts" if sys.platform == "win32" else "bin"
+OURS = "sihwa score"
+QUIET = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
+"""In their favour: without the network here, looking for updates would take seconds."""
+TABLE = "scores.csv"
+"""In a folder of each run's own."""
+MARKS = ("<!-- peers -->", "<!-- /peers -->")
+
+Seconds = dict[str, list[float]]
+Ratio = tuple[float, float, float]
+
+
+def main() -> None:
+    """Measure, print a table, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("inspector", type=Path)
+    parser.add_argument("pictures", type=Path, help="a folder or an archive")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--limit", type=int, default=1800, help="at most so many pictures")
+    parser.add_argument("--yolo", default="yolo11n-cls,yolo11s-cls")
+    parser.add_argument("--calls", type=int, default=300, help="of benchmark_app, each round")
+    parser.add_argument("--environment", type=Path, default=Path(".venv-peers"))
+    parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks/peers.json"))
+    parser.add_argument("--results", type=Path, help="Markdown with the marks")
+    given = parser.parse_args()
+    python = given.environment / BIN / "python"
+    if not python.exists():
+        raise PackageMissing(f"{python} is not there: run `make bench-peers` once")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        paths = copy_pictures(given.pictures, root / "pictures", given.limit)
+        models = export_models(python, given.yolo.split(","), root)
+        commands = {
+            **our_commands(given.inspector, root),
+            **yolo_commands(python, models, root / "pictures"),
+            **loop_commands(python, root),
+        }
+        seconds = race(commands, given.rounds, root, len(paths))
+        latency = race_benchmark_app(given.inspector, paths, given.rounds, given.calls)
+    results = {
+        "environment": describe_environment(("cpu",)),
+        "peers": versions(python),
+        "pictures": len(paths),
+        "rounds": given.rounds,
+        "seconds": seconds,
+        "one_by_one_p50_ms": latency,
+        "ratios": {name: ratio(taken, seconds[OURS]) for name, taken in seconds.items()},
+        "our_p50_over_theirs": {
+            name: ratio(latency["ours"], taken) for name, taken in latency.items()
+        },
+    }
+    show(results)
+    write_json(given.out, results)
+    print(given.out)
+    if given.results:
+        write_table(given.results, results)
+
+
+def copy_pictures(source: Path, folder: Path, limit: int) -> list[str]:
+    """Write pictures, evenly from all there are, into one flat folder; return their paths."""
+    folder.mkdir()
+    listed = find_images(source).images
+    count = min(limit, len(listed))
+    paths = []
+    for number in range(count):
+        path = listed[number * len(listed) // count]
+        target = folder / f"{number:06d}{Path(path).suffix}"
+        target.write_bytes(read_bytes(path))
+        paths.append(str(target))
+    return paths
+
+
+def export_models(python: Path, names: Sequence[str], root: Path) -> list[Path]:
+    """Have Ultralytics build its networks without weights, in each of its formats."""
+    command = [str(python.absolute()), str(LOOP.absolute()), "export", str(root), *names]
+    done = subprocess.run(command, env=quiet(root), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"Ultralytics cannot export: {done.stderr.strip()[-2000:]}")
+    return [Path(line[6:]) for line in done.stdout.splitlines() if line.startswith("model ")]
+
+
+def quiet(root: Path) -> dict[str, str]:
+    """Return the environment of the peers: their settings go to a folder of ours."""
+    return {**os.environ, **QUIET, "YOLO_CONFIG_DIR": str(root)}
+
+
+def our_commands(inspector: Path, root: Path) -> dict[str, list[str]]:
+    """Return ours: as it chooses by itself, then each runtime and precision proven here."""
+    bundle = read_bundle(inspector)
+    variants, _ = list_variants(bundle, read_verification(inspector, bundle), ["cpu"], [0])
+    base = [sys.executable, "-m", "sihwa", "score", str(inspector.absolute())]
+    base += [str(root / "pictures"), "--out", TABLE]
+    named = {
+        f"{OURS} --runtime {one.choice.runtime} --precision {one.choice.precision}": one.choice
+        for one in variants
+        if one.choice.runtime != "torch"
+    }
+    return {
+        OURS: base,
+        **{
+            name: [*base, "--runtime", choice.runtime, "--precision", choice.precision]
+            for name, choice in named.items()
+        },
+    }
+
+
+def yolo_commands(python: Path, models: Sequence[Path], pictures: Path) -> dict[str, list[str]]:
+    """Return Ultralytics' command, one by one as it comes and in batches of 32."""
+    commands = {}
+    for model in models:
+        for batch in (1, 32):
+            words = [f"model={model}", f"source={pictures}", "imgsz=224", f"batch={batch}"]
+            command = [str(python.with_name("yolo").absolute()), "classify", "predict", *words]
+            command += ["save=False", "verbose=False", "device=cpu"]
+            commands[f"yolo {model.name}, batch {batch}"] = command
+    return commands
+
+
+def loop_commands(python: Path, root: Path) -> dict[str, list[str]]:
+    """Return the loops in PyTorch."""
+    base = [str(python.absolute()), str(LOOP.absolute())]
+    return {
+        f"{kind} loop, {network}": [
+            *base, kind, str(root / "pictures"), network, TABLE
+        ]
+        for kind, network in (
+            ("torchvision", "efficientnet_b0"),
+            ("timm", "tf_efficientnet_lite0"),
+        )
+    }  # fmt: skip
+
+
+def race(commands: dict[str, list[str]], rounds: int, root: Path, count: int) -> Seconds:
+    """Return seconds of each command and round; whatever writes a table must have every row."""
+    seconds: Seconds = {name: [] for name in commands}
+    names = list(commands)
+    with progress_bar("scoring", (rounds + 1) * len(names), "runs") as advance:
+        for turn in range(rounds + 1):
+            # each round begins with another one
+            for name in (*names[turn % len(names) :], *names[: turn % len(names)]):
+                seconds_taken = run(name, commands[name], root, count)
+                if turn:
+                    seconds[name].append(seconds_taken)
+                advance(1, name)
+    return seconds
+
+
+def run(name: str, command: list[str], root: Path, count: int) -> float:
+    """Run a command once, and return its seconds."""
+    with tempfile.TemporaryDirectory(dir=root) as folder:
+        began = time.perf_counter()
+        done = subprocess.run(command, cwd=folder, env=quiet(root), capture_output=True, text=True)
+        taken = time.perf_counter() - began
+        if done.returncode:
+            raise SystemExit(f"{name} failed: {done.stderr.strip()[-1000:]}")
+        if TABLE in command:
+            rows = len(Path(folder, TABLE).read_text("utf-8").splitlines()) - 1
+            if rows != count:
+                raise SystemExit(f"{name} wrote {rows} rows for {count} pictures")
+    return taken
+
+
+def race_benchmark_app(
+    inspector: Path, paths: Sequence[str], rounds: int, calls: int
+) -> dict[str, list[float]]:
+    """Return the median ms of one picture, each round: ours, and benchmark_app's on our graph."""
+    graph = inspector / "inspector.onnx" if inspector.is_dir() else inspector
+    height, width, _ = decode_image(read_bytes(paths[0]), paths[0]).shape
+    shape = f"image[1,{height},{width},3]"
+    command = [str(Path(sys.executable).with_name("benchmark_app")), "-m", str(graph), "-d", "CPU"]
+    command += ["-api", "sync", "-hint", "latency", "-infer_precision", "f32"]
+    command += ["-niter", str(calls)]
+    theirs = {"benchmark_app": ["-data_shape", shape], "benchmark_app, one size": ["-shape", shape]}
+    found: dict[str, list[float]] = {"ours": [], **{name: [] for name in theirs}}
+    ours = ProcessContestant(
+        Variant(RuntimeChoice("openvino", "cpu", "fp32"), 0), inspector, paths[:200]
+    )
+    try:
+        ours.start()
+        with progress_bar("one by one", rounds * len(found), "turns") as advance:
+            ours.ask("model", count=20)
+            for _ in range(rounds):
+                found["ours"].append(statistics.median(ours.ask("model", count=calls)) / 1e6)
+                advance(1)
+                for name, words in theirs.items():
+                    found[name].append(median_of_benchmark_app([*command, *words]))
+                    advance(1)
+    finally:
+        ours.close()
+    return found
+
+
+def median_of_benchmark_app(command: list[str]) -> float:
+    """Run OpenVINO's program; return the median that it prints, in ms."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    said = re.search(r"Median:\s+([\d.]+) ms", done.stdout)
+    if said is None:
+        raise SystemExit(f"benchmark_app failed: {(done.stdout + done.stderr).strip()[-1000:]}")
+    return float(said[1])
+
+
+def versions(python: Path) -> dict[str, str]:
+    """Return the versions of the peers."""
+    names = "ultralytics", "torch", "torchvision", "timm", "onnxruntime", "openvino"
+    program = f"from importlib.metadata import version as v; print(*map(v, {names!r}))"
+    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
+    return dict(zip(names, done.stdout.split(), strict=True))
+
+
+def ratio(theirs: Sequence[float], ours: Sequence[float]) -> Ratio:
+    """Return median, least and most of the ratios within a round."""
+    ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
+    return statistics.median(ratios), min(ratios), max(ratios)
+
+
+def show(results: dict[str, object]) -> None:
+    """Print both tables."""
+    for title, header, rows in tables(results):
+        table = Table(*header, title=title, title_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+
+
+def tables(results: dict) -> list[tuple[str, list[str], list[list[str]]]]:  # type: ignore[type-arg]
+    """Return title, header and rows of each table."""
+    count = results["pictures"]
+    folder = [
+        [name, f"{statistics.median(taken):.1f}", f"{count / statistics.median(taken):.0f}",
+         spread(results["ratios"][name])]
+        for name, taken in results["seconds"].items()
+    ]  # fmt: skip
+    single = [
+        [name, f"{statistics.median(taken):.2f}", spread(results["our_p50_over_theirs"][name])]
+        for name, taken in results["one_by_one_p50_ms"].items()
+    ]
+    return [
+        (
+            f"{count} pictures, whole process, {results['rounds']} rounds",
+            ["program", "seconds, median", "pictures/s", "times ours (range)"],
+            folder,
+        ),
+        (
+            "One picture at a time, OpenVINO, float32",
+            ["program", "p50, ms", "ours over it (range)"],
+            single,
+        ),
+    ]
+
+
+def spread(found: Ratio) -> str:
+    """Return a ratio with its range."""
+    return f"{found[0]:.2f} ({found[1]:.2f} to {found[2]:.2f})"
+
+
+def write_table(path: Path, results: dict[str, object]) -> None:
+    """Write the tables between the marks of a Markdown file."""
+    text = path.read_text("utf-8")
+    before, begin, rest = text.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not (begin and end):
+        raise SystemExit(f"{path}: expected the marks {MARKS[0]} and {MARKS[1]}")
+    lines = []
+    for title, header, rows in tables(results):
+        lines += [f"{title}:", "", *map(markdown, (header, ["---"] * len(header), *rows)), ""]
+    known = ", ".join(f"{name} {version}" for name, version in results["peers"].items())  # type: ignore[attr-defined]
+    lines.append(f"Peers: {known}.")
+    write_text(path, "\n".join([before + begin, "", *lines, end + after]))
+
+
+def markdown(cells: Sequence[str]) -> str:
+    """Return one row of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    with errors_as_lines():
+        main()

@@ -1,0 +1,67 @@
+"""What this machine could do at best, and what of it preparing a picture takes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sihwa.benchmark.pictures import Pictures
+from sihwa.progress import progress_bar
+from sihwa.scoring import available_cores
+
+__all__ = ["measure_ceilings"]
+
+_PROBE = Path(__file__).with_name("probe.py")
+Document = dict[str, Any]
+
+
+def measure_ceilings(
+    inspector: Path,
+    pictures: Pictures,
+    devices: Sequence[str],
+    threads: Sequence[int],
+    folder: Path,
+) -> Document:
+    """Measure the ceilings of each device and number of threads; see `sihwa.benchmark.probe`.
+
+    Args:
+        inspector: The inspector folder, or its .onnx file, for what its preprocessing takes.
+        pictures: For decoding and the disk.
+        devices: `cpu`, `cuda`, `cuda:1`.
+        threads: Of one inference on the CPU; 0 is all cores.
+        folder: On the disk that is measured.
+    """
+    counts = {count: count or available_cores() for count in threads}
+    gpus = [device for device in devices if device != "cpu"]
+    ceilings: Document = {"cpu": [], "gpus": {}, "disk": None, "preprocessing": []}
+    with progress_bar("measuring ceilings", 2 * len(counts) + len(gpus) + 1, "steps") as advance:
+        for name, count in counts.items():
+            found = _probe(probe="cpu", threads=count, paths=pictures.paths)
+            ceilings["cpu"].append({**found, "threads": name})
+            advance(1)
+            request = {"inspector": str(inspector), "threads": name, "paths": pictures.paths}
+            ceilings["preprocessing"].append(_probe(probe="preprocessing", **request))
+            advance(1)
+        for device in gpus:
+            ceilings["gpus"][device] = _probe(probe="cuda", device=device)
+            advance(1)
+        folder.mkdir(parents=True, exist_ok=True)
+        ceilings["disk"] = _probe(probe="disk", folder=str(folder), paths=pictures.paths)
+        advance(1)
+    return ceilings
+
+
+def _probe(**request: object) -> Any:  # noqa: ANN401 -- whatever JSON holds
+    done = subprocess.run(
+        [sys.executable, "-P", str(_PROBE)],
+        input=json.dumps(request) + "\n",
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        return {"error": said[-1][-300:]}
+    return json.loads(done.stdout.splitlines()[-1])

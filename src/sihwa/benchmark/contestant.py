@@ -1,0 +1,124 @@
+"""A variant as the benchmark sees it: a process that is started, asked and ended."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from sihwa.benchmark.variant import Variant
+from sihwa.errors import RuntimeUnavailable
+
+__all__ = ["Contestant", "ProcessContestant"]
+
+_WORKER = Path(__file__).with_name("worker.py")
+
+
+class Contestant(Protocol):
+    """One variant, ready to be timed."""
+
+    variant: Variant
+
+    def start(self) -> float:
+        """Start it, and return the seconds until its first decision."""
+        ...
+
+    def ask(self, kind: str, **request: float) -> Any:  # noqa: ANN401 -- whatever JSON holds
+        """Have it time itself once; see `sihwa.benchmark.timing.Timer`, `time_<kind>`."""
+        ...
+
+    def close(self) -> None:
+        """End it; it can be started again."""
+        ...
+
+
+class ProcessContestant:
+    """A variant in a process of its own.
+
+    Args:
+        variant: Which.
+        inspector: The inspector folder, or its .onnx file.
+        pictures: Readable picture files; the first is decided at the start.
+    """
+
+    def __init__(self, variant: Variant, inspector: Path, pictures: Sequence[str]) -> None:
+        self.variant = variant
+        choice = variant.choice
+        self._job = {
+            "inspector": str(inspector),
+            "runtime": choice.runtime,
+            "device": choice.device,
+            "precision": choice.precision,
+            "threads": variant.threads,
+            "pictures": list(pictures),
+        }
+        self._process: subprocess.Popen[str] | None = None
+        self._complaints: IO[str] | None = None
+
+    def start(self) -> float:
+        """Start the process; return the seconds from here to its first decision.
+
+        Raises:
+            RuntimeUnavailable: The process has ended, with what it said last.
+        """
+        self.close()
+        self._complaints = tempfile.TemporaryFile(  # noqa: SIM115 -- until `close`
+            "w+", encoding="utf-8", errors="replace"
+        )
+        began = time.perf_counter()
+        # -P: the folder of the file must not come before the standard library
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(_WORKER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            encoding="utf-8",
+        )
+        self._exchange(self._job)
+        return time.perf_counter() - began
+
+    def ask(self, kind: str, **request: float) -> Any:  # noqa: ANN401
+        """Send a request; return the answer.
+
+        Raises:
+            RuntimeUnavailable: The process has ended, with what it said last.
+        """
+        return self._exchange({"time": kind, **request})
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        process, self._process = self._process, None
+        complaints, self._complaints = self._complaints, None
+        if process is not None:
+            process.kill()
+            with contextlib.suppress(OSError):
+                process.communicate()
+        if complaints is not None:
+            complaints.close()
+
+    def _exchange(self, message: dict[str, Any]) -> Any:  # noqa: ANN401
+        process = self._process
+        assert process is not None, "start it first"
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(message) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except OSError:
+            line = ""
+        if not line.endswith("\n"):
+            raise RuntimeUnavailable(f"its process ended: {self._last_words(process)}")
+        return json.loads(line)
+
+    def _last_words(self, process: "subprocess.Popen[str]") -> str:
+        code = process.wait()
+        assert self._complaints is not None
+        self._complaints.seek(0)
+        lines = [line.strip() for line in self._complaints if line.strip()]
+        said = lines[-1][-300:] if lines else "it said nothing"
+        return f"{said} (exit code {code})"

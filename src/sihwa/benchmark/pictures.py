@@ -1,0 +1,115 @@
+"""The pictures that a benchmark runs on: real ones, as files on a disk."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sihwa.errors import DatasetNotFound, EmptyDataset, UnreadableImage
+from sihwa.images import decode_image, find_images, read_bytes, split_member
+from sihwa.inspector import PICTURES_NAME
+
+__all__ = ["Pictures", "prepared_pictures"]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Readable picture files.
+
+    Attributes:
+        paths: Where they lie.
+        source: Where they come from, for people.
+        shapes: How many there are of each height and width.
+        file_bytes: Of all files together.
+        unreadable: Pictures that were left out, with the reason.
+    """
+
+    paths: list[str]
+    source: str
+    shapes: dict[tuple[int, int], int]
+    file_bytes: int
+    unreadable: list[UnreadableImage]
+
+    @property
+    def usual_shape(self) -> tuple[int, int]:
+        """Height and width of the most common size."""
+        return max(self.shapes, key=lambda shape: self.shapes[shape])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the results say of them."""
+        return {
+            "source": self.source,
+            "count": len(self.paths),
+            "sizes": [
+                {"height": height, "width": width, "count": count}
+                for (height, width), count in sorted(self.shapes.items())
+            ],
+            "file_bytes": self.file_bytes,
+            "unreadable": [str(error) for error in self.unreadable],
+        }
+
+
+@contextmanager
+def prepared_pictures(inspector: Path, source: Path | None, limit: int) -> Iterator[Pictures]:
+    """Yield pictures as plain files; those of an archive lie in a temporary folder meanwhile.
+
+    A line's pictures come as files, and opening an archive for each would be timed with them.
+
+    Args:
+        inspector: The inspector folder, or its .onnx file.
+        source: A folder of pictures or an archive; None for those kept in the inspector.
+        limit: At most so many, taken evenly from all.
+
+    Raises:
+        DatasetNotFound: There are no pictures there, nor in the inspector.
+        EmptyDataset: None of them can be read.
+        UnreadableImage: The archive cannot be opened.
+    """
+    listed = _list(inspector, source)
+    chosen = [listed[place * len(listed) // limit] for place in range(limit)]
+    chosen = list(dict.fromkeys(chosen)) if len(listed) > limit else list(listed)
+    with TemporaryDirectory() as folder:
+        paths: list[str] = []
+        shapes: Counter[tuple[int, int]] = Counter()
+        size, unreadable = 0, []
+        for number, path in enumerate(chosen):
+            try:
+                content = read_bytes(path)
+                height, width, _ = decode_image(content, path).shape
+            except UnreadableImage as error:
+                unreadable.append(error)
+                continue
+            paths.append(_as_file(path, content, Path(folder), number))
+            shapes[height, width] += 1
+            size += len(content)
+        if not paths:
+            raise EmptyDataset(f"none of {len(chosen)} pictures can be read; {unreadable[0]}")
+        name = f"kept in the inspector ({PICTURES_NAME})" if source is None else source.name
+        yield Pictures(paths, name, dict(shapes), size, unreadable)
+
+
+def _list(inspector: Path, source: Path | None) -> tuple[str, ...]:
+    if source is None:
+        source = inspector / PICTURES_NAME
+        if not source.is_file():
+            raise DatasetNotFound(
+                f"{inspector} keeps no pictures to time it on. Give it some of the line: "
+                f"sihwa benchmark {inspector} --images FOLDER"
+            )
+    if not source.exists():
+        raise DatasetNotFound(f"--images: expected a folder or an archive, got {str(source)!r}")
+    images = find_images(source).images
+    if not images:
+        raise EmptyDataset(f"{source}: no picture found")
+    return images
+
+
+def _as_file(path: str, content: bytes, folder: Path, number: int) -> str:
+    if split_member(path) is None:
+        return path
+    unpacked = folder / f"{number:06d}{Path(path).suffix}"
+    unpacked.write_bytes(content)
+    return str(unpacked)

@@ -1,0 +1,173 @@
+"""Timing one variant: one picture at a time from file to decision, the model alone, batches.
+
+Every call counts: nothing is discarded, clipped or averaged. Times are whole nanoseconds of a
+monotonic clock. The next picture is always another one, so that no cache holds the last.
+
+Axes: N images, H and W picture size in pixels.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sihwa.images import decode_image, read_bytes
+from sihwa.inspector import Inspection, Inspector, Outputs
+
+__all__ = ["STAGES", "Timer"]
+
+STAGES = ("read", "decode", "infer", "decide")
+"""From file to decision. Preprocessing is a part of the graph, so it is in `infer`."""
+
+POOL_BYTES = 128 * 2**20
+"""Decoded pictures in turn for the model alone: far more than a processor's caches hold."""
+_MOST_BATCHES = 4
+"""Different batches of one size, where they fit."""
+
+Clock = Callable[[], int]
+Pictures = NDArray[np.uint8]
+
+
+class Timer:
+    """A loaded inspector and pictures to time it on.
+
+    Args:
+        inspector: Loaded.
+        paths: Readable picture files; they come in turn.
+        clock: Nanoseconds; another one only in tests.
+    """
+
+    def __init__(
+        self, inspector: Inspector, paths: Sequence[str], clock: Clock = time.perf_counter_ns
+    ) -> None:
+        self._inspector = inspector
+        self._clock = clock
+        self._paths = itertools.cycle(paths)
+        self._images = _decode(paths)
+        self._rotation = itertools.cycle(self._images)
+        self.kept_bytes = sum(image.nbytes for image in self._images)
+        """Most memory that pictures for timing have taken so far, in bytes."""
+
+    def time_files(self, count: int) -> dict[str, list[int]]:
+        """Return the ns of each stage for `count` pictures, one by one from file to decision."""
+        paths = itertools.islice(self._paths, count)
+        return _time_files(paths, read_bytes, decode_image, self._inspector, self._clock)
+
+    def time_model(self, count: int) -> list[int]:
+        """Return the ns of `count` calls of the runtime with one decoded picture each.
+
+        A runtime gives its results in the memory of the CPU, so on a GPU, too, a call ends when
+        the work is done.
+        """
+        clock, runtime = self._clock, self._inspector.runtime
+        spans = []
+        for image in itertools.islice(self._rotation, count):
+            began = clock()
+            runtime.run(image)
+            spans.append(clock() - began)
+        return spans
+
+    def time_device(self, count: int) -> list[int] | None:
+        """Return the ns that the device itself worked, by its own events; None without any."""
+        device_ns = getattr(self._inspector.runtime, "device_ns", None)
+        if device_ns is None:
+            return None
+        spans = [device_ns(image) for image in itertools.islice(self._rotation, count)]
+        return None if None in spans else spans
+
+    def time_batches(self, size: int, seconds: float) -> dict[str, int]:
+        """Run batches for some seconds, at least one; return how many pictures and in what ns.
+
+        One batch comes before, untimed: runtimes compile and allocate at the first of a size.
+        """
+        runtime, clock = self._inspector.runtime, self._clock
+        stacked = _stack(self._images, size)
+        self.kept_bytes = max(self.kept_bytes, sum(x.nbytes for x in (*self._images, *stacked)))
+        batches = itertools.cycle(stacked)
+        runtime.run(next(batches))
+        began, done, passed = clock(), 0, 0
+        while not done or passed < seconds * 1e9:
+            runtime.run(next(batches))
+            done += size
+            passed = clock() - began
+        return {"images": done, "ns": passed}
+
+    def time_overhead(self, count: int) -> list[int]:
+        """Return the ns per picture of this tool itself: the stages timed when they do nothing.
+
+        What it takes to read the clock and to go round the loop is in every figure.
+        """
+        idle = _Idle()
+        stages = _time_files(
+            itertools.islice(self._paths, count),
+            lambda path: b"",  # noqa: ARG005
+            lambda content, path: self._images[0][0],  # noqa: ARG005
+            idle,
+            self._clock,
+        )
+        return [sum(spans) for spans in zip(*stages.values(), strict=True)]
+
+
+def _time_files(
+    paths: Iterable[str],
+    read: Callable[[str], bytes],
+    decode: Callable[[bytes, str], Pictures],
+    inspector: "Inspector | _Idle",
+    clock: Clock,
+) -> dict[str, list[int]]:
+    run, interpret = inspector.runtime.run, inspector.interpret
+    stamps = []
+    for path in paths:
+        began = clock()
+        content = read(path)
+        have_bytes = clock()
+        image = decode(content, path)
+        have_pixels = clock()
+        outputs = run(np.stack([image]))  # as an inspector does
+        have_outputs = clock()
+        interpret(outputs, image.shape[0], image.shape[1])
+        stamps.append((began, have_bytes, have_pixels, have_outputs, clock()))
+    spans = np.diff(np.array(stamps, np.int64), axis=1)
+    return {name: spans[:, place].tolist() for place, name in enumerate(STAGES)}
+
+
+class _Idle:
+    """An inspector, and its runtime, that does nothing."""
+
+    _nothing = Outputs(*(np.zeros(0, np.float32) for _ in Outputs._fields))
+
+    @property
+    def runtime(self) -> "_Idle":
+        return self
+
+    def run(self, image: Pictures) -> Outputs:  # noqa: ARG002
+        return self._nothing
+
+    def interpret(self, outputs: Outputs, height: int, width: int) -> list[Inspection]:  # noqa: ARG002
+        return []
+
+
+def _decode(paths: Sequence[str]) -> list[Pictures]:
+    """Return pictures (1, H, W, 3) of different files, at least one and no more than fit."""
+    images: list[Pictures] = []
+    size = 0
+    for path in dict.fromkeys(paths):
+        image = np.stack([decode_image(read_bytes(path), path)])
+        size += image.nbytes
+        if images and size > POOL_BYTES:
+            break
+        images.append(image)
+    return images
+
+
+def _stack(images: Sequence[Pictures], size: int) -> list[Pictures]:
+    """Return some different batches (N, H, W, 3) of the most common picture size."""
+    by_shape: dict[tuple[int, ...], list[Pictures]] = {}
+    for image in images:
+        by_shape.setdefault(image.shape, []).append(image)
+    same = max(by_shape.values(), key=len)
+    count = min(_MOST_BATCHES, max(1, POOL_BYTES // (size * same[0].nbytes)))
+    turn = itertools.cycle(same)
+    return [np.concatenate(list(itertools.islice(turn, size))) for _ in range(count)]

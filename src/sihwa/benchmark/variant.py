@@ -1,0 +1,75 @@
+"""What is timed: each runtime, device, precision and number of threads that may decide here."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sihwa.inspector import Bundle, RuntimeChoice
+from sihwa.inspector.choice import why_not
+from sihwa.inspector.runtime import check_choice, offered_choices
+from sihwa.inspector.verification import Verification
+
+__all__ = ["LeftOut", "Variant", "list_variants"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run the inspector.
+
+    Attributes:
+        choice: Runtime, device, precision.
+        threads: Threads of one inference on the CPU; 0 is all cores, as the runtime takes them.
+    """
+
+    choice: RuntimeChoice
+    threads: int
+
+    def __str__(self) -> str:
+        """Name it: `openvino cpu fp32, all cores`."""
+        choice = self.choice
+        name = f"{choice.runtime} {choice.device} {choice.precision}"
+        if choice.kind != "cpu":
+            return name
+        cores = {0: "all cores", 1: "1 thread"}.get(self.threads, f"{self.threads} threads")
+        return f"{name}, {cores}"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A way to run the inspector that is not timed, and why."""
+
+    name: str
+    reason: str
+
+
+def list_variants(
+    bundle: Bundle, verification: Verification, devices: Sequence[str], threads: Sequence[int]
+) -> tuple[list[Variant], list[LeftOut]]:
+    """Return what may decide on this machine, and what may not, with the reason.
+
+    Args:
+        bundle: The inspector.
+        verification: What `sihwa verify` found here.
+        devices: `cpu`, `cuda`, `cuda:1`.
+        threads: For the CPU, each at least 0; 0 is all cores.
+
+    Raises:
+        RuntimeUnavailable: There is no such device.
+    """
+    for device in devices:
+        check_choice("auto", device, "auto")
+    variants: list[Variant] = []
+    left_out = []
+    for choice, fault in offered_choices(bundle, devices):
+        reason = fault or why_not(bundle, verification, choice)
+        if reason is None:
+            variants += _with_threads(choice, threads)
+        else:
+            name = f"{choice.runtime} {choice.device} {choice.precision}"
+            left_out.append(LeftOut(name, reason.removeprefix(f"{choice} is ")))
+    return variants, left_out
+
+
+def _with_threads(choice: RuntimeChoice, threads: Sequence[int]) -> Iterator[Variant]:
+    # what a GPU runs does not depend on them
+    for count in dict.fromkeys(threads if choice.kind == "cpu" else (0,)):
+        yield Variant(choice, count)

@@ -1,0 +1,114 @@
+"""The command `sihwa benchmark`; `scripts/benchmark.py` is the same."""
+
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sihwa.benchmark import (
+    BenchmarkOptions,
+    Course,
+    results_table,
+    run_benchmark,
+    write_csv,
+    write_page,
+    write_results,
+)
+from sihwa.errors import ConfigError
+
+__all__ = ["benchmark"]
+
+_ROUNDS = 20
+
+
+def benchmark(
+    inspector: Annotated[
+        Path, typer.Argument(help="Inspector folder, or its .onnx file.", show_default=False)
+    ],
+    devices: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; several with commas.")] = "cpu",
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pictures from the line: a folder or an archive. Without it, those kept inside.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for the results.  [default: outputs/benchmarks/<time>]"
+        ),
+    ] = None,
+    line_rate: Annotated[
+        float | None, typer.Option(help="Parts per second, for a verdict.", show_default=False)
+    ] = None,
+    budget_ms: Annotated[
+        float | None,
+        typer.Option(help="Time from picture to decision, for a verdict.", show_default=False),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Pictures timed one by one, per variant.")
+    ] = 1000,
+    threads: Annotated[str, typer.Option(help="Per inference on the CPU; 0 is all.")] = "1,0",
+    batches: Annotated[str, typer.Option(help="Batch sizes.")] = "1,2,4,8,16,32,64",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many different pictures.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order and the intervals.")] = 0,
+    ceilings: Annotated[
+        bool, typer.Option(help="Measure what the machine could do at best, too.")
+    ] = True,
+) -> None:
+    """Measure on this machine how fast an inspector decides: is it enough for the line?
+
+    Each runtime, precision and number of threads that is proven here to decide alike is timed,
+    one picture at a time from file to decision, and in batches; run sihwa verify first. All take
+    turns, so that whatever else the machine does hits all alike. Every sample counts and is kept
+    in benchmark.json; beside it lie benchmark.csv and a page, benchmark.html.
+
+    [bold]Examples[/]
+
+    sihwa benchmark outputs/latest/inspector
+
+    sihwa benchmark outputs/latest/inspector --images parts/ --line-rate 12 --budget-ms 80
+
+    sihwa benchmark inspector.onnx --images parts.zip --devices cpu,cuda --samples 10000
+    """
+    rounds = min(_ROUNDS, samples)
+    course = Course(
+        rounds=rounds,
+        samples=math.ceil(samples / rounds),
+        batches=_numbers("--batches", batches),
+        batch_rounds=min(Course.batch_rounds, rounds),
+        seed=seed,
+    )
+    options = BenchmarkOptions(
+        devices=list(dict.fromkeys(_words(devices))),
+        images=images,
+        limit=limit,
+        threads=_numbers("--threads", threads),
+        course=course,
+        line_rate=line_rate,
+        budget_ms=budget_ms,
+        ceilings=ceilings,
+    )
+    folder = out or Path("outputs", "benchmarks", datetime.now().strftime("%Y-%m-%d_%H%M%S"))
+    document = run_benchmark(inspector, options, folder)
+    write_results(folder / "benchmark.json", document)
+    write_csv(folder / "benchmark.csv", document["variants"])
+    write_page(folder / "benchmark.html", document)
+    console = Console()
+    console.print(results_table(document), soft_wrap=True, highlight=False)
+    console.print(f"-> {folder}", soft_wrap=True, highlight=False)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(name: str, text: str) -> list[int]:
+    words = _words(text)
+    if not words or not all(word.isdecimal() for word in words):
+        raise ConfigError(f"{name} must be whole numbers with commas between, got {text!r}")
+    return list(dict.fromkeys(int(word) for word in words))

@@ -1,0 +1,304 @@
+"""A whole benchmark: what is timed, what is not, and what the results say."""
+
+import copy
+import csv
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+from sihwa.benchmark import (
+    BenchmarkOptions,
+    Course,
+    results_table,
+    run_benchmark,
+    write_csv,
+    write_page,
+    write_results,
+)
+from sihwa.benchmark.contestant import ProcessContestant
+from sihwa.benchmark.pictures import prepared_pictures
+from sihwa.benchmark.results import benchmark_schema
+from sihwa.benchmark.timing import STAGES, Timer
+from sihwa.benchmark.variant import Variant, list_variants
+from sihwa.benchmark.wording import notes, verdict_line
+from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, RuntimeUnavailable
+from sihwa.inspector import REFERENCE, Inspector, RuntimeChoice, create_runtime, read_bundle
+from sihwa.inspector.verification import Verification, read_verification
+from sihwa.inspector.verify import verify_inspector
+from tests.conftest import pictures, save_pictures
+from tests.golden.smallest import FOLDER
+from tests.unit.benchmark.stand_in import InProcess, StandInContestant, flat
+
+COURSE = Course(
+    rounds=4, samples=5, warm_up=1, batches=(1, 2), batch_rounds=2, batch_seconds=0.0, starts=1
+)
+Document = dict[str, Any]
+
+
+def in_process(which: Variant, inspector: Path, paths: Sequence[str]) -> InProcess:
+    bundle = read_bundle(inspector)
+    runtime = create_runtime(bundle, which.choice, which.threads)
+    return InProcess(which, Timer(Inspector(bundle.card, runtime, ""), paths))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_pictures(tmp_path / "사진", pictures(4, 40, 50))
+    return tmp_path / "사진"
+
+
+@pytest.fixture(scope="module")
+def _document(_tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Document:
+    root = tmp_path_factory.mktemp("benchmark")
+    save_pictures(root / "사진", pictures(4, 40, 50))
+    inspector = shutil.copytree(_tiny_bundle, root / "inspector")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sihwa.inspector.speed.TURN_S", 0.0)
+        verify_inspector(inspector, root / "사진")
+    options = BenchmarkOptions(
+        images=root / "사진", course=COURSE, line_rate=1, budget_ms=900, ceilings=False
+    )
+    return run_benchmark(inspector, options, root / "out", in_process)
+
+
+@pytest.fixture
+def document(_document: Document) -> Document:
+    """The results of one small benchmark; a test may change its own."""
+    return copy.deepcopy(_document)
+
+
+def test_run_benchmark_times_what_is_proven_and_lists_the_rest(document: Document) -> None:
+    timed = {one["name"] for one in document["variants"]}
+    assert {"onnxruntime cpu fp32, 1 thread", "openvino cpu fp32, all cores"} <= timed
+    reasons = {one["name"]: one["reason"] for one in document["left_out"]}
+    assert "no 8-bit twin" in reasons["openvino cpu int8"]
+
+
+def test_run_benchmark_percentiles_agree_with_numpy_on_the_samples_in_the_file(
+    document: Document, tmp_path: Path
+) -> None:
+    write_results(tmp_path / "benchmark.json", document)
+    written = json.loads((tmp_path / "benchmark.json").read_text("utf-8"))
+    assert written["variants"]
+    for one in written["variants"]:
+        raw = one["raw_ns"]
+        stages = {s: np.array(flat(raw["file_to_decision"][s])) for s in STAGES}
+        samples = {
+            "model": np.array(flat(raw["model"])),
+            "file_to_decision": sum(stages.values(), np.zeros(20, np.int64)),
+        }
+        figures = {"model": one["model"], "file_to_decision": one["file_to_decision"]}
+        for name in figures.keys() | {*STAGES}:
+            figure = figures.get(name) or one["stages"][name]
+            values = {**stages, **samples}[name]
+            assert figure["samples"] == len(values) == 20
+            for quantile, percent in {"p50": 50, "p95": 95, "p99": 99, "p99_9": 99.9}.items():
+                expected = np.percentile(values, percent) / 1e6
+                assert figure[quantile]["value_ms"] == pytest.approx(expected, rel=1e-12)
+            assert figure["worst_ms"] == values.max() / 1e6
+
+
+def test_write_results_keeps_lists_of_numbers_on_one_line(
+    document: Document, tmp_path: Path
+) -> None:
+    write_results(tmp_path / "benchmark.json", document)
+    text = (tmp_path / "benchmark.json").read_text("utf-8")
+    assert json.loads(text) == json.loads(json.dumps(document))
+    assert len(text.splitlines()) < 2000
+    assert re.search(r"\[\d+,\d+,\d+,\d+,\d+\]", text)
+
+
+def test_write_results_refuses_what_breaks_the_schema(document: Document, tmp_path: Path) -> None:
+    document["variants"][0]["model"]["p50"]["value_ms"] = "fast"
+    with pytest.raises(jsonschema.ValidationError, match="fast"):
+        write_results(tmp_path / "benchmark.json", document)
+    assert list(tmp_path.glob("*benchmark.json*")) == []
+
+
+def test_benchmark_schema_is_a_schema_and_leaves_nothing_open() -> None:
+    jsonschema.Draft202012Validator.check_schema(benchmark_schema())
+    assert benchmark_schema()["additionalProperties"] is False
+
+
+def test_write_csv_has_a_row_for_each_variant(document: Document, tmp_path: Path) -> None:
+    write_csv(tmp_path / "benchmark.csv", document["variants"])
+    rows = list(csv.DictReader((tmp_path / "benchmark.csv").read_text("utf-8").splitlines()))
+    for row, one in zip(rows, document["variants"], strict=True):
+        assert row["runtime"] == one["runtime"]
+        assert float(row["file_p99_9_value_ms"]) == one["file_to_decision"]["p99_9"]["value_ms"]
+        assert float(row["images_per_s_2"]) == one["throughput"][1]["images_per_s"]
+
+
+def test_write_page_needs_nothing_from_elsewhere(document: Document, tmp_path: Path) -> None:
+    document["pictures"]["source"] = "<script>alert(1)</script>"
+    write_page(tmp_path / "benchmark.html", document)
+    page = (tmp_path / "benchmark.html").read_text("utf-8")
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert not re.search(r"(src|href)=|url\(|@import", page)
+    assert page.count("<polyline") == 2 * len(document["variants"])
+    for one in document["variants"]:
+        assert f"{one['file_to_decision']['p99_9']['value_ms']:.2f}" in page
+
+
+def test_results_table_shows_verdict_and_reasons(
+    document: Document, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    Console(width=200).print(results_table(document))
+    shown = capsys.readouterr().out
+    assert "ENOUGH for 1 parts/s within 900 ms" in shown
+    assert "this PC is enough" in shown
+    assert "Not timed: openvino cpu int8" in shown
+
+
+def test_run_benchmark_overhead_is_told_as_a_share_of_the_fastest(document: Document) -> None:
+    overhead = document["overhead"]
+    fastest = min(one["model"]["p50"]["value_ms"] for one in document["variants"])
+    assert overhead["fastest_p50_ms"] == pytest.approx(fastest)
+    assert overhead["share"] == pytest.approx(overhead["median_us"] / 1000 / fastest)
+    assert overhead["median_us"] > 0
+
+
+def test_run_benchmark_unproven_is_not_timed(
+    tiny_bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    options = BenchmarkOptions(images=folder, course=COURSE, ceilings=False)
+    document = run_benchmark(tiny_bundle, options, tmp_path / "out", in_process)
+    assert {one["runtime"] for one in document["variants"]} == {"onnxruntime"}
+    reasons = {one["name"]: one["reason"] for one in document["left_out"]}
+    assert "run `sihwa verify INSPECTOR` here" in reasons["openvino cpu fp32"]
+    assert verdict_line(document) is None
+
+
+def test_run_benchmark_on_a_stand_in_for_a_graphics_card(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = Variant(REFERENCE, 1)
+    gpu = Variant(RuntimeChoice("torch", "cuda:0", "fp32"), 0)
+    monkeypatch.setattr("sihwa.benchmark.run.list_variants", lambda *_: ([cpu, gpu], []))
+    options = BenchmarkOptions(
+        devices=("cpu", "cuda:0"), images=folder, course=COURSE, ceilings=False
+    )
+    document = run_benchmark(
+        FOLDER,
+        options,
+        tmp_path / "out",
+        lambda which, _path, _pictures: StandInContestant(
+            which, ns=1_000_000 if which is gpu else 4_000_000
+        ),
+    )
+    write_results(tmp_path / "benchmark.json", document)
+    write_page(tmp_path / "benchmark.html", document)
+    [slow, fast] = document["variants"]
+    assert (slow["device_part"], fast["device_part"]["p50"]["value_ms"]) == (None, 0.5)
+    best = document["line"]["best_by_device"]
+    # four stages of 4 ms and of 1 ms; devices are never mixed
+    assert best["cpu"]["parts_per_s"] == pytest.approx(62.5, rel=1e-6)
+    assert best["cuda:0"]["parts_per_s"] == pytest.approx(250, rel=1e-6)
+    sentences = list(notes(document))
+    assert sentences[0].startswith("Up to 62.5 parts/s, one by one, this PC is enough")
+    assert sentences[1].startswith("From 62.5 up to 250 parts/s, one by one, cuda:0 is enough")
+    assert sentences[2] == "Above 250 parts/s this machine is not enough"
+    assert "Device against device" in (tmp_path / "benchmark.html").read_text("utf-8")
+
+
+def test_list_variants_refused_by_its_proof_says_why(tiny_bundle: Path, folder: Path) -> None:
+    verify_inspector(tiny_bundle, folder)
+    bundle = read_bundle(tiny_bundle)
+    found = read_verification(tiny_bundle, bundle)
+    proof = [
+        {**one, "proven": False, "flips": 3} if one["runtime"] == "openvino" else one
+        for one in found.proof
+    ]
+    variants, left_out = list_variants(bundle, Verification(proof), ["cpu"], [1, 0])
+    assert "openvino" not in {one.choice.runtime for one in variants}
+    [reason] = [one.reason for one in left_out if one.name == "openvino cpu fp32"]
+    assert reason.startswith("refused on this machine: 3 of")
+
+
+def test_list_variants_unknown_device_is_refused() -> None:
+    with pytest.raises(RuntimeUnavailable, match="device must be cpu, cuda or cuda:N; got 'tpu'"):
+        list_variants(read_bundle(FOLDER), Verification(), ["tpu"], [1])
+
+
+def test_run_benchmark_device_that_is_not_there_says_why(folder: Path, tmp_path: Path) -> None:
+    options = BenchmarkOptions(devices=("cuda:9",), images=folder, course=COURSE)
+    with pytest.raises(RuntimeUnavailable, match="nothing may decide on cuda:9: onnxruntime"):
+        run_benchmark(FOLDER, options, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"line_rate": 0}, "--line-rate must be above 0, got 0", id="rate"),
+        pytest.param({"budget_ms": float("nan")}, "--budget-ms must be above 0", id="budget"),
+        pytest.param({"threads": ()}, "--threads must be at least 0, got nothing", id="threads"),
+        pytest.param({"course": Course(batches=(0,))}, "--batches must be at least 1", id="batch"),
+    ],
+)
+def test_options_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        BenchmarkOptions(**changes)
+
+
+def test_prepared_pictures_of_an_archive_are_files_for_a_while(
+    folder: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "parts.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(folder.iterdir()):
+            file.write(path, path.name)
+    with prepared_pictures(FOLDER, archive, 3) as found:
+        assert [Path(path).is_file() for path in found.paths] == [True] * 3
+        assert found.shapes == {(40, 50): 3}
+    assert not any(Path(path).exists() for path in found.paths)
+
+
+def test_prepared_pictures_unreadable_ones_are_named(folder: Path) -> None:
+    (folder / "cut.jpg").write_bytes(b"\xff\xd8")
+    with prepared_pictures(FOLDER, folder, 100) as found:
+        assert len(found.paths) == 4
+        assert [Path(error.path).name for error in found.unreadable] == ["cut.jpg"]
+
+
+def test_prepared_pictures_without_any_says_what_to_do(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DatasetNotFound, match="--images FOLDER"),
+        prepared_pictures(FOLDER, None, 9),
+    ):
+        pass
+    (tmp_path / "bad.png").write_bytes(b"no")
+    with pytest.raises(EmptyDataset, match="none of 1"), prepared_pictures(FOLDER, tmp_path, 9):
+        pass
+
+
+def test_process_contestant_answers_until_it_is_closed(folder: Path) -> None:
+    paths = [str(path) for path in sorted(folder.iterdir())]
+    contestant = ProcessContestant(Variant(REFERENCE, 1), FOLDER, paths)
+    try:
+        assert contestant.start() > 0
+        stages = contestant.ask("files", count=3)
+        assert [len(stages[stage]) for stage in STAGES] == [3] * 4
+        assert len(contestant.ask("model", count=2)) == 2
+        assert contestant.ask("batches", size=2, seconds=0.0)["images"] == 2
+        memory = contestant.ask("memory")
+        assert memory["first_mib"] is None or memory["first_mib"] > 10
+    finally:
+        contestant.close()
+
+
+def test_process_contestant_that_dies_says_its_last_words(folder: Path, tmp_path: Path) -> None:
+    contestant = ProcessContestant(Variant(REFERENCE, 1), tmp_path / "none", ["a.png"])
+    with pytest.raises(RuntimeUnavailable, match=r"its process ended: .*none.* \(exit code 1\)"):
+        contestant.start()
+    contestant.close()

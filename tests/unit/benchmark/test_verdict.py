@@ -1,0 +1,95 @@
+import heapq
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sihwa.benchmark.verdict import best_of, give_verdict, highest_rate, response_ms
+
+SERVICE = st.lists(st.floats(0.1, 200), min_size=1, max_size=60)
+
+
+def simulate(service: list[float], rate: float) -> list[float]:
+    """The same line, as a list of events: parts come, wait, are decided."""
+    events = [(1000 / rate * place, 0, place) for place in range(len(service))]
+    heapq.heapify(events)
+    waiting: list[int] = []
+    is_busy = False
+    done: dict[int, float] = {}
+    while events:
+        now, kind, place = heapq.heappop(events)
+        if kind == 0:
+            waiting.append(place)
+        else:
+            is_busy = False
+            done[place] = now
+        if waiting and not is_busy:
+            chosen = waiting.pop(0)
+            is_busy = True
+            heapq.heappush(events, (now + service[chosen], 1, chosen))
+    return [done[place] - 1000 / rate * place for place in range(len(service))]
+
+
+@given(SERVICE, st.floats(1, 100))
+def test_response_ms_equals_a_simulated_line(service: list[float], rate: float) -> None:
+    found = response_ms(np.array(service), rate)
+    assert found == pytest.approx(simulate(service, rate), rel=1e-6, abs=1e-6)
+
+
+def test_response_ms_without_a_rate_nothing_waits() -> None:
+    assert response_ms(np.array([5.0, 900.0]), None).tolist() == [5.0, 900.0]
+
+
+def test_highest_rate_of_even_times_is_their_inverse() -> None:
+    assert highest_rate(np.full((4, 50), 10.0)) == pytest.approx(100, rel=1e-6)
+
+
+def test_highest_rate_one_slow_in_a_thousand_counts() -> None:
+    turns = np.full((20, 50), 10.0)
+    turns[3, 7] = turns[9, 1] = 40.0  # two in a thousand lie above the 99.9th percentile
+    assert highest_rate(turns) == pytest.approx(25, rel=0.01)
+
+
+def test_highest_rate_with_a_budget_waiting_is_allowed() -> None:
+    turns = np.full((20, 50), 10.0)
+    turns[3, 7] = turns[9, 1] = 40.0
+    assert highest_rate(turns, 60.0) > highest_rate(turns)
+    assert highest_rate(turns, 39.0) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rate", "budget_ms", "expected"),
+    [
+        pytest.param(12, 80, "enough", id="both"),
+        pytest.param(12, None, "enough", id="rate alone"),
+        pytest.param(None, 80, "enough", id="budget alone"),
+        pytest.param(12, 5, "not enough", id="slower than the budget"),
+        pytest.param(120, None, "not enough", id="faster than it decides"),
+        pytest.param(101, 1e9, "not enough", id="no budget makes up for a queue without end"),
+    ],
+)
+def test_give_verdict_of_even_times(
+    rate: float | None, budget_ms: float | None, expected: str
+) -> None:
+    verdict = give_verdict("one", np.full((4, 50), 10.0), rate, budget_ms)
+    assert verdict.verdict == expected
+
+
+def test_give_verdict_margin_is_what_is_left_of_the_budget() -> None:
+    verdict = give_verdict("one", np.full((4, 50), 10.0), 12, 80)
+    assert verdict.margin == pytest.approx(0.875)
+    assert verdict.response_ms == verdict.low_ms == verdict.high_ms == 10.0
+
+
+def test_give_verdict_budget_within_the_interval_is_too_close() -> None:
+    turns = np.full((10, 50), 10.0)
+    turns[0] = 30.0  # in some resamples, not in others
+    verdict = give_verdict("one", turns, None, 20.0)
+    assert verdict.low_ms < 20 < verdict.high_ms
+    assert verdict.verdict == "too close to tell"
+
+
+def test_best_of_takes_the_largest_margin() -> None:
+    slow, fast = (give_verdict(n, np.full((2, 5), ms), 12, 80) for n, ms in (("s", 9), ("f", 3)))
+    assert best_of([slow, fast]) is fast
