@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import sihwa
-from sihwa.console import errors_as_lines
+from sihwa.console import errors_as_lines, loading
 from sihwa.errors import PackageMissing
 from sihwa.score_command import score
 from sihwa.verify_command import verify
@@ -36,12 +36,13 @@ def train(arguments: Sequence[str]) -> None:
     """Run the training command on overrides (`dataset=neu_det`) and flags of Hydra (`--help`)."""
     with errors_as_lines():
         try:
-            from sihwa.workshop.launch import launch
+            with loading():
+                from sihwa.workshop.launch import launch
         except ModuleNotFoundError as error:
             raise PackageMissing(
                 f'training needs {error.name}, which is not installed: pip install "sihwa[train]"'
             ) from error
-    launch(arguments)
+        launch(arguments)
 
 
 def _show_version(value: bool) -> None:
