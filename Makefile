@@ -30,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test check static test-slow test-network bench-runtimes bench-score bench-start bench-train fix lock wheel clean
+.PHONY: help train test check static test-slow test-network bench-runtimes bench-scale bench-score bench-start bench-train fix lock wheel clean
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -66,6 +66,9 @@ bench-start: $(DEV_READY) ## from starting a program to its first decision; ARGS
 
 bench-score: $(DEV_READY) ## images per second against what is possible; ARGS="INSPECTOR NEU-DET.zip"
 	$(PY) benchmarks/score.py $(ARGS)
+
+bench-scale: $(DEV_READY) ## what a picture, a row and a listing cost, and a plan; ARGS="INSPECTOR NEU-DET.zip"
+	$(PY) benchmarks/scale.py $(ARGS)
 
 bench-train: $(DEV_READY) ## images/s of the training loop; ARGS="--rounds 5"
 	@$(PY) benchmarks/train.py $(ARGS)

@@ -8,7 +8,6 @@ from sihwa.scoring.rows import KEY_COLUMNS, Row, file_of_row, row_schema
 from sihwa.scoring.score import score_sources, score_with
 from sihwa.scoring.sources import Sources
 from sihwa.scoring.summary import ScoreSummary
-from sihwa.scoring.table_parts import part_path, write_part
 
 __all__ = [
     "BATCH_SIZE",
@@ -24,11 +23,9 @@ __all__ = [
     "Sources",
     "available_cores",
     "file_of_row",
-    "part_path",
     "ray_engine",
     "row_schema",
     "score_block",
     "score_sources",
     "score_with",
-    "write_part",
 ]
