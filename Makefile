@@ -34,7 +34,7 @@ PEERS_READY := $(PEERS)/.ready-$(here)-$(shell cksum < benchmarks/peers.txt | cu
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test check static test-slow test-network bench-runtimes bench-score bench-start bench-train bench-peers benchmark fix lock wheel clean
+.PHONY: help train test check static test-slow test-network bench-runtimes bench-scale bench-score bench-start bench-train bench-peers benchmark fix lock wheel clean
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -71,6 +71,9 @@ bench-start: $(DEV_READY) ## from starting a program to its first decision; ARGS
 bench-score: $(DEV_READY) ## images per second against what is possible; ARGS="INSPECTOR NEU-DET.zip"
 	$(PY) benchmarks/score.py $(ARGS)
 
+bench-scale: $(DEV_READY) ## what a picture, a row and a listing cost, and a plan; ARGS="INSPECTOR NEU-DET.zip"
+	$(PY) benchmarks/scale.py $(ARGS)
+
 bench-train: $(DEV_READY) ## images/s of the training loop; ARGS="--rounds 5"
 	@$(PY) benchmarks/train.py $(ARGS)
 
@@ -90,7 +93,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 \
 	--annotation-style line --custom-compile-command 'make lock'
 ALL := --group build --extra train --extra elpv
 lock: $(VENV)/bin/uv ## write requirements/ anew; ARGS=--upgrade takes the newest versions
-	$(VENV)/bin/$(LOCK) pyproject.toml $(ALL) --extra dev $(ARGS) -o requirements/dev.txt
+	$(VENV)/bin/$(LOCK) pyproject.toml $(ALL) --extra ray --extra dev $(ARGS) -o requirements/dev.txt
 	@for lock in "train.txt pyproject.toml $(ALL)" "line.txt pyproject.toml" "build.txt --group build"; do \
 		set -- $$lock; name=$$1; shift; \
 		$(VENV)/bin/$(LOCK) "$$@" -c requirements/dev.txt -o "requirements/$$name" || exit; \

@@ -3,7 +3,10 @@
 import sys
 
 try:
-    from sihwa.cli import train
+    from sihwa.console import loading
+
+    with loading():
+        from sihwa.cli import train
 except ModuleNotFoundError as error:
     raise SystemExit(
         f"error: {error.name} is not installed; run `make train`, or install this folder first: "

@@ -1,10 +1,12 @@
 """Measure how fast an inspector is here: python scripts/benchmark.py INSPECTOR --images FOLDER."""
 
 try:
-    import typer
+    from sihwa.console import errors_as_lines, loading
 
-    from sihwa.benchmark_command import benchmark
-    from sihwa.console import errors_as_lines
+    with loading():
+        import typer
+
+        from sihwa.benchmark_command import benchmark
 except ModuleNotFoundError as error:
     raise SystemExit(
         f"error: {error.name} is not installed; install this folder first: pip install --editable ."

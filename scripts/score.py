@@ -1,10 +1,12 @@
 """Score a folder of pictures: python scripts/score.py INSPECTOR FOLDER --out scores.csv."""
 
 try:
-    import typer
+    from sihwa.console import errors_as_lines, loading
 
-    from sihwa.console import errors_as_lines
-    from sihwa.score_command import score
+    with loading():
+        import typer
+
+        from sihwa.score_command import score
 except ModuleNotFoundError as error:
     raise SystemExit(
         f"error: {error.name} is not installed; install this folder first: pip install --editable ."

@@ -1,10 +1,12 @@
 """Prove an inspector on this machine: python scripts/verify.py INSPECTOR [FOLDER]."""
 
 try:
-    import typer
+    from sihwa.console import errors_as_lines, loading
 
-    from sihwa.console import errors_as_lines
-    from sihwa.verify_command import verify
+    with loading():
+        import typer
+
+        from sihwa.verify_command import verify
 except ModuleNotFoundError as error:
     raise SystemExit(
         f"error: {error.name} is not installed; install this folder first: pip install --editable ."

@@ -37,7 +37,7 @@ LOCKS = {
     "build": ("build",),
     "line": ("line",),
     "train": ("build", "line", "train", "elpv"),
-    "dev": ("build", "line", "train", "elpv", "dev"),
+    "dev": ("build", "line", "train", "elpv", "ray", "dev"),
 }
 """Each lock and the parts of pyproject.toml that it covers."""
 

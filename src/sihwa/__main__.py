@@ -1,5 +1,16 @@
-"""`python -m sihwa` is `sihwa`."""
+"""`sihwa`, which is `python -m sihwa`: it minds Ctrl-C, then loads the rest."""
 
-from sihwa.cli import main
+from sihwa.console import loading
 
-main()
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line."""
+    with loading():
+        from sihwa.cli import main
+    main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,11 @@
 """What a class may be called, in a data set as in a card."""
 
+import re
 import unicodedata
 
 __all__ = ["class_name_fault"]
 
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
@@ -13,6 +15,9 @@ def class_name_fault(name: str) -> str | None:
     >>> class_name_fault("긁힘")
     >>> class_name_fault("scratch\n")
     'holds the control character U+000A'
+    >>> class_name_fault("-1")
+    >>> class_name_fault("=1")
+    'begins with =, so a spreadsheet would run it'
     """
     for letter in name:
         if (
@@ -24,4 +29,6 @@ def class_name_fault(name: str) -> str | None:
         return "must be letters without spaces around them"
     if unicodedata.normalize("NFC", name) != name:
         return "must be in Unicode form NFC"
+    if name[0] in "=+-@＝＋－＠" and not _NUMBER.fullmatch(name):
+        return f"begins with {name[0]}, so a spreadsheet would run it"
     return None

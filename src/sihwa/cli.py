@@ -9,7 +9,7 @@ import typer
 
 import sihwa
 from sihwa.benchmark_command import benchmark
-from sihwa.console import errors_as_lines
+from sihwa.console import errors_as_lines, loading
 from sihwa.errors import PackageMissing
 from sihwa.score_command import score
 from sihwa.verify_command import verify
@@ -38,12 +38,13 @@ def train(arguments: Sequence[str]) -> None:
     """Run the training command on overrides (`dataset=neu_det`) and flags of Hydra (`--help`)."""
     with errors_as_lines():
         try:
-            from sihwa.workshop.launch import launch
+            with loading():
+                from sihwa.workshop.launch import launch
         except ModuleNotFoundError as error:
             raise PackageMissing(
                 f'training needs {error.name}, which is not installed: pip install "sihwa[train]"'
             ) from error
-    launch(arguments)
+        launch(arguments)
     gc.freeze()  # a second: the interpreter's exit does not look through all of PyTorch once more
 
 

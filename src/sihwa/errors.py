@@ -13,6 +13,7 @@
     │   ├── UnknownModel         no network of that name
     │   └── WeightsUnavailable   its pretrained weights are not on this machine
     ├── PackageMissing           a package is needed that this installation lacks
+    ├── ClusterError             other machines cannot be reached, or cannot do the work
     ├── ShapeError               an array has the wrong shape, length or range
     ├── InspectorError
     │   ├── InvalidInspector     the inspector on disk is damaged, foreign or too new
@@ -25,6 +26,7 @@ and exit with `exit_code`; a traceback is a defect.
 """
 
 __all__ = [
+    "ClusterError",
     "ConfigError",
     "DatasetError",
     "DatasetNotFound",
@@ -115,6 +117,10 @@ class WeightsUnavailable(ModelError):
 
 class PackageMissing(SihwaError):
     """A package is needed that this installation lacks."""
+
+
+class ClusterError(SihwaError):
+    """Other machines cannot be reached, or cannot do the work."""
 
 
 class ShapeError(SihwaError):

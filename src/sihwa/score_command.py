@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -12,17 +13,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sihwa.console import EXIT_INTERRUPTED
+from sihwa.console import EXIT_INTERRUPTED, loading
+from sihwa.errors import ConfigError
 from sihwa.images import MAX_PIXELS
 from sihwa.inspector import load_inspector
 from sihwa.scoring import (
     BATCH_SIZE,
+    Engine,
+    LocalEngine,
     ReadOptions,
     ScoreOptions,
     ScoreSummary,
     Sources,
     available_cores,
-    score_sources,
+    ray_engine,
+    score_with,
 )
 
 __all__ = ["score"]
@@ -30,93 +35,157 @@ __all__ = ["score"]
 EXIT_TERMINATED = 143
 
 
+class EngineName(StrEnum):
+    """What does the work."""
+
+    local = "local"
+    ray = "ray"
+
+
+_Inspector = Annotated[
+    Path, typer.Argument(help="Inspector folder, or its .onnx file.", show_default=False)
+]
+_Source = Annotated[
+    list[str],
+    typer.Argument(
+        help="Folders (with all below), 'globs' in quotes, files, .zip, .tar, lists of paths "
+        "(.txt) or tables with a column path (.csv, .parquet).",
+        show_default=False,
+    ),
+]
+_Out = Annotated[
+    Path,
+    typer.Option("--out", "-o", help="A .csv or .jsonl file, or a folder of Parquet parts."),
+]
+_Resume = Annotated[bool, typer.Option("--resume", help="Go on with a table that is there.")]
+_Watch = Annotated[
+    bool, typer.Option("--watch", help="Then score files as they arrive, until stopped.")
+]
+_Evidence = Annotated[
+    Path | None,
+    typer.Option(help="Folder for heat maps over the pictures.", show_default=False),
+]
+_EvidenceOf = Annotated[
+    list[str] | None,
+    typer.Option(help="accept, reject, review or all; may be repeated.  [default: all]"),
+]
+_Pages = Annotated[str, typer.Option(help="A TIFF of several pages: rows (one each) or error.")]
+_MaxPixels = Annotated[
+    int, typer.Option(help="Larger pictures are not decoded but sent to review.")
+]
+_Workers = Annotated[
+    int,
+    typer.Option(help="Threads; 0 is one per core. With ray, those of each worker process."),
+]
+_BatchSize = Annotated[int, typer.Option(help="Most pictures per inference.")]
+_Runtime = Annotated[str, typer.Option(help="auto, onnxruntime, openvino or torch.")]
+_Device = Annotated[
+    str,
+    typer.Option(help="cpu, cuda or cuda:N; auto is cpu, and with ray the cluster's GPUs if any."),
+]
+_Precision = Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.")]
+_Engine = Annotated[
+    EngineName, typer.Option(help="local is this process; ray, the machines of a cluster.")
+]
+_Address = Annotated[
+    str | None,
+    typer.Option(
+        help="HOST:PORT of the Ray cluster, which this machine is part of. Without it, the one "
+        "that runs here, or one of this machine alone.",
+        show_default=False,
+    ),
+]
+
+
 def score(
-    inspector: Annotated[
-        Path, typer.Argument(help="Inspector folder, or its .onnx file.", show_default=False)
-    ],
-    source: Annotated[
-        list[str],
-        typer.Argument(
-            help="Folders (with all below), 'globs' in quotes, files, .zip, .tar, lists of paths "
-            "(.txt) or tables with a column path (.csv, .parquet).",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", help="A .csv or .jsonl file, or a folder of Parquet parts."),
-    ],
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a table that is there.")
-    ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Then score files as they arrive, until stopped.")
-    ] = False,
-    evidence: Annotated[
-        Path | None,
-        typer.Option(help="Folder for heat maps over the pictures.", show_default=False),
-    ] = None,
-    evidence_of: Annotated[
-        list[str] | None,
-        typer.Option(help="accept, reject, review or all; may be repeated.  [default: all]"),
-    ] = None,
-    pages: Annotated[
-        str, typer.Option(help="A TIFF of several pages: rows (one each) or error.")
-    ] = "rows",
-    max_pixels: Annotated[
-        int, typer.Option(help="Larger pictures are not decoded but sent to review.")
-    ] = MAX_PIXELS,
-    workers: Annotated[int, typer.Option(help="Threads; 0 is one per core.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Most pictures per inference.")] = BATCH_SIZE,
-    runtime: Annotated[str, typer.Option(help="auto, onnxruntime, openvino or torch.")] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.")] = "auto",
+    inspector: _Inspector,
+    source: _Source,
+    out: _Out,
+    resume: _Resume = False,
+    watch: _Watch = False,
+    evidence: _Evidence = None,
+    evidence_of: _EvidenceOf = None,
+    pages: _Pages = "rows",
+    max_pixels: _MaxPixels = MAX_PIXELS,
+    workers: _Workers = 0,
+    batch_size: _BatchSize = BATCH_SIZE,
+    runtime: _Runtime = "auto",
+    device: _Device = "auto",
+    precision: _Precision = "auto",
+    engine: _Engine = EngineName.local,
+    address: _Address = None,
 ) -> None:
     """Score pictures: one row per picture, whatever the picture.
 
-    What cannot be read gets a row, too: decision review, with the error. A run that was stopped,
-    killed or ran out of disk goes on with --resume. docs/row-contract.md says what a row holds.
+    What cannot be read gets a row, too: decision review, with the error.
+    A run that was stopped, killed or ran out of disk goes on with --resume.
+    docs/row-contract.md says what a row holds, docs/scale.md how many
+    machines share the work.
 
     [bold]Examples[/]
 
     sihwa score outputs/latest/inspector parts/ --out scores.csv
 
-    sihwa score inspector.onnx shift-3.zip 'line-[12]/**/*.png' --out scores --resume
+    sihwa score inspector.onnx shift-3.zip 'line-[12]/**/*.png' -o scores
 
-    sihwa score inspector.onnx parts/ -o scores --evidence maps/ --evidence-of reject
+    sihwa score inspector parts/ -o scores --evidence maps --evidence-of reject
 
-    sihwa score inspector.onnx /mnt/camera --out today.jsonl --resume --watch
+    sihwa score inspector /mnt/camera --out today.jsonl --resume --watch
+
+    sihwa score inspector /mnt/parts -o scores --engine ray --address head:6379
     """
-    # what can be refused is refused before the inspector is loaded
-    options = ScoreOptions(
-        read=ReadOptions(max_pixels, pages),  # type: ignore[arg-type]  # it checks the word itself
-        workers=workers,
-        batch_size=batch_size,
-        resume=resume,
-        watch=watch,
-        evidence=evidence,
-        evidence_of=evidence_of or ("all",),
-    )
-    Sources(source)
-    cores = available_cores()
-    loaded = load_inspector(
-        inspector,
-        runtime=runtime,
-        device=device,
-        precision=precision,
-        threads=max(1, cores // (workers or cores)),
-        batch_size=batch_size,
-    )
-    console = Console(stderr=True)
-    console.print(
-        f"inspector {loaded.card.id}, {loaded.explanation}", highlight=False, soft_wrap=True
-    )
+    read = ReadOptions(max_pixels, pages)  # type: ignore[arg-type]  # it checks the word itself
+    shown = evidence_of or ("all",)
+    options = ScoreOptions(read, workers, batch_size, resume, watch, evidence, shown)
+    Sources(source)  # what can be refused is refused before the inspector is loaded
+    with _load(engine, address, inspector, options, runtime, device, precision) as loaded:
+        _score(loaded, source, out, options)
+
+
+@contextmanager
+def _load(
+    engine: EngineName,
+    address: str | None,
+    inspector: Path,
+    options: ScoreOptions,
+    runtime: str,
+    device: str,
+    precision: str,
+) -> Iterator[Engine]:
+    if engine == EngineName.ray:
+        _note("connecting to " + (f"Ray at {address}" if address else "Ray"))
+        with ray_engine(inspector, options, address, runtime, device, precision) as cluster:
+            _note(f"inspector {cluster.card.id}, {cluster.explanation}; {cluster.places}")
+            yield cluster
+            if cluster.lost:
+                _note(f"{cluster.lost} times work was lost with its process, and done again")
+        return
+    if address:
+        raise ConfigError(f"--address {address} is that of a Ray cluster; add --engine ray")
+    with loading():
+        loaded = load_inspector(
+            inspector,
+            runtime=runtime,
+            device="cpu" if device == "auto" else device,
+            precision=precision,
+            threads=max(1, available_cores() // (options.workers or available_cores())),
+            batch_size=options.batch_size,
+        )
+    _note(f"inspector {loaded.card.id}, {loaded.explanation}")
+    yield LocalEngine(loaded, options)
+
+
+def _score(engine: Engine, source: list[str], out: Path, options: ScoreOptions) -> None:
     with _stop_on_signals() as (stop, received):
-        summary = score_sources(loaded, source, out, options, stop)
+        summary = score_with(engine, source, out, options, stop)
     _print_summary(summary, out)
-    if summary.stopped and not watch:
-        console.print("stopped: all rows so far are written; go on with --resume")
+    if summary.stopped and not options.watch:
+        _note("stopped: all rows so far are written; go on with --resume")
         raise typer.Exit(EXIT_TERMINATED if signal.SIGTERM in received else EXIT_INTERRUPTED)
+
+
+def _note(text: str) -> None:
+    Console(stderr=True).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager

@@ -35,9 +35,10 @@ def verify(
 ) -> None:
     """Prove on this machine that every runtime here decides as the reference does.
 
-    Each runtime and precision present is compared with float32 in ONNX Runtime on real pictures
-    of several sizes. One that flips a decision, or strays further than its tolerance, is refused
-    from then on. The result is stored beside the inspector, where `score` finds it.
+    Each runtime and precision present is compared with float32 in ONNX
+    Runtime on real pictures of several sizes. One that flips a decision, or
+    strays further than its tolerance, is refused from then on. The result is
+    stored beside the inspector, where `score` finds it.
 
     [bold]Examples[/]
 

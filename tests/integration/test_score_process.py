@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
 
+from sihwa.cli import app, score, verify
 from tests.conftest import pictures, save_pictures
 from tests.unit.scoring.test_score import assert_same, files_of, read
 
@@ -25,7 +28,6 @@ parts._ROWS = 16  # many parts, so that a kill meets them
 from sihwa.cli import main
 main()
 """
-SMALL_BLOCKS = ("--batch-size", "4", "--workers", "2")
 
 
 started: list[subprocess.Popen[str]] = []
@@ -39,9 +41,12 @@ def _leave_none_running() -> Iterator[None]:
             process.kill()
 
 
-def start(*words: object, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+def start(
+    *words: object, before: Callable[[], None] | None = None, workers: int = 2
+) -> subprocess.Popen[str]:
+    small_blocks = ("--batch-size", "4", "--workers", str(workers))
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "score", *map(str, words), *SMALL_BLOCKS],
+        [sys.executable, "-c", PROGRAM, "score", *map(str, words), *small_blocks],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -248,14 +253,26 @@ def test_score_watch_takes_each_file_once_it_is_complete(tiny_bundle: Path, tmp_
     assert names == {"early.png", "late.png", "slow.png"} | given
 
 
-def test_score_help_shows_examples() -> None:
+@pytest.mark.parametrize("command", [score, verify], ids=["score", "verify"])
+def test_help_shows_examples_that_can_be_pasted(command: Callable[..., None]) -> None:
+    name = command.__name__
     done = subprocess.run(
-        [sys.executable, "-m", "sihwa", "score", "--help"], capture_output=True, encoding="utf-8"
+        [sys.executable, "-m", "sihwa", name, "--help"],
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0
-    assert "sihwa score outputs/latest/inspector parts/ --out scores.csv" in done.stdout
-    for option in ("--resume", "--watch", "--evidence", "--workers", "--batch-size", "--device"):
-        assert option in done.stdout
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    given = [line.strip() for line in (command.__doc__ or "").splitlines()]
+    examples = [line for line in given if line.startswith("sihwa ")]
+    assert len(examples) >= 3
+    assert [line for line in given if line and "[bold]" not in line and line not in lines] == []
+    parser = typer.main.get_command(app)
+    for example in examples:
+        parser.make_context("sihwa", shlex.split(example)[1:])
+    shown = {"score": ("--resume", "--watch", "--device", "--engine"), "verify": ("--limit",)}
+    assert all(option in done.stdout for option in shown[name])
 
 
 @pytest.mark.slow

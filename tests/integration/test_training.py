@@ -3,21 +3,24 @@
 import json
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sihwa.errors import ConfigError
+from sihwa.errors import ConfigError, StorageError
 from sihwa.training.checkpoint import KeepLast
 from sihwa.workshop.compose import compose_config
 from sihwa.workshop.folds import cross_validate, resume_folds
+from sihwa.workshop.run_folder import hold_run
 from sihwa.workshop.sweep import run_sweep
-from sihwa.workshop.train import resume_inspector
+from sihwa.workshop.train import TrainedRun, resume_inspector
 from tests.integration.conftest import settings, train
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +64,20 @@ def test_train_inspector_stages_ships_what_it_trained(parts: Path, tmp_path: Pat
     assert (run.folder / "augmentation.png").is_file()
     assert list((run.folder / "tensorboard").glob("events.*"))
     assert run.card.training["name"] == "stages"
+
+
+@pytest.mark.parametrize("resume", [resume_inspector, resume_folds])
+def test_resume_run_that_another_process_works_on_is_refused_and_left_alone(
+    run: TrainedRun, tmp_path: Path, resume: Callable[[Path], object]
+) -> None:
+    folder = Path(shutil.copytree(run.folder, tmp_path / "run"))
+    (folder / "report.html").unlink()
+    with (
+        hold_run(folder),
+        pytest.raises(StorageError, match=r"another process is writing there\. Wait for that run"),
+    ):
+        resume(folder)
+    assert (folder / "inspector" / "inspector.onnx").exists()  # resuming begins by removing it
 
 
 def test_resume_inspector_after_a_kill_gives_the_same_files(

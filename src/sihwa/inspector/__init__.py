@@ -1,6 +1,6 @@
 """The inspector: written, proved equal, loaded, run."""
 
-from sihwa.inspector.bundle import load_inspector, read_bundle, write_bundle
+from sihwa.inspector.bundle import load_inspector, open_bundle, read_bundle, write_bundle
 from sihwa.inspector.card import FORMAT_VERSION, Card, read_card
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.inspector import Inspection, Inspector, card_policy, unread
@@ -17,6 +17,7 @@ from sihwa.inspector.runtime import (
     installed_choices,
 )
 from sihwa.inspector.speed import measure_speed
+from sihwa.inspector.verification import Verification, read_verification
 
 __all__ = [
     "FORMAT_VERSION",
@@ -35,6 +36,7 @@ __all__ = [
     "ParityProof",
     "Runtime",
     "RuntimeChoice",
+    "Verification",
     "card_policy",
     "create_runtime",
     "evidence_box",
@@ -43,10 +45,12 @@ __all__ = [
     "installed_choices",
     "load_inspector",
     "measure_speed",
+    "open_bundle",
     "processor_of",
     "prove_parity",
     "read_bundle",
     "read_card",
+    "read_verification",
     "unread",
     "write_bundle",
 ]

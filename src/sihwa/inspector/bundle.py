@@ -24,11 +24,11 @@ from sihwa.inspector.parts import (
 )
 from sihwa.inspector.runtime import create_runtime
 from sihwa.inspector.signature import check_signature, try_out
-from sihwa.inspector.verification import read_verification
+from sihwa.inspector.verification import Verification, read_verification
 from sihwa.inspector.weights_file import check_weights_file
 from sihwa.storage import new_folder, sha256_of_bytes, write_bytes, write_json
 
-__all__ = ["load_inspector", "read_bundle", "write_bundle"]
+__all__ = ["load_inspector", "open_bundle", "read_bundle", "write_bundle"]
 
 
 def write_bundle(folder: Path, bundle: Bundle, pictures: bytes | None = None) -> None:
@@ -118,12 +118,42 @@ def load_inspector(
     """
     bundle = read_bundle(Path(path))
     verification = read_verification(Path(path), bundle)
-    choice, reason = choose_runtime(bundle, verification, runtime, device, precision, batch_size)
     try:
-        loaded = create_runtime(bundle, choice, threads)
-        try_out(bundle.card, loaded)
+        return open_bundle(
+            bundle, verification, runtime, device, precision, threads=threads, batch_size=batch_size
+        )
     except InvalidInspector as error:
         raise InvalidInspector(f"{path}: {error}") from error
+
+
+def open_bundle(
+    bundle: Bundle,
+    verification: Verification,
+    runtime: str = "auto",
+    device: str = "cpu",
+    precision: str = "auto",
+    *,
+    threads: int = 0,
+    batch_size: int = 1,
+) -> Inspector:
+    """Load an inspector that was read already, perhaps on another machine.
+
+    Args:
+        bundle: The inspector, checked.
+        verification: What was verified of it; proofs of other processors than this do not count.
+        runtime: This and the others as in `load_inspector`.
+        device: `cpu`, `cuda` or `cuda:N`.
+        precision: As there.
+        threads: As there.
+        batch_size: As there.
+
+    Raises:
+        InvalidInspector: The runtime finds it to be none.
+        RuntimeUnavailable: As in `load_inspector`.
+    """
+    choice, reason = choose_runtime(bundle, verification, runtime, device, precision, batch_size)
+    loaded = create_runtime(bundle, choice, threads)
+    try_out(bundle.card, loaded)
     return Inspector(bundle.card, loaded, f"{choice} ({reason})")
 
 

@@ -1,26 +1,31 @@
 """Scoring: an inspector and pictures in, one row per picture out."""
 
 from sihwa.scoring.block import BATCH_SIZE, Entry, ReadOptions, score_block
+from sihwa.scoring.engine import Engine, LocalEngine, Scored
+from sihwa.scoring.options import ScoreOptions, available_cores
+from sihwa.scoring.ray_engine import ray_engine
 from sihwa.scoring.rows import KEY_COLUMNS, Row, file_of_row, row_schema
-from sihwa.scoring.score import ScoreOptions, available_cores, score_sources
+from sihwa.scoring.score import score_sources, score_with
 from sihwa.scoring.sources import Sources
 from sihwa.scoring.summary import ScoreSummary
-from sihwa.scoring.table_parts import part_path, write_part
 
 __all__ = [
     "BATCH_SIZE",
     "KEY_COLUMNS",
+    "Engine",
     "Entry",
+    "LocalEngine",
     "ReadOptions",
     "Row",
     "ScoreOptions",
     "ScoreSummary",
+    "Scored",
     "Sources",
     "available_cores",
     "file_of_row",
-    "part_path",
+    "ray_engine",
     "row_schema",
     "score_block",
     "score_sources",
-    "write_part",
+    "score_with",
 ]

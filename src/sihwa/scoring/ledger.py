@@ -2,10 +2,11 @@
 
 import os
 import sqlite3
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Literal, Self
 
-from sihwa.errors import StorageError
+from sihwa.database import explaining, open_database
 
 __all__ = ["Ledger"]
 
@@ -23,14 +24,14 @@ class Ledger:
     """
 
     def __enter__(self) -> Self:
-        self._database = sqlite3.connect("", isolation_level=None)
-        for line in (
-            f"PRAGMA cache_size = -{_CACHE_KIB}",
-            "PRAGMA journal_mode = OFF",
-            "PRAGMA synchronous = OFF",
-            "CREATE TABLE file (name BLOB PRIMARY KEY, listed INTEGER) WITHOUT ROWID",
-        ):
-            self._execute(line)
+        with self._explained():
+            self._database = open_database(
+                None,
+                f"PRAGMA cache_size = -{_CACHE_KIB}",
+                "PRAGMA journal_mode = OFF",
+                "PRAGMA synchronous = OFF",
+                "CREATE TABLE file (name BLOB PRIMARY KEY, listed INTEGER) WITHOUT ROWID",
+            )
         return self
 
     def __exit__(
@@ -68,10 +69,10 @@ class Ledger:
         return int(count)
 
     def _execute(self, line: str, *values: object) -> sqlite3.Cursor:
-        try:
+        with self._explained():
             return self._database.execute(line, values)
-        except sqlite3.Error as error:
-            raise StorageError(
-                f"no room for temporary files: {error}. Free some, or name another place with "
-                "TMPDIR=FOLDER"
-            ) from error
+
+    def _explained(self) -> AbstractContextManager[None]:
+        return explaining(
+            "no room for temporary files", "Free some, or name another place with TMPDIR=FOLDER"
+        )

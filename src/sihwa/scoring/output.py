@@ -6,15 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from sihwa.errors import ConfigError, StorageError
-from sihwa.inspector import Inspector
+from sihwa.errors import ConfigError
+from sihwa.inspector import Card, RuntimeChoice
+from sihwa.lock import hold
 from sihwa.scoring.block import ReadOptions
 from sihwa.scoring.rows import ROW_VERSION, row_schema
 from sihwa.scoring.summary import ScoreSummary
 from sihwa.scoring.table import SUFFIXES, Table, open_table
-from sihwa.storage import write_json, writing
+from sihwa.storage import write_json
 
 __all__ = ["Output", "open_output", "settings_of"]
 
@@ -28,13 +27,13 @@ _FLAGS = {
 """What of its settings a user can change, and how."""
 
 
-def settings_of(inspector: Inspector, options: ReadOptions) -> dict[str, Any]:
+def settings_of(card: Card, choice: RuntimeChoice, options: ReadOptions) -> dict[str, Any]:
     """Return what all rows of a table have in common."""
     return {
         "row_version": ROW_VERSION,
-        "inspector": inspector.card.id,
-        "thresholds": inspector.card.thresholds_id,
-        "runtime": str(inspector.runtime.choice),
+        "inspector": card.id,
+        "thresholds": card.thresholds_id,
+        "runtime": str(choice),
         "max_pixels": options.max_pixels,
         "pages": options.pages,
     }
@@ -95,29 +94,19 @@ class Output:
 
 
 @contextmanager
-def open_output(path: Path, inspector: Inspector, options: ReadOptions) -> Iterator[Output]:
+def open_output(
+    path: Path, card: Card, choice: RuntimeChoice, options: ReadOptions
+) -> Iterator[Output]:
     """Take hold of an output; the operating system lets go of it however the process ends.
 
     Raises:
         ConfigError: The name is none of a table.
         StorageError: Another process writes there, or the disk refuses.
     """
-    table = open_table(path, row_schema(inspector.card.classes))
-    lock_path = _beside(path, ".lock", f".{path.name}.lock")
-    with writing(path):
-        lock_path.parent.mkdir(parents=True, exist_ok=True)
-        lock_path.touch()  # else a place that takes no file at all would look locked
-        lock = filelock.FileLock(lock_path, blocking=False)
-        try:
-            lock.acquire()
-        except filelock.Timeout as error:
-            raise StorageError(
-                f"{path}: another process is writing there. Wait for it, or name another --out"
-            ) from error
-    try:
-        yield Output(path, table, settings_of(inspector, options))
-    finally:
-        lock.release()
+    table = open_table(path, row_schema(card.classes))
+    lock = _beside(path, ".lock", f".{path.name}.lock")
+    with hold(lock, path, "Wait for it, or name another --out"):
+        yield Output(path, table, settings_of(card, choice, options))
 
 
 def _beside(path: Path, in_folder: str, beside_file: str) -> Path:

@@ -1,77 +1,29 @@
 """Scoring: an inspector and pictures in, one row per picture out, whatever happens."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from sihwa.errors import ConfigError, EmptyDataset
 from sihwa.inspector import Inspector
 from sihwa.progress import progress_bar
-from sihwa.scoring.block import BATCH_SIZE, Entry, ReadOptions, score_block
+from sihwa.scoring.block import Entry
+from sihwa.scoring.engine import Engine, LocalEngine
 from sihwa.scoring.ledger import Ledger
+from sihwa.scoring.options import ScoreOptions
 from sihwa.scoring.output import Output, open_output
-from sihwa.scoring.overlays import CHOICES, OverlayWriter
-from sihwa.scoring.pipeline import blocks_of, run_in_order
+from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.resume import remove_stale
-from sihwa.scoring.rows import Row, file_of_row
+from sihwa.scoring.rows import file_of_row
 from sihwa.scoring.sources import Sources, counted
 from sihwa.scoring.summary import ScoreSummary
 from sihwa.scoring.watch import Arrivals
 
-__all__ = ["ScoreOptions", "available_cores", "score_sources"]
-
-_BATCHES_PER_BLOCK = 2
-"""Pictures of mixed sizes fill larger batches when a worker sees more of them at once."""
-
-
-@dataclass(frozen=True)
-class ScoreOptions:
-    """How a run scores; see `sihwa score --help`.
-
-    Attributes:
-        read: How files become pictures.
-        workers: Threads that read, decode and inspect; 0 is one per core.
-        batch_size: Most pictures in one inference.
-        resume: Go on with a table that is there.
-        watch: Go on with files as they arrive in the folders, until stopped.
-        evidence: Folder for overlays, if any.
-        evidence_of: Decisions that get one.
-    """
-
-    read: ReadOptions = field(default_factory=ReadOptions)
-    workers: int = 0
-    batch_size: int = BATCH_SIZE
-    resume: bool = False
-    watch: bool = False
-    evidence: Path | None = None
-    evidence_of: Sequence[str] = ("all",)
-
-    def __post_init__(self) -> None:
-        """Reject what is out of range."""
-        for name, value, least in (
-            ("--workers", self.workers, 0),
-            ("--batch-size", self.batch_size, 1),
-        ):
-            if value < least:
-                raise ConfigError(f"{name} must be at least {least}, got {value}")
-        unknown = [name for name in self.evidence_of if name not in CHOICES]
-        if unknown:
-            raise ConfigError(f"--evidence-of must be {', '.join(CHOICES)}; got {unknown[0]}")
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+__all__ = ["score_sources", "score_with"]
 
 
 def score_sources(
@@ -101,15 +53,27 @@ def score_sources(
         StorageError: The disk refuses, or another process writes there. Rows that were written
             stay; the run can be resumed.
     """
+    options = options or ScoreOptions()
+    return score_with(LocalEngine(inspector, options), sources, out, options, stop)
+
+
+def score_with(
+    engine: Engine,
+    sources: str | Path | Sequence[str | Path],
+    out: Path,
+    options: ScoreOptions,
+    stop: Event | None = None,
+) -> ScoreSummary:
+    """Score pictures with an engine of one's own; see `score_sources` for all else."""
     words = [sources] if isinstance(sources, (str, Path)) else sources
-    options, stop = options or ScoreOptions(), stop or Event()
+    stop = stop or Event()
     listing = Sources(words)
     _refuse_overlays_among(listing.folders(), options.evidence)
     with ExitStack() as stack:
         arrivals = stack.enter_context(Arrivals(listing.folders(), stop)) if options.watch else None
         entries = iter(listing) if arrivals else _require_any(listing)
-        output = stack.enter_context(open_output(out, inspector, options.read))
-        run = _Run(inspector, output, stack.enter_context(Ledger()), options, stop)
+        output = stack.enter_context(open_output(out, engine.card, engine.choice, options.read))
+        run = _Run(engine, output, stack.enter_context(Ledger()), stop)
         output.begin(options.resume)
         run.take_over()
         with progress_bar("scoring", stack.enter_context(counted(words))) as advance:
@@ -125,28 +89,13 @@ def score_sources(
 class _Run:
     """One run over its sources."""
 
-    def __init__(
-        self,
-        inspector: Inspector,
-        output: Output,
-        ledger: Ledger,
-        options: ScoreOptions,
-        stop: Event,
-    ) -> None:
+    def __init__(self, engine: Engine, output: Output, ledger: Ledger, stop: Event) -> None:
         self.summary = ScoreSummary()
         self.ledger = ledger
+        self._engine = engine
         self._output = output
         self._stop = stop
         self._begin = time.perf_counter()
-        self._workers = options.workers or available_cores()
-        self._block_size = _BATCHES_PER_BLOCK * options.batch_size
-        self._work = partial(
-            _score_counted,
-            inspector=inspector,
-            options=options.read,
-            batch_size=options.batch_size,
-            on_inspected=options.evidence and OverlayWriter(options.evidence, options.evidence_of),
-        )
 
     def take_over(self) -> None:
         """Keep of an old table what is still true, and count it."""
@@ -158,8 +107,8 @@ class _Run:
 
     def score(self, entries: Iterable[Entry], advance: Callable[[int], None]) -> None:
         """Score the files that have no row yet."""
-        blocks = blocks_of(self._without_rows(entries, advance), self._block_size)
-        with closing(run_in_order(blocks, self._work, self._workers, self._stop)) as done:
+        blocks = blocks_of(self._without_rows(entries, advance), self._engine.block_size)
+        with closing(self._engine.score(blocks, self._stop)) as done:
             for count, rows in done:
                 self._output.table.append(rows)
                 self.summary.add(rows)
@@ -184,10 +133,6 @@ class _Run:
                 continue
             self.summary.listed_twice += known == "twice"
             advance(1)
-
-
-def _score_counted(entries: list[Entry], **given: Any) -> tuple[int, list[Row]]:  # noqa: ANN401
-    return len(entries), score_block(entries=entries, **given)
 
 
 def _refuse_overlays_among(folders: Sequence[str], evidence: Path | None) -> None:

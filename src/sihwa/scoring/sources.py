@@ -29,6 +29,8 @@ _LIST_SUFFIXES = (".txt", ".lst")
 _ARCHIVE_SUFFIXES = (".zip", ".tar")
 _PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _MAGIC = re.compile(r"[*?[]")
+_FORMULA = tuple("=+-@\t\r＝＋－＠")
+"""What makes a spreadsheet program run a cell; those of full width, in an East Asian setting."""
 Listing = Iterator[Entry]
 
 
@@ -49,7 +51,7 @@ class Sources:
     """
 
     def __init__(self, words: Sequence[str | Path]) -> None:
-        self.words = tuple(map(str, words))
+        self.words = tuple(_no_formula(str(word)) for word in words)
         self.left_out: Counter[str] = Counter()
         self._listings = [self._open(word) for word in self.words]
 
@@ -57,7 +59,8 @@ class Sources:
         self.left_out.clear()
         for word, listing in zip(self.words, self._listings, strict=True):
             try:
-                yield from listing()
+                for entry in listing():
+                    yield entry._replace(path=_no_formula(entry.path))
             except UnreadableImage as error:
                 yield Entry(word, fault=error.reason)
             except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
@@ -130,6 +133,15 @@ class Sources:
                 yield Entry(f"{archive}{MEMBER_MARK}{member.name}", member)
             else:
                 self.left_out["other"] += 1
+
+
+def _no_formula(path: str) -> str:
+    """Return a path that no spreadsheet program takes for a formula: the same file's, exactly.
+
+    >>> _no_formula("=cmd.png"), _no_formula("parts/=cmd.png")
+    ('./=cmd.png', 'parts/=cmd.png')
+    """
+    return f"./{path}" if path.startswith(_FORMULA) else path
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A table as a folder of Parquet parts: each written whole under another name, then renamed.
 
 Parts are numbered; read in the order of their names, their rows have the order in which the files
-were listed. Several processes may write parts of one folder as long as no two use one number.
+were listed.
 """
 
 import contextlib
@@ -17,25 +17,25 @@ from sihwa.errors import StorageError
 from sihwa.scoring.rows import KEY_COLUMNS, Row
 from sihwa.storage import replacing
 
-__all__ = ["PartFolder", "part_path", "write_part"]
+__all__ = ["PartFolder"]
 
 _ROWS = 4096
 _SECONDS = 10.0
 """A part is written when it has so many rows or is so old: no more is lost by a kill."""
 
 
-def part_path(folder: Path, number: int) -> Path:
+def _part_path(folder: Path, number: int) -> Path:
     """Return where part `number` of a table lies, from 0."""
     return folder / f"part-{number:08d}.parquet"
 
 
-def write_part(folder: Path, number: int, table: pa.Table) -> None:
+def _write_part(folder: Path, number: int, table: pa.Table) -> None:
     """Write one part, whole or not at all.
 
     Raises:
         StorageError: The disk refuses.
     """
-    with replacing(part_path(folder, number)) as temporary:
+    with replacing(_part_path(folder, number)) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 
@@ -70,7 +70,7 @@ class PartFolder:
                 continue
             if any(kept):
                 table = self._read(part).filter(pa.array(kept))
-                write_part(self._folder, int(part.stem.removeprefix("part-")), table)
+                _write_part(self._folder, int(part.stem.removeprefix("part-")), table)
             else:
                 part.unlink()
 
@@ -86,7 +86,7 @@ class PartFolder:
     def flush(self) -> None:
         """See `Table`."""
         if self._waiting:
-            write_part(self._folder, self._number, pa.concat_tables(self._waiting))
+            _write_part(self._folder, self._number, pa.concat_tables(self._waiting))
             self._number += 1
             self._waiting = []
 
@@ -94,7 +94,7 @@ class PartFolder:
         """See `Table`."""
         self.flush()
         if self._number == 0:  # a table of no rows is a table, too
-            write_part(self._folder, 0, self._schema.empty_table())
+            _write_part(self._folder, 0, self._schema.empty_table())
 
     def _parts(self) -> list[Path]:
         return sorted(self._folder.glob("part-[0-9]*.parquet"))

@@ -4,8 +4,8 @@ SQLite because it survives a kill in the middle of a write, lets two runs share 
 looks up a few pictures among many without reading the rest.
 """
 
-import sqlite3
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.errors import StorageError
+from sihwa.database import explaining, open_database
 
 __all__ = ["EmbeddingCache"]
 
@@ -35,11 +35,14 @@ class EmbeddingCache:
         self.width = width
 
     def __enter__(self) -> Self:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._open()
-        except (OSError, sqlite3.Error) as error:
-            raise self._refused(error) from error
+        with self._explained():
+            self._database = open_database(
+                self.path,
+                "PRAGMA journal_mode=WAL",
+                "PRAGMA synchronous=NORMAL",
+                "CREATE TABLE IF NOT EXISTS embedding "
+                "(sha256 TEXT PRIMARY KEY, vector BLOB NOT NULL)",
+            )
         return self
 
     def __exit__(
@@ -49,16 +52,6 @@ class EmbeddingCache:
         trace: TracebackType | None,
     ) -> None:
         self._database.close()
-        if isinstance(error, sqlite3.Error):
-            raise self._refused(error) from error
-
-    def _open(self) -> None:
-        self._database = sqlite3.connect(self.path, timeout=60)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=NORMAL")
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS embedding (sha256 TEXT PRIMARY KEY, vector BLOB NOT NULL)"
-        )
 
     def known(self, content: Sequence[str]) -> set[str]:
         """Return those of the given contents that are remembered."""
@@ -77,7 +70,8 @@ class EmbeddingCache:
             (sha256, np.ascontiguousarray(vector, np.float32).tobytes())
             for sha256, vector in zip(content, embedding, strict=True)
         ]
-        with self._database:
+        with self._explained(), self._database:
+            self._database.execute("BEGIN")
             self._database.executemany("INSERT OR REPLACE INTO embedding VALUES (?, ?)", rows)
 
     def _find(self, content: Sequence[str]) -> dict[str, NDArray[np.float32]]:
@@ -86,13 +80,15 @@ class EmbeddingCache:
             piece = content[start : start + 500]
             marks = ",".join("?" * len(piece))
             query = f"SELECT sha256, vector FROM embedding WHERE sha256 IN ({marks})"
-            for sha256, vector in self._database.execute(query, piece):
+            with self._explained():
+                rows = self._database.execute(query, piece).fetchall()
+            for sha256, vector in rows:
                 if len(vector) == 4 * self.width:
                     found[sha256] = np.frombuffer(vector, np.float32)
         return found
 
-    def _refused(self, error: Exception) -> StorageError:
-        return StorageError(
-            f"embedding cache {self.path}: {error}. It can be deleted without loss; another "
-            "place is set by cache_dir=PATH"
+    def _explained(self) -> AbstractContextManager[None]:
+        return explaining(
+            f"embedding cache {self.path}",
+            "It can be deleted without loss; another place is set by cache_dir=PATH",
         )

@@ -17,7 +17,7 @@ from sihwa.storage import write_json
 from sihwa.training import world
 from sihwa.workshop.config import TrainConfig
 from sihwa.workshop.records import read_config, write_config
-from sihwa.workshop.run_folder import create_run_folder, point_latest
+from sihwa.workshop.run_folder import create_run_folder, hold_run, point_latest
 from sihwa.workshop.train import resume_inspector, train_fold
 
 __all__ = ["CrossValidation", "cross_validate", "resume_folds", "show_folds"]
@@ -59,9 +59,10 @@ def cross_validate(config: TrainConfig) -> CrossValidation:
         raise ConfigError(f"evaluation.folds={config.evaluation.folds} runs in one process")
     manifest = read_dataset(config.dataset, config.seed)
     folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
-    manifest.write(folder / "manifest.parquet")
-    write_config(folder, config)
-    return _run_folds(folder, manifest, config)
+    with hold_run(folder):
+        manifest.write(folder / "manifest.parquet")
+        write_config(folder, config)
+        return _run_folds(folder, manifest, config)
 
 
 def resume_folds(folder: Path) -> CrossValidation:
@@ -75,7 +76,8 @@ def resume_folds(folder: Path) -> CrossValidation:
     config = read_config(folder)
     if (folder / "cross_validation.json").exists():
         raise ConfigError(f"resume: the run in {folder} is finished; see cross_validation.json")
-    return _run_folds(folder, read_manifest(folder / "manifest.parquet"), config)
+    with hold_run(folder):
+        return _run_folds(folder, read_manifest(folder / "manifest.parquet"), config)
 
 
 def _run_folds(folder: Path, manifest: Manifest, config: TrainConfig) -> CrossValidation:

@@ -7,7 +7,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from sihwa.console import errors_as_lines
+from sihwa.console import errors_as_lines, loading
 from sihwa.errors import ConfigError
 from sihwa.workshop.compose import (
     compose_config,
@@ -57,7 +57,8 @@ def _options_text() -> str:
 def _run(config: DictConfig) -> None:
     with errors_as_lines():
         settings = to_config(config)
-        from sihwa.workshop.show import train_and_show
+        with loading():
+            from sihwa.workshop.show import train_and_show
 
         train_and_show(settings)
 
@@ -69,13 +70,15 @@ def _resume(arguments: Sequence[str]) -> None:
             "resume takes every setting from the run's own config.yaml; remove "
             f"{', '.join(others) or 'the second resume='}"
         )
-    from sihwa.workshop.show import resume_and_show
+    with loading():
+        from sihwa.workshop.show import resume_and_show
 
     resume_and_show(Path(arguments[0].removeprefix("resume=")))
 
 
 def _sweep(arguments: Sequence[str]) -> None:
     names = [word.removeprefix("sweep=") for word in arguments if word.startswith("sweep=")]
-    from sihwa.workshop.sweep import show_sweep
+    with loading():
+        from sihwa.workshop.sweep import show_sweep
 
     show_sweep(names[-1], [word for word in arguments if not word.startswith("sweep=")])

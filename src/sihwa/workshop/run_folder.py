@@ -3,13 +3,15 @@
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from sihwa.errors import StorageError
+from sihwa.lock import hold
 from sihwa.storage import write_text
 
-__all__ = ["clear_unfinished", "create_run_folder", "point_latest"]
+__all__ = ["clear_unfinished", "create_run_folder", "hold_run", "point_latest"]
 
 
 def create_run_folder(output_dir: Path, now: datetime) -> Path:
@@ -48,6 +50,17 @@ def point_latest(output_dir: Path, folder: Path) -> Path:
         link = link.with_suffix(".txt")
         write_text(link, f"{folder}\n")
     return link
+
+
+@contextlib.contextmanager
+def hold_run(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder while this one writes there.
+
+    Raises:
+        StorageError: Another process writes there.
+    """
+    with hold(folder / ".lock", folder, "Wait for that run, or end it"):
+        yield
 
 
 def clear_unfinished(folder: Path) -> None:

@@ -34,7 +34,12 @@ from sihwa.workshop.records import (
     write_predictions,
 )
 from sihwa.workshop.report import write_run_report
-from sihwa.workshop.run_folder import clear_unfinished, create_run_folder, point_latest
+from sihwa.workshop.run_folder import (
+    clear_unfinished,
+    create_run_folder,
+    hold_run,
+    point_latest,
+)
 from sihwa.workshop.run_log import run_log
 
 __all__ = [
@@ -98,7 +103,7 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
     manifest = read_dataset(config.dataset, config.seed)
     network = create_network(config.model, len(manifest.classes), config.seed)
     folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
-    with _logged(folder):
+    with _kept(folder):
         log.info("run folder %s", folder)
         _log_data(manifest)
         write_config(folder, config)
@@ -114,7 +119,7 @@ def train_fold(folder: Path, manifest: Manifest, config: TrainConfig) -> Trained
     device = choose_device(config.device)
     network = create_network(config.model, len(manifest.classes), config.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    with _logged(folder):
+    with _kept(folder):
         # the settings come last: a folder that has them has its division too, and can be resumed
         manifest.write(folder / "manifest.parquet")
         write_config(folder, config)
@@ -137,7 +142,7 @@ def resume_inspector(folder: Path) -> TrainedRun:
     if (folder / "report.html").exists():
         raise ConfigError(f"resume: the run in {folder} is finished; see its report.html")
     device = choose_device(config.device)
-    with _logged(folder):
+    with _kept(folder):
         log.info("going on with %s", folder)
         clear_unfinished(folder)
         if (folder / "manifest.parquet").exists():
@@ -160,9 +165,9 @@ def assist_training(config: TrainConfig) -> None:
 
 
 @contextlib.contextmanager
-def _logged(folder: Path) -> Iterator[None]:
-    """Log to the run folder; when interrupted, say how to go on."""
-    with run_log(folder / "train.log"):
+def _kept(folder: Path) -> Iterator[None]:
+    """Hold the run folder and log to it; when interrupted, say how to go on."""
+    with hold_run(folder), run_log(folder / "train.log"):
         try:
             yield
         except KeyboardInterrupt:

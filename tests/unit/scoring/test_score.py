@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import shutil
@@ -302,8 +303,9 @@ def test_score_sources_second_process_on_one_output_is_told(
     parts: Path, tmp_path: Path, name: str
 ) -> None:
     out = tmp_path / name
+    inspector = stub_inspector()
     with (
-        open_output(out, stub_inspector(), ReadOptions()),
+        open_output(out, inspector.card, inspector.runtime.choice, ReadOptions()),
         pytest.raises(StorageError, match="another process is writing there"),
     ):
         score(parts, out)
@@ -440,3 +442,27 @@ def test_file_of_row_every_name_comes_back(parts: Path, tmp_path: Path) -> None:
     assert strange.path == f"{parts}/\\xff\\xfe.png"
     assert bytes.fromhex(strange.path_bytes) == os.fsencode(parts) + b"/\xff\xfe.png"
     assert all(Path(file).exists() for file in files_of(table))
+
+
+HOSTILE = ("=1+1.png", "=cmd|' C'!A0.png", "+1.png", "-2.png", "@SUM(1).png", "\t=1.png", "＝1.png")
+
+
+@pytest.mark.parametrize("source", ["*.png", "list.txt", "=folder"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_score_sources_no_name_becomes_a_formula_and_each_still_names_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, tmp_path / "=folder"):
+        [picture] = save_pictures(folder, pictures(1, 10, 10))
+        for hostile in HOSTILE:
+            shutil.copy(picture, folder / hostile)
+    Path("list.txt").write_text("".join(f"{hostile}\n" for hostile in (*HOSTILE, "000.png")))
+    out = Path(name)
+    assert score(source, out).images == len(HOSTILE) + 1
+    assert all(Path(file).is_file() for file in files_of(read(out)))
+    assert score(source, out).new_images == 0
+    if out.suffix == ".csv":
+        with out.open(encoding="utf-8-sig", newline="") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert [cell for cell in cells if cell.startswith(tuple("=+-@\t\r＝＋－＠"))] == []

@@ -1,0 +1,67 @@
+"""How a run scores, whatever does the work."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sihwa.errors import ConfigError
+from sihwa.scoring.block import BATCH_SIZE, ReadOptions
+from sihwa.scoring.overlays import CHOICES, OverlayWriter
+
+__all__ = ["ScoreOptions", "available_cores"]
+
+_BATCHES_PER_BLOCK = 2
+"""Pictures of mixed sizes fill larger batches when a worker sees more of them at once."""
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """How a run scores; see `sihwa score --help`.
+
+    Attributes:
+        read: How files become pictures.
+        workers: Threads that read, decode and inspect; 0 is one per core. On other machines, those
+            of each worker process.
+        batch_size: Most pictures in one inference.
+        resume: Go on with a table that is there.
+        watch: Go on with files as they arrive in the folders, until stopped.
+        evidence: Folder for overlays, if any.
+        evidence_of: Decisions that get one.
+    """
+
+    read: ReadOptions = field(default_factory=ReadOptions)
+    workers: int = 0
+    batch_size: int = BATCH_SIZE
+    resume: bool = False
+    watch: bool = False
+    evidence: Path | None = None
+    evidence_of: Sequence[str] = ("all",)
+
+    def __post_init__(self) -> None:
+        """Reject what is out of range."""
+        for name, value, least in (
+            ("--workers", self.workers, 0),
+            ("--batch-size", self.batch_size, 1),
+        ):
+            if value < least:
+                raise ConfigError(f"{name} must be at least {least}, got {value}")
+        unknown = [name for name in self.evidence_of if name not in CHOICES]
+        if unknown:
+            raise ConfigError(f"--evidence-of must be {', '.join(CHOICES)}; got {unknown[0]}")
+
+    @property
+    def block_size(self) -> int:
+        """Files that a thread takes at once."""
+        return _BATCHES_PER_BLOCK * self.batch_size
+
+    def overlay_writer(self) -> OverlayWriter | None:
+        """Return what draws the evidence, if it was asked for."""
+        return OverlayWriter(self.evidence, self.evidence_of) if self.evidence else None
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,42 @@
+"""Ctrl-C while a program still imports its packages: one line, and the exit code of a Ctrl-C."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRESS = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+SWALLOW = f"try:\n    exec({PRESS!r})\n    while True: pass\nexcept BaseException: pass\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "package"),
+    [
+        pytest.param(["-m", "sihwa"], "typer", id="sihwa at typer"),
+        pytest.param(["-m", "sihwa"], "numpy", id="sihwa at numpy"),
+        pytest.param(["-m", "sihwa", "train"], "hydra", id="sihwa train at hydra"),
+        pytest.param(["train.py"], "pyarrow", id="train.py at pyarrow"),
+        pytest.param(["train.py", "resume=nowhere"], "torch", id="train.py at torch"),
+        pytest.param(["train.py"], "omegaconf", id="train.py at omegaconf"),
+        pytest.param(["scripts/score.py"], "typer", id="score.py at typer"),
+        pytest.param(["scripts/verify.py"], "jsonschema", id="verify.py at jsonschema"),
+    ],
+)
+@pytest.mark.parametrize("pressed", [PRESS, SWALLOW], ids=["", "in a package that swallows it"])
+def test_command_interrupted_while_it_imports_is_one_line(
+    words: list[str], package: str, pressed: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"{package}.py").write_text(pressed)
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert (done.stderr, done.returncode) == ("stopped; every file that is there is whole\n", 130)
