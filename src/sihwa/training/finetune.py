@@ -189,10 +189,7 @@ def _first_head(
     )
     scale = Standard.of(embedding)
     head = Head(scale.mean, scale.deviation, class_count, config.dropout)
-    weight, bias = fit_classifier(scale(embedding), manifest.label_index[rows], config.strength)
-    with torch.no_grad():
-        head.linear.weight.copy_(torch.from_numpy(weight))
-        head.linear.bias.copy_(torch.from_numpy(bias))
+    head.start_from(*fit_classifier(scale(embedding), manifest.label_index[rows], config.strength))
     return head
 
 

@@ -38,7 +38,9 @@ class OptimizerConfig:
     name: str = "adamw"
     """`adamw`, or `sgd` with Nesterov momentum 0.9."""
     learning_rate: float = 1e-3
-    """Of the classifier, at its highest, in [1e-7, 10]."""
+    """Of the last block, at its highest, in [1e-7, 10]."""
+    head_rate: float = 10.0
+    """How many times faster the classifier learns than the last block, in [0, 1000]."""
     layer_decay: float = 0.9
     """Each block learns this much slower than the next, in (0, 1]; 1 is the same for all."""
     weight_decay: float = 0.02
@@ -54,6 +56,7 @@ class OptimizerConfig:
         """Reject what cannot converge."""
         _require_choice("optimizer.name", self.name, _OPTIMIZERS)
         _require("optimizer.learning_rate", self.learning_rate, 1e-7, 10)
+        _require("optimizer.head_rate", self.head_rate, 0, 1000)
         _require("optimizer.layer_decay", self.layer_decay, 0.01, 1)
         _require("optimizer.weight_decay", self.weight_decay, 0, 1)
         _require("optimizer.warmup", self.warmup, 0, 1, open_high=True)

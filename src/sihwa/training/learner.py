@@ -26,14 +26,16 @@ Front = Callable[[Sequence[Tensor]], Tensor]
 
 
 class Head(nn.Module):
-    """A linear classifier on standardised embeddings.
+    """A linear classifier on standardised embeddings of length about 1.
 
     The scales of an embedding's coordinates differ a thousandfold; on standardised ones a single
-    learning rate fits them all. `unfolded` gives the classifier on plain embeddings.
+    learning rate fits them all. They are also divided by √D: Adam moves every weight by the same
+    amount, which together moved logits so far that the first epoch on ELPV ended with a loss of
+    53. `unfolded` gives the classifier on plain embeddings.
     """
 
     mean: Tensor
-    deviation: Tensor
+    scale: Tensor
 
     def __init__(
         self,
@@ -44,7 +46,8 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
-        self.register_buffer("deviation", torch.as_tensor(deviation, dtype=torch.float32))
+        scale = torch.as_tensor(deviation, dtype=torch.float32) * len(mean) ** 0.5
+        self.register_buffer("scale", scale)
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(len(mean), class_count)
         nn.init.zeros_(self.linear.weight)
@@ -52,12 +55,18 @@ class Head(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Return logits (N, K) of embeddings (N, D)."""
-        return torch.as_tensor(self.linear(self.dropout((embedding - self.mean) / self.deviation)))
+        return torch.as_tensor(self.linear(self.dropout((embedding - self.mean) / self.scale)))
+
+    @torch.no_grad()
+    def start_from(self, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> None:
+        """Take over a classifier, weight (K, D) and bias (K,), on standardised embeddings."""
+        self.linear.weight.copy_(torch.from_numpy(weight * len(self.mean) ** 0.5))
+        self.linear.bias.copy_(torch.from_numpy(bias))
 
     @torch.no_grad()
     def unfolded(self) -> tuple[Tensor, Tensor]:
         """Return weight (K, D) and bias (K,) that give the same logits on plain embeddings."""
-        weight = self.linear.weight.double() / self.deviation.double()
+        weight = self.linear.weight.double() / self.scale.double()
         bias = self.linear.bias.double() - weight @ self.mean.double()
         return weight.float(), bias.float()
 
@@ -160,16 +169,18 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Return the trained weights by learning rate and weight decay.
 
-    The head learns at the full rate; each block before it at the rate of the next times
-    `layer_decay`. Biases and norms are not pulled to zero.
+    The last block learns at the full rate, each block before it at the rate of the next times
+    `layer_decay`, and the head `head_rate` times as fast as the last. Biases and norms are not
+    pulled to zero.
     """
     targets = [str(node.target) for node in tail.graph.nodes if node.op == "call_module"]
     blocks = [tail.get_submodule(name) for name in dict.fromkeys(targets)]
-    trained = [block for block in blocks if any(True for _ in block.parameters())] + [head]
+    trained = [block for block in blocks if any(True for _ in block.parameters())]
     groups = []
     seen: set[Tensor] = set()
-    for depth, block in enumerate(reversed(trained)):
-        rate = config.learning_rate * config.layer_decay**depth
+    rates = [config.learning_rate * config.layer_decay**depth for depth in range(len(trained))]
+    rates.append(config.learning_rate * config.head_rate)
+    for rate, block in zip(rates, [*reversed(trained), head], strict=True):
         own = [one for one in block.parameters() if one not in seen]
         seen.update(own)
         for decay, chosen in (

@@ -42,6 +42,11 @@ _TOO_FEW = (
 )
 
 
+_FAINT = 0.25
+"""Share of the coordinates' root mean square deviation below which none is raised to unit. Of 0 to
+1, from 0.1 to 0.5 did about best on ELPV: cross-validated log-loss 0.314 instead of 0.325."""
+
+
 @dataclass(frozen=True)
 class ProbeFit:
     """How the regularisation was chosen."""
@@ -123,7 +128,11 @@ def fit_classifier(
 
 @dataclass(frozen=True)
 class Standard:
-    """Zero mean and unit deviation per embedding coordinate, so that one C fits all of them."""
+    """Zero mean and unit deviation per embedding coordinate, so that one C fits all of them.
+
+    Coordinates that hardly ever fire keep a smaller one: raised to the others' level they would be
+    mostly noise, and once the layers before them are trained, a small change would be a huge one.
+    """
 
     mean: FloatArray
     deviation: FloatArray
@@ -132,8 +141,9 @@ class Standard:
     def of(cls, embedding: FloatArray) -> "Standard":
         """Measure embeddings (N, D)."""
         wide = embedding.astype(np.float64)
-        # a coordinate that never fires carries nothing; it must not be divided by zero
-        return cls(wide.mean(0), np.maximum(wide.std(0), 1e-6))
+        deviation = wide.std(0)
+        least = max(_FAINT * float(np.sqrt(np.square(deviation).mean())), 1e-6)
+        return cls(wide.mean(0), np.maximum(deviation, least))
 
     def __call__(self, embedding: FloatArray) -> FloatArray:
         """Return standardised embeddings, (N, D)."""

@@ -57,7 +57,9 @@ def test_export_graph_uses_no_resize_operator(tiny_graph: bytes) -> None:
 
 
 def _run_graph(network: Network, image: np.ndarray) -> list[np.ndarray]:
-    return onnxruntime.InferenceSession(export_graph(network)).run(None, {"image": image})
+    session = onnxruntime.InferenceSession(export_graph(network))
+    outputs: list[np.ndarray] = session.run(None, {"image": image})
+    return outputs
 
 
 def test_export_graph_writes_every_value_after_the_backbone(tiny_network: Network) -> None:

@@ -314,17 +314,31 @@ def test_head_unfolded_gives_the_same_logits() -> None:
         )
 
 
+def test_head_starts_from_a_classifier_on_standardised_embeddings() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.normal(5, 1, (20, 6)) * np.logspace(-2, 2, 6)
+    weight, bias = rng.normal(size=(3, 6)), rng.normal(size=3)
+    head = Head(points.mean(0), points.std(0), 3, dropout=0).eval()
+    head.start_from(weight, bias)
+    with torch.no_grad():
+        logit = head(torch.from_numpy(points).float()).numpy()
+    expected = (points - points.mean(0)) / points.std(0) @ weight.T + bias
+    np.testing.assert_allclose(logit, expected, atol=1e-3)
+
+
 def test_parameter_groups_learn_slower_towards_the_start_and_hold_every_weight_once() -> None:
     tail = split_network(network_of(), 1.0).tail
     head = Head(np.zeros(256), np.ones(256), 2, dropout=0)
-    groups = parameter_groups(tail, head, OptimizerConfig(learning_rate=1.0, layer_decay=0.5))
+    groups = parameter_groups(
+        tail, head, OptimizerConfig(learning_rate=1.0, head_rate=5, layer_decay=0.5)
+    )
     given = [id(one) for group in groups for one in group["params"]]
     assert sorted(given) == sorted(id(one) for one in [*tail.parameters(), *head.parameters()])
     rate = {id(one): group["lr"] for group in groups for one in group["params"]}
-    assert rate[id(head.linear.weight)] == 1.0
+    assert rate[id(head.linear.weight)] == 5.0
     stem = rate[id(tail.get_parameter("backbone.conv_stem.weight"))]
     last = rate[id(tail.get_parameter("backbone.conv_head.weight"))]
-    assert stem < last < 1.0
+    assert stem < last <= 1.0
     pulled = {id(one) for group in groups if group["weight_decay"] for one in group["params"]}
     assert id(head.linear.weight) in pulled
     assert id(head.linear.bias) not in pulled
