@@ -40,7 +40,7 @@ def main() -> None:
         kept = find_images(given.inspector / "pictures.zip").images[0]
         picture = Path(folder, f"picture{Path(kept).suffix}")
         picture.write_bytes(read_bytes(kept))
-        seconds = _race(_commands(given.inspector, picture, Path(folder)), given.rounds)
+        seconds = _race(_commands(given.inspector.resolve(), picture), given.rounds)
     table = Table("program", "seconds, median", "range", "of processors", "range")
     for name, taken in seconds.items():
         wall, processor = ([pair[place] for pair in taken] for place in (0, 1))
@@ -54,13 +54,12 @@ def _columns(taken: list[float]) -> tuple[str, str]:
     return f"{statistics.median(taken):.2f}", f"{min(taken):.2f} to {max(taken):.2f}"
 
 
-def _commands(inspector: Path, picture: Path, folder: Path) -> dict[str, list[str]]:
+def _commands(inspector: Path, picture: Path) -> dict[str, list[str]]:
     def predict(runtime: str) -> list[str]:
         program = _PREDICT.format(inspector=str(inspector), runtime=runtime, picture=str(picture))
         return [sys.executable, "-c", program]
 
-    table = folder / "scores.csv"
-    score = [sys.executable, "-m", "sihwa", "score", inspector, picture, "--out", table]
+    score = [sys.executable, "-m", "sihwa", "score", inspector, picture, "--out", "scores.csv"]
     return {
         "python -c pass": [sys.executable, "-c", "pass"],
         "load_inspector, predict: auto": predict("auto"),
@@ -76,10 +75,11 @@ def _race(commands: dict[str, list[str]], rounds: int) -> dict[str, list[tuple[f
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for turn in range(rounds + 1):
         for name, command in commands.items():
-            before, begin = _processor_s(), time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True)
-            if turn:  # the first reads the files from the disk
+            with tempfile.TemporaryDirectory() as new:  # a table that is there is not written over
+                before, begin = _processor_s(), time.perf_counter()
+                subprocess.run(command, check=True, capture_output=True, cwd=new)
                 wall = time.perf_counter() - begin
+            if turn:  # the first reads the files from the disk
                 seconds[name].append((wall, _processor_s() - before))
     return seconds
 
