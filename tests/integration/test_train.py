@@ -25,7 +25,7 @@ from tests.conftest import pictures, save_pictures
 from tests.integration.conftest import make_parts, train
 
 FILES = {
-    "config.yaml", "inspector", "manifest.parquet", "metrics.json", "predictions.parquet",
+    ".lock", "config.yaml", "inspector", "manifest.parquet", "metrics.json", "predictions.parquet",
     "report.html", "train.log",
 }  # fmt: skip
 
