@@ -44,7 +44,7 @@ def benchmark(
         int, typer.Option(min=1, help="Pictures timed one by one, per variant.")
     ] = 1000,
     threads: Annotated[str, typer.Option(help="Per inference on the CPU; 0 is all.")] = "1,0",
-    batches: Annotated[str, typer.Option(help="Batch sizes.")] = "1,2,4,8,16,32,64",
+    batches: Annotated[str, typer.Option(help="Batch sizes.")] = "1,4,16,64",
     limit: Annotated[int, typer.Option(min=1, help="At most so many different pictures.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of the order and the intervals.")] = 0,
     ceilings: Annotated[

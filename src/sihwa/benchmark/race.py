@@ -38,8 +38,8 @@ class Course:
     rounds: int = 20
     samples: int = 50
     warm_up: int = 20
-    batches: Sequence[int] = (1, 2, 4, 8, 16, 32, 64)
-    batch_rounds: int = 7
+    batches: Sequence[int] = (1, 4, 16, 64)
+    batch_rounds: int = 5
     batch_seconds: float = 0.2
     starts: int = 3
     seed: int = 0
