@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sihwa.console import interrupted_later
 from sihwa.dataset import Manifest, read_dataset, read_manifest
 from sihwa.errors import ConfigError
 from sihwa.evaluation import Evaluation
@@ -104,10 +105,11 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
     network = create_network(config.model, len(manifest.classes), config.seed)
     folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
     with _kept(folder):
-        log.info("run folder %s", folder)
-        _log_data(manifest)
-        write_config(folder, config)
-        manifest.write(folder / "manifest.parquet")
+        with interrupted_later():
+            log.info("run folder %s", folder)
+            _log_data(manifest)
+            write_config(folder, config)
+            manifest.write(folder / "manifest.parquet")
         run = _complete(folder, manifest, network, config, device, begin)
         log.info("latest: %s", point_latest(Path(config.output_dir), folder))
         return run
@@ -121,8 +123,9 @@ def train_fold(folder: Path, manifest: Manifest, config: TrainConfig) -> Trained
     folder.mkdir(parents=True, exist_ok=True)
     with _kept(folder):
         # the settings come last: a folder that has them has its division too, and can be resumed
-        manifest.write(folder / "manifest.parquet")
-        write_config(folder, config)
+        with interrupted_later():
+            manifest.write(folder / "manifest.parquet")
+            write_config(folder, config)
         return _complete(folder, manifest, network, config, device, begin)
 
 
