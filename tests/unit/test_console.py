@@ -7,10 +7,15 @@ from sihwa.console import interrupted_later
 
 
 def test_interrupted_later_lets_the_block_end_first() -> None:
-    done = []
-    with pytest.raises(KeyboardInterrupt), interrupted_later():
-        os.kill(os.getpid(), signal.SIGINT)
-        done.append("the rest of the block")
+    done: list[str] = []
+
+    def interrupted_in_the_middle() -> None:
+        with interrupted_later():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("the rest of the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_in_the_middle()
     assert done == ["the rest of the block"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
