@@ -190,6 +190,7 @@ def test_train_network_pictures_in_a_file_train_alike_and_leave_none(
     assert list(work.cache_dir.glob(".sihwa*")) == []
 
 
+@pytest.mark.slow  # it forks: threads that other tests left in this process have killed it once
 def test_train_network_worker_processes_train_alike(
     manifest: Manifest, work: Workplace, tmp_path: Path
 ) -> None:
