@@ -4,13 +4,12 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from types import FrameType
 
 from sihwa.errors import SihwaError
 
-__all__ = ["EXIT_INTERRUPTED", "errors_as_lines", "interrupted_later", "loading"]
+__all__ = ["EXIT_INTERRUPTED", "errors_as_lines", "loading"]
 
 EXIT_INTERRUPTED = 130
 _STOPPED = "stopped; every file that is there is whole"
@@ -35,10 +34,10 @@ def errors_as_lines() -> Iterator[None]:
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """While packages are imported, let Ctrl-C end the program at once, with one line.
+    """While nothing is written yet, let Ctrl-C end the program at once, with one line.
 
     An exception would not do: some packages catch it in the middle of their import, and print it
-    or go on without a part of themselves. Nothing is being written yet.
+    or go on without a part of themselves; OmegaConf turns it into an error of its own.
     """
     try:
         old = signal.signal(signal.SIGINT, _end)
@@ -49,29 +48,6 @@ def loading() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, old)
-
-
-@contextlib.contextmanager
-def interrupted_later() -> Iterator[None]:
-    """Let Ctrl-C wait for the end of a short block.
-
-    OmegaConf turns an exception in the middle of its work into an error of its own, or loses it.
-    """
-    heard: list[int] = []
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if not ours:
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if heard:
-        raise KeyboardInterrupt
 
 
 def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

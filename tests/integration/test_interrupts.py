@@ -1,4 +1,4 @@
-"""Ctrl-C while a program still imports its packages: one line, and the exit code of a Ctrl-C."""
+"""Ctrl-C while a program imports its packages or composes its settings: one line, exit code 130."""
 
 import os
 import subprocess
@@ -9,6 +9,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PRESS = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+COMPOSE = f"""
+import sys
+from sihwa.workshop import launch
+def pressed(*_):
+    try:
+        exec({PRESS!r})
+        while True: pass
+    except BaseException:
+        raise RuntimeError("an error of the library's own")
+setattr(launch, sys.argv[1], pressed)
+launch.launch(["dataset=elpv"])
+"""
 SWALLOW = f"try:\n    exec({PRESS!r})\n    while True: pass\nexcept BaseException: pass\n"
 
 
@@ -39,4 +51,11 @@ def test_command_interrupted_while_it_imports_is_one_line(
         encoding="utf-8",
         timeout=60,
     )
+    assert (done.stderr, done.returncode) == ("stopped; every file that is there is whole\n", 130)
+
+
+@pytest.mark.parametrize("place", ["compose_config", "to_config"])
+def test_training_interrupted_while_it_composes_is_one_line(place: str) -> None:
+    program = [sys.executable, "-c", COMPOSE, place]
+    done = subprocess.run(program, capture_output=True, encoding="utf-8", timeout=60)
     assert (done.stderr, done.returncode) == ("stopped; every file that is there is whole\n", 130)

@@ -1,5 +1,6 @@
 """The training command: compose → validate → train → print where the results lie."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def launch(arguments: Sequence[str]) -> None:
             _sweep(arguments)
         return
     quoted = [word if word.startswith("-") else quote_override(word) for word in arguments]
-    with errors_as_lines():
+    with errors_as_lines(), loading():
         # Hydra reports a misspelt setting in a page of its own; say it in one line before.
         if not any(argument.startswith("-") for argument in arguments):
             compose_config(arguments)
@@ -45,8 +46,14 @@ def launch(arguments: Sequence[str]) -> None:
     OmegaConf.register_new_resolver("options", _options_text, replace=True)
     sys.argv = [sys.argv[0], *quoted]
     main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
-    with errors_as_lines():
-        main(_run)()
+    with errors_as_lines(), contextlib.ExitStack() as composing:
+        composing.enter_context(loading())
+
+        def run(config: DictConfig) -> None:
+            composing.close()
+            _run(config)
+
+        main(run)()
 
 
 def _options_text() -> str:
@@ -56,10 +63,10 @@ def _options_text() -> str:
 
 def _run(config: DictConfig) -> None:
     with errors_as_lines():
-        settings = to_config(config)
         with loading():
             from sihwa.workshop.show import train_and_show
 
+            settings = to_config(config)
         train_and_show(settings)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
-from yaml import YAMLError
 
 from sihwa.augmentation import Augmenter, contact_sheet
 from sihwa.dataset import Manifest
@@ -36,7 +36,9 @@ _SHEET_ROWS = 8
 def write_config(folder: Path, config: TrainConfig) -> None:
     """Write config.yaml: every setting of the run, resolved, and the schema of each group."""
     content = {**asdict(config), "schema": schema_names(config)}
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(content)))
+    # not through OmegaConf, which loses a Ctrl-C or turns it into an error of its own
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    write_text(folder / "config.yaml", text)
 
 
 def read_config(folder: Path) -> TrainConfig:
@@ -58,7 +60,7 @@ def read_config(folder: Path) -> TrainConfig:
         for group, node in schema_nodes(content.pop("schema")).items():
             settings[group] = OmegaConf.structured(node)
         return to_config(OmegaConf.merge(settings, content))  # type: ignore[arg-type]
-    except (OmegaConfBaseException, YAMLError, OSError, KeyError, AssertionError) as error:
+    except (OmegaConfBaseException, yaml.YAMLError, OSError, KeyError, AssertionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"resume: {path} is not as a run wrote it: {reason}") from error
 

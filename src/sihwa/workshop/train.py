@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sihwa.console import interrupted_later
+from sihwa.console import loading
 from sihwa.dataset import Manifest, read_dataset, read_manifest
 from sihwa.errors import ConfigError
 from sihwa.evaluation import Evaluation
@@ -105,11 +105,10 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
     network = create_network(config.model, len(manifest.classes), config.seed)
     folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
     with _kept(folder):
-        with interrupted_later():
-            log.info("run folder %s", folder)
-            _log_data(manifest)
-            write_config(folder, config)
-            manifest.write(folder / "manifest.parquet")
+        log.info("run folder %s", folder)
+        _log_data(manifest)
+        write_config(folder, config)
+        manifest.write(folder / "manifest.parquet")
         run = _complete(folder, manifest, network, config, device, begin)
         log.info("latest: %s", point_latest(Path(config.output_dir), folder))
         return run
@@ -123,9 +122,8 @@ def train_fold(folder: Path, manifest: Manifest, config: TrainConfig) -> Trained
     folder.mkdir(parents=True, exist_ok=True)
     with _kept(folder):
         # the settings come last: a folder that has them has its division too, and can be resumed
-        with interrupted_later():
-            manifest.write(folder / "manifest.parquet")
-            write_config(folder, config)
+        manifest.write(folder / "manifest.parquet")
+        write_config(folder, config)
         return _complete(folder, manifest, network, config, device, begin)
 
 
@@ -141,7 +139,8 @@ def resume_inspector(folder: Path) -> TrainedRun:
     """
     begin = time.perf_counter()
     folder = folder.expanduser().resolve()
-    config = read_config(folder)
+    with loading():
+        config = read_config(folder)
     if (folder / "report.html").exists():
         raise ConfigError(f"resume: the run in {folder} is finished; see its report.html")
     device = choose_device(config.device)
