@@ -15,41 +15,55 @@ __all__ = ["benchmark"]
 _ROUNDS = 20
 
 
+_Inspector = Annotated[
+    Path, typer.Argument(help="Inspector folder, or its .onnx file.", show_default=False)
+]
+_Devices = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; several with commas.")]
+_Runtimes = Annotated[
+    str, typer.Option(help="openvino, onnxruntime, torch; several with commas; auto is all.")
+]
+_Images = Annotated[
+    Path | None,
+    typer.Option(
+        help="Pictures from the line: a folder or an archive. Without it, those kept inside.",
+        show_default=False,
+    ),
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Folder for the results.  [default: outputs/benchmarks/<time>]"
+    ),
+]
+_LineRate = Annotated[
+    float | None, typer.Option(help="Parts per second, for a verdict.", show_default=False)
+]
+_BudgetMs = Annotated[
+    float | None,
+    typer.Option(help="Time from picture to decision, for a verdict.", show_default=False),
+]
+_Samples = Annotated[int, typer.Option(min=1, help="Pictures timed one by one, per variant.")]
+_Threads = Annotated[str, typer.Option(help="Per inference on the CPU; 0 is all.")]
+_Batches = Annotated[str, typer.Option(help="Batch sizes.")]
+_Limit = Annotated[int, typer.Option(min=1, help="At most so many different pictures.")]
+_Seed = Annotated[int, typer.Option(min=0, help="Of the order and the intervals.")]
+_Ceilings = Annotated[bool, typer.Option(help="Measure what the machine could do at best, too.")]
+
+
 def benchmark(
-    inspector: Annotated[
-        Path, typer.Argument(help="Inspector folder, or its .onnx file.", show_default=False)
-    ],
-    devices: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; several with commas.")] = "cpu",
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            help="Pictures from the line: a folder or an archive. Without it, those kept inside.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", help="Folder for the results.  [default: outputs/benchmarks/<time>]"
-        ),
-    ] = None,
-    line_rate: Annotated[
-        float | None, typer.Option(help="Parts per second, for a verdict.", show_default=False)
-    ] = None,
-    budget_ms: Annotated[
-        float | None,
-        typer.Option(help="Time from picture to decision, for a verdict.", show_default=False),
-    ] = None,
-    samples: Annotated[
-        int, typer.Option(min=1, help="Pictures timed one by one, per variant.")
-    ] = 1000,
-    threads: Annotated[str, typer.Option(help="Per inference on the CPU; 0 is all.")] = "1,0",
-    batches: Annotated[str, typer.Option(help="Batch sizes.")] = "1,4,16,64",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many different pictures.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of the order and the intervals.")] = 0,
-    ceilings: Annotated[
-        bool, typer.Option(help="Measure what the machine could do at best, too.")
-    ] = True,
+    inspector: _Inspector,
+    devices: _Devices = "cpu",
+    runtimes: _Runtimes = "auto",
+    images: _Images = None,
+    out: _Out = None,
+    line_rate: _LineRate = None,
+    budget_ms: _BudgetMs = None,
+    samples: _Samples = 1000,
+    threads: _Threads = "1,0",
+    batches: _Batches = "1,4,16,64",
+    limit: _Limit = 200,
+    seed: _Seed = 0,
+    ceilings: _Ceilings = True,
 ) -> None:
     """Measure on this machine how fast an inspector decides: is it enough for the line?
 
@@ -64,7 +78,9 @@ def benchmark(
 
     sihwa benchmark outputs/latest/inspector --images parts/ --line-rate 12 --budget-ms 80
 
-    sihwa benchmark inspector.onnx --images parts.zip --devices cpu,cuda --samples 10000
+    sihwa benchmark inspector.onnx --images parts.zip --devices cpu,cuda
+
+    sihwa benchmark outputs/latest/inspector --runtimes onnxruntime --samples 10000
     """
     # here, for the sake of the other commands: scoring would start a third of a second later
     from sihwa.benchmark import (
@@ -87,6 +103,7 @@ def benchmark(
     )
     options = BenchmarkOptions(
         devices=list(dict.fromkeys(_words(devices))),
+        runtimes=list(dict.fromkeys(_words(runtimes))),
         images=images,
         limit=limit,
         threads=_numbers("--threads", threads),

@@ -43,6 +43,7 @@ class BenchmarkOptions:
         images: A folder of pictures or an archive; None for those kept in the inspector.
         limit: At most so many pictures.
         threads: Of one inference on the CPU; 0 is all cores.
+        runtimes: `openvino`, `onnxruntime`, `torch`; with `auto` among them, all there are.
         course: How often everything is timed.
         line_rate: Parts per second, if a verdict is wanted.
         budget_ms: From file to decision, if a verdict is wanted.
@@ -53,6 +54,7 @@ class BenchmarkOptions:
     images: Path | None = None
     limit: int = 200
     threads: Sequence[int] = (1, 0)
+    runtimes: Sequence[str] = ("auto",)
     course: Course = field(default_factory=Course)
     line_rate: float | None = None
     budget_ms: float | None = None
@@ -60,6 +62,9 @@ class BenchmarkOptions:
 
     def __post_init__(self) -> None:
         """Reject what is out of range."""
+        if not self.devices or not self.runtimes:
+            name = "--runtimes" if self.devices else "--devices"
+            raise ConfigError(f"{name} must name at least one, got none")
         for name, value in (("--line-rate", self.line_rate), ("--budget-ms", self.budget_ms)):
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"{name} must be above 0, got {value}")
@@ -97,7 +102,9 @@ def run_benchmark(
     """
     bundle = read_bundle(path)
     verification = read_verification(path, bundle)
-    variants, left_out = list_variants(bundle, verification, options.devices, options.threads)
+    variants, left_out = list_variants(
+        bundle, verification, options.devices, options.threads, options.runtimes
+    )
     if not variants:
         raise RuntimeUnavailable(
             f"nothing may decide on {', '.join(options.devices)}: {left_out[0].name} is "

@@ -42,7 +42,11 @@ class LeftOut:
 
 
 def list_variants(
-    bundle: Bundle, verification: Verification, devices: Sequence[str], threads: Sequence[int]
+    bundle: Bundle,
+    verification: Verification,
+    devices: Sequence[str],
+    threads: Sequence[int],
+    runtimes: Sequence[str] = ("auto",),
 ) -> tuple[list[Variant], list[LeftOut]]:
     """Return what may decide on this machine, and what may not, with the reason.
 
@@ -51,16 +55,21 @@ def list_variants(
         verification: What `sihwa verify` found here.
         devices: `cpu`, `cuda`, `cuda:1`.
         threads: For the CPU, each at least 0; 0 is all cores.
+        runtimes: `openvino`, `onnxruntime`, `torch`; with `auto` among them, all there are.
 
     Raises:
-        RuntimeUnavailable: There is no such device.
+        RuntimeUnavailable: There is no such device or runtime.
     """
     for device in devices:
         check_choice("auto", device, "auto")
+    for runtime in runtimes:  # every one runs on the CPU, so this is about its name alone
+        check_choice(runtime, "cpu", "auto")
     variants: list[Variant] = []
     left_out = []
     for choice, fault in offered_choices(bundle, devices):
         reason = fault or why_not(bundle, verification, choice)
+        if "auto" not in runtimes and choice.runtime not in runtimes:
+            reason = "not among --runtimes"
         if reason is None:
             variants += _with_threads(choice, threads)
         else:

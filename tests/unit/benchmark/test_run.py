@@ -226,6 +226,30 @@ def test_list_variants_refused_by_its_proof_says_why(tiny_bundle: Path, folder: 
     assert reason.startswith("refused on this machine: 3 of")
 
 
+def test_list_variants_times_only_the_runtimes_named(tiny_bundle: Path, folder: Path) -> None:
+    verify_inspector(tiny_bundle, folder)
+    bundle = read_bundle(tiny_bundle)
+    found = read_verification(tiny_bundle, bundle)
+    every, _ = list_variants(bundle, found, ["cpu"], [1, 0])
+    assert {one.choice.runtime for one in every} > {"onnxruntime"}
+    some, left_out = list_variants(bundle, found, ["cpu"], [1, 0], ["onnxruntime"])
+    assert some == [one for one in every if one.choice.runtime == "onnxruntime"]
+    reasons = {one.name: one.reason for one in left_out}
+    assert reasons["openvino cpu fp32"] == "not among --runtimes"
+
+
+def test_list_variants_unknown_runtime_is_refused() -> None:
+    with pytest.raises(RuntimeUnavailable, match="onnxruntime, openvino, torch; got 'onyx'"):
+        list_variants(read_bundle(FOLDER), Verification(), ["cpu"], [1], ["onyx"])
+
+
+@pytest.mark.parametrize("name", ["devices", "runtimes"])
+def test_benchmark_options_of_nothing_are_refused(name: str) -> None:
+    given: dict[str, Any] = {name: ()}
+    with pytest.raises(ConfigError, match=f"--{name} must name at least one"):
+        BenchmarkOptions(**given)
+
+
 def test_list_variants_unknown_device_is_refused() -> None:
     with pytest.raises(RuntimeUnavailable, match="device must be cpu, cuda or cuda:N; got 'tpu'"):
         list_variants(read_bundle(FOLDER), Verification(), ["tpu"], [1])
