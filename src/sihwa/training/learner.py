@@ -29,9 +29,9 @@ class Head(nn.Module):
     """A linear classifier on standardised embeddings of length about 1.
 
     The scales of an embedding's coordinates differ a thousandfold; on standardised ones a single
-    learning rate fits them all. They are also divided by √D: Adam moves every weight by the same
-    amount, which together moved logits so far that the first epoch on ELPV ended with a loss of
-    53. `unfolded` gives the classifier on plain embeddings.
+    learning rate fits them all. They are also divided by √D, because Adam moves every weight by the
+    same amount: undivided, D of them move a logit √D times too far. `unfolded` gives the classifier
+    on plain embeddings.
     """
 
     mean: Tensor
