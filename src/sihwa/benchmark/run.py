@@ -106,9 +106,10 @@ def run_benchmark(
         bundle, verification, options.devices, options.threads, options.runtimes
     )
     if not variants:
+        reasons = [f"{one.name} is {one.reason}" for one in left_out]
+        reasons.append(f"--runtimes {','.join(options.runtimes)} never runs there")
         raise RuntimeUnavailable(
-            f"nothing may decide on {', '.join(options.devices)}: {left_out[0].name} is "
-            f"{left_out[0].reason}"
+            f"nothing may decide on {', '.join(options.devices)}: {reasons[0]}"
         )
     with prepared_pictures(path, options.images, options.limit) as pictures:
         course = _fitting(options.course, pictures)

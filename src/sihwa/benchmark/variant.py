@@ -50,6 +50,8 @@ def list_variants(
 ) -> tuple[list[Variant], list[LeftOut]]:
     """Return what may decide on this machine, and what may not, with the reason.
 
+    Devices and runtimes that are not named are in neither list.
+
     Args:
         bundle: The inspector.
         verification: What `sihwa verify` found here.
@@ -67,9 +69,9 @@ def list_variants(
     variants: list[Variant] = []
     left_out = []
     for choice, fault in offered_choices(bundle, devices):
-        reason = fault or why_not(bundle, verification, choice)
         if "auto" not in runtimes and choice.runtime not in runtimes:
-            reason = "not among --runtimes"
+            continue
+        reason = fault or why_not(bundle, verification, choice)
         if reason is None:
             variants += _with_threads(choice, threads)
         else:

@@ -30,8 +30,8 @@ class Head(nn.Module):
 
     The scales of an embedding's coordinates differ a thousandfold; on standardised ones a single
     learning rate fits them all. They are also divided by √D, because Adam moves every weight by the
-    same amount: undivided, D of them move a logit √D times too far. `unfolded` gives the classifier
-    on plain embeddings.
+    same amount, so undivided a logit moves √D times as far. `unfolded` gives the classifier on
+    plain embeddings.
     """
 
     mean: Tensor

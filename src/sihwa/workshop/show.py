@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sihwa.console import loading
 from sihwa.reporting import metrics_table
 from sihwa.training import world
 from sihwa.workshop.config import TrainConfig
@@ -35,7 +36,9 @@ def train_and_show(config: TrainConfig) -> None:
 
 def resume_and_show(folder: Path) -> None:
     """Go on with a run and print its figures and where everything lies."""
-    if read_config(folder.expanduser().resolve()).evaluation.folds > 1:
+    with loading():
+        config = read_config(folder.expanduser().resolve())
+    if config.evaluation.folds > 1:
         show_folds(resume_folds(folder))
     else:
         _show(resume_inspector(folder))

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sihwa.console import loading
 from sihwa.dataset import Manifest, read_dataset, read_manifest
 from sihwa.errors import ConfigError
 from sihwa.evaluation import Evaluation
@@ -139,8 +138,7 @@ def resume_inspector(folder: Path) -> TrainedRun:
     """
     begin = time.perf_counter()
     folder = folder.expanduser().resolve()
-    with loading():
-        config = read_config(folder)
+    config = read_config(folder)
     if (folder / "report.html").exists():
         raise ConfigError(f"resume: the run in {folder} is finished; see its report.html")
     device = choose_device(config.device)

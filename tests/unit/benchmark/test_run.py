@@ -234,8 +234,23 @@ def test_list_variants_times_only_the_runtimes_named(tiny_bundle: Path, folder: 
     assert {one.choice.runtime for one in every} > {"onnxruntime"}
     some, left_out = list_variants(bundle, found, ["cpu"], [1, 0], ["onnxruntime"])
     assert some == [one for one in every if one.choice.runtime == "onnxruntime"]
-    reasons = {one.name: one.reason for one in left_out}
-    assert reasons["openvino cpu fp32"] == "not among --runtimes"
+    assert {one.name.split()[0] for one in left_out} <= {"onnxruntime"}
+
+
+def test_run_benchmark_runtime_that_is_not_proven_names_it(
+    tiny_bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    options = BenchmarkOptions(runtimes=("openvino",), images=folder, course=COURSE)
+    with pytest.raises(RuntimeUnavailable, match="nothing may decide on cpu: openvino cpu fp32 is"):
+        run_benchmark(tiny_bundle, options, tmp_path)
+
+
+def test_run_benchmark_runtime_that_never_runs_on_a_device_says_so(
+    folder: Path, tmp_path: Path
+) -> None:
+    options = BenchmarkOptions(("cuda",), folder, runtimes=("openvino",), course=COURSE)
+    with pytest.raises(RuntimeUnavailable, match="on cuda: --runtimes openvino never runs there"):
+        run_benchmark(FOLDER, options, tmp_path)
 
 
 def test_list_variants_unknown_runtime_is_refused() -> None:
