@@ -33,7 +33,8 @@ __all__ = ["export_inspector"]
 
 log = logging.getLogger(__name__)
 
-_CALIBRATION_BATCH = 4  # NNCF keeps every map of a batch: eight took 5.4 GB in all
+_SMALL = 4  # NNCF keeps every map of a batch: eight took 5.4 GB in all
+_MOST = 360  # pictures of a split that make or judge the 8-bit twin
 
 
 def export_inspector(
@@ -78,15 +79,10 @@ def export_inspector(
 def _with_twin(
     bundle: Bundle, manifest: Manifest, policy: TopClassPolicy, allowed_flips: int
 ) -> Bundle:
-    """Add the 8-bit twin, made on the calibration pictures."""
-    log.info("quantising to 8 bits, with the decisions of the calibration pictures as measure")
-    calibration = np.flatnonzero(manifest.split == "calibration").tolist()
-    batches = [
-        image[start : start + _CALIBRATION_BATCH]
-        for _, image in read_batches(manifest, calibration)
-        for start in range(0, len(image), _CALIBRATION_BATCH)
-    ]
-    twin = quantise_graph(bundle.graph, batches, policy, allowed_flips)
+    """Add the 8-bit twin, fitted to training pictures and judged by calibration pictures."""
+    log.info("quantising to 8 bits, judged by decisions on calibration pictures")
+    training, calibration = (_some(manifest, split) for split in ("train", "calibration"))
+    twin = quantise_graph(bundle.graph, training, calibration, policy, allowed_flips)
     log.info("%d of %d layers stay in float32", twin.float32_layers, twin.layers)
     facts = {
         "sha256": sha256_of_bytes(twin.graph),
@@ -95,6 +91,17 @@ def _with_twin(
         "allowed_flips": allowed_flips,
     }
     return replace(bundle, card=replace(bundle.card, int8=facts), twin=twin.graph)
+
+
+def _some(manifest: Manifest, split: str) -> list[NDArray[np.uint8]]:
+    """Return up to so many pictures of a split, evenly chosen, in small batches."""
+    rows = np.flatnonzero(manifest.split == split)
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST)).astype(int)]
+    return [
+        image[start : start + _SMALL]
+        for _, image in read_batches(manifest, rows.tolist())
+        for start in range(0, len(image), _SMALL)
+    ]
 
 
 def _create_card(

@@ -1,10 +1,10 @@
 """The 8-bit twin of an inspector's graph: NNCF's post-training quantisation, kept honest.
 
-The convolutional trunk is quantised; preprocessing, classifier and unknown score are not. Layers
-whose quantisation changes decisions on the calibration pictures go back to float32, one after
-another, until few enough decisions change, or until so many are back that it is not worth it.
+The convolutional trunk is quantised; preprocessing, classifier and unknown score are not, and are
+fitted anew to what the quantised trunk gives. Should decisions still change, more of the first
+convolutions, which see most of the detail, stay in float32.
 
-Axes: N images, H and W picture size, K classes.
+Axes: N images, H and W picture size, K classes, D embedding width.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -25,17 +25,20 @@ from numpy.typing import NDArray
 
 from sihwa.decision import TopClassPolicy
 from sihwa.errors import PackageMissing
-from sihwa.inspector import TOLERANCE, Outputs
+from sihwa.inspector import TOLERANCE, in_other_sizes
 from sihwa.progress import progress_bar
+from sihwa.workshop.refit import refit_readers
 
 __all__ = ["Twin", "outside_the_trunk", "quantise_graph"]
 
-_CALIBRATED = 40  # batches that the ranges of activations are taken from
-_RANKED = 8  # batches, of those that changed most, that say which layer hurts most
-_MOST_REVERTED = 12  # layers; a twin that needs more in float32 is no faster
-_FIRST = 3  # convolutions that see nearly the picture itself; a twin without them is much closer
+log = logging.getLogger(__name__)
+
+_RANGED = 40  # batches that the ranges of activations are taken from
+_FIRST = (3, 8, 16)  # convolutions, counted from the picture, that stay in float32
 _FOLDED = 2**24  # numbers in a tensor
 _MARGIN = 0.8  # other pictures than these must keep to the tolerance as well
+
+Pictures = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -53,89 +56,113 @@ class Twin:
     layers: int
 
 
+class _Readings(NamedTuple):
+    """What a graph says of pictures of any size: (N, K), (N,) and (N, D)."""
+
+    probability: NDArray[np.float32]
+    unknown: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+
+
 def quantise_graph(
     graph: bytes,
-    batches: Sequence[NDArray[np.uint8]],
+    training: Sequence[Pictures],
+    calibration: Sequence[Pictures],
     policy: TopClassPolicy,
     allowed_flips: int,
 ) -> Twin:
-    """Quantise a graph so that it decides alike on calibration pictures.
+    """Quantise a graph so that it decides alike on calibration pictures, in several sizes.
 
     Weights take 7 of the 8 bits: processors without VNNI add two products in 16 bits, which
     overflow otherwise, and a twin must decide alike on both kinds.
 
     Args:
         graph: ONNX without metadata.
-        batches: Calibration pictures, (N, H, W, 3) each.
+        training: Pictures that the twin is fitted to, (N, H, W, 3) each.
+        calibration: Pictures that it is judged by, (N, H, W, 3) each.
         policy: Turns outputs into decisions.
-        allowed_flips: How many calibration pictures may be decided otherwise.
+        allowed_flips: How many of those may be decided otherwise, before more stays in float32.
 
     Raises:
         PackageMissing: NNCF is not installed.
     """
     nncf = _import_nncf()
     model = _folded(onnx.load_from_string(graph))
-    reference = [_run(_session(graph), batch) for batch in batches]
-    items = list(zip(batches, reference, strict=True))
-    count = sum(len(batch) for batch in batches)
-    with progress_bar("quantising", None) as advance, _quiet():
-        quantised = nncf.quantize_with_accuracy_control(
+    fitted, judged = _in_sizes(training, every=1), _in_sizes(calibration, every=8)
+    count = sum(map(len, fitted)) + sum(map(len, judged))
+    with progress_bar("quantising", count * (1 + len(_FIRST))) as advance:
+        aim, reference = _read(graph, fitted, advance), _read(graph, judged, advance)
+        for first in _FIRST:
+            quantised = _quantise(nncf, model, training, first)
+            embedding = _read(quantised.SerializeToString(), fitted, advance).embedding
+            refit_readers(quantised, embedding, aim.embedding)
+            _tidy(quantised)
+            twin = quantised.SerializeToString(deterministic=True)
+            flips, difference = _compare(_read(twin, judged, advance), reference, policy)
+            log.info(
+                "8 bits after the first %d convolutions: %d of %d decisions flip on calibration "
+                "pictures, greatest difference %.2f",
+                *(first, flips, len(reference.unknown), difference),
+            )
+            if flips <= allowed_flips and difference <= _MARGIN * TOLERANCE["int8"]:
+                break
+    layers, in_float32 = _count_layers(quantised)
+    return Twin(twin, in_float32, layers)
+
+
+def _quantise(
+    nncf: Any,  # noqa: ANN401 -- a module without types
+    model: onnx.ModelProto,
+    batches: Sequence[Pictures],
+    first: int,
+) -> onnx.ModelProto:
+    with _quiet():
+        quantised: onnx.ModelProto = nncf.quantize(
             model,
-            calibration_dataset=nncf.Dataset(batches, lambda batch: {"image": batch}),
-            validation_dataset=nncf.Dataset(items, lambda item: {"image": item[0]}),
-            validation_fn=_Agreement(policy, advance),
-            max_drop=(allowed_flips + 0.5) / count,
+            nncf.Dataset(batches[:: -(-len(batches) // _RANGED)], lambda batch: {"image": batch}),
             target_device=nncf.TargetDevice.CPU,
-            subset_size=_CALIBRATED,
-            ignored_scope=nncf.IgnoredScope(names=outside_the_trunk(model)),
-            advanced_quantization_parameters=nncf.AdvancedQuantizationParameters(
+            subset_size=_RANGED,
+            ignored_scope=nncf.IgnoredScope(names=outside_the_trunk(model, first)),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
                 overflow_fix=nncf.OverflowFix.ENABLE
             ),
-            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
-                ranking_subset_size=_RANKED,
-                max_num_iterations=_MOST_REVERTED,
-                num_ranking_workers=1,
-            ),
         )
-    _tidy(quantised)
-    layers, in_float32 = _count_layers(quantised)
-    return Twin(quantised.SerializeToString(deterministic=True), in_float32, layers)
+    return quantised
 
 
-class _Agreement:
-    """What NNCF is to preserve: decisions and probabilities of the float32 graph."""
-
-    def __init__(self, policy: TopClassPolicy, advance: Callable[[int], None]) -> None:
-        self._policy = policy
-        self._advance = advance
-
-    def __call__(
-        self, model: onnx.ModelProto, items: Iterable[tuple[NDArray[np.uint8], Outputs]]
-    ) -> tuple[float, list[float]]:
-        """Return the share of pictures decided alike, and a finer figure per batch."""
-        session = _session(model.SerializeToString())
-        alike: list[bool] = []
-        closeness: list[float] = []
-        for image, reference in items:
-            outputs = _run(session, image)
-            difference = np.abs(outputs.probability - reference.probability).max(1)
-            pairs = zip(
-                self._policy.decide(outputs.probability, outputs.unknown),
-                self._policy.decide(reference.probability, reference.unknown),
-                difference <= _MARGIN * TOLERANCE["int8"],
-                strict=True,
-            )
-            alike += [ours == theirs and bool(near) for ours, theirs, near in pairs]
-            closeness.append(1 - float(difference.mean()))
-            self._advance(len(image))
-        return float(np.mean(alike)), closeness
+def _in_sizes(batches: Sequence[Pictures], every: int) -> list[Pictures]:
+    """Return the batches, and every so many of them in other sizes too, as the proof does."""
+    resized = [
+        pictures
+        for batch in batches[::every]
+        for _, pictures in in_other_sizes([""] * len(batch), batch)
+    ]
+    return [*batches, *resized]
 
 
-def outside_the_trunk(model: onnx.ModelProto) -> list[str]:
+def _read(graph: bytes, batches: Iterable[Pictures], advance: Callable[[int], None]) -> _Readings:
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    parts = []
+    for batch in batches:
+        parts.append(_Readings(*session.run(list(_Readings._fields), {"image": batch})))
+        advance(len(batch))
+    return _Readings(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _compare(
+    readings: _Readings, reference: _Readings, policy: TopClassPolicy
+) -> tuple[int, float]:
+    """Return how many decisions differ, and the greatest difference in probability."""
+    ours, theirs = (policy.decide(each.probability, each.unknown) for each in (readings, reference))
+    flips = sum(one != other for one, other in zip(ours, theirs, strict=True))
+    return flips, float(np.abs(readings.probability - reference.probability).max())
+
+
+def outside_the_trunk(model: onnx.ModelProto, first: int) -> list[str]:
     """Return the names of the operators that stay in float32: all but the convolutional trunk.
 
     The trunk is what lies between the first convolution and the last; the one that makes the
-    evidence map comes after it. Of the trunk the first three convolutions stay in float32 too.
+    evidence map comes after it. Of the trunk the first convolutions stay in float32 too.
     """
     made_by = {name: node for node in model.graph.node for name in node.output}
     used_by: dict[str, list[onnx.NodeProto]] = {}
@@ -149,7 +176,7 @@ def outside_the_trunk(model: onnx.ModelProto) -> list[str]:
     ]
     behind = _reached(convolutions, lambda n: [u for o in n.output for u in used_by.get(o, [])])
     before = _reached(convolutions, lambda n: [made_by[i] for i in n.input if i in made_by])
-    trunk = (behind & before) - {node.name for node in convolutions[:_FIRST]}
+    trunk = (behind & before) - {node.name for node in convolutions[:first]}
     return [node.name for node in model.graph.node if node.name not in trunk]
 
 
@@ -191,14 +218,6 @@ def _count_layers(model: onnx.ModelProto) -> tuple[int, int]:
         if node.op_type == "Conv" and "evidence" not in node.output
     ]
     return len(inputs), sum(maker != "DequantizeLinear" for maker in inputs)
-
-
-def _session(graph: bytes) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-
-
-def _run(session: onnxruntime.InferenceSession, image: NDArray[np.uint8]) -> Outputs:
-    return Outputs(*session.run(list(Outputs._fields), {"image": image}))
 
 
 def _import_nncf() -> Any:  # noqa: ANN401 -- a module without types

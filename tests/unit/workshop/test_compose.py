@@ -37,13 +37,12 @@ def test_compose_config_overrides_arrive() -> None:
 def test_compose_config_every_option_composes(option: Path) -> None:
     needed = {
         "neu_det": ["dataset.root=x"],
+        "neu_det_probe": ["dataset.root=x"],
+        "neu_det_finetune": ["dataset.root=x"],
         "image_folder": ["dataset.root=x"],
         "manifest": ["dataset.path=x"],
     }
-    override = f"{option.parent}={option.stem}"
-    if option.parent.name == "experiment":
-        override = f"+{override}"
-    compose_config([override, *needed.get(option.stem, [])])
+    compose_config([f"{option.parent}={option.stem}", *needed.get(option.stem, [])])
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,16 @@ from tests.conftest import changed, pictures
 
 @pytest.fixture(scope="module")
 def twin(tiny_graph: bytes, tiny_card: Card) -> Twin:
-    batches = [pictures(4, 60, 50, seed) for seed in range(6)]
-    return quantise_graph(tiny_graph, batches, card_policy(tiny_card), allowed_flips=24)
+    training = [pictures(4, 60, 50, seed) for seed in range(6)]
+    calibration = [pictures(4, 60, 50, seed) for seed in range(6, 9)]
+    return quantise_graph(
+        tiny_graph, training, calibration, card_policy(tiny_card), allowed_flips=24
+    )
 
 
 def test_outside_the_trunk_holds_preprocessing_and_head(tiny_graph: bytes) -> None:
     model = onnx.load_from_string(tiny_graph)
-    outside = set(outside_the_trunk(model))
+    outside = set(outside_the_trunk(model, first=3))
     kinds: dict[str, set[bool]] = {}
     for node in model.graph.node:
         kinds.setdefault(node.op_type, set()).add(node.name in outside)
@@ -73,6 +76,29 @@ def test_quantise_graph_uses_seven_bits_of_each_weight(twin: Twin) -> None:
             largest.append(int(np.abs(weight.astype(np.int32)).max()))
     assert largest
     assert max(largest) <= 64
+
+
+def test_quantise_graph_evidence_and_probability_read_the_same_weights(twin: Twin) -> None:
+    model = onnx.load_from_string(twin.graph)
+    value = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    [evidence] = [node for node in model.graph.node if "evidence" in node.output]
+    name = evidence.input[1]
+    weight = value[name] if name in value else value[made_by[name].input[0]]
+    np.testing.assert_array_equal(weight.ravel(), value["classifier.weight"].ravel())
+
+
+def test_quantise_graph_keeps_more_in_float32_where_decisions_flip(
+    tiny_graph: bytes, tiny_card: Card, twin: Twin, caplog: pytest.LogCaptureFixture
+) -> None:
+    batches = [pictures(4, 60, 50, seed) for seed in range(4)]
+    policy = card_policy(tiny_card)
+    with caplog.at_level("INFO", logger="sihwa"):
+        strict = quantise_graph(tiny_graph, batches, batches, policy, allowed_flips=-1)
+    assert strict.float32_layers > twin.float32_layers
+    assert [line.split(":")[0] for line in caplog.messages if "bits" in line] == [
+        f"8 bits after the first {first} convolutions" for first in (3, 8, 16)
+    ]
 
 
 def test_quantise_graph_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
