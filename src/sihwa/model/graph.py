@@ -2,8 +2,6 @@
 
 import contextlib
 import io
-import logging
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
@@ -14,13 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from sihwa.interrupt import heed_interrupts
 from sihwa.model.network import Network, Prediction
+from sihwa.quiet import quieten
 
 __all__ = ["OPSET", "export_activation", "export_graph"]
 
 OPSET = 18
 """Oldest opset the graph needs: every runtime of the last three years reads it."""
 
+
+# the tracer prints the whole stack when it turns Ctrl-C into an error
+_CHATTY = ("torch.onnx", "torch._subclasses.fake_tensor")
 
 _templates: OrderedDict[tuple[str, int], onnx.ModelProto] = OrderedDict()
 _MOST_TEMPLATES = 2  # one run needs one; each is as large as its network
@@ -90,7 +93,13 @@ def _export(module: nn.Module, outputs: list[str], end: dict[str, Tensor]) -> on
         1: axis("H", min=1, max=65536),
         2: axis("W", min=1, max=65536),
     }
-    with torch.no_grad(), _quiet(), _nothing_in_place(module):
+    with (
+        torch.no_grad(),
+        heed_interrupts(),
+        quieten(*_CHATTY),
+        contextlib.redirect_stdout(io.StringIO()),
+        _nothing_in_place(module),
+    ):
         program = torch.onnx.export(
             module.eval().cpu(),
             (example, *end.values()),
@@ -138,17 +147,3 @@ def _nothing_in_place(module: nn.Module) -> Iterator[None]:
     finally:
         for part in changed:
             part.inplace = True
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress chatter off the user's terminal; errors still raise."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -3,12 +3,8 @@
 Axes: N images.
 """
 
-import contextlib
-import logging
 import os
 import signal
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +16,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from sihwa.errors import ConfigError
+from sihwa.quiet import quieten
 from sihwa.training.batches import Batch, EpochOrder
 from sihwa.training.checkpoint import CheckpointFiles, KeepLast
 from sihwa.training.finetune_config import FinetuneConfig
@@ -28,6 +25,8 @@ from sihwa.training.learner import Learner
 from sihwa.training.record import ProgressLine, Record, SeedEachEpoch
 
 __all__ = ["has_bfloat16", "load_batches", "run_loop"]
+
+_CHATTY = ("lightning", "lightning.pytorch", "lightning.fabric")
 
 LAST = Path("checkpoints", "last.ckpt")
 """Where a run folder keeps what its training goes on from."""
@@ -88,7 +87,7 @@ def run_loop(
     """
     record = Record(config.selection)
     checkpoint = work.folder / LAST
-    with _quiet(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with quieten(*_CHATTY), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         trainer = _create_trainer(record, checkpoint, config, work, images)
         learner.train()  # Lightning takes modules in the mode they come in
         handler = signal.getsignal(signal.SIGINT)
@@ -155,21 +154,3 @@ def _precision(name: str, device: torch.device) -> Any:  # noqa: ANN401 -- Light
     return {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[
         automatic if name == "auto" else name
     ]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice off the user's terminal; its errors still raise."""
-    loggers = [
-        logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")
-    ]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -11,8 +11,7 @@ import contextlib
 import io
 import logging
 import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,12 +26,15 @@ from sihwa.decision import TopClassPolicy
 from sihwa.errors import PackageMissing
 from sihwa.inspector import TOLERANCE, in_other_sizes
 from sihwa.progress import progress_bar
+from sihwa.quiet import quieten
 from sihwa.workshop.refit import refit_readers
 
 __all__ = ["Twin", "outside_the_trunk", "quantise_graph"]
 
 log = logging.getLogger(__name__)
 
+# importing NNCF has PyTorch say, too, that a machine without a GPU has none
+_CHATTY = ("nncf", "torch.utils.cpp_extension")
 _RANGED = 40  # batches that the ranges of activations are taken from
 _FIRST = (3, 8, 16)  # convolutions, counted from the picture, that stay in float32
 _FOLDED = 2**24  # numbers in a tensor
@@ -116,7 +118,7 @@ def _quantise(
     batches: Sequence[Pictures],
     first: int,
 ) -> onnx.ModelProto:
-    with _quiet():
+    with quieten(*_CHATTY), contextlib.redirect_stdout(io.StringIO()):
         quantised: onnx.ModelProto = nncf.quantize(
             model,
             nncf.Dataset(batches[:: -(-len(batches) // _RANGED)], lambda batch: {"image": batch}),
@@ -224,29 +226,10 @@ def _import_nncf() -> Any:  # noqa: ANN401 -- a module without types
     # it reports each use to a statistics service unless this is set when it is imported
     os.environ.setdefault("NNCF_CI", "1")
     try:
-        with _quiet():
+        with quieten(*_CHATTY), contextlib.redirect_stdout(io.StringIO()):
             import nncf
     except ModuleNotFoundError as error:
         raise PackageMissing(
             'export.int8=true needs NNCF, which is not installed: pip install "sihwa[train]"'
         ) from error
     return nncf
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep NNCF's log and progress bars off the user's terminal; errors still raise.
-
-    Importing it has PyTorch warn, too, that a machine without a GPU has none.
-    """
-    loggers = [logging.getLogger(name) for name in ("nncf", "torch.utils.cpp_extension")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,0 +1,24 @@
+"""Other packages' advice, kept off the user's terminal."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+
+__all__ = ["quieten"]
+
+
+@contextlib.contextmanager
+def quieten(*loggers: str) -> Iterator[None]:
+    """Hide warnings and what these loggers say; errors still raise."""
+    named = [logging.getLogger(name) for name in loggers]
+    levels = [logger.level for logger in named]
+    for logger in named:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(named, levels, strict=True):
+            logger.setLevel(level)
