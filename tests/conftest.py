@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,10 @@ from safetensors.torch import save
 from sihwa.inspector import Bundle, Card, write_bundle
 from sihwa.model import OPSET, ModelConfig, Network, create_network, export_graph
 from sihwa.storage import sha256_of_bytes
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # so it is in a script's background job, and in all that it starts; some tests press Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLASSES = ("good", "scratch", "얼룩")
 

@@ -39,6 +39,9 @@ def loading() -> Iterator[None]:
     An exception would not do: some packages catch it in the middle of their import, and print it
     or go on without a part of themselves; OmegaConf turns it into an error of its own.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script started it in the background
+        yield
+        return
     try:
         old = signal.signal(signal.SIGINT, _end)
     except ValueError:  # a program that calls this in a thread minds its signals itself

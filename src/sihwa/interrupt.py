@@ -18,6 +18,9 @@ def heed_interrupts() -> Iterator[None]:
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script started it in the background
+        yield
+        return
     pressed = False
 
     def press(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
