@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sihwa.inspector import Card
 from sihwa.workshop.compose import compose_config
 from sihwa.workshop.train import TrainedRun, train_inspector
 from tests.conftest import pictures, save_pictures
@@ -35,6 +36,12 @@ def settings(parts: Path, outputs: Path, *more: str) -> list[str]:
 
 def train(parts: Path, outputs: Path, *more: str) -> TrainedRun:
     return train_inspector(compose_config(settings(parts, outputs, *more)))
+
+
+def card_of(run: TrainedRun) -> Card:
+    """Return the card of a run that made an inspector."""
+    assert run.card is not None
+    return run.card
 
 
 def make_parts(root: Path, count: int = 20) -> Path:

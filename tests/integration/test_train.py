@@ -22,7 +22,7 @@ from sihwa.model import Network, export_graph
 from sihwa.scoring import score_sources
 from sihwa.workshop.train import TrainedRun
 from tests.conftest import pictures, save_pictures
-from tests.integration.conftest import make_parts, train
+from tests.integration.conftest import card_of, make_parts, train
 
 FILES = {
     ".lock", "config.yaml", "inspector", "manifest.parquet", "metrics.json", "predictions.parquet",
@@ -45,7 +45,7 @@ def test_train_inspector_run_folder_is_complete(run: TrainedRun) -> None:
     }  # fmt: skip
     assert (run.folder.parents[1] / "latest").resolve() == run.folder
     manifest = read_manifest(run.folder / "manifest.parquet")
-    assert manifest.fingerprint == run.card.dataset["fingerprint"] == run.manifest.fingerprint
+    assert manifest.fingerprint == card_of(run).dataset["fingerprint"] == run.manifest.fingerprint
     assert manifest.counts["긁힘"] == {"train": 12, "calibration": 4, "test": 4}
 
 
@@ -116,7 +116,7 @@ def test_train_inspector_second_run_embeds_nothing_and_overwrites_nothing(
     def refuse(*_: object) -> None:
         raise AssertionError("a picture was embedded twice")
 
-    monkeypatch.setattr(sihwa.training.embedding, "_create_embedder", refuse)
+    monkeypatch.setattr(sihwa.training.embedding, "create_embedder", refuse)
     second = train(parts, tmp_path)
     assert contents(first.folder) == before
     assert (tmp_path / "latest").resolve() == second.folder != first.folder
@@ -148,16 +148,16 @@ def test_train_inspector_export_that_decides_otherwise_does_not_ship(
 
 
 def test_train_inspector_every_runtime_present_is_proven_and_timed(run: TrainedRun) -> None:
-    proven = {(item["runtime"], item["precision"]): item for item in run.card.proof}
+    proven = {(item["runtime"], item["precision"]): item for item in card_of(run).proof}
     assert {("onnxruntime", "fp32"), ("openvino", "fp32"), ("torch", "fp32")} <= proven.keys()
-    for item in run.card.proof:
+    for item in card_of(run).proof:
         assert item["proven"]
         assert item["flips"] == 0
         assert item["images_per_second_1"] > 0
         assert item["images_per_second_32"] > 0
     # eight test pictures, each also in three other sizes
     assert proven["openvino", "fp32"]["images"] == 32
-    fastest = max(run.card.proof, key=lambda item: item["images_per_second_1"])
+    fastest = max(card_of(run).proof, key=lambda item: item["images_per_second_1"])
     inspector = load_inspector(run.inspector)
     assert inspector.runtime.choice.runtime == fastest["runtime"]
     assert "proven at export in" in inspector.explanation
@@ -169,7 +169,7 @@ def test_train_inspector_precision_that_strays_is_refused_and_named(
     monkeypatch.setattr(torch_runtime, "fault", lambda _: None)  # bfloat16, slow but right
     monkeypatch.setitem(TOLERANCE, "bf16", 1e-9)
     run = train(parts, tmp_path)
-    refused = {(i["runtime"], i["precision"]) for i in run.card.proof if not i["proven"]}
+    refused = {(i["runtime"], i["precision"]) for i in card_of(run).proof if not i["proven"]}
     assert ("torch", "bf16") in refused
     log = (run.folder / "train.log").read_text()
     assert re.search(r"WARNING refused, and named so in the card: torch .* bf16.*\.png", log)
@@ -186,7 +186,7 @@ def test_train_inspector_with_int8_keeps_the_twin_or_says_why_not(
     log = (run.folder / "train.log").read_text()
     kept = (run.inspector / "inspector.int8.onnx").exists()
     assert kept != ("the 8-bit twin is dropped: " in log)
-    assert (run.card.int8 is not None) == kept
+    assert (card_of(run).int8 is not None) == kept
     assert load_inspector(run.inspector).card == run.card
 
 
@@ -218,7 +218,7 @@ def test_train_inspector_ships_no_path_of_the_machine_it_was_made_on(tmp_path: P
     weights.parent.mkdir()
     save_file(timm.create_model("test_efficientnet").state_dict(), weights)
     run = train(make_parts(tmp_path / "parts", count=4), tmp_path, f"model.weights='{weights}'")
-    assert run.card.weights["source"] == "backbone.safetensors"
+    assert card_of(run).weights["source"] == "backbone.safetensors"
     parts = contents(run.inspector)
     assert {"card.json", "inspector.onnx", "README.md", "pictures.zip"} < parts.keys()
     for name, content in parts.items():
@@ -261,3 +261,28 @@ def test_train_inspector_a_picture_that_changes_meanwhile_ends_the_run(
     monkeypatch.setattr(sihwa.training.embedding, "read_batches", swap_first)
     with pytest.raises(SihwaError, match=r"40 000\.png: changed since the run began"):
         train(parts, tmp_path)
+
+
+def test_train_inspector_figures_only_under_corruption(parts: Path, tmp_path: Path) -> None:
+    whole = train(parts, tmp_path / "whole", "export=none")
+    run = train(
+        parts,
+        tmp_path / "few",
+        "export=none",
+        "evaluation=corrupted",
+        "dataset.split.train_per_class=1",
+        "training.strengths=[0.1]",
+    )
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == (FILES - {"inspector"}) | {"corruptions.json", "corruptions.png"}
+    assert (run.card, run.proof) == (None, [])
+    page = run.report.read_text(encoding="utf-8")
+    assert "none: export.enabled=false" in page
+    assert "Under a worse camera" in page
+    assert "Under a worse camera" not in whole.report.read_text(encoding="utf-8")
+    found = json.loads((run.folder / "corruptions.json").read_text())
+    assert list(found) == ["noise", "uneven_light", "motion", "jpeg"]
+    for rows in found.values():
+        assert [row["strength"] for row in rows] == [1, 2, 3, 4, 5]
+        assert all(row["accuracy"]["count"] == row["escapes"]["count"] * 2 == 8 for row in rows)
+    assert run.manifest.counts["긁힘"] == {"train": 1, "calibration": 4, "test": 4}

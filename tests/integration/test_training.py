@@ -21,7 +21,7 @@ from sihwa.workshop.folds import cross_validate, resume_folds
 from sihwa.workshop.run_folder import hold_run
 from sihwa.workshop.sweep import run_sweep
 from sihwa.workshop.train import TrainedRun, resume_inspector
-from tests.integration.conftest import settings, train
+from tests.integration.conftest import card_of, settings, train
 
 ROOT = Path(__file__).parents[2]
 STAGES = (
@@ -63,7 +63,7 @@ def test_train_inspector_stages_ships_what_it_trained(parts: Path, tmp_path: Pat
     assert "<polyline" in page
     assert (run.folder / "augmentation.png").is_file()
     assert list((run.folder / "tensorboard").glob("events.*"))
-    assert run.card.training["name"] == "stages"
+    assert card_of(run).training["name"] == "stages"
 
 
 @pytest.mark.parametrize("resume", [resume_inspector, resume_folds])
@@ -105,7 +105,7 @@ def test_resume_inspector_needs_no_setting_and_keeps_every_one(
         with pytest.raises(Killed):
             train(parts, tmp_path, *STAGES, "seed=3", "training.ema=0.5")
     [folder] = tmp_path.glob("*-*-*/*")
-    card = resume_inspector(folder).card
+    card = card_of(resume_inspector(folder))
     assert card.training["seed"] == 3
     assert card.training["ema"] == 0.5
 

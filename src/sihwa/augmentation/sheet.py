@@ -1,4 +1,4 @@
-"""A picture of what augmentation does: one row per picture, the original first.
+"""Pictures of what augmentation and corruption do: one row each, the original first.
 
 Axes: N images, H and W picture size in pixels.
 """
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sihwa.augmentation.augment import Augmenter
+from sihwa.augmentation.corruption import STRENGTHS, corrupt
 
-__all__ = ["contact_sheet"]
+__all__ = ["contact_sheet", "corruption_sheet"]
 
 _SIDE = 160
 _GAP = 4
@@ -31,13 +32,34 @@ def contact_sheet(
     Returns:
         The sheet, (rows × 164 + 4, (columns + 1) × 164 + 4, 3), uint8 RGB.
     """
+    return _sheet(
+        [
+            [image, *(augmenter(image, (seed, 0, row, column)) for column in range(columns))]
+            for row, image in enumerate(images)
+        ]
+    )
+
+
+def corruption_sheet(image: NDArray[np.uint8], kinds: Sequence[str], key: int) -> NDArray[np.uint8]:
+    """Return one row per kind of corruption: the picture as it is, then at each strength.
+
+    Args:
+        image: (H, W, 3), uint8 RGB.
+        kinds: Of CORRUPTIONS, at least one.
+        key: As for `corrupt`.
+
+    Returns:
+        The sheet, (kinds × 164 + 4, 988, 3), uint8 RGB.
+    """
+    return _sheet([[image, *(corrupt(image, kind, n, key) for n in STRENGTHS)] for kind in kinds])
+
+
+def _sheet(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
     step = _SIDE + _GAP
-    size = ((columns + 1) * step + _GAP, len(images) * step + _GAP)
-    sheet = Image.new("RGB", size, "white")
-    for row, image in enumerate(images):
-        copies = [augmenter(image, (seed, 0, row, column)) for column in range(columns)]
-        for column, copy in enumerate([image, *copies]):
-            small = Image.fromarray(copy)
+    sheet = Image.new("RGB", (len(rows[0]) * step + _GAP, len(rows) * step + _GAP), "white")
+    for row, images in enumerate(rows):
+        for column, image in enumerate(images):
+            small = Image.fromarray(image)
             small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
             sheet.paste(small, (column * step + _GAP, row * step + _GAP))
     return np.asarray(sheet)

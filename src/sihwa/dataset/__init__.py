@@ -10,7 +10,7 @@ from sihwa.dataset.config import (
 )
 from sihwa.dataset.manifest import Manifest, read_manifest
 from sihwa.dataset.read import read_dataset
-from sihwa.dataset.split import SPLITS, assign_folds, assign_splits
+from sihwa.dataset.split import SPLITS, assign_folds, assign_splits, thin_training
 
 __all__ = [
     "SPLITS",
@@ -25,4 +25,5 @@ __all__ = [
     "assign_splits",
     "read_dataset",
     "read_manifest",
+    "thin_training",
 ]

@@ -22,6 +22,9 @@ class SplitConfig:
     """Share that temperature and thresholds are found on, in (0, 1)."""
     test: float = 0.2
     """Share that the figures are reported on, in (0, 1); what remains is for training."""
+    train_per_class: int | None = None
+    """At most so many training pictures of each class, the others left out of the run; null for
+    all. For the question how many pictures a class needs."""
 
     def __post_init__(self) -> None:
         """Reject shares that leave a split empty."""
@@ -32,6 +35,11 @@ class SplitConfig:
             raise ConfigError(
                 "dataset.split.calibration + dataset.split.test must be below 1, got "
                 f"{self.calibration + self.test:g}: nothing would be left for training"
+            )
+        if self.train_per_class is not None and self.train_per_class < 1:
+            raise ConfigError(
+                "dataset.split.train_per_class must be null or at least 1, got "
+                f"{self.train_per_class}"
             )
 
 

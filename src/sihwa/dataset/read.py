@@ -19,7 +19,7 @@ from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Item, Source
 from sihwa.dataset.manifest import MANIFEST_SCHEMA, Manifest
 from sihwa.dataset.neu_det import find_neu_det
-from sihwa.dataset.split import assign_splits
+from sihwa.dataset.split import assign_splits, thin_training
 from sihwa.dataset.tabular import find_tabular
 from sihwa.errors import ConfigError, InvalidLabels, UnreadableImage, UnreadableImages
 from sihwa.images import decode_image, read_bytes
@@ -60,10 +60,16 @@ def read_dataset(config: DatasetConfig, seed: int) -> Manifest:
         raise UnreadableImages(_list_unreadable(dropped, len(content)), dropped)
     classes = _used_classes(source, [item for item, _ in kept])
     accept_classes = _accept_classes(config, source, classes)
-    split = assign_splits(
-        [item for item, _ in kept], [facts.sha256 for _, facts in kept], config.split, seed
-    )
+    sha256 = [facts.sha256 for _, facts in kept]
+    split = assign_splits([item for item, _ in kept], sha256, config.split, seed)
     notes = source.notes
+    if limit := config.split.train_per_class:
+        rows = thin_training([item.label for item, _ in kept], split, sha256, limit, seed)
+        notes += (
+            f"{len(kept) - len(rows)} training pictures are left out: at most "
+            f"dataset.split.train_per_class={limit} of each class are used",
+        )
+        kept, split = [kept[row] for row in rows], [split[row] for row in rows]
     if not accept_classes:
         notes += (
             "no accept class is named, so every picture counts as a defect; "

@@ -15,7 +15,7 @@ from sihwa.dataset.config import SplitConfig
 from sihwa.dataset.item import Item
 from sihwa.errors import InvalidLabels, TooFewImages
 
-__all__ = ["SPLITS", "assign_folds", "assign_splits", "find_components"]
+__all__ = ["SPLITS", "assign_folds", "assign_splits", "find_components", "thin_training"]
 
 SPLITS = ("train", "calibration", "test")
 
@@ -88,6 +88,23 @@ def find_components(group: Sequence[str | None], sha256: Sequence[str]) -> list[
     for component, content in zip(number, sha256, strict=True):
         name[component] = min(content, name.get(component, content))
     return [name[component] for component in number]
+
+
+def thin_training(
+    label: Sequence[str], split: Sequence[str], sha256: Sequence[str], limit: int, seed: int
+) -> list[int]:
+    """Return the rows that remain when training keeps at most `limit` pictures of each class.
+
+    Which, depends on their content and the seed alone; a smaller limit keeps some of the same.
+
+    >>> thin_training(["a", "a", "b", "a"], ["train", "train", "train", "test"], "wxyz", 1, seed=0)
+    [0, 2, 3]
+    """
+    kept = {row for row, name in enumerate(split) if name != "train"}
+    for kind in set(label):
+        rows = [row for row, name in enumerate(label) if name == kind and row not in kept]
+        kept.update(sorted(rows, key=lambda row: _shuffled(sha256[row], seed))[:limit])
+    return sorted(kept)
 
 
 def _divide(

@@ -48,6 +48,7 @@ def render(report: "Report", wording: Mapping[str, str] = ENGLISH) -> str:
         errors_text=_errors_text(report, wording),
         errors=[_error(one) for one in _worst(report.errors)],
         splits=_splits(report),
+        robustness=_robustness(report, wording),
         curves=curve_drawings(report.curves),
         facts=report.facts,
     )
@@ -203,6 +204,23 @@ def _errors_text(report: "Report", wording: Mapping[str, str]) -> str:
     mapped = any(one.evidence is not None for one in report.errors)
     key = "errors_note" if mapped else "errors_note_plain"
     return wording[key].format(shown=min(len(report.errors), MOST_ERRORS), total=total)
+
+
+def _robustness(report: "Report", wording: Mapping[str, str]) -> dict[str, Any] | None:
+    if not report.robustness:
+        return None
+    strengths = max(map(len, report.robustness.values()))
+    return {
+        "strengths": range(1, strengths + 1),
+        "clean": figure_row("accuracy", report.evaluation.accuracy, wording),
+        "rows": [
+            (
+                wording.get(f"corruption_{kind}", kind),
+                [figure_row("accuracy", figure, wording) for figure in figures],
+            )
+            for kind, figures in report.robustness.items()
+        ],
+    }
 
 
 def _splits(report: "Report") -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sihwa.storage import write_text
 
 if TYPE_CHECKING:  # evaluation needs scipy, which a report has no use for
-    from sihwa.evaluation import Evaluation
+    from sihwa.evaluation import Evaluation, Figure
 
 __all__ = ["ErrorPicture", "Report", "write_report"]
 
@@ -50,6 +50,8 @@ class Report:
     """Wrong pictures, in any order; the most confident are shown."""
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """What was measured while training: name → one value per epoch."""
+    robustness: "Mapping[str, Sequence[Figure]]" = field(default_factory=dict)
+    """Accuracy of the same test under corruption: its kind → one figure per strength."""
     notes: Sequence[str] = ()
     """Further paragraphs on what the figures do and do not prove."""
 

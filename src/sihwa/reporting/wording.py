@@ -100,6 +100,17 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "said": "said",
         "evidence": "evidence",
         "data_heading": "Pictures by class and split",
+        "robustness_heading": "Under a worse camera",
+        "robustness_note": (
+            "The same test pictures, corrupted at five strengths; 3 is moderate. Accuracy, with "
+            "its interval."
+        ),
+        "corruption": "Corruption",
+        "as_it_is": "as it is",
+        "corruption_noise": "sensor noise",
+        "corruption_uneven_light": "uneven light",
+        "corruption_motion": "motion blur",
+        "corruption_jpeg": "JPEG compression",
         "curves_heading": "How it was trained",
         "curves_note": "By epoch, from the first to the last; none of it from test pictures.",
         "curve_last": "last {value}",

@@ -1,7 +1,7 @@
 """Training: a manifest and a network in, a trained network out."""
 
 from sihwa.training.config import ProbeConfig, TrainingConfig
-from sihwa.training.embedding import embed_manifest, read_batches
+from sihwa.training.embedding import create_embedder, embed_manifest, read_batches
 from sihwa.training.finetune_config import FinetuneConfig, StagesConfig
 from sihwa.training.interface import Curve, Fit, Workplace, world
 from sihwa.training.probe import ProbeFit, fit_probe
@@ -17,6 +17,7 @@ __all__ = [
     "StagesConfig",
     "TrainingConfig",
     "Workplace",
+    "create_embedder",
     "embed_manifest",
     "fit_probe",
     "fit_unknown",

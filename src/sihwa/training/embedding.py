@@ -21,7 +21,7 @@ from sihwa.progress import progress_bar
 from sihwa.storage import sha256_of_bytes
 from sihwa.training.cache import EmbeddingCache
 
-__all__ = ["embed_manifest", "read_batches", "read_unchanged"]
+__all__ = ["create_embedder", "embed_manifest", "read_batches", "read_unchanged"]
 
 Embedder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 _BATCH = 32
@@ -64,7 +64,7 @@ def _embed(
     """Yield rows and their embeddings, (n, D), batch by batch."""
     if not rows:
         return
-    embed = _create_embedder(network, device)
+    embed = create_embedder(network, device)
     with progress_bar("embedding", len(rows)) as advance:
         for batch, images in read_batches(manifest, rows):
             yield batch, embed(images)
@@ -80,7 +80,11 @@ def _unique_rows(content: Sequence[str], known: set[str]) -> list[int]:
     return sorted(row for sha256, row in first.items() if sha256 not in known)
 
 
-def _create_embedder(network: Network, device: torch.device) -> Embedder:
+def create_embedder(network: Network, device: torch.device) -> Embedder:
+    """Return what turns pictures (N, H, W, 3) of one size into embeddings (N, D).
+
+    On the CPU the pass runs through the graph that ships, in float32; on a GPU through PyTorch.
+    """
     if device.type == "cpu":
         session = onnxruntime.InferenceSession(
             export_graph(network), providers=["CPUExecutionProvider"]

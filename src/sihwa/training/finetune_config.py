@@ -169,6 +169,9 @@ class FinetuneConfig(TrainingConfig):
     memory_mib: int = 4096
     """Memory for decoded pictures or activations, in MiB, at least 0; what is beyond lies in a
     file of cache_dir that is gone when the run ends."""
+    mlflow: str = ""
+    """Address of an MLflow store that gets the curves too, such as sqlite:///mlflow.db, which needs
+    no server, or http://host:5000; empty for none."""
 
     def __post_init__(self) -> None:
         """Reject what cannot be trained."""

@@ -11,7 +11,6 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
@@ -23,6 +22,7 @@ from sihwa.training.finetune_config import FinetuneConfig
 from sihwa.training.interface import Workplace, world
 from sihwa.training.learner import Learner
 from sihwa.training.record import ProgressLine, Record, SeedEachEpoch
+from sihwa.training.tracking import create_loggers
 
 __all__ = ["has_bfloat16", "load_batches", "run_loop"]
 
@@ -134,7 +134,7 @@ def _create_trainer(
         gradient_clip_val=config.optimizer.clip or None,
         callbacks=callbacks,
         plugins=[CheckpointFiles()],
-        logger=TensorBoardLogger(work.folder, name="", version="tensorboard"),
+        logger=create_loggers(config, work),
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         log_every_n_steps=10,

@@ -38,7 +38,8 @@ IntArray = NDArray[np.integer]
 
 _TOO_FEW = (
     "training=probe: every class needs training pictures of at least two groups, besides any large "
-    "one that ties classes together, to choose its regularisation by cross-validation"
+    "one that ties classes together, to choose its regularisation by cross-validation; add "
+    "pictures, or name one strength, such as 'training.strengths=[0.01]'"
 )
 
 
@@ -54,7 +55,8 @@ class ProbeFit:
     strength: float
     """The C with the least cross-validated log-loss."""
     log_loss: dict[float, float]
-    """Cross-validated log-loss in nats for each candidate C, mean over folds."""
+    """Cross-validated log-loss in nats for each candidate C, mean over folds; empty where the only
+    candidate needed no choice and too few pictures allowed none."""
     converged: bool
     """Whether the final fit reached its tolerance within the allowed steps."""
 
@@ -63,17 +65,19 @@ def train_probe(network: Network, manifest: Manifest, config: ProbeConfig, work:
     """Fit the network's classifier on the training pictures, in place.
 
     Raises:
-        TooFewImages: A class has fewer than two groups, so nothing can be held out.
+        TooFewImages: A class has fewer than two groups, so nothing can be held out to choose by.
         UnreadableImage: A picture vanished or changed since the manifest was made.
     """
     embedding = embed_manifest(network, manifest, cache_dir=work.cache_dir, device=work.device)
     label, train = manifest.label_index, manifest.split == "train"
     component = np.asarray(manifest.component)[train].tolist()
     fit = fit_probe(network, embedding[train], label[train], component, config, seed=work.seed)
-    log.info("probe: C = %g (log-loss %.4f)", fit.strength, fit.log_loss[fit.strength])
+    score = fit.log_loss.get(fit.strength)
+    said = "not cross-validated" if score is None else f"log-loss {score:.4f}"
+    log.info("probe: C = %g (%s)", fit.strength, said)
     if not fit.converged:
         log.warning("the probe stopped before it converged: raise training.max_iterations")
-    return Fit(f"C = {fit.strength:g}", fit.log_loss[fit.strength], pretrained_backbone=True)
+    return Fit(f"C = {fit.strength:g}", score, pretrained_backbone=True)
 
 
 def fit_probe(
@@ -90,13 +94,13 @@ def fit_probe(
     Args:
         network: Its classifier is changed in place.
         embedding: Embeddings of the training pictures, (N, D).
-        label: Class indices, (N,), each class at least twice.
+        label: Class indices, (N,), each class at least once.
         group: What belongs together in the cross-validation, (N,).
         config: Candidates and folds.
         seed: Seeds the folds.
 
     Raises:
-        TooFewImages: A class has fewer than two groups, so nothing can be held out.
+        TooFewImages: A class has fewer than two groups, so nothing can be held out to choose by.
     """
     scale = Standard.of(embedding)
     standard = scale(embedding)
@@ -106,7 +110,7 @@ def fit_probe(
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is in the result
         losses = _cross_validate(standard, label, group, config, seed)
-        strength = min(losses, key=lambda candidate: losses[candidate])
+        strength = min(losses or config.strengths, key=lambda candidate: losses.get(candidate, 0))
         converged = _fit(model, standard, label, strength)
     weight, bias = scale.unfold(*_per_class(model))
     with torch.no_grad():
@@ -162,9 +166,11 @@ def _cross_validate(
     config: ProbeConfig,
     seed: int,
 ) -> dict[float, float]:
-    """Return the mean held-out log-loss of each candidate strength."""
+    """Return the mean held-out log-loss of each candidate strength; {} if there is no choice."""
     folds = min(config.folds, _fewest_groups(label, group))
     if folds < 2:
+        if len(config.strengths) == 1:
+            return {}
         raise TooFewImages(_TOO_FEW)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     pairs = [

@@ -29,7 +29,11 @@ def fit_unknown(
     wide = embedding.astype(np.float64)
     classes = range(network.classifier.out_features)
     centre = np.stack([wide[label == index].mean(0) for index in classes])
-    covariance, _ = ledoit_wolf(wide - centre[label], assume_centered=True)
+    residual = wide - centre[label]
+    if not residual.any():
+        # one picture of each class says nothing of its spread: every direction counts alike
+        residual = wide - wide.mean(0)
+    covariance, _ = ledoit_wolf(residual, assume_centered=True)
     variance, direction = np.linalg.eigh(covariance)
     count = min(network.unknown.projection.shape[1], len(variance))
     largest = slice(len(variance) - count, None)

@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from sihwa.augmentation import AugmentationConfig
+from sihwa.augmentation import CORRUPTIONS, AugmentationConfig
 from sihwa.dataset import (
     DatasetConfig,
     ElpvConfig,
@@ -43,6 +43,8 @@ class EvaluationConfig:
     folds: int = 1
     """1 for one division into train, calibration and test; from 2 to 100, that many of them, with
     every picture in test exactly once, and the mean and deviation of the figures."""
+    corruptions: list[str] = field(default_factory=list)
+    """What the test is repeated under, at five strengths: noise, uneven_light, motion, jpeg."""
 
     def __post_init__(self) -> None:
         """Reject what gives no interval."""
@@ -52,12 +54,19 @@ class EvaluationConfig:
             raise ConfigError(f"evaluation.resamples must be at least 100, got {self.resamples}")
         if not 1 <= self.folds <= 100:
             raise ConfigError(f"evaluation.folds must be in [1, 100], got {self.folds}")
+        for name in self.corruptions:
+            if name not in CORRUPTIONS:
+                raise ConfigError(
+                    f"evaluation.corruptions must be among {', '.join(CORRUPTIONS)}; got {name!r}"
+                )
 
 
 @dataclass
 class ExportConfig:
     """How the inspector is proven before it ships."""
 
+    enabled: bool = True
+    """Whether to make an inspector; without, a run ends with its figures, which takes less time."""
     max_difference: float = 1e-4
     """Greatest allowed difference in probability between the float32 graph and the network."""
     int8: bool = False
@@ -117,6 +126,11 @@ class TrainConfig:
             raise ConfigError(f"device must be one of {', '.join(DEVICES)}; got {self.device!r}")
         if self.seed < 0:
             raise ConfigError(f"seed must be at least 0, got {self.seed}")
+        if self.evaluation.folds > 1 and self.dataset.split.train_per_class:
+            raise ConfigError(
+                "evaluation.folds divides all pictures anew, so it cannot be joined with "
+                "dataset.split.train_per_class; use evaluation.folds=1 and several seeds"
+            )
 
 
 _SCHEMAS: dict[str, dict[str, Any]] = {

@@ -3,20 +3,25 @@
 Axes: N images, H and W picture size, K classes.
 """
 
+import platform
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import sihwa
 from sihwa.dataset import Manifest
 from sihwa.evaluation import Evaluation
 from sihwa.images import read_image
-from sihwa.inspector import Card, ParityProof
+from sihwa.inspector import ParityProof
 from sihwa.model import Network
 from sihwa.reporting import ErrorPicture, Report, write_report
 from sihwa.training import Fit
+from sihwa.workshop.config import TrainConfig
+from sihwa.workshop.robustness import Robustness
 
 __all__ = ["write_run_report"]
 
@@ -29,8 +34,10 @@ def write_run_report(
     manifest: Manifest,
     probability: NDArray[np.floating],
     evaluation: Evaluation,
+    robustness: Robustness,
     network: Network,
-    card: Card,
+    config: TrainConfig,
+    inspector: str,
     proof: Sequence[ParityProof],
     fit: Fit,
 ) -> None:
@@ -41,9 +48,11 @@ def write_run_report(
         manifest: Every picture, with label and split.
         probability: Probabilities of every picture, (N, K).
         evaluation: Figures on the test split.
+        robustness: The same under corruption; empty where it was not asked for.
         network: The trained network, for its evidence maps.
-        card: The inspector's card.
-        proof: How each runtime compared with the network.
+        config: All settings of the run.
+        inspector: Its id, or why there is none.
+        proof: How each runtime compared with the network; empty without an inspector.
         fit: How the training went.
     """
     write_report(
@@ -51,35 +60,44 @@ def write_run_report(
         Report(
             title=f"Inspector for {manifest.name}",
             evaluation=evaluation,
-            facts=_facts(manifest, card, proof, fit),
+            facts=_facts(manifest, network, config, inspector, proof, fit),
             split_counts={
                 split: {name: manifest.counts[name][split] for name in manifest.classes}
                 for split in ("train", "calibration", "test")
             },
             errors=_errors(manifest, probability, network),
+            robustness={
+                kind: [one.accuracy for one in evaluations]
+                for kind, evaluations in robustness.items()
+            },
             curves={curve.name: curve.value for curve in fit.curves},
         ),
     )
 
 
 def _facts(
-    manifest: Manifest, card: Card, proof: Sequence[ParityProof], fit: Fit
+    manifest: Manifest,
+    network: Network,
+    config: TrainConfig,
+    inspector: str,
+    proof: Sequence[ParityProof],
+    fit: Fit,
 ) -> list[tuple[str, str]]:
-    environment = card.environment
+    exported = [("Export", "; ".join(_describe(item) for item in proof))] if proof else []
     return [
-        ("Inspector", card.id),
+        ("Inspector", inspector),
         ("Data set", f"{manifest.name}, {manifest.table.num_rows} pictures"),
         ("Fingerprint of the data", manifest.fingerprint[:16]),
         ("Licence of the data", manifest.licence),
         ("Unreadable pictures left out", str(len(manifest.dropped))),
-        ("Network", f"{card.network['name']}, input {card.network['input_size']} px"),
-        ("Training", f"{card.training['name']}, {fit.summary}"),
-        ("Temperature", f"{card.temperature:.3f}, from the calibration pictures"),
-        ("Seed", str(card.training["seed"])),
-        ("Export", "; ".join(_describe(item) for item in proof)),
-        ("Software", f"sihwa {card.code_version}, PyTorch {environment['torch']}"),
-        ("Machine", f"{environment['system']} {environment['machine']}"),
-        ("Made", card.created),
+        ("Network", f"{config.model.name}, input {config.model.input_size} px"),
+        ("Training", f"{config.training.name}, {fit.summary}"),
+        ("Temperature", f"{float(network.temperature):.3f}, from the calibration pictures"),
+        ("Seed", str(config.seed)),
+        *exported,
+        ("Software", f"sihwa {sihwa.__version__}, PyTorch {torch.__version__}"),
+        ("Machine", f"{platform.system()} {platform.machine()}"),
+        ("Made", datetime.now(UTC).isoformat(timespec="seconds")),
     ]
 
 

@@ -47,11 +47,13 @@ def resume_and_show(folder: Path) -> None:
 def _show(run: TrainedRun) -> None:
     console = Console()
     console.print(metrics_table(run.evaluation))
-    console.print(
-        f"inspector {run.card.id}: {run.inspector}\nreport: {run.report}\n"
-        f"{run.seconds:.1f} s from settings to report; decides as the trained network in all "
-        f"{run.proof[0].images} comparisons: the {run.evaluation.count} test pictures, and some of "
-        "them in other sizes",
-        soft_wrap=True,
-        highlight=False,
-    )
+    lines = [f"report: {run.report}", f"{run.seconds:.1f} s from settings to report"]
+    if run.card:
+        lines.insert(0, f"inspector {run.card.id}: {run.inspector}")
+        lines[-1] += (
+            f"; decides as the trained network in all {run.proof[0].images} comparisons: the "
+            f"{run.evaluation.count} test pictures, and some of them in other sizes"
+        )
+    else:
+        lines.insert(0, "no inspector was made: export.enabled=false")
+    console.print("\n".join(lines), soft_wrap=True, highlight=False)

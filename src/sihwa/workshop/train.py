@@ -34,6 +34,7 @@ from sihwa.workshop.records import (
     write_predictions,
 )
 from sihwa.workshop.report import write_run_report
+from sihwa.workshop.robustness import measure_robustness, write_robustness
 from sihwa.workshop.run_folder import (
     clear_unfinished,
     create_run_folder,
@@ -65,8 +66,8 @@ class TrainedRun:
         manifest: Every picture with label and split.
         probability: Calibrated probabilities of every picture, (N, K).
         evaluation: Figures on the test split.
-        card: The inspector's card.
-        proof: How each runtime compared with the network.
+        card: The inspector's card; None where the settings ask for no inspector.
+        proof: How each runtime compared with the network; empty without an inspector.
         seconds: Wall time of the run.
     """
 
@@ -74,7 +75,7 @@ class TrainedRun:
     manifest: Manifest
     probability: NDArray[np.floating]
     evaluation: Evaluation
-    card: Card
+    card: Card | None
     proof: list[ParityProof]
     seconds: float
 
@@ -197,23 +198,30 @@ def _complete(
     evaluation = evaluate_test(manifest, made.probability, config)
     write_predictions(folder, manifest, made.probability, made.unknown, made.policy)
     write_metrics(folder, evaluation)
-    card, proof = export_inspector(
-        folder / "inspector",
-        network,
-        manifest,
-        evaluation,
-        made.policy,
-        made.probability,
-        config,
-        device,
-    )
+    robustness = measure_robustness(network, manifest, config.evaluation, device)
+    write_robustness(folder, manifest, robustness)
+    card: Card | None = None
+    proof: list[ParityProof] = []
+    if config.export.enabled:
+        card, proof = export_inspector(
+            folder / "inspector",
+            network,
+            manifest,
+            evaluation,
+            made.policy,
+            made.probability,
+            config,
+            device,
+        )
     write_run_report(
         folder / "report.html",
         manifest=manifest,
         probability=made.probability,
         evaluation=evaluation,
+        robustness=robustness,
         network=network,
-        card=card,
+        config=config,
+        inspector=card.id if card else "none: export.enabled=false",
         proof=proof,
         fit=fit,
     )

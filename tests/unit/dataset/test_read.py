@@ -128,3 +128,15 @@ def test_read_dataset_elpv_keeps_the_cell_type() -> None:
     assert manifest.table["cell_type"].to_pylist().count("poly") == 1550
     assert set(manifest.table["width"].to_pylist()) == {300}
     assert manifest.counts["defective"] == {"train": 493, "calibration": 123, "test": 205}
+
+
+def test_read_dataset_few_training_pictures_are_taken_and_the_rest_is_named(parts: Path) -> None:
+    whole, few = read(parts), read(parts, split=SplitConfig(train_per_class=2))
+    assert few.counts == {
+        "good": {"train": 2, "calibration": 2, "test": 2},
+        "긁힘": {"train": 2, "calibration": 2, "test": 1},
+    }
+    rows = {(row["sha256"], row["split"]) for row in few.table.to_pylist()}
+    assert rows < {(row["sha256"], row["split"]) for row in whole.table.to_pylist()}
+    assert any("7 training pictures are left out" in note for note in few.notes)
+    assert few.fingerprint != whole.fingerprint

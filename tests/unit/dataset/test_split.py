@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sihwa.dataset import SPLITS, SplitConfig, assign_folds, assign_splits
+from sihwa.dataset import SPLITS, SplitConfig, assign_folds, assign_splits, thin_training
 from sihwa.dataset.item import Item
-from sihwa.errors import InvalidLabels, TooFewImages
+from sihwa.errors import ConfigError, InvalidLabels, TooFewImages
 
 SHARES = SplitConfig(calibration=0.2, test=0.2)
 LABELS = ("dent", "good", "얼룩")
@@ -179,3 +179,34 @@ def test_assign_folds_too_few_pictures_is_refused() -> None:
     label = ["good"] * 50 + ["bad"] * 4
     with pytest.raises(TooFewImages, match="at least 5 independent pictures of every class, got 4"):
         assign_folds(label, [str(i) for i in range(54)], 5, SplitConfig(), seed=0)
+
+
+@given(st.integers(1, 40), st.integers(0, 5))
+def test_thin_training_keeps_so_many_of_each_class_and_every_other_split(
+    limit: int, seed: int
+) -> None:
+    items = items_of(50, 20)
+    label, content = [item.label for item in items], contents(70)
+    split = assign_splits(items, content, SHARES, seed=0)
+    rows = thin_training(label, split, content, limit, seed)
+    found = Counter((label[row], split[row]) for row in rows)
+    before = count_by_class(items, split)
+    for name in LABELS[:2]:
+        assert found[name, "train"] == min(limit, before[name, "train"])
+        assert found[name, "calibration"] == before[name, "calibration"]
+        assert found[name, "test"] == before[name, "test"]
+    assert set(rows) <= set(thin_training(label, split, content, limit + 1, seed))
+
+
+def test_thin_training_depends_on_content_and_seed_alone() -> None:
+    items = items_of(50, 20)
+    label, content = [item.label for item in items], contents(70)
+    rows = thin_training(label, ["train"] * 70, content, 3, seed=0)
+    turned = thin_training(label[::-1], ["train"] * 70, content[::-1], 3, seed=0)
+    assert sorted(69 - row for row in turned) == rows
+    assert thin_training(label, ["train"] * 70, content, 3, seed=1) != rows
+
+
+def test_split_config_less_than_one_picture_is_refused() -> None:
+    with pytest.raises(ConfigError, match="train_per_class must be null or at least 1, got 0"):
+        SplitConfig(train_per_class=0)

@@ -21,6 +21,17 @@ def test_preprocessing_any_size_equals_antialiased_resize(height: int, width: in
     torch.testing.assert_close(result, expected, atol=5e-6, rtol=0)
 
 
+@pytest.mark.parametrize("size", [32, 224, 480])
+def test_preprocessing_every_ratio_equals_antialiased_resize(size: int) -> None:
+    random = np.random.default_rng(0)
+    for length in [*range(1, 40), *range(40, 1200, 17), size - 1, size, size + 1, 5000]:
+        line = random.integers(0, 256, (1, length, 1, 3), dtype=np.uint8)
+        result = Preprocessing(size, (0.0,) * 3, (1.0,) * 3)(torch.from_numpy(line))
+        plain = torch.from_numpy(line).permute(0, 3, 1, 2).double() / 255
+        expected = functional.interpolate(plain, (size, size), mode="bilinear", antialias=True)
+        torch.testing.assert_close(result.double(), expected, atol=1e-5, rtol=0)
+
+
 def test_preprocessing_one_colour_stays_that_colour() -> None:
     image = torch.full((1, 333, 77, 3), 200, dtype=torch.uint8)
     result = Preprocessing(64, (0.0,) * 3, (1.0,) * 3)(image)

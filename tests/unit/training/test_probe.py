@@ -84,6 +84,23 @@ def test_fit_probe_one_group_per_class_is_refused() -> None:
         fit_probe(network(2), points, label, [str(kind) for kind in label], config(), seed=0)
 
 
+def test_fit_probe_one_picture_per_class_needs_a_single_strength() -> None:
+    points, label = clouds(3, 1)
+    with pytest.raises(TooFewImages, match=r"name one strength, such as"):
+        fit_probe(network(3), points, label, singles(label), config(), seed=0)
+    trained = network(3)
+    fit = fit_probe(trained, points, label, singles(label), config(strengths=[0.1]), seed=0)
+    assert (fit.strength, fit.log_loss) == (0.1, {})
+    with torch.no_grad():
+        assert trained.classifier(torch.from_numpy(points)).argmax(1).tolist() == [0, 1, 2]
+
+
+def test_fit_probe_single_strength_is_cross_validated_where_it_can_be() -> None:
+    points, label = clouds(3, 30)
+    fit = fit_probe(network(3), points, label, singles(label), config(strengths=[0.1]), seed=0)
+    assert set(fit.log_loss) == {0.1}
+
+
 def test_fit_probe_few_steps_is_told() -> None:
     points, label = clouds(3, 30)
     fit = fit_probe(network(3), points, label, singles(label), config(max_iterations=1), seed=0)

@@ -39,4 +39,7 @@ def test_fit_unknown_far_away_scores_higher_than_any_training_picture() -> None:
 
 def test_fit_unknown_one_picture_per_class_stays_finite() -> None:
     points, label = clouds(3, 1)
+    others, _ = clouds(3, 5, seed=1)
     assert np.isfinite(score(points, label, points)).all()
+    assert np.isfinite(score(points, label, others)).all()
+    assert score(points, label, others).max() < 1e3

@@ -39,6 +39,9 @@ def test_compose_config_every_option_composes(option: Path) -> None:
         "neu_det": ["dataset.root=x"],
         "neu_det_probe": ["dataset.root=x"],
         "neu_det_finetune": ["dataset.root=x"],
+        "neu_few_shot": ["dataset.root=x"],
+        "neu_few_shot_stages": ["dataset.root=x"],
+        "neu_corrupted": ["dataset.root=x"],
         "image_folder": ["dataset.root=x"],
         "manifest": ["dataset.path=x"],
     }

@@ -1,0 +1,71 @@
+"""Where the curves of a training go as they grow: TensorBoard, and MLflow if it is asked for."""
+
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger
+
+from sihwa.errors import ConfigError, PackageMissing
+from sihwa.storage import write_text
+from sihwa.training.finetune_config import FinetuneConfig
+from sihwa.training.interface import Workplace, world
+
+__all__ = ["create_loggers"]
+
+_RUN_ID = "mlflow_run_id"
+"""File of the run folder that names its run in MLflow, so that a resumed one goes on there."""
+
+
+def create_loggers(config: FinetuneConfig, work: Workplace) -> list[Logger]:
+    """Return what Lightning logs to.
+
+    Raises:
+        PackageMissing: MLflow is asked for and not installed.
+        ConfigError: MLflow does not take its address.
+    """
+    loggers: list[Logger] = [TensorBoardLogger(work.folder, name="", version="tensorboard")]
+    if config.mlflow and world()[0] == 0:
+        loggers.append(_create_mlflow(config, work))
+    return loggers
+
+
+def _create_mlflow(config: FinetuneConfig, work: Workplace) -> Logger:
+    if find_spec("mlflow") is None:
+        raise PackageMissing(
+            "training.mlflow needs the package MLflow, which is not installed: "
+            'pip install "sihwa[mlflow]"'
+        )
+    place = work.folder / _RUN_ID
+    logger = MLFlowLogger(
+        experiment_name="sihwa",
+        run_name="/".join(work.folder.parts[-2:]),
+        tracking_uri=config.mlflow,
+        run_id=_read(place),
+    )
+    try:
+        logger.log_hyperparams({"seed": work.seed, **_flat("", asdict(config))})
+        if logger.run_id:
+            write_text(place, logger.run_id)
+    except Exception as error:  # of the store, the network, or the database behind it
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"training.mlflow: expected the address of a store that takes runs, such as "
+            f"sqlite:///mlflow.db, got {config.mlflow!r}: {reason}"
+        ) from error
+    return logger
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+
+
+def _flat(prefix: str, settings: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(f"{prefix}{name}.", value)
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
