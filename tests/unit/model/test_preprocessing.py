@@ -29,7 +29,7 @@ def test_preprocessing_every_ratio_equals_antialiased_resize(size: int) -> None:
         result = Preprocessing(size, (0.0,) * 3, (1.0,) * 3)(torch.from_numpy(line))
         plain = torch.from_numpy(line).permute(0, 3, 1, 2).double() / 255
         expected = functional.interpolate(plain, (size, size), mode="bilinear", antialias=True)
-        torch.testing.assert_close(result.double(), expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(result.double(), expected, atol=5e-5, rtol=0)  # a 78th of a grey
 
 
 def test_preprocessing_one_colour_stays_that_colour() -> None:
