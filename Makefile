@@ -93,7 +93,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 \
 	--annotation-style line --custom-compile-command 'make lock'
 ALL := --group build --extra train --extra elpv
 lock: $(VENV)/bin/uv ## write requirements/ anew; ARGS=--upgrade takes the newest versions
-	$(VENV)/bin/$(LOCK) pyproject.toml $(ALL) --extra ray --extra dev $(ARGS) -o requirements/dev.txt
+	$(VENV)/bin/$(LOCK) pyproject.toml $(ALL) --extra ray --extra mlflow --extra dev $(ARGS) -o requirements/dev.txt
 	@for lock in "train.txt pyproject.toml $(ALL)" "line.txt pyproject.toml" "build.txt --group build"; do \
 		set -- $$lock; name=$$1; shift; \
 		$(VENV)/bin/$(LOCK) "$$@" -c requirements/dev.txt -o "requirements/$$name" || exit; \

@@ -78,8 +78,8 @@ class Record(Callback):
         metrics = held_out_metrics(*_gathered(pl_module, trainer.world_size))
         for name, value in metrics.items():
             self._note(f"held-out {name.replace('_', ' ')}", value)
-            if pl_module.logger:
-                pl_module.logger.log_metrics({f"held_out/{name}": value}, trainer.current_epoch)
+            for logger in pl_module.loggers:
+                logger.log_metrics({f"held_out/{name}": value}, trainer.current_epoch)
         chosen = metrics[self._config.metric]
         value = chosen if self._config.metric == "log_loss" else -chosen
         if value < self.best_value:

@@ -1,0 +1,53 @@
+"""MLflow's own reader says what arrived."""
+
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from sihwa.dataset import Manifest
+from sihwa.errors import ConfigError, PackageMissing
+from sihwa.training import FinetuneConfig, Fit, Workplace, tracking, train_network
+from tests.unit.training.test_finetune import config, network_of
+
+
+def train(manifest: Manifest, work: Workplace, settings: FinetuneConfig) -> Fit:
+    return train_network(network_of(), manifest, settings, work)
+
+
+def test_train_network_mlflow_gets_settings_and_every_epoch(
+    manifest: Manifest, work: Workplace, tmp_path: Path
+) -> None:
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    fit = train(manifest, work, config(epochs=2, mlflow=store))
+    client = mlflow.MlflowClient(store)
+    [experiment] = [e for e in client.search_experiments() if e.name == "sihwa"]
+    [run] = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["optimizer.learning_rate"] == "0.001"
+    assert run.data.params["seed"] == "0"
+    [loss] = [curve.value for curve in fit.curves if curve.name == "loss"]
+    logged = [metric.value for metric in client.get_metric_history(run.info.run_id, "loss")]
+    assert logged == pytest.approx(loss)
+    assert (work.folder / "mlflow_run_id").read_text() == run.info.run_id
+
+
+def test_create_loggers_resumed_run_goes_on_in_its_own_mlflow_run(
+    work: Workplace, tmp_path: Path
+) -> None:
+    settings = config(mlflow=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    first, again = (tracking.create_loggers(settings, work)[1] for _ in range(2))
+    assert first.version == again.version is not None
+
+
+def test_create_loggers_address_that_is_none_is_one_clear_error(work: Workplace) -> None:
+    with pytest.raises(ConfigError, match=r"training\.mlflow: expected the address .*'nowhere:/x'"):
+        tracking.create_loggers(config(mlflow="nowhere:/x"), work)
+
+
+def test_create_loggers_without_mlflow_says_what_installs_it(
+    work: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "find_spec", lambda _: None)
+    with pytest.raises(PackageMissing, match=r'pip install "sihwa\[mlflow\]"'):
+        tracking.create_loggers(config(mlflow="sqlite:///x.db"), work)
