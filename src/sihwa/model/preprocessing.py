@@ -73,7 +73,8 @@ def _band_weights(length: int, size: int, device: torch.device) -> tuple[Tensor,
     """Input positions (B, T) that each band of outputs sees, and their weights (B, R, T)."""
     reach, centre = _geometry(length, size, device)
     centre = centre.reshape(size // _BAND, _BAND)
-    tap_count = length // (size // _BAND) + 2 * (length // size) + 4
+    # a band spans R - 1 centres and the filter's width; the rest is for rounding at both ends
+    tap_count = (_BAND + 1) * length // size + 4
     first = torch.floor(centre[:, 0] - reach)
     position = first[:, None] + torch.arange(tap_count, dtype=torch.float32, device=device)
     weight = torch.clamp(1 - (position[:, None, :] - centre[:, :, None]).abs() / reach, min=0)

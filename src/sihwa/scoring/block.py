@@ -182,7 +182,8 @@ def _inspect(inspector: Inspector, images: list[NDArray[np.uint8]]) -> list[Insp
     """Inspect pictures of one size; one that the runtime fails on fails alone."""
     try:
         with _one_at_a_time if images[0].nbytes > _LARGE_BYTES else nullcontext():
-            return inspector.predict_batch(np.stack(images))
+            batch = np.stack(images) if len(images) > 1 else images[0][None]
+            return inspector.predict_batch(batch)
     except Exception as error:  # each library raises its own kinds
         if len(images) > 1:
             return [inspection for image in images for inspection in _inspect(inspector, [image])]
