@@ -38,13 +38,13 @@ def _create_mlflow(config: FinetuneConfig, work: Workplace) -> Logger:
             'pip install "sihwa[mlflow]"'
         )
     place = work.folder / _RUN_ID
-    logger = MLFlowLogger(
-        experiment_name="sihwa",
-        run_name="/".join(work.folder.parts[-2:]),
-        tracking_uri=config.mlflow,
-        run_id=_read(place),
-    )
     try:
+        logger = MLFlowLogger(
+            experiment_name="sihwa",
+            run_name="/".join(work.folder.parts[-2:]),
+            tracking_uri=config.mlflow,
+            run_id=_read(place),
+        )
         logger.log_hyperparams({"seed": work.seed, **_flat("", asdict(config))})
         if logger.run_id:
             write_text(place, logger.run_id)
