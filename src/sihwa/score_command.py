@@ -135,6 +135,8 @@ def score(
     sihwa score inspector /mnt/parts -o scores --engine ray --address head:6379
     """
     read = ReadOptions(max_pixels, pages)  # type: ignore[arg-type]  # it checks the word itself
+    if evidence_of and not evidence:
+        raise ConfigError("--evidence-of names decisions to draw maps of; add --evidence FOLDER")
     shown = evidence_of or ("all",)
     options = ScoreOptions(read, workers, batch_size, resume, watch, evidence, shown)
     Sources(source)  # what can be refused is refused before the inspector is loaded
@@ -176,6 +178,8 @@ def _load(
 
 
 def _score(engine: Engine, source: list[str], out: Path, options: ScoreOptions) -> None:
+    if options.watch:
+        _note("scoring what is there, then what arrives, until Ctrl-C")
     with _stop_on_signals() as (stop, received):
         summary = score_with(engine, source, out, options, stop)
     _print_summary(summary, out)
@@ -208,10 +212,16 @@ def _stop_on_signals() -> Iterator[tuple[Event, list[int]]]:
 
 
 def _print_summary(summary: ScoreSummary, out: Path) -> None:
-    table = Table("", "pictures", box=None, padding=(0, 2, 0, 0))
-    counts = (summary.decisions, summary.classes, summary.errors)
-    for name, count in (pair for kind in counts for pair in sorted(kind.items())):
-        table.add_row(name, f"{count:,}")
+    table = Table("", "", "pictures", box=None, padding=(0, 2, 0, 0))
+    table.columns[2].justify = "right"
+    kinds = {
+        "decision": summary.decisions,
+        "top class": summary.classes,
+        "unreadable": summary.errors,
+    }
+    for kind, counts in kinds.items():
+        for place, (name, count) in enumerate(sorted(counts.items())):
+            table.add_row("" if place else kind, name, f"{count:,}")
     console = Console()
     console.print(table)
     for line in _notes(summary, out):
@@ -221,6 +231,7 @@ def _print_summary(summary: ScoreSummary, out: Path) -> None:
 def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
     rate = summary.new_images / max(summary.seconds, 1e-9)
     before = summary.images - summary.new_images
+    suffixes = ", ".join(f"{count} {name}" for name, count in sorted(summary.suffixes.items()))
     yield (
         f"{summary.new_images} rows in {summary.seconds:.1f} s ({rate:,.0f} images/s), "
         f"{summary.review_rate:.1%} to review -> {out}"
@@ -228,9 +239,9 @@ def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
     )
     for count, text in (
         (summary.changed, "files had changed since their row and were scored again"),
-        (summary.gone, "files that have a row are no longer there"),
+        (summary.gone, "files that have a row are no longer there, or not named this time"),
         (summary.listed_twice, "files were named twice; they have one row"),
-        (summary.left_out["other"], "other files were no pictures"),
+        (summary.left_out["other"], f"other files are not named like pictures: {suffixes}"),
         (summary.left_out["folder link"], "links to folders were not followed"),
         (summary.left_out["special"], "pipes, sockets or devices were left alone"),
     ):

@@ -20,7 +20,7 @@ def verify(
     source: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FOLDER]",
+            metavar="FOLDER",
             help="Pictures from the line: a folder or a .zip. Without it, those kept inside.",
             show_default=False,
         ),
@@ -56,7 +56,7 @@ def _print_verified(found: VerifiedInspector) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("runtime", "verdict"):
         table.add_column(name, no_wrap=True)
-    for name in ("flips", "Δ prob.", "Δ unknown", "images/s", "in 32s"):
+    for name in ("flips", "Δ prob.", "Δ unknown", "images/s", "by 32"):
         table.add_column(name, justify="right", no_wrap=True)
     for proof in found.proof:
         table.add_row(*_proof_row(proof))
@@ -66,13 +66,18 @@ def _print_verified(found: VerifiedInspector) -> None:
             console.print(f"refused: {proof}", soft_wrap=True, highlight=False)
     for image in found.unreadable:
         console.print(f"unreadable: {image}", soft_wrap=True, highlight=False, markup=False)
-    console.print(
-        f"{found.proof[0].images} comparisons each"
-        + (f", {found.left_out} pictures beyond --limit left out" if found.left_out else "")
-        + f" -> {found.written}",
-        soft_wrap=True,
-        highlight=False,
-    )
+    count = found.proof[0].images
+    lines = [
+        f"{count} comparisons each of {found.pictures} pictures, some in other sizes, with float32 "
+        "in ONNX Runtime on the CPU. Δ: greatest difference of a probability and of the unknown "
+        "score; images/s one by one and in batches of 32"
+    ]
+    if found.left_out:
+        lines.append(f"{found.left_out} pictures beyond --limit left out")
+    if found.before > count:
+        lines.append(f"this replaces a verification of {found.before} comparisons")
+    for line in (*lines, f"-> {found.written}"):
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def _proof_row(proof: ParityProof) -> list[str]:

@@ -210,7 +210,7 @@ def _from_sixteen_bit(pixels: NDArray[np.integer], path: str) -> NDArray[np.uint
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture of a known format (JPEG, PNG, BMP, TIFF, WebP, PGM)"
+        return "not a picture of a known format (JPEG, PNG, BMP, TIFF, WebP, PGM, PPM)"
     if isinstance(error, Image.DecompressionBombError):
         return "its pixels are more than are allowed"
     if isinstance(error, MemoryError):

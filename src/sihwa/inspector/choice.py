@@ -6,7 +6,13 @@ from typing import Any
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime import REFERENCE, RuntimeChoice, check_choice, runtime_version
+from sihwa.inspector.runtime import (
+    REFERENCE,
+    RuntimeChoice,
+    check_choice,
+    offered_choices,
+    runtime_version,
+)
 from sihwa.inspector.verification import Verification
 
 __all__ = ["choose_runtime", "why_not"]
@@ -62,6 +68,9 @@ def choose_runtime(
     if refused is not None:
         raise RuntimeUnavailable(_refusal(_choice(refused, device), refused))
     if is_low:
+        faults = _faults(bundle, runtime, device, fallback.precision)
+        if faults:
+            raise RuntimeUnavailable(f"precision={precision} on {device} cannot run here: {faults}")
         wanted = f"{'any runtime' if runtime == 'auto' else runtime} on {device} in {precision}"
         raise RuntimeUnavailable(
             f"{wanted} needs a proof on this machine, and there is none{_note(verification)}: "
@@ -70,6 +79,20 @@ def choose_runtime(
     if fallback == REFERENCE:
         return fallback, f"the reference; no other is proven here{_note(verification)}"
     return fallback, f"not proven on this machine{_note(verification)}: {_ADVICE}"
+
+
+def _faults(bundle: Bundle, runtime: str, device: str, precision: str) -> str:
+    """Return why no combination of these can run here; empty where one can."""
+    faults = {
+        choice.runtime: fault
+        for choice, fault in offered_choices(bundle, [device])
+        if choice.precision == precision and runtime in ("auto", choice.runtime)
+    }
+    if not all(faults.values()):
+        return ""
+    if len(set(faults.values())) == 1:
+        return str(next(iter(faults.values())))
+    return "; ".join(f"{name}: {fault}" for name, fault in faults.items())
 
 
 def why_not(bundle: Bundle, verification: Verification, choice: RuntimeChoice) -> str | None:

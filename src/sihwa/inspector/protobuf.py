@@ -53,7 +53,7 @@ class Reader:
                 length = size
             assert length is not None
             if position + length > len(message):
-                raise Damaged("it ends in the middle: truncated, or no ONNX file")
+                raise Damaged("it ends in the middle: truncated, lengthened, or no ONNX file")
             yield number, message[position : position + length]
             position += length
 
@@ -93,7 +93,7 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if position >= len(message):
-            raise Damaged("it ends in the middle: truncated, or no ONNX file")
+            raise Damaged("it ends in the middle: truncated, lengthened, or no ONNX file")
         byte = message[position]
         position += 1
         value |= (byte & 0x7F) << shift

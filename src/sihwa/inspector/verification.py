@@ -80,7 +80,8 @@ def read_verification(inspector: Path, bundle: Bundle) -> Verification:
             return Verification()
         content = _read(path)
     except (OSError, InvalidInspector) as error:
-        return Verification(note=f"{path.name} does not count: {_reason(error)}", is_damaged=True)
+        note = f"{path.name} does not count: {_reason(error)}; run `sihwa verify` again"
+        return Verification(note=note, is_damaged=True)
     if content["inspector"] != bundle.card.id or content["graphs"] != _graphs(bundle):
         return Verification(note=f"{path.name} does not count: it is of another inspector")
     return Verification(proof=content["proof"])
@@ -96,7 +97,7 @@ def _read(path: Path) -> dict[str, Any]:
     error = next(_validator().iter_errors(content), None)
     if error is not None:
         place = "/".join(str(step) for step in error.absolute_path)
-        raise InvalidInspector(f"its {place[:60]!a} breaks the schema")
+        raise InvalidInspector(f"its {ascii(place[:60]) if place else 'content'} breaks the schema")
     sealed = {key: value for key, value in content.items() if key != "digest"}
     if content["digest"] != _digest(sealed):
         raise InvalidInspector("it was changed after it was written")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.errors import DatasetNotFound, EmptyDataset, UnreadableImage
+from sihwa.errors import DatasetNotFound, EmptyDataset, RuntimeUnavailable, UnreadableImage
 from sihwa.images import decode_image, find_images, read_bytes
 from sihwa.inspector.bundle import read_bundle
 from sihwa.inspector.inspector import card_policy
@@ -20,11 +20,13 @@ from sihwa.inspector.runtime import (
     REFERENCE,
     Outputs,
     Runtime,
+    check_choice,
     create_runtime,
     installed_choices,
+    offered_choices,
 )
 from sihwa.inspector.speed import measure_speed
-from sihwa.inspector.verification import write_verification
+from sihwa.inspector.verification import read_verification, write_verification
 from sihwa.progress import progress_bar
 
 __all__ = ["VerifiedInspector", "verify_inspector"]
@@ -42,16 +44,20 @@ class VerifiedInspector:
     """What was found.
 
     Attributes:
-        proof: One entry per runtime, device and precision present, the reference first.
+        proof: One entry per runtime, device and precision present, at least one.
+        pictures: How many were compared, some of them in several sizes.
         written: Where it lies, for `load_inspector`.
         unreadable: Pictures that could not be read, by path and reason.
         left_out: Readable pictures beyond the limit, which were not looked at.
+        before: Comparisons of the verification that this one replaces, 0 for none.
     """
 
     proof: list[ParityProof]
+    pictures: int
     written: Path
     unreadable: list[UnreadableImage]
     left_out: int
+    before: int = 0
 
 
 def verify_inspector(
@@ -70,6 +76,7 @@ def verify_inspector(
 
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.
+        RuntimeUnavailable: No runtime runs it on one of the devices.
         DatasetNotFound: There are no pictures there, nor in the inspector.
         EmptyDataset: None of them can be read.
         StorageError: The result cannot be written.
@@ -78,6 +85,8 @@ def verify_inspector(
     listed = _list(path, source)
     chosen = [listed[place] for place in _spread(len(listed), limit)]
     images = _Pictures(chosen)
+    for device in devices:
+        _require_runtime(bundle, device)
     runtimes = [create_runtime(bundle, choice) for choice in installed_choices(bundle, devices)]
     tolerance, flips = _rules(bundle)
     with progress_bar("verifying", len(chosen)) as advance:
@@ -95,8 +104,21 @@ def verify_inspector(
         replace(proof, images_per_second_1=round(one, 1), images_per_second_32=round(many, 1))
         for proof, (one, many) in zip(proofs, rates, strict=True)
     ]
-    written = write_verification(path, bundle, proofs, len(chosen) - len(images.unreadable))
-    return VerifiedInspector(proofs, written, images.unreadable, len(listed) - len(chosen))
+    before = max((proof["images"] for proof in read_verification(path, bundle).proof), default=0)
+    pictures = len(chosen) - len(images.unreadable)
+    written = write_verification(path, bundle, proofs, pictures)
+    left_out = len(listed) - len(chosen)
+    return VerifiedInspector(proofs, pictures, written, images.unreadable, left_out, before)
+
+
+def _require_runtime(bundle: Bundle, device: str) -> None:
+    check_choice("auto", device, "auto")
+    offered = offered_choices(bundle, [device])
+    if all(fault for _, fault in offered):
+        faults = dict.fromkeys(f"{choice.runtime}: {fault}" for choice, fault in offered)
+        raise RuntimeUnavailable(
+            f"expected a device that some runtime uses here, got {device}. {'; '.join(faults)}"
+        )
 
 
 def _list(path: Path, source: Path | None) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ CHOICES = ("all", ACCEPT, REJECT, REVIEW)
 class OverlayWriter:
     """Writes FOLDER/<decision>/<name>-<digest>.jpg for each inspected picture of some decisions.
 
-    The digest is of the picture's whole address, so two pictures of one name do not meet.
+    The digest is the first 12 hex digits of the SHA-256 of the picture's whole address, `path`, so
+    two pictures of one name do not meet.
 
     Args:
         folder: Made when missing.
@@ -63,4 +64,5 @@ def overlay_name(row: "dict[str, str | int | float | None]") -> str:
     address = str(row["path_bytes"] or path)
     # what a file system or a shell might trip over is left out of the readable half
     stem = re.sub(r"[^\w.-]+", "_", re.split(r"[/\\]", path)[-1].rpartition(".")[0] or path)
-    return f"{stem[-40:]}-{hashlib.sha256(address.encode()).hexdigest()[:12]}.jpg"
+    page = f"-page{row['page']}" if row.get("page") else ""
+    return f"{stem[-40:]}{page}-{hashlib.sha256(address.encode()).hexdigest()[:12]}.jpg"

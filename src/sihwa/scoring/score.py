@@ -79,6 +79,7 @@ def score_with(
         with progress_bar("scoring", stack.enter_context(counted(words))) as advance:
             run.score(entries, advance)
             run.summary.left_out = Counter(listing.left_out)
+            run.summary.suffixes = Counter(listing.suffixes)
             run.summary.gone = 0 if stop.is_set() else run.ledger.count_gone()
             for arrived in arrivals.until_stopped(run.ledger) if arrivals else ():
                 run.score(arrived, advance)

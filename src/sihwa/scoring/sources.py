@@ -31,6 +31,7 @@ _PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECA
 _MAGIC = re.compile(r"[*?[]")
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 """What makes a spreadsheet program run a cell; those of full width, in an East Asian setting."""
+_MOST_SUFFIXES = 20
 Listing = Iterator[Entry]
 
 
@@ -44,6 +45,7 @@ class Sources:
 
     Attributes:
         left_out: What the last listing met and did not list, by kind.
+        suffixes: Of its files that are not named like pictures.
 
     Raises:
         DatasetNotFound: There is no such source.
@@ -53,10 +55,12 @@ class Sources:
     def __init__(self, words: Sequence[str | Path]) -> None:
         self.words = tuple(_no_formula(str(word)) for word in words)
         self.left_out: Counter[str] = Counter()
+        self.suffixes: Counter[str] = Counter()
         self._listings = [self._open(word) for word in self.words]
 
     def __iter__(self) -> Listing:
         self.left_out.clear()
+        self.suffixes.clear()
         for word, listing in zip(self.words, self._listings, strict=True):
             try:
                 for entry in listing():
@@ -111,7 +115,7 @@ class Sources:
             elif found.kind == "fault":
                 yield Entry(path, fault=found.reason)
             else:
-                self.left_out[found.kind] += 1
+                self._leave_out(found.kind, path)
 
     def _list_glob(self, pattern: str) -> Listing:
         """List what a glob names, and all below a folder that it names, as a shell would."""
@@ -132,7 +136,14 @@ class Sources:
             if is_image_name(member.name):
                 yield Entry(f"{archive}{MEMBER_MARK}{member.name}", member)
             else:
-                self.left_out["other"] += 1
+                self._leave_out("other", member.name)
+
+    def _leave_out(self, kind: str, path: str) -> None:
+        self.left_out[kind] += 1
+        if kind == "other":
+            suffix = os.path.splitext(path)[1].lower() or "no suffix"  # noqa: PTH122 -- any bytes
+            known = suffix in self.suffixes or len(self.suffixes) < _MOST_SUFFIXES
+            self.suffixes[suffix[:20] if known else "others"] += 1
 
 
 def _no_formula(path: str) -> str:

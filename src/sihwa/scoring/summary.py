@@ -26,6 +26,7 @@ class ScoreSummary:
         gone: Files that have a row and are no longer there, or no longer named.
         listed_twice: Files that were named more than once; they have one row.
         left_out: Files that were no pictures by their names, links to folders, special files.
+        suffixes: Of the files that were no pictures by their names.
         stopped: The run was told to stop before all files had rows.
     """
 
@@ -39,6 +40,7 @@ class ScoreSummary:
     gone: int = 0
     listed_twice: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    suffixes: Counter[str] = field(default_factory=Counter)
     stopped: bool = False
 
     @property
@@ -80,6 +82,7 @@ class ScoreSummary:
                 "gone": self.gone,
                 "listed_twice": self.listed_twice,
                 "left_out": dict(sorted(self.left_out.items())),
+                "left_out_suffixes": dict(sorted(self.suffixes.items())),
             },
         }
 
@@ -92,4 +95,5 @@ def error_kind(error: str) -> str:
     >>> error_kind("damaged: Premature end of JPEG file")
     'damaged'
     """
-    return re.sub(r"\d+", "N", error.partition(":")[0])[:80]
+    # small numbers tell kinds apart (16-bit, 3 pages); sizes and places do not
+    return re.sub(r"\d{3,}", "N", error.partition(":")[0])[:80]
