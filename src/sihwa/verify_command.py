@@ -63,9 +63,11 @@ def _print_verified(found: VerifiedInspector) -> None:
     console.print(table)
     for proof in found.proof:
         if not proof.proven:
-            console.print(f"refused: {proof}", soft_wrap=True, highlight=False)
+            _print(f"refused: {proof}")
     for image in found.unreadable:
-        console.print(f"unreadable: {image}", soft_wrap=True, highlight=False, markup=False)
+        _print(f"unreadable: {image}")
+    for reason in found.unusable:
+        _print(f"not usable: {reason}")
     count = found.proof[0].images
     lines = [
         f"{count} comparisons each of {found.pictures} pictures, some in other sizes, with float32 "
@@ -77,7 +79,13 @@ def _print_verified(found: VerifiedInspector) -> None:
     if found.before > count:
         lines.append(f"this replaces a verification of {found.before} comparisons")
     for line in (*lines, f"-> {found.written}"):
-        console.print(line, soft_wrap=True, highlight=False)
+        _print(line)
+
+
+def _print(line: str) -> None:
+    # names come from outside: brackets are no markup, and nothing in them moves the cursor
+    shown = "".join(letter if letter.isprintable() else "?" for letter in line)
+    Console().print(shown, soft_wrap=True, highlight=False, markup=False)
 
 
 def _proof_row(proof: ParityProof) -> list[str]:

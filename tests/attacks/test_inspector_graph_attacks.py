@@ -4,12 +4,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import onnx.numpy_helper
 import pytest
 from onnx import TensorProto, helper
 
 from sihwa.inspector.graph_file import OPSET
-from tests.attacks.forge import branch, custom_node, external, forge_model, refuse
+from sihwa.inspector.protobuf import encode_field
+from tests.attacks.forge import (
+    branch,
+    custom_node,
+    external,
+    forge,
+    forge_model,
+    graph_of,
+    refuse,
+)
 
 Model = onnx.ModelProto
 node = helper.make_node
@@ -92,6 +103,26 @@ def with_tensor(*dims: int) -> onnx.TensorProto:
     return tensor
 
 
+def divide(model: Model, divisor: int, through: str = "Identity") -> None:
+    """Divide the least whole number, which nothing then uses."""
+    tensors = {"least": -(2**63), "divisor": divisor}
+    for name, value in tensors.items():
+        model.graph.initializer.append(
+            onnx.numpy_helper.from_array(np.array(value, np.int64), name)
+        )
+    if through != "Identity":
+        model.graph.node.append(node(through, ["divisor"], ["computed"]))
+    by = "divisor" if through == "Identity" else "computed"
+    model.graph.node.append(node("Div", ["least", by], ["quotient"]))
+
+
+def cast_twice(model: Model) -> None:
+    item = node("Cast", ["image"], ["x"], to=TensorProto.FLOAT)
+    item.attribute.append(helper.make_attribute("to", TensorProto.INT64))
+    model.graph.node.append(item)
+
+
+DIVIDES = "divides whole numbers by something else than a positive constant"
 MILLION = onnx.TensorShapeProto.Dimension(dim_value=10**6)
 ELSEWHERE = "keeps tensors in another file"
 NESTED = "graph within the graph|operator '(If|Loop|Scan)'"
@@ -250,6 +281,18 @@ ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
         lambda m: m.graph.node.extend([node("Relu", ["b"], ["a"]), node("Relu", ["a"], ["b"])]),
         "uses 'b' before that is made",
     ),
+    "divides_whole_numbers_by_minus_one": (lambda m: divide(m, -1), DIVIDES),
+    "divides_whole_numbers_by_zero": (lambda m: divide(m, 0), DIVIDES),
+    "divides_whole_numbers_by_what_it_computes": (lambda m: divide(m, 7, "Neg"), DIVIDES),
+    "attribute_twice": (cast_twice, "has the attribute 'to' twice"),
+    "reads_beyond_a_tensor": (
+        lambda m: m.graph.node.append(node("GatherND", ["image", "i"], ["x"])),
+        "operator 'GatherND'",
+    ),
+    "axes_without_end": (
+        lambda m: m.graph.initializer[0].dims.extend([1] * 10**6),
+        "more than 8 numbers stand|fields",
+    ),
     "cycle_through_an_output": (cycle_through_unknown, "uses 'unknown' before that is made"),
     "custom_operator_in_scan": (
         lambda m: m.graph.node.append(
@@ -271,3 +314,13 @@ def test_load_inspector_hostile_graph_is_refused(
 ) -> None:
     forge_model(tiny_bundle, change)
     refuse(tiny_bundle, reason)
+
+
+@pytest.mark.parametrize("field", [1, 5, 7, 8, 14, 20])
+def test_load_inspector_field_hidden_behind_a_long_number_is_refused(
+    tiny_bundle: Path, field: int
+) -> None:
+    """Other readers keep the lower 32 bits of a key, and find a second graph there."""
+    hidden = encode_field(field + 2**29, b"")
+    forge(tiny_bundle, graph_of(tiny_bundle) + hidden)
+    refuse(tiny_bundle, "is no protocol buffer")

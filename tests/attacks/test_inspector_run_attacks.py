@@ -1,5 +1,6 @@
 """Graphs that lie about what they do, and bytes that only claim to be a graph."""
 
+import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from sihwa.errors import InvalidInspector
+from sihwa.errors import InvalidInspector, ShapeError
 from sihwa.inspector import Bundle, Card, load_inspector, write_bundle
 from sihwa.inspector.graph_file import OPSET
 from sihwa.inspector.protobuf import encode_field
 from sihwa.model import OPSET as EXPORTED_OPSET
-from tests.attacks.forge import forge, forge_model, graph_of, refuse
+from tests.attacks.forge import forge, forge_model, graph_of, refuse, reseal
 from tests.conftest import changed
 
 Model = onnx.ModelProto
@@ -100,7 +101,7 @@ def test_load_inspector_graph_that_no_runtime_takes_is_refused_in_one_line(
     tiny_bundle: Path, change: Callable[[Model], None], runtime: str
 ) -> None:
     forge_model(tiny_bundle, change)
-    refuse(tiny_bundle, f"{runtime} refuses the graph", runtime=runtime)
+    refuse(tiny_bundle, f"{runtime} refuses the graph|divides whole numbers", runtime=runtime)
 
 
 BYTES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
@@ -150,3 +151,51 @@ def test_write_bundle_graph_that_would_be_refused_is_not_written(
 
 def test_opset_of_the_reader_is_that_of_the_exporter() -> None:
     assert OPSET == EXPORTED_OPSET
+
+
+def only_small(model: Model) -> None:
+    """Give shapes as declared for small pictures, and no evidence for those above five rows."""
+    graph = model.graph
+    for item in graph.node:
+        item.output[:] = ["was" if name == "evidence" else name for name in item.output]
+    numbers = {"row": 1, "next": 2, "five": 5, "zero": 0, "axis": 3, "whole": 10**6}
+    for name, value in numbers.items():
+        graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
+    graph.node.extend(
+        [
+            node("Shape", ["image"], ["shape"]),
+            node("Slice", ["shape", "row", "next"], ["height"]),
+            node("LessOrEqual", ["height", "five"], ["small"]),
+            node("Where", ["small", "whole", "zero"], ["end"]),
+            node("Slice", ["was", "zero", "end", "axis"], ["evidence"]),
+        ]
+    )
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_predict_graph_that_keeps_its_shapes_at_one_size_alone_is_one_clear_error(
+    tiny_bundle: Path, runtime: str
+) -> None:
+    forge_model(tiny_bundle, only_small)
+    inspector = load_inspector(tiny_bundle, runtime=runtime)
+    with pytest.raises(InvalidInspector, match=r"evidence must be a map|cannot run the graph"):
+        inspector.predict(np.zeros((40, 30, 3), np.uint8))
+
+
+def test_predict_side_that_the_graph_cannot_count_is_one_clear_error(tiny_bundle: Path) -> None:
+    inspector = load_inspector(tiny_bundle)
+    with pytest.raises(ShapeError, match="a side may have 65535 pixels"):
+        inspector.predict(np.zeros((65_536, 1, 3), np.uint8))
+
+
+def test_load_inspector_weights_of_another_training_are_refused(tiny_bundle: Path) -> None:
+    """card.json may be edited, the card in the graph has its own hash."""
+    weights = tiny_bundle / "weights.safetensors"
+    said = hashlib.sha256(weights.read_bytes()).hexdigest()
+    forge(tiny_bundle, change=lambda card: card["weights"].update(sha256=said))
+    load_inspector(tiny_bundle)
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    reseal(tiny_bundle)
+    refuse(tiny_bundle, "expected the weights whose SHA-256", "weights.safetensors")

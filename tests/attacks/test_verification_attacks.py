@@ -97,7 +97,15 @@ def test_load_inspector_damaged_verification_does_not_count(
 FORGED: dict[str, tuple[Callable[[Json], Any], str]] = {
     "format_foreign": (put("format", to="sihwa-inspector"), "its 'format' breaks the schema"),
     "version_newer": (put("format_version", to=2), "its 'format_version' breaks the schema"),
-    "key_unknown": (put("pickle", to="gASV"), "its '' breaks the schema"),
+    "key_unknown": (put("pickle", to="gASV"), "its content breaks the schema"),
+    "count_as_a_fraction": (
+        put("proof", 0, "images", to=32.0),
+        "its 'proof/0/images' breaks the schema",
+    ),
+    "count_of_four_hundred_digits": (
+        put("proof", 0, "images_per_second_1", to=10**400),
+        "it: the card is not strict JSON: a number has 401 digits",
+    ),
     "proof_unknown_key": (put("proof", 0, "code", to="x"), "its 'proof/0' breaks the schema"),
     "proof_a_text": (put("proof", to="all"), "its 'proof' breaks the schema"),
     "proofs_a_million": (put("proof", to=[{}] * 10**5), "its 'proof' breaks the schema"),
@@ -171,3 +179,23 @@ def test_load_inspector_damaged_refusal_does_not_bring_the_export_proof_back(
     path = verification_path(tiny_bundle)
     path.write_bytes(path.read_bytes()[:-9])
     does_not_count(tiny_bundle, "it: the card is not strict JSON")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"runtime": "onnxruntime", "precision": "fp32", "proven": False},
+        {"runtime": "onnxruntime", "precision": "bf16"},
+        {"runtime": "openvino", "precision": "fp16"},
+        {"runtime": "openvino", "precision": "fp8"},
+    ],
+    ids=lambda change: "-".join(map(str, change.values())),
+)
+def test_load_inspector_proof_that_cannot_be_never_stops_the_reference(
+    verified: Path, change: Json
+) -> None:
+    path = verification_path(verified)
+    content = json.loads(path.read_bytes())
+    content["proof"] = [{**content["proof"][0], "images_per_second_1": 1e9, **change}]
+    path.write_text(json.dumps(seal(content)), "utf-8")
+    assert str(load_inspector(verified).runtime.choice) == "onnxruntime on cpu in fp32"

@@ -105,7 +105,7 @@ def test_score_command_gives_one_row_per_picture(run: TrainedRun, tmp_path: Path
     done = command(*SCORE, run.inspector, folder, "--out", tmp_path / "scores.csv")
     assert done.returncode == 0, done.stderr
     assert "5 rows" in done.stdout
-    assert "1 other files were no pictures" in done.stdout
+    assert "1 other files are not named like pictures: 1 .txt" in done.stdout
     rows = pd.read_csv(tmp_path / "scores.csv").set_index("path")
     assert sorted(Path(path).name for path in rows.index) == [
         "000.png", "001.png", "002.png", "cut.png", "빈 파일.jpg"

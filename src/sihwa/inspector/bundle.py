@@ -55,6 +55,7 @@ def write_bundle(folder: Path, bundle: Bundle, pictures: bytes | None = None) ->
     }
     parts = {name: content for name, content in given.items() if content is not None}
     check_signature(card, read_graph_file(parts[GRAPH_NAME], GRAPH_NAME), GRAPH_NAME)
+    _check_weights(card, bundle.weights, WEIGHTS_NAME)
     _check_twin(card, bundle.twin, TWIN_NAME)
     facts = {
         name: {"sha256": sha256_of_bytes(content), "bytes": len(content)}
@@ -85,6 +86,7 @@ def read_bundle(path: Path) -> Bundle:
         return Bundle(card, content)
     parts = _read_parts(path, card)
     check_weights_file(parts[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
+    _check_weights(card, parts[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
     _check_twin(card, parts.get(TWIN_NAME), str(path / TWIN_NAME))
     return Bundle(card, content, parts[WEIGHTS_NAME], parts.get(TWIN_NAME))
 
@@ -170,6 +172,16 @@ def _check_seal(card: Card, file: GraphFile, content: bytes, path: Path) -> None
     if card.graph["opset"] != OPSET:
         raise InvalidInspector(
             f"{path}: the graph says opset {OPSET}, its card {card.graph['opset']}"
+        )
+
+
+def _check_weights(card: Card, weights: bytes | None, where: str) -> None:
+    """Check that the tensors are those that the card was written for, where it says so."""
+    said = card.weights.get("sha256")
+    if said and (weights is None or sha256_of_bytes(weights) != said):
+        raise InvalidInspector(
+            f"{where}: expected the weights whose SHA-256 the card in {GRAPH_NAME} gives, found "
+            "others. Copy the inspector again"
         )
 
 

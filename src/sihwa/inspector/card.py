@@ -152,6 +152,7 @@ def parse_json(content: bytes, where: str) -> dict[str, Any]:
             content.decode(), parse_constant=_refuse_constant, object_pairs_hook=unique_keys
         )
         _refuse_depth(value)
+        _refuse_large(value)
         canonical_json(value).encode()  # 1e999 is read as infinity, \ud800 as half a character
     except (ValueError, RecursionError) as error:
         raise InvalidInspector(
@@ -176,6 +177,17 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) != len(pairs):
         raise ValueError(f"a key comes twice among {list(content)[:5]!r:.120}")
     return content
+
+
+def _refuse_large(value: object) -> None:
+    """Refuse whole numbers that other readers, who have 64 bits for them, read otherwise."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, int) and abs(one) >= 2**63:
+            raise ValueError(f"a number has {len(str(one))} digits")
+        if isinstance(one, (dict, list)):
+            waiting += one.values() if isinstance(one, dict) else one
 
 
 def _refuse_depth(value: object) -> None:
@@ -223,7 +235,16 @@ def _validate(content: dict[str, Any], where: str) -> None:
 
 @cache
 def _validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(card_schema())
+    return create_validator(card_schema())
+
+
+def create_validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
+    """Return a validator for which 3.0 and true are no whole numbers: Python counts with them."""
+    base = jsonschema.Draft202012Validator
+    checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    strict = jsonschema.validators.extend(base, type_checker=checker)  # type: ignore[no-untyped-call]
+    validator: jsonschema.Draft202012Validator = strict(schema)
+    return validator
 
 
 def card_schema() -> dict[str, Any]:

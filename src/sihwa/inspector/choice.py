@@ -10,6 +10,7 @@ from sihwa.inspector.runtime import (
     REFERENCE,
     RuntimeChoice,
     check_choice,
+    is_offered,
     offered_choices,
     runtime_version,
 )
@@ -65,7 +66,8 @@ def choose_runtime(
     )
     is_low = fallback.precision != "fp32"
     refused = next((p for p in fitting if is_low or _choice(p, device) == fallback), None)
-    if refused is not None:
+    # nothing refuses the reference: it is what the others are compared with
+    if refused is not None and fallback != REFERENCE:
         raise RuntimeUnavailable(_refusal(_choice(refused, device), refused))
     if is_low:
         faults = _faults(bundle, runtime, device, fallback.precision)
@@ -102,7 +104,7 @@ def why_not(bundle: Bundle, verification: Verification, choice: RuntimeChoice) -
     """
     holding = _holding_here(bundle, verification, choice.device)
     proof = next((p for p in holding if _choice(p, choice.device) == choice), None)
-    if proof is not None and not proof["proven"]:
+    if proof is not None and not proof["proven"] and choice != REFERENCE:
         return _refusal(choice, proof)
     if proof is None and choice != REFERENCE:
         return f"not proven on this machine{_note(verification)}: {_ADVICE}"
@@ -130,6 +132,8 @@ def _holding_here(bundle: Bundle, verification: Verification, device: str) -> It
 
 
 def _runs_here(proof: Proof, bundle: Bundle, device: str) -> bool:
+    if not is_offered(_choice(proof, device)):
+        return False
     missing = (proof["precision"] == "int8" and bundle.twin is None) or (
         proof["runtime"] == "torch" and bundle.weights is None
     )

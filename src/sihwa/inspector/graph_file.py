@@ -9,8 +9,8 @@ What a graph may hold is listed here, not what it may not: whoever wants to smug
 has to do it with arithmetic. Field numbers: onnx/onnx.proto, ModelProto and what it holds.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from math import prod
 from typing import NamedTuple
 
@@ -51,8 +51,8 @@ _OPERATORS = {
     "GlobalMaxPool GroupNormalization InstanceNormalization LayerNormalization MatMul MaxPool "
     "Resize",
     "reductions": "ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum",
-    "shapes": "Cast Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather GatherND "
-    "Identity Pad Range Reshape Shape Slice SpaceToDepth Split Squeeze Tile Transpose Unsqueeze",
+    "shapes": "Cast Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather Identity "
+    " Pad Range Reshape Shape Slice SpaceToDepth Split Squeeze Tile Transpose Unsqueeze",
     "8-bit integers": "DequantizeLinear QuantizeLinear",
 }
 OPERATORS = frozenset(" ".join(_OPERATORS.values()).split())
@@ -61,6 +61,13 @@ without control flow, chance, sequences or text."""
 
 _MAX_FIELDS = 1_000_000  # hrnet_w18, with its 21,000, has the most tried
 _MAX_AXES = 8
+_MAX_DIVISOR_BYTES = 64
+_INTEGERS = {2: 1, 3: 1, 6: 4, 7: 8}
+"""Bytes of each integer type of `_ELEMENTS`."""
+_FLOATS = (1, 10, 11, 16)
+_TRUTHS = frozenset(
+    ["And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or"]
+)
 _STANDARD_DOMAINS = ("", "ai.onnx")
 _ELEMENTS = {
     1: ("float32", 4), 2: ("uint8", 1), 3: ("int8", 1), 6: ("int32", 4), 7: ("int64", 8),
@@ -122,11 +129,26 @@ def read_graph_file(content: bytes, where: str, *, with_card: bool = True) -> Gr
         ) from error
 
 
-class _Node(NamedTuple):
-    """The names of the values that an operator takes and makes; "" stands for none."""
+class _Tensor(NamedTuple):
+    """A tensor that the file holds: its name, element type and bytes."""
 
-    takes: list[str]
-    makes: list[str]
+    name: str
+    element: int
+    content: bytes
+
+
+@dataclass
+class _Node:
+    """An operator: the names of the values it takes and makes; "" stands for none."""
+
+    takes: list[str] = field(default_factory=list)
+    makes: list[str] = field(default_factory=list)
+    operator: str = ""
+    attributes: set[str] = field(default_factory=set)
+    cast_to: int = 0
+    """Element type that a Cast makes."""
+    constant: _Tensor | None = None
+    """What a Constant or ConstantOfShape holds."""
 
 
 class _Walk:
@@ -174,7 +196,7 @@ class _Walk:
 
     def graph(self, message: memoryview) -> tuple[dict[str, Port], dict[str, Port]]:
         nodes: list[_Node] = []
-        tensors: list[str] = []
+        tensors: list[_Tensor] = []
         ports: dict[int, dict[str, Port]] = {11: {}, 12: {}}
         for number, value in self.fields(message):
             if number == 1:
@@ -190,53 +212,64 @@ class _Walk:
                 raise Damaged("it holds sparse tensors, which inspectors never do")
         if not nodes:
             raise Damaged("its graph is empty")
-        _check_flow([*ports[11], *tensors], nodes, ports[12])
+        _check_flow([*ports[11], *(tensor.name for tensor in tensors)], nodes, ports[12])
+        _check_divisions(tensors, nodes)
         return ports[11], ports[12]
 
     def node(self, message: memoryview) -> _Node:
         operators: list[Value] = []
-        node = _Node([], [])
+        node = _Node()
         for number, value in self.fields(message):
             if number in (1, 2):
-                node[number - 1].append(as_text(value))
+                (node.takes if number == 1 else node.makes).append(as_text(value))
             elif number == 4:
                 operators.append(value)
             elif number == 5:
-                self.attribute(as_message(value))
+                self.attribute(as_message(value), node)
             elif number == 7 and as_text(value) not in _STANDARD_DOMAINS:
                 raise Damaged(f"it uses an operator of {_short(value)}, outside the standard")
         if len(operators) != 1 or as_text(operators[0]) not in OPERATORS:
             name = _short(operators[0]) if operators else "without a name"
             raise Damaged(f"it uses the operator {name}, which inspectors never do")
+        node.operator = as_text(operators[0])
         return node
 
-    def attribute(self, message: memoryview) -> None:
+    def attribute(self, message: memoryview, node: _Node) -> None:
+        name, whole = "", 0
         for number, value in self.fields(message):
-            if number in (5, 10):
-                self.tensor(as_message(value))
+            if number == 1:
+                name = as_text(value)
+            elif number == 3 and isinstance(value, int):
+                whole = value
+            elif number in (5, 10):
+                node.constant = self.tensor(as_message(value))
             elif number in (6, 11):
                 raise Damaged("it holds a graph within the graph, which inspectors never do")
             elif number in (22, 23):
                 raise Damaged("it holds sparse tensors, which inspectors never do")
+        if name in node.attributes:
+            raise Damaged(f"an operator has the attribute {name[:60]!r} twice")
+        node.attributes.add(name)
+        if name == "to":
+            node.cast_to = whole
 
-    def tensor(self, message: memoryview) -> str:
-        """Check that a tensor is as long as it says, so that loading it allocates no more.
-
-        Return its name.
-        """
+    def tensor(self, message: memoryview) -> _Tensor:
+        """Check that a tensor is as long as it says, so that loading it allocates no more."""
         name = ""
         axes: list[int] = []
         element: Value = 0
+        content = b""
         held = 0
         for number, value in self.fields(message):
             if number == 1:
-                axes += as_numbers(value)
+                axes += as_numbers(value, _MAX_AXES)
             elif number == 2:
                 element = value
             elif number == 8:
                 name = as_text(value)
             elif number == 9:
                 held += len(as_message(value))
+                content = bytes(as_message(value)[:_MAX_DIVISOR_BYTES])
             elif number == 13 or (number == 14 and value != 0):
                 raise Damaged("it keeps tensors in another file, which inspectors never do")
         if not isinstance(element, int) or element not in _ELEMENTS or len(axes) > _MAX_AXES:
@@ -244,7 +277,7 @@ class _Walk:
         said = prod(axes) * _ELEMENTS[element][1]
         if said != held:
             raise Damaged(f"a tensor says it has {said} bytes and has {held}")
-        return name
+        return _Tensor(name, element, content if len(content) == held else b"")
 
     def port(self, message: memoryview) -> tuple[str, Port]:
         """Return name and type; whatever is not a tensor has element type "other"."""
@@ -282,14 +315,60 @@ def _check_flow(given: Iterable[str], nodes: Iterable[_Node], results: Iterable[
     ONNX demands it, but not every runtime refuses what breaks it, and each reads that its own way.
     """
     known: set[str] = set()
-    for takes, makes in (_Node([], list(given)), *nodes, _Node(list(results), [])):
-        for name in takes:
+    for node in (_Node([], list(given)), *nodes, _Node(list(results), [])):
+        for name in node.takes:
             if name and name not in known:
                 raise Damaged(f"it uses {name[:60]!r} before that is made")
-        for name in makes:
+        for name in node.makes:
             if name and name in known:
                 raise Damaged(f"it makes {name[:60]!r} twice")
             known.add(name)
+
+
+def _check_divisions(tensors: Iterable[_Tensor], nodes: Iterable[_Node]) -> None:
+    """Check that whole numbers are divided by positive constants alone.
+
+    Division by zero, or of the least number by -1, ends the process in the processor itself.
+    """
+    constants = {tensor.name: tensor for tensor in tensors}
+    element = {tensor.name: tensor.element for tensor in constants.values()}
+    for node in nodes:
+        if node.operator == "Constant" and node.constant:
+            constants.update((name, node.constant) for name in node.makes)
+        if node.operator == "Div" and element.get("".join(node.takes[:1])) not in _FLOATS:
+            divisor = constants.get("".join(node.takes[1:2]))
+            if divisor is None or not _is_positive(divisor):
+                raise Damaged("it divides whole numbers by something else than a positive constant")
+        element.update((name, _element_made(node, place, element))
+                       for place, name in enumerate(node.makes))  # fmt: skip
+
+
+def _element_made(node: _Node, place: int, element: Mapping[str, int]) -> int:
+    """Return the element type of an operator's output; 0, which is none, where nothing is known."""
+    if node.operator == "Cast":
+        return node.cast_to
+    if node.operator in ("Constant", "ConstantOfShape"):
+        return node.constant.element if node.constant else 0
+    if node.operator == "Shape" or (node.operator == "MaxPool" and place == 1):
+        return 7
+    if node.operator in _TRUTHS:
+        return 9
+    if node.operator == "QuantizeLinear":
+        return 2
+    # most make what they are given; of these it stands in the second place
+    given = 1 if node.operator in ("Where", "DequantizeLinear") else 0
+    return element.get(node.takes[given], 0) if len(node.takes) > given else 0
+
+
+def _is_positive(tensor: _Tensor) -> bool:
+    step = _INTEGERS.get(tensor.element)
+    if not step or not tensor.content:
+        return False
+    numbers = [
+        tensor.content[start : start + step] for start in range(0, len(tensor.content), step)
+    ]
+    signed = tensor.element != 2
+    return all(int.from_bytes(number, "little", signed=signed) > 0 for number in numbers)
 
 
 def _short(value: Value) -> str:

@@ -16,11 +16,13 @@ from sihwa.images import decode_image, read_image
 from sihwa.inspector.card import Card
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.runtime import Outputs, Runtime
+from sihwa.inspector.signature import run_checked
 
 __all__ = ["Inspection", "Inspector", "Picture", "card_policy", "unread"]
 
 Picture = NDArray[np.uint8] | str | Path | bytes
 _BATCH = 32
+_BATCH_BYTES = 16 * 2**20
 _NOTHING = np.zeros(0, np.float32)
 
 
@@ -77,7 +79,8 @@ class Inspector:
             One inspection per picture, in order. What cannot be read is sent to review.
 
         Raises:
-            ShapeError: An array is not (H, W, 3) uint8, or empty.
+            ShapeError: An array is not (H, W, 3) uint8, empty, or longer than 65,535 pixels.
+            InvalidInspector: The runtime fails on a size, or gives what the card does not say.
         """
         single = isinstance(images, (np.ndarray, str, Path, bytes))
         pictures: list[Picture] = [images] if single else list(images)  # type: ignore[list-item, arg-type]
@@ -91,15 +94,22 @@ class Inspector:
                 continue
             by_size.setdefault(image.shape, []).append((place, image))
         for same in by_size.values():
-            for start in range(0, len(same), _BATCH):
-                batch = same[start : start + _BATCH]
+            step = batch_length(same[0][1])
+            for start in range(0, len(same), step):
+                batch = same[start : start + step]
                 for (place, _), result in zip(batch, self._inspect(batch), strict=True):
                     results[place] = result
         return [result for result in results if result is not None]
 
     def predict_batch(self, image: NDArray[np.uint8]) -> list[Inspection]:
-        """Inspect pictures of one size, (N, H, W, 3), uint8 RGB."""
-        return self.interpret(self.runtime.run(image), image.shape[1], image.shape[2])
+        """Inspect pictures of one size, (N, H, W, 3), uint8 RGB.
+
+        Raises:
+            ShapeError: A side is longer than 65,535 pixels.
+            InvalidInspector: The runtime fails on them, or gives what the card does not say.
+        """
+        outputs = run_checked(self.card, self.runtime, image)
+        return self.interpret(outputs, image.shape[1], image.shape[2])
 
     def interpret(self, outputs: Outputs, height: int, width: int) -> list[Inspection]:
         """Turn the graph's outputs for N pictures of height × width pixels into inspections."""
@@ -125,6 +135,11 @@ class Inspector:
 
     def _inspect(self, batch: Sequence[tuple[int, NDArray[np.uint8]]]) -> list[Inspection]:
         return self.predict_batch(np.stack([image for _, image in batch]))
+
+
+def batch_length(image: NDArray[np.uint8]) -> int:
+    """Return how many pictures of this size go together: a large one fills memory by itself."""
+    return max(1, min(_BATCH, _BATCH_BYTES // image.nbytes))
 
 
 def card_policy(card: Card) -> TopClassPolicy:

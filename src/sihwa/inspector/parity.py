@@ -155,9 +155,11 @@ class _Tally:
         reference: Outputs,
         policy: TopClassPolicy,
     ) -> None:
-        # a probability that is no number differs as much as a probability can
+        # a probability that is no number differs as much as a probability can, unless neither is
         probability, expected = outputs.probability, reference.probability
-        difference = np.nan_to_num(np.abs(probability - expected).max(1), nan=1.0)
+        apart = np.abs(probability - expected)
+        apart[np.isnan(probability) & np.isnan(expected)] = 0
+        difference = np.nan_to_num(apart.max(1), nan=1.0)
         unknown = np.nan_to_num(np.abs(outputs.unknown - reference.unknown), nan=1e9, posinf=1e9)
         pairs = zip(
             policy.decide(probability, outputs.unknown),

@@ -12,6 +12,9 @@ Value = int | memoryview
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
+_LONGEST_NUMBER = 10
+"""Bytes of 64 bits, seven a byte."""
+
 
 class Damaged(Exception):
     """The bytes break a rule; the message says which."""
@@ -42,6 +45,9 @@ class Reader:
                 raise Damaged(f"it has more than {self._limit:,} fields")
             key, position = _varint(message, position)
             number, kind = key >> 3, key & 7
+            if key >= 2**32:
+                # other readers keep the lower 32 bits, and would find another field here
+                raise Damaged(f"byte {position - 1} is no protocol buffer, so this is no ONNX file")
             length = {_FIXED64: 8, _FIXED32: 4}.get(kind)
             if number == 0 or (length is None and kind not in (_VARINT, _LENGTH)):
                 raise Damaged(f"byte {position - 1} is no protocol buffer, so this is no ONNX file")
@@ -73,11 +79,13 @@ def as_text(value: Value) -> str:
         raise Damaged("a text is not UTF-8") from error
 
 
-def as_numbers(value: Value) -> list[int]:
-    """Return a repeated integer field, which may come one by one or packed."""
+def as_numbers(value: Value, most: int) -> list[int]:
+    """Return a repeated integer field of at most so many, which come one by one or packed."""
     if isinstance(value, int):
         return [value]
-    numbers, position = [], 0
+    if len(value) > _LONGEST_NUMBER * most:
+        raise Damaged(f"more than {most} numbers stand where so many may stand")
+    numbers, position = list[int](), 0
     while position < len(value):
         number, position = _varint(value, position)
         numbers.append(number)
@@ -91,14 +99,16 @@ def encode_field(number: int, content: bytes) -> bytes:
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
     value = 0
-    for shift in range(0, 70, 7):
+    for shift in range(0, 7 * _LONGEST_NUMBER, 7):
         if position >= len(message):
             raise Damaged("it ends in the middle: truncated, lengthened, or no ONNX file")
         byte = message[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, position
+            if value < 2**64:
+                return value, position
+            break
     raise Damaged(f"byte {position - 1} is no protocol buffer, so this is no ONNX file")
 
 

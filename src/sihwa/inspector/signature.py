@@ -6,16 +6,21 @@ Axes: N images, H and W picture size, K classes, h and w evidence-map size, D em
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sihwa.errors import InvalidInspector
+from sihwa.errors import InvalidInspector, ShapeError
 from sihwa.inspector.card import Card
 from sihwa.inspector.graph_file import GraphFile, Port
 from sihwa.inspector.runtime import Outputs, Runtime
 from sihwa.inspector.runtime.registry import one_line
 
-__all__ = ["check_signature", "try_out"]
+__all__ = ["MAX_SIDE", "check_signature", "run_checked", "try_out"]
+
+MAX_SIDE = 65_535
+"""Pixels; the graph computes positions in float32."""
 
 _MAX_EVIDENCE = 2**24  # numbers per picture, 64 MiB; a 7 × 7 map of 1,000 classes has 49,000
+_MAX_CELLS = 2**16  # of one map; the box around its peak is sought cell by cell
 _TRIAL = (2, 5, 7)  # N, H, W: small, odd, and all different
 
 
@@ -39,25 +44,40 @@ def check_signature(card: Card, file: GraphFile, where: str) -> None:
 def try_out(card: Card, runtime: Runtime) -> None:
     """Run two tiny pictures and check the shapes that really come out.
 
-    What a graph declares is a claim: runtimes do not hold it to that.
-
     Raises:
         InvalidInspector: It does not run, or gives other shapes than the card says.
     """
+    run_checked(card, runtime, np.zeros((*_TRIAL, 3), np.uint8))
+
+
+def run_checked(card: Card, runtime: Runtime, image: NDArray[np.uint8]) -> Outputs:
+    """Run pictures of one size, (N, H, W, 3), uint8 RGB, and check what comes out.
+
+    What a graph declares is a claim: runtimes do not hold it to that, and it may keep to it at
+    one size and not at another.
+
+    Raises:
+        ShapeError: A side is longer than the graph can count.
+        InvalidInspector: It does not run, or gives other shapes than the card says.
+    """
+    count, height, width, _ = image.shape
+    if max(height, width) > MAX_SIDE:
+        raise ShapeError(f"a side may have {MAX_SIDE} pixels, the picture is {width} × {height}")
     try:
-        outputs = runtime.run(np.zeros((*_TRIAL, 3), np.uint8))
+        outputs = runtime.run(image)
     except Exception as error:  # each library raises its own kinds
         raise InvalidInspector(
-            f"{runtime.choice.runtime} cannot run the graph on a picture of {_TRIAL[1]} × "
-            f"{_TRIAL[2]} pixels: {one_line(error)}. Export the inspector again"
+            f"{runtime.choice.runtime} cannot run the graph on {count} pictures of {width} × "
+            f"{height} pixels: {one_line(error) or type(error).__name__}"
         ) from error
     given = {
         name: Port(str(value.dtype), value.shape)
         for name, value in zip(Outputs._fields, outputs, strict=True)
     }
     where = f"the graph, run by {runtime.choice.runtime}"
-    _compare(given, _expected_outputs(card, _TRIAL[0], given["evidence"]), where)
+    _compare(given, _expected_outputs(card, count, given["evidence"]), where)
     _check_map(card, given["evidence"], where)
+    return outputs
 
 
 def _expected_outputs(card: Card, count: int | None, evidence: Port) -> dict[str, Port]:
@@ -86,10 +106,11 @@ def _check_map(card: Card, evidence: Port, where: str) -> None:
     """Check that the evidence map is no larger than the network's input, nor than memory bears."""
     side = card.network["input_size"]
     sizes = [0 if axis is None else axis for axis in evidence.shape[2:]]
-    if len(sizes) != 2 or not all(1 <= size <= side for size in sizes):
+    too_many = prod(sizes) > _MAX_CELLS
+    if len(sizes) != 2 or too_many or not all(1 <= size <= side for size in sizes):
         raise InvalidInspector(
-            f"{where}: evidence must be a map of at most {side} × {side}, the card's input size; "
-            f"the graph has {evidence!s:.120}. Export the inspector again"
+            f"{where}: evidence must be a map of at most {side} × {side}, the card's input size, "
+            f"and {_MAX_CELLS} cells; the graph has {evidence!s:.120}. Export the inspector again"
         )
     if prod(sizes) * len(card.classes) > _MAX_EVIDENCE:
         raise InvalidInspector(

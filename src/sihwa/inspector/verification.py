@@ -16,7 +16,7 @@ import jsonschema
 
 import sihwa
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.card import canonical_json, card_schema, parse_json
+from sihwa.inspector.card import canonical_json, card_schema, create_validator, parse_json
 from sihwa.inspector.parity import ParityProof
 from sihwa.inspector.parts import Bundle
 from sihwa.storage import sha256_of_bytes, write_json
@@ -118,7 +118,7 @@ def _validator() -> jsonschema.Draft202012Validator:
         "proof": schema["properties"]["proof"],
         "digest": {"type": "string", "pattern": _DIGITS % 64},
     }
-    return jsonschema.Draft202012Validator(
+    return create_validator(
         {
             "type": "object",
             "additionalProperties": False,

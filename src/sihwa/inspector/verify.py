@@ -10,10 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.errors import DatasetNotFound, EmptyDataset, RuntimeUnavailable, UnreadableImage
+from sihwa.errors import (
+    DatasetNotFound,
+    EmptyDataset,
+    InvalidInspector,
+    RuntimeUnavailable,
+    UnreadableImage,
+)
 from sihwa.images import decode_image, find_images, read_bytes
 from sihwa.inspector.bundle import read_bundle
-from sihwa.inspector.inspector import card_policy
+from sihwa.inspector.inspector import batch_length, card_policy
 from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
 from sihwa.inspector.parts import PICTURES_NAME, Bundle
 from sihwa.inspector.runtime import (
@@ -25,13 +31,13 @@ from sihwa.inspector.runtime import (
     installed_choices,
     offered_choices,
 )
+from sihwa.inspector.signature import run_checked, try_out
 from sihwa.inspector.speed import measure_speed
 from sihwa.inspector.verification import read_verification, write_verification
 from sihwa.progress import progress_bar
 
 __all__ = ["VerifiedInspector", "verify_inspector"]
 
-_CHUNK = 32
 _RESIZED = 32
 _MOST_BYTES = 64 * 2**20
 """Of one picture: those kept in an inspector are far smaller."""
@@ -50,6 +56,7 @@ class VerifiedInspector:
         unreadable: Pictures that could not be read, by path and reason.
         left_out: Readable pictures beyond the limit, which were not looked at.
         before: Comparisons of the verification that this one replaces, 0 for none.
+        unusable: Runtimes that are installed and cannot run this inspector, and why.
     """
 
     proof: list[ParityProof]
@@ -58,6 +65,7 @@ class VerifiedInspector:
     unreadable: list[UnreadableImage]
     left_out: int
     before: int = 0
+    unusable: tuple[str, ...] = ()
 
 
 def verify_inspector(
@@ -82,17 +90,23 @@ def verify_inspector(
         StorageError: The result cannot be written.
     """
     bundle = read_bundle(path)
-    listed = _list(path, source)
+    try:
+        listed = _list(path, source)
+    except OSError as error:
+        raise DatasetNotFound(
+            f"expected a folder of pictures or a .zip, but {str(source)!r} cannot be listed: "
+            f"{error.strerror}"
+        ) from error
     chosen = [listed[place] for place in _spread(len(listed), limit)]
     images = _Pictures(chosen)
     for device in devices:
         _require_runtime(bundle, device)
-    runtimes = [create_runtime(bundle, choice) for choice in installed_choices(bundle, devices)]
+    runtimes, unusable = _usable_runtimes(bundle, devices)
     tolerance, flips = _rules(bundle)
     with progress_bar("verifying", len(chosen)) as advance:
         proofs = prove_parity(
             runtimes,
-            _against(create_runtime(bundle, REFERENCE), images.batches(advance)),
+            _against(bundle, create_runtime(bundle, REFERENCE), images.batches(advance)),
             card_policy(bundle.card),
             tolerance,
             flips,
@@ -108,7 +122,27 @@ def verify_inspector(
     pictures = len(chosen) - len(images.unreadable)
     written = write_verification(path, bundle, proofs, pictures)
     left_out = len(listed) - len(chosen)
-    return VerifiedInspector(proofs, pictures, written, images.unreadable, left_out, before)
+    return VerifiedInspector(
+        proofs, pictures, written, images.unreadable, left_out, before, tuple(unusable)
+    )
+
+
+def _usable_runtimes(bundle: Bundle, devices: Sequence[str]) -> tuple[list[Runtime], list[str]]:
+    """Return the runtimes that run a tiny picture, and why others do not."""
+    usable, unusable = [], []
+    for choice in installed_choices(bundle, devices):
+        try:
+            runtime = create_runtime(bundle, choice)
+            try_out(bundle.card, runtime)
+        except InvalidInspector as error:
+            if choice == REFERENCE:
+                raise
+            unusable.append(f"{choice}: {error}")
+        else:
+            usable.append(runtime)
+    if not usable:
+        raise RuntimeUnavailable("; ".join(unusable))
+    return usable, unusable
 
 
 def _require_runtime(bundle: Bundle, device: str) -> None:
@@ -153,10 +187,10 @@ def _rules(bundle: Bundle) -> tuple[dict[str, float], dict[str, int]]:
 
 
 def _against(
-    reference: Runtime, batches: Iterator[tuple[list[str], NDArray[np.uint8]]]
+    bundle: Bundle, reference: Runtime, batches: Iterator[tuple[list[str], NDArray[np.uint8]]]
 ) -> Iterator[Batch]:
     for paths, image in batches:
-        yield paths, image, reference.run(image)
+        yield paths, image, run_checked(bundle.card, reference, image)
 
 
 class _Pictures:
@@ -171,21 +205,29 @@ class _Pictures:
     def batches(
         self, advance: Callable[[int], None]
     ) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
-        for start in range(0, len(self.paths), _CHUNK):
-            by_size: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
-            places = range(start, min(start + _CHUNK, len(self.paths)))
-            for place in places:
-                image = self._read(self.paths[place])
-                if image is not None:
-                    by_size.setdefault(image.shape, []).append((place, image))
-            for same in by_size.values():
-                yield self._named(same), np.stack([image for _, image in same])
-                some = [(place, image) for place, image in same if place in self._resized]
-                if some:
-                    yield from in_other_sizes(
-                        self._named(some), np.stack([image for _, image in some])
-                    )
-            advance(len(places))
+        waiting: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
+        for place, path in enumerate(self.paths):
+            image = self._read(path)
+            if image is not None:
+                same = waiting.setdefault(image.shape, [])
+                same.append((place, image))
+                held = sum(one.nbytes for group in waiting.values() for _, one in group)
+                if len(same) >= batch_length(image) or held > _MOST_BYTES:
+                    for group in waiting.values():
+                        yield from self._compared(group)
+                    waiting.clear()
+            advance(1)
+        for group in waiting.values():
+            yield from self._compared(group)
+
+    def _compared(
+        self, same: list[tuple[int, NDArray[np.uint8]]]
+    ) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
+        """Yield pictures of one size, then some of them in other sizes."""
+        yield self._named(same), np.stack([image for _, image in same])
+        some = [(place, image) for place, image in same if place in self._resized]
+        if some:
+            yield from in_other_sizes(self._named(some), np.stack([image for _, image in some]))
 
     def _named(self, items: list[tuple[int, NDArray[np.uint8]]]) -> list[str]:
         return [self.paths[place] for place, _ in items]

@@ -188,7 +188,8 @@ def _inspect(inspector: Inspector, images: list[NDArray[np.uint8]]) -> list[Insp
         if len(images) > 1:
             return [inspection for image in images for inspection in _inspect(inspector, [image])]
         height, width, _ = images[0].shape
-        text = " ".join(str(error).split())[:160] or type(error).__name__
+        cause = error.__cause__ or error
+        text = " ".join(str(cause).split())[:160] or type(cause).__name__
         return [unread(f"the inspector failed on {width} x {height} pixels: {text}")]
 
 

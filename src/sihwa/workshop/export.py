@@ -64,8 +64,9 @@ def export_inspector(
     """
     graph = export_graph(network)
     tensors = {name: tensor.contiguous() for name, tensor in network.cpu().state_dict().items()}
-    card = _create_card(graph, network, manifest, evaluation, policy, config)
-    bundle = Bundle(card, graph, save(tensors))
+    weights = save(tensors)
+    card = _create_card(graph, weights, network, manifest, evaluation, policy, config)
+    bundle = Bundle(card, graph, weights)
     if config.export.int8:
         bundle = _with_twin(bundle, manifest, policy, config.export.max_int8_flips)
     proof = prove_bundle(bundle, network, manifest, config.export, device)
@@ -106,6 +107,7 @@ def _some(manifest: Manifest, split: str) -> list[NDArray[np.uint8]]:
 
 def _create_card(
     graph: bytes,
+    weights: bytes,
     network: Network,
     manifest: Manifest,
     evaluation: Evaluation,
@@ -124,7 +126,11 @@ def _create_card(
             "stages": config.model.stages,
             "embedding_width": network.classifier.in_features,
         },
-        weights={"source": _weights_source(config), "licence": _weights_licence(config)},
+        weights={
+            "source": _weights_source(config),
+            "licence": _weights_licence(config),
+            "sha256": sha256_of_bytes(weights),
+        },
         dataset={
             "name": manifest.name,
             "fingerprint": manifest.fingerprint,

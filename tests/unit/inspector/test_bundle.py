@@ -116,7 +116,8 @@ def test_load_inspector_missing_folder_says_what_was_expected(tmp_path: Path) ->
         ({"precision": "fp8"}, "precision must be one of auto, fp32, bf16, fp16, int8; got 'fp8'"),
         (
             {"precision": "bf16"},
-            "any runtime on cpu in bf16 needs a proof on this machine, .*sihwa verify",
+            "any runtime on cpu in bf16 needs a proof on this machine, .*sihwa verify"
+            "|precision=bf16 on cpu cannot run here: openvino: this processor has no bfloat16",
         ),
         (
             {"runtime": "onnxruntime", "device": "cuda"},

@@ -37,7 +37,7 @@ def stub_inspector(**changes: object) -> Inspector:
             "accept_classes": ("good",),
             "policy": {"kind": "top_class", "unknown_threshold": 2.0},
             "temperature": 1.0,
-            "network": {"name": "stub"},
+            "network": {"name": "stub", "embedding_width": 4, "input_size": 64},
             "weights": {},
             "dataset": {},
             "training": {},

@@ -6,6 +6,7 @@ from sihwa.inspector.runtime.registry import (
     check_choice,
     create_runtime,
     installed_choices,
+    is_offered,
     offered_choices,
     runtime_version,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "check_choice",
     "create_runtime",
     "installed_choices",
+    "is_offered",
     "offered_choices",
     "runtime_version",
 ]

@@ -17,6 +17,7 @@ __all__ = [
     "check_choice",
     "create_runtime",
     "installed_choices",
+    "is_offered",
     "offered_choices",
     "one_line",
     "runtime_version",
@@ -91,6 +92,12 @@ def check_choice(runtime: str, device: str, precision: str) -> None:
             for on, precisions in offer.precisions.items()
         ]
         raise RuntimeUnavailable(f"{', '.join(lists)}; got {device} in {precision}")
+
+
+def is_offered(choice: RuntimeChoice) -> bool:
+    """Tell whether there is such a combination at all, installed or not."""
+    offer = _OFFERS.get(choice.runtime)
+    return offer is not None and choice.precision in offer.precisions.get(choice.kind, ())
 
 
 def runtime_version(runtime: str) -> str | None:
