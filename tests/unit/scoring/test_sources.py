@@ -44,6 +44,30 @@ def test_sources_folder_is_listed_in_the_order_of_whole_paths(tmp_path: Path) ->
     assert sources.left_out == {"other": 1}
 
 
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("parts/", "parts/a.png"),
+        ("parts//", "parts/a.png"),
+        ("./parts/", "./parts/a.png"),
+        ("./", "./parts/a.png"),
+    ],
+)
+def test_sources_folder_may_be_given_with_slashes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, found: str
+) -> None:
+    write(tmp_path, "parts/a.png")
+    monkeypatch.chdir(tmp_path)
+    assert listed(word) == [found]
+
+
+@posix
+@pytest.mark.parametrize("root", ["/", "//"])
+def test_walk_folder_root_of_the_system_is_listed(root: str) -> None:
+    assert next(walk_folder(root)).path.count("/") >= 1
+    assert next(walk_folder(root)).path != "/"
+
+
 def test_walk_folder_sorts_a_large_folder_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
