@@ -81,9 +81,10 @@ def read_member(archive: str, name: str, path: str, max_bytes: int) -> bytes:
         UnreadableImage: It is not there, is larger than `max_bytes`, or is damaged.
     """
     if archive.lower().endswith(".tar"):
-        member = _index_tar(*identify(archive)).get(name)
+        members, fault = _index_tar(*identify(archive))
+        member = members.get(name)
         if member is None:
-            raise UnreadableImage(path, f"no such name in {archive}")
+            raise UnreadableImage(path, fault or f"no such name in {archive}")
         return read_slice(archive, member, path, max_bytes)
     return _read_zip_member(archive, name, path, max_bytes)
 
@@ -132,13 +133,35 @@ def _list_tar(archive: str) -> Iterator[Member]:
                 if not info.isdir():
                     offset = info.offset_data if info.isreg() and not info.issparse() else None
                     yield Member(info.name, info.size, offset, plain=info.isreg())
+            _require_end(file)
     except _DAMAGED as error:
         raise UnreadableImage(archive, f"not a readable .tar: {error}") from error
 
 
+def _require_end(file: tarfile.TarFile) -> None:
+    """Refuse a .tar whose listing ended anywhere but at the empty block that ends one.
+
+    `tarfile` takes a header that it cannot read for the end of the archive.
+    """
+    place = file.offset
+    assert file.fileobj is not None
+    file.fileobj.seek(place)
+    block = file.fileobj.read(tarfile.BLOCKSIZE)
+    if block != bytes(tarfile.BLOCKSIZE):
+        what = "a damaged header" if len(block) == tarfile.BLOCKSIZE else "it breaks off"
+        raise tarfile.ReadError(f"{what} at byte {place}; what lies behind is lost")
+
+
 @lru_cache(maxsize=4)
-def _index_tar(path: str, modified: int, size: int) -> dict[str, Member]:  # noqa: ARG001
-    return {member.name: member for member in _list_tar(path)}
+def _index_tar(path: str, modified: int, size: int) -> tuple[dict[str, Member], str]:  # noqa: ARG001
+    """Return the members by name, and why there are no more if the archive breaks off."""
+    members = {}
+    try:
+        for member in _list_tar(path):
+            members[member.name] = member
+    except UnreadableImage as error:
+        return members, error.reason
+    return members, ""
 
 
 def _read_zip_member(archive: str, name: str, path: str, max_bytes: int) -> bytes:
