@@ -7,6 +7,7 @@ known, is all that reading it takes.
 
 import contextlib
 import re
+import stat
 import tarfile
 import threading
 import zipfile
@@ -64,11 +65,12 @@ def list_members(archive: str) -> Iterator[Member]:
     Raises:
         UnreadableImage: It is no archive, or is damaged from some member on.
     """
+    identity = identify(archive)
     if archive.lower().endswith(".tar"):
         yield from _list_tar(archive)
         return
     with _archive_lock:
-        members = _open_zip(*identify(archive)).members
+        members = _open_zip(*identity).members
     for name, info in members.items():
         if not name.endswith("/"):
             yield Member(name, info.file_size, None, plain=True)
@@ -109,13 +111,15 @@ def identify(archive: str) -> Identity:
     """Return what tells this archive from a later one of the same name.
 
     Raises:
-        UnreadableImage: It is not there.
+        UnreadableImage: It is not there, or is no file.
     """
     try:
         facts = Path(archive).stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableImage(archive, reason) from error
+    if not stat.S_ISREG(facts.st_mode):  # opening a pipe would wait for its writer
+        raise UnreadableImage(archive, "not a regular file")
     return Identity(archive, facts.st_mtime_ns, facts.st_size)
 
 
@@ -130,6 +134,8 @@ def _list_tar(archive: str) -> Iterator[Member]:
         with tarfile.open(archive, "r:", errorlevel=2) as file:
             while (info := file.next()) is not None:
                 file.members.clear()  # type: ignore[attr-defined]  # else it remembers them all
+                if file.offset < info.offset_data:
+                    raise tarfile.ReadError("a member's size is negative")  # else it never ends
                 if not info.isdir():
                     offset = info.offset_data if info.isreg() and not info.issparse() else None
                     yield Member(info.name, info.size, offset, plain=info.isreg())

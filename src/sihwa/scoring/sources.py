@@ -27,6 +27,7 @@ __all__ = ["Sources", "counted"]
 
 _LIST_SUFFIXES = (".txt", ".lst")
 _ARCHIVE_SUFFIXES = (".zip", ".tar")
+_READ_AS_SOURCE = (*_LIST_SUFFIXES, *_ARCHIVE_SUFFIXES, ".csv", ".parquet")
 _PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _MAGIC = re.compile(r"[*?[]")
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
@@ -92,6 +93,12 @@ class Sources:
             raise DatasetNotFound(
                 f"{word}: a packed .tar cannot be read in place; unpack it (gunzip {path.name}) "
                 "or make it a .tar or .zip"
+            )
+        if suffix in _READ_AS_SOURCE and path.exists() and not path.is_file():
+            # opening a pipe would wait for its writer
+            raise DatasetNotFound(
+                f"{word}: expected a regular file, got a pipe, socket or device; write what it "
+                "gives to a file and name that"
             )
         if suffix in _ARCHIVE_SUFFIXES:
             return lambda: self._list_archive(word)

@@ -54,3 +54,27 @@ def test_list_members_tar_with_one_empty_block_at_its_end_is_whole(tmp_path: Pat
     archive = tmp_path / "a.tar"
     archive.write_bytes(write_tar(archive)[: 3 * STEP + 512])
     assert [member.name for member in list_members(str(archive))] == NAMES
+
+
+def test_list_members_tar_with_a_negative_size_comes_to_an_end(tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar"
+    content = write_tar(archive)
+    header = content[STEP : STEP + 512]
+    header[124:136] = tarfile.itn(-512, 12, tarfile.GNU_FORMAT)  # type: ignore[attr-defined]
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    archive.write_bytes(content[:STEP] + header + content[STEP + 512 :])
+    members = list_members(str(archive))
+    assert next(members).name == "a.png"
+    with pytest.raises(UnreadableImage, match="size is negative"):
+        next(members)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+@pytest.mark.parametrize("name", ["q.zip", "q.tar"])
+def test_read_bytes_pipe_named_like_an_archive_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UnreadableImage, match="not a regular file"):
+        read_bytes(f"{tmp_path / name}!/a.png")
+    with pytest.raises(UnreadableImage, match="not a regular file"):
+        next(list_members(str(tmp_path / name)))

@@ -136,6 +136,14 @@ def test_sources_special_files_and_loops_are_told_and_not_followed(tmp_path: Pat
 
 
 @posix
+@pytest.mark.parametrize("name", ["q.txt", "q.csv", "q.parquet", "q.zip", "q.tar"])
+def test_sources_pipe_named_like_a_list_is_refused(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DatasetNotFound, match=f"{name}: expected a regular file, got a pipe"):
+        Sources([tmp_path / name])
+
+
+@posix
 def test_sources_names_of_any_bytes_are_listed(tmp_path: Path) -> None:
     names = [b"\xff\xfe.png", "양품 🔩.png".encode(), b"new\nline.png", b" .png", b"'\".png"]
     for name in names:
