@@ -6,8 +6,11 @@ known, is all that reading it takes.
 """
 
 import contextlib
+import lzma
+import os
 import re
 import stat
+import struct
 import tarfile
 import threading
 import zipfile
@@ -27,9 +30,11 @@ MEMBER_MARK = "!/"
 
 _MEMBER = re.compile(rf"(?<=\.zip|\.tar){MEMBER_MARK}", re.IGNORECASE)
 _DAMAGED = (
-    EOFError, NotImplementedError, OSError, RuntimeError, ValueError,
-    zipfile.BadZipFile, tarfile.TarError, zlib.error,
+    ArithmeticError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError, ValueError,
+    lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+"""What the readers of Python raise on damage; most of it is in no documentation."""
+
 _archive_lock = threading.Lock()
 
 
@@ -56,7 +61,8 @@ class Identity(NamedTuple):
 def split_member(path: str) -> tuple[str, str] | None:
     """Return the archive and the name inside it, or None for a plain path."""
     archive, *member = _MEMBER.split(path, maxsplit=1)
-    return (archive, member[0]) if member and not Path(path).exists() else None
+    # Path.exists raises on a name too long for a file, which a member's may be
+    return (archive, member[0]) if member and not os.path.exists(path) else None  # noqa: PTH110
 
 
 def list_members(archive: str) -> Iterator[Member]:
