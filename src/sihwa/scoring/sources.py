@@ -5,15 +5,16 @@ Nothing is held: a source of a million files takes the memory of one of a thousa
 
 import csv
 import fnmatch
+import math
 import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,6 +34,10 @@ _MAGIC = re.compile(r"[*?[]")
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 """What makes a spreadsheet program run a cell; those of full width, in an East Asian setting."""
 _MOST_SUFFIXES = 20
+_TEXT = "(large_)?string(_view)?"
+_KINDS = {"path": _TEXT, "path_bytes": _TEXT, "page": f"u?int[0-9]+|float|double|{_TEXT}"}
+"""The columns that name a file, and the kinds of Arrow that they may have."""
+
 Listing = Iterator[Entry]
 
 
@@ -227,24 +232,52 @@ def _split(file: IO[bytes], end: bytes) -> Iterator[bytes]:
 
 def _list_csv(path: Path) -> Listing:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        for row in csv.DictReader(file):
-            page = row.get("page")
-            yield _listed(
-                path,
-                file_of_row(
-                    row["path"], row.get("path_bytes") or None, int(page) if page else None
-                ),
-            )
+        rows = csv.DictReader(file)
+        for row in rows:
+            yield _from_row(path, f"line={rows.line_num}", row)
 
 
 def _list_parquet(path: Path) -> Listing:
     with pq.ParquetFile(path) as file:
-        known = [name for name in ("path", "path_bytes", "page") if name in file.schema_arrow.names]
+        known = [name for name in _KINDS if name in file.schema_arrow.names]
+        number = 0
         for batch in file.iter_batches(4096, columns=known):
             for row in batch.to_pylist():
-                yield _listed(
-                    path, file_of_row(row["path"], row.get("path_bytes"), row.get("page"))
-                )
+                number += 1
+                yield _from_row(path, f"row={number}", row)
+
+
+def _from_row(table: Path, place: str, row: Mapping[str, Any]) -> Entry:
+    """Return the file of a row; where it names none, what is wrong, at an address of its own."""
+    try:
+        return _listed(table, _file_of(row))
+    except ValueError as error:
+        return Entry(f"{table}#{place}", fault=str(error))
+
+
+def _file_of(row: Mapping[str, Any]) -> str:
+    """Return the file that a row of anybody's table names.
+
+    >>> _file_of({"path": "스캔.tif#page=2", "page": "2.0"})  # pandas, where a page is missing
+    '스캔.tif'
+    """
+    if not row.get("path"):
+        raise ValueError("expected a path in this row of the list, got none; write one or drop it")
+    page, raw = row.get("page"), row.get("path_bytes") or None
+    try:
+        number = math.nan if page in (None, "") else float(page)
+    except ValueError:
+        number = math.inf
+    if not (math.isnan(number) or number.is_integer()):
+        raise ValueError(
+            f"expected a whole number as page in this row of the list, got {str(page)[:40]!r}"
+        )
+    try:
+        return file_of_row(row["path"], raw, None if math.isnan(number) else int(number))
+    except ValueError as error:
+        raise ValueError(
+            f"expected hex as path_bytes in this row of the list, got {str(raw)[:40]!r}"
+        ) from error
 
 
 def _listed(table: Path, name: str) -> Entry:
@@ -261,10 +294,21 @@ def _csv_names(path: Path) -> Sequence[str]:
 
 def _parquet_names(path: Path) -> Sequence[str]:
     try:
-        names: Sequence[str] = pq.read_schema(path).names
+        schema = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise InvalidLabels(f"{path}: not a readable Parquet table: {reason}") from error
+    for field in schema:
+        packed = pa.types.is_dictionary(field.type)
+        kind = field.type.value_type if packed else field.type
+        wanted = _KINDS.get(field.name, ".*")
+        if not re.fullmatch(f"null|{wanted}", str(kind), re.DOTALL):
+            what = "a number" if field.name == "page" else "text"
+            raise InvalidLabels(
+                f"{path}: expected {what} in column {field.name!r}, got {str(kind)[:80]}; "
+                "write the column anew"
+            )
+    names: Sequence[str] = schema.names
     return names
 
 

@@ -24,6 +24,14 @@ def listed(*words: object) -> list[str]:
     return [entry.path for entry in Sources([str(word) for word in words])]
 
 
+def told(table: Path) -> list[str]:
+    """Names of the files of a table, with the begin of what is wrong with a row."""
+    return [
+        Path(entry.path).name + (f": {entry.fault.partition(' in this')[0]}" if entry.fault else "")
+        for entry in Sources([table])
+    ]
+
+
 def test_sources_folder_is_listed_in_the_order_of_whole_paths(tmp_path: Path) -> None:
     names = [
         "b.png",
@@ -218,6 +226,56 @@ def test_sources_table_without_paths_is_refused(tmp_path: Path, name: str) -> No
     pq.write_table(pa.table({"file": ["a.png"]}), tmp_path / "t.parquet")
     with pytest.raises(InvalidLabels, match=f"{name}: expected a column 'path'.*found file"):
         Sources([tmp_path / name])
+
+
+def test_sources_table_row_without_a_file_is_a_fault_alone(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "label,path,page,path_bytes\nx,a.png,1.0,\nbad\nx,b.tif#page=2,2.0,\nx,c.png,two,\n"
+        "x,d.png,,zz\nx,e.png,inf,\nx,f.png,,,more\n"
+    )
+    pq.write_table(
+        pa.table({"path": ["a.png", None, "", "b.tif#page=2"], "page": [None, 1, 1, 2.0]}),
+        tmp_path / "t.parquet",
+    )
+    assert told(tmp_path / "t.csv") == [
+        "a.png",
+        "t.csv#line=3: expected a path",
+        "b.tif",
+        "t.csv#line=5: expected a whole number as page",
+        "t.csv#line=6: expected hex as path_bytes",
+        "t.csv#line=7: expected a whole number as page",
+        "f.png",
+    ]
+    assert told(tmp_path / "t.parquet") == [
+        "a.png",
+        "t.parquet#row=2: expected a path",
+        "t.parquet#row=3: expected a path",
+        "b.tif",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"path": [1, 2]}, "expected text in column 'path', got int64"),
+        ({"path": [b"a.png"]}, "expected text in column 'path', got binary"),
+        ({"path": ["a.png"], "path_bytes": [5]}, "expected text in column 'path_bytes', got int64"),
+        ({"path": ["a.png"], "page": [[1]]}, r"expected a number in column 'page', got list"),
+    ],
+    ids=["int", "binary", "path_bytes", "page"],
+)
+def test_sources_table_with_columns_of_other_kinds_is_refused(
+    tmp_path: Path, columns: dict[str, list[object]], reason: str
+) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(InvalidLabels, match=f"t.parquet: {reason}"):
+        Sources([tmp_path / "t.parquet"])
+
+
+def test_sources_table_may_hold_its_paths_as_categories(tmp_path: Path) -> None:
+    paths = pa.array(["/x/a.png", "/x/b.png"]).dictionary_encode()
+    pq.write_table(pa.table({"path": paths}), tmp_path / "t.parquet")
+    assert listed(tmp_path / "t.parquet") == ["/x/a.png", "/x/b.png"]
 
 
 def test_sources_table_that_is_none_is_refused(tmp_path: Path) -> None:
