@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sihwa.errors import DatasetNotFound, InvalidLabels, UnreadableImage
-from sihwa.images import MEMBER_MARK, is_image_name, list_members, walk_folder
+from sihwa.images import MEMBER_MARK, is_image_name, list_members, split_member, walk_folder
 from sihwa.scoring.block import Entry
 from sihwa.scoring.rows import file_of_row
 
@@ -281,7 +281,11 @@ def _file_of(row: Mapping[str, Any]) -> str:
 
 
 def _listed(table: Path, name: str) -> Entry:
-    return Entry(str(table.parent / name))
+    path = str(table.parent / name)
+    inside = split_member(os.path.join(table.parent, name))  # noqa: PTH118 -- as it is written
+    if inside is not None:  # a member may be called ./1.png; that is another than 1.png
+        path = f"{Path(inside[0])}{MEMBER_MARK}{inside[1]}"
+    return Entry(path)
 
 
 def _csv_names(path: Path) -> Sequence[str]:

@@ -301,6 +301,15 @@ def test_sources_archives_are_listed_and_read_in_place(tmp_path: Path) -> None:
             assert read_content(entry.path).content == content
 
 
+@pytest.mark.parametrize("member", ["./a.png", "b//a.png", "../a.png", "c/./a.png"])
+def test_sources_list_names_members_as_they_are_written(tmp_path: Path, member: str) -> None:
+    archive = write_zip(tmp_path / "a.zip", {member: b"one"})
+    [expected] = listed(archive)
+    (tmp_path / "t.csv").write_text(f"path\n./a.zip!/{member}\n")
+    assert listed(tmp_path / "t.csv") == [expected]
+    assert read_content(expected).content == b"one"
+
+
 def test_sources_archive_that_breaks_off_ends_in_a_fault(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as file:
         for name in ("a.png", "b.png", "c.png"):
