@@ -3,6 +3,8 @@
 Nothing is held: a source of a million files takes the memory of one of a thousand.
 """
 
+import codecs
+import contextlib
 import csv
 import fnmatch
 import math
@@ -11,7 +13,6 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from typing import IO, Any
@@ -38,6 +39,10 @@ _TEXT = "(large_)?string(_view)?"
 _KINDS = {"path": _TEXT, "path_bytes": _TEXT, "page": f"u?int[0-9]+|float|double|{_TEXT}"}
 """The columns that name a file, and the kinds of Arrow that they may have."""
 
+_NOT_UTF8 = (
+    "No such file; its name is not UTF-8, so the list may not be either (cp949 on Korean Windows): "
+    "save it as UTF-8"
+)
 Listing = Iterator[Entry]
 
 
@@ -55,7 +60,7 @@ class Sources:
 
     Raises:
         DatasetNotFound: There is no such source.
-        InvalidLabels: A table has no column `path`.
+        InvalidLabels: A table has no column `path`, or a list is UTF-16.
     """
 
     def __init__(self, words: Sequence[str | Path]) -> None:
@@ -107,6 +112,8 @@ class Sources:
             )
         if suffix in _ARCHIVE_SUFFIXES:
             return lambda: self._list_archive(word)
+        if suffix in (*_LIST_SUFFIXES, ".csv"):
+            _require_utf8(path)
         if suffix in _LIST_SUFFIXES:
             return lambda: _list_lines(path)
         if suffix == ".csv":
@@ -167,7 +174,7 @@ def _no_formula(path: str) -> str:
     return f"./{path}" if path.startswith(_FORMULA) else path
 
 
-@contextmanager
+@contextlib.contextmanager
 def counted(words: Sequence[str | Path]) -> Iterator[Callable[[], int | None]]:
     """Count the files in the background, for a progress bar; None until it is known."""
     found: list[int] = []
@@ -285,7 +292,31 @@ def _listed(table: Path, name: str) -> Entry:
     inside = split_member(os.path.join(table.parent, name))  # noqa: PTH118 -- as it is written
     if inside is not None:  # a member may be called ./1.png; that is another than 1.png
         path = f"{Path(inside[0])}{MEMBER_MARK}{inside[1]}"
+    elif not _is_unicode(path) and not os.path.lexists(path):
+        return Entry(path, fault=_NOT_UTF8)
     return Entry(path)
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _require_utf8(path: Path) -> None:
+    """Refuse a list in UTF-16, which `>` in PowerShell writes; what cannot be read is told later.
+
+    Raises:
+        InvalidLabels: It begins with the mark of UTF-16.
+    """
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise InvalidLabels(
+                f"{path}: expected a list in UTF-8, got UTF-16 (as PowerShell's > writes it); "
+                "save the list as UTF-8"
+            )
 
 
 def _csv_names(path: Path) -> Sequence[str]:

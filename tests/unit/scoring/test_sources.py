@@ -207,6 +207,25 @@ def test_sources_list_is_relative_to_itself(tmp_path: Path, content: bytes) -> N
     assert listed(tmp_path / "list.txt") == [str(tmp_path / "b.png"), str(tmp_path / "a/1.png")]
 
 
+@pytest.mark.parametrize("name", ["t.txt", "t.csv"])
+@pytest.mark.parametrize("code", ["utf-16-le", "utf-16-be"])
+def test_sources_list_in_utf16_is_refused(tmp_path: Path, name: str, code: str) -> None:
+    (tmp_path / name).write_bytes("\ufeffpath\r\na.png\r\n".encode(code))
+    with pytest.raises(InvalidLabels, match=f"{name}: expected a list in UTF-8, got UTF-16"):
+        Sources([tmp_path / name])
+
+
+@posix
+@pytest.mark.parametrize("name", ["t.txt", "t.csv"])
+def test_sources_list_in_cp949_is_told_where_a_file_is_missing(tmp_path: Path, name: str) -> None:
+    there = os.fsdecode("양품.png".encode("cp949"))
+    (tmp_path / there).touch()
+    (tmp_path / name).write_bytes("path\n양품.png\n불량.png\n".encode("cp949"))
+    *_, found, missing = Sources([tmp_path / name])
+    assert (found.path, found.fault) == (str(tmp_path / there), None)
+    assert "save it as UTF-8" in str(missing.fault)
+
+
 def test_sources_list_ended_by_nul_holds_names_with_new_lines(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes(b"new\nline.png\0\xff.png\0")
     names = [tmp_path / "new\nline.png", tmp_path / os.fsdecode(b"\xff.png")]
