@@ -7,6 +7,7 @@ import codecs
 import contextlib
 import csv
 import fnmatch
+import functools
 import math
 import os
 import re
@@ -124,11 +125,19 @@ class Sources:
             return lambda: _list_parquet(path)
         return lambda: iter([Entry(word)])
 
-    def _list_folder(self, root: str, wanted: re.Pattern[str] | None = None) -> Listing:
+    def _list_folder(
+        self,
+        root: str,
+        wanted: re.Pattern[str] | None = None,
+        passed: re.Pattern[str] | None = None,
+    ) -> Listing:
+        """List a folder: what is `wanted` of it, and what bars the way to it, as `passed`."""
         for found in walk_folder(root):
             path = found.path.removeprefix("./") if wanted else found.path
             if wanted and not wanted.fullmatch(path + "/"):
-                continue
+                barred = found.kind in ("folder link", "fault")
+                if not (barred and passed and passed.fullmatch(path + "/")):
+                    continue
             if found.kind == "image":
                 yield Entry(path)
             elif found.kind == "fault":
@@ -143,12 +152,14 @@ class Sources:
         root = str(Path(*parts[:fixed])) if fixed else "."
         if not Path(root).is_dir():
             raise UnreadableImage(pattern, f"no folder {root}")
-        steps = "".join(
+        steps = [
             "(?:[^/]+/)*" if part == "**" else f"{_translated(part)}/" for part in parts[fixed:]
-        )
+        ]
         prefix = "" if root == "." else re.escape(root.rstrip("/") + "/")
         # what it names may be a folder: a slash is set behind every path
-        return self._list_folder(root, re.compile(f"{prefix}{steps}(?:.*/)?", re.DOTALL))
+        wanted = re.compile(f"{prefix}{''.join(steps)}(?:.*/)?", re.DOTALL)
+        some = functools.reduce(lambda rest, step: f"(?:{step}{rest})?", reversed(steps), "")
+        return self._list_folder(root, wanted, re.compile(f"{prefix}{some}", re.DOTALL))
 
     def _list_archive(self, archive: str) -> Listing:
         for member in list_members(archive):

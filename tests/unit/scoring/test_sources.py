@@ -187,6 +187,22 @@ def test_sources_glob_names_what_a_shell_would(
     assert listed(pattern) == expected
 
 
+@posix
+@pytest.mark.parametrize(
+    ("pattern", "links"),
+    [("g/*/*.png", 2), ("g/b*/c/*.png", 1), ("g/**/x.png", 3), ("g/*.png", 0), ("g/*", 3)],
+)
+def test_sources_glob_counts_the_links_that_it_would_pass(
+    tmp_path: Path, pattern: str, links: int
+) -> None:
+    write(tmp_path, "g/a/1.png")
+    for link in ("g/b", "g/z", "g/a/deep"):
+        (tmp_path / link).symlink_to(tmp_path)
+    sources = Sources([tmp_path / pattern])
+    list(sources)
+    assert sources.left_out["folder link"] == links
+
+
 def test_sources_file_that_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:
     path, _ = write(tmp_path, "[1].png", "1.png")
     assert listed(path) == [path]
