@@ -6,7 +6,11 @@ known, is all that reading it takes.
 """
 
 import contextlib
+import lzma
+import os
 import re
+import stat
+import struct
 import tarfile
 import threading
 import zipfile
@@ -26,9 +30,11 @@ MEMBER_MARK = "!/"
 
 _MEMBER = re.compile(rf"(?<=\.zip|\.tar){MEMBER_MARK}", re.IGNORECASE)
 _DAMAGED = (
-    EOFError, NotImplementedError, OSError, RuntimeError, ValueError,
-    zipfile.BadZipFile, tarfile.TarError, zlib.error,
+    ArithmeticError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError, ValueError,
+    lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+"""What the readers of Python raise on damage; most of it is in no documentation."""
+
 _archive_lock = threading.Lock()
 
 
@@ -55,7 +61,8 @@ class Identity(NamedTuple):
 def split_member(path: str) -> tuple[str, str] | None:
     """Return the archive and the name inside it, or None for a plain path."""
     archive, *member = _MEMBER.split(path, maxsplit=1)
-    return (archive, member[0]) if member and not Path(path).exists() else None
+    # Path.exists raises on a name too long for a file, which a member's may be
+    return (archive, member[0]) if member and not os.path.exists(path) else None  # noqa: PTH110
 
 
 def list_members(archive: str) -> Iterator[Member]:
@@ -64,11 +71,12 @@ def list_members(archive: str) -> Iterator[Member]:
     Raises:
         UnreadableImage: It is no archive, or is damaged from some member on.
     """
+    identity = identify(archive)
     if archive.lower().endswith(".tar"):
         yield from _list_tar(archive)
         return
     with _archive_lock:
-        members = _open_zip(*identify(archive)).members
+        members = _open_zip(*identity).members
     for name, info in members.items():
         if not name.endswith("/"):
             yield Member(name, info.file_size, None, plain=True)
@@ -81,9 +89,10 @@ def read_member(archive: str, name: str, path: str, max_bytes: int) -> bytes:
         UnreadableImage: It is not there, is larger than `max_bytes`, or is damaged.
     """
     if archive.lower().endswith(".tar"):
-        member = _index_tar(*identify(archive)).get(name)
+        members, fault = _index_tar(*identify(archive))
+        member = members.get(name)
         if member is None:
-            raise UnreadableImage(path, f"no such name in {archive}")
+            raise UnreadableImage(path, fault or f"no such name in {archive}")
         return read_slice(archive, member, path, max_bytes)
     return _read_zip_member(archive, name, path, max_bytes)
 
@@ -108,13 +117,15 @@ def identify(archive: str) -> Identity:
     """Return what tells this archive from a later one of the same name.
 
     Raises:
-        UnreadableImage: It is not there.
+        UnreadableImage: It is not there, or is no file.
     """
     try:
         facts = Path(archive).stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableImage(archive, reason) from error
+    if not stat.S_ISREG(facts.st_mode):  # opening a pipe would wait for its writer
+        raise UnreadableImage(archive, "not a regular file")
     return Identity(archive, facts.st_mtime_ns, facts.st_size)
 
 
@@ -129,16 +140,40 @@ def _list_tar(archive: str) -> Iterator[Member]:
         with tarfile.open(archive, "r:", errorlevel=2) as file:
             while (info := file.next()) is not None:
                 file.members.clear()  # type: ignore[attr-defined]  # else it remembers them all
+                if file.offset < info.offset_data:
+                    raise tarfile.ReadError("a member's size is negative")  # else it never ends
                 if not info.isdir():
                     offset = info.offset_data if info.isreg() and not info.issparse() else None
                     yield Member(info.name, info.size, offset, plain=info.isreg())
+            _require_end(file)
     except _DAMAGED as error:
         raise UnreadableImage(archive, f"not a readable .tar: {error}") from error
 
 
+def _require_end(file: tarfile.TarFile) -> None:
+    """Refuse a .tar whose listing ended anywhere but at the empty block that ends one.
+
+    `tarfile` takes a header that it cannot read for the end of the archive.
+    """
+    place = file.offset
+    assert file.fileobj is not None
+    file.fileobj.seek(place)
+    block = file.fileobj.read(tarfile.BLOCKSIZE)
+    if block != bytes(tarfile.BLOCKSIZE):
+        what = "a damaged header" if len(block) == tarfile.BLOCKSIZE else "it breaks off"
+        raise tarfile.ReadError(f"{what} at byte {place}; what lies behind is lost")
+
+
 @lru_cache(maxsize=4)
-def _index_tar(path: str, modified: int, size: int) -> dict[str, Member]:  # noqa: ARG001
-    return {member.name: member for member in _list_tar(path)}
+def _index_tar(path: str, modified: int, size: int) -> tuple[dict[str, Member], str]:  # noqa: ARG001
+    """Return the members by name, and why there are no more if the archive breaks off."""
+    members = {}
+    try:
+        for member in _list_tar(path):
+            members[member.name] = member
+    except UnreadableImage as error:
+        return members, error.reason
+    return members, ""
 
 
 def _read_zip_member(archive: str, name: str, path: str, max_bytes: int) -> bytes:

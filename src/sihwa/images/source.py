@@ -130,20 +130,21 @@ def _raise(error: OSError) -> None:
 
 def _read_file(path: str, max_bytes: int) -> Content:
     try:
-        # opening a pipe would wait for its writer; O_NONBLOCK does not
-        handle = os.open(
-            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        )
-        with os.fdopen(handle, "rb") as file:
-            before = os.fstat(handle)
+        with open(path, "rb", opener=_open_at_once) as file:
+            before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
                 raise UnreadableImage(path, "not a regular file")
             check_size(path, before.st_size, max_bytes)
             content = file.read(before.st_size + 1)
-            after = os.fstat(handle)
+            after = os.fstat(file.fileno())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableImage(path, reason) from error
     if (before.st_size, before.st_mtime_ns) != (len(content), after.st_mtime_ns):
         raise UnreadableImage(path, "changed while it was read")
     return Content(content, after.st_mtime_ns)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # opening a pipe would wait for its writer; O_NONBLOCK does not
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -36,7 +36,8 @@ def walk_folder(root: str) -> Iterator[Found]:
     Links to folders are named, not followed, so no loop can be walked. Nothing is opened. One
     folder's names at a time are sorted; those of a very large one on disk.
     """
-    open_folders = [iter([f"{root}{_FOLDER}"])]
+    # a slash that was given with the name would read as the mark of a link
+    open_folders = [iter([(root.rstrip("/") or "/") + _FOLDER])]
     while open_folders:
         marked = next(open_folders[-1], None)
         if marked is None:

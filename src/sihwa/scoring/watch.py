@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -40,17 +40,12 @@ class Arrivals:
     def __init__(self, folders: Sequence[str], stop: Event) -> None:
         if not folders:
             raise ConfigError("--watch needs a folder among the sources")
-        self._folders = {os.path.abspath(folder): folder for folder in folders}  # noqa: PTH100
+        self._folders = {os.path.realpath(folder): folder.rstrip("/") or "/" for folder in folders}
         self._waiting: dict[str, tuple[tuple[int, int] | None, float]] = {}
-        self._changes = watchfiles.watch(
-            *self._folders,
-            watch_filter=None,
-            rust_timeout=_TICK_MS,
-            yield_on_timeout=True,
-            stop_event=stop,
-            raise_interrupt=False,
-            ignore_permission_denied=True,
-        )
+        self._stop = stop
+        self._scanned, self._scan_seconds = time.monotonic(), 0.0
+        self._missed = False
+        self._changes = self._watch()
 
     def __enter__(self) -> Self:
         self._note(next(self._changes, set()))  # the watch begins here
@@ -66,33 +61,56 @@ class Arrivals:
 
     def until_stopped(self, ledger: Ledger) -> Iterator[list[Entry]]:
         """Yield the files that became complete, several times a second, an empty list for none."""
-        next_scan = time.monotonic() + _RESCAN_SECONDS
         for changes in self._changes:
             self._note(changes)
-            if time.monotonic() >= next_scan:
-                begin = time.monotonic()
+            pause = _SETTLED_SECONDS if self._missed else _RESCAN_SECONDS
+            if time.monotonic() - self._scanned >= max(pause, 20 * self._scan_seconds):
+                self._missed = False
                 self._rescan(ledger)
-                took = time.monotonic() - begin
-                next_scan = time.monotonic() + max(_RESCAN_SECONDS, 20 * took)
             yield self._complete()
+
+    def _watch(self) -> Generator[set[tuple[watchfiles.Change, str]], None, None]:
+        """Yield what changed, an empty set for nothing; go on after a name that is not UTF-8.
+
+        At such a name watchfiles ends, and loses what came with it. It may not even begin again:
+        then listing the folders anew is all the watch there is.
+        """
+        while not self._stop.is_set():
+            try:
+                yield from watchfiles.watch(
+                    *self._folders,
+                    watch_filter=None,
+                    rust_timeout=_TICK_MS,
+                    yield_on_timeout=True,
+                    stop_event=self._stop,
+                    raise_interrupt=False,
+                    ignore_permission_denied=True,
+                )
+            except RuntimeError:  # its own kind of it is not public
+                self._missed = True
+                self._stop.wait(_TICK_MS / 1000)
+                yield set()
 
     def _note(self, changes: set[tuple[watchfiles.Change, str]]) -> None:
         for change, path in changes:
-            if change == watchfiles.Change.deleted:
+            name = None if change == watchfiles.Change.deleted else self._as_given(path)
+            if name is None:
                 continue
-            name = self._as_given(path)
             if Path(name).is_dir():  # moved here with all that is in it
-                for found in walk_folder(name):
+                for found in () if Path(name).is_symlink() else walk_folder(name):
                     if found.kind == "image":
                         self._waiting.setdefault(found.path, (None, 0.0))
             elif is_image_name(name):
                 self._waiting.setdefault(name, (None, 0.0))
 
     def _rescan(self, ledger: Ledger) -> None:
+        begin = time.monotonic()
         for folder in self._folders.values():
             for found in walk_folder(folder):
                 if found.kind == "image" and not ledger.has(found.path):
                     self._waiting.setdefault(found.path, (None, 0.0))
+        self._scanned = time.monotonic()
+        self._scan_seconds = self._scanned - begin
 
     def _complete(self) -> list[Entry]:
         complete = []
@@ -107,9 +125,15 @@ class Arrivals:
                 complete.append(Entry(path))
         return complete
 
-    def _as_given(self, path: str) -> str:
-        """Return a path as a listing would name it: below the folder as it was named."""
-        for absolute, given in self._folders.items():
-            if path.startswith(absolute.rstrip(os.sep) + os.sep):
-                return os.path.join(given, path[len(absolute.rstrip(os.sep)) + 1 :])  # noqa: PTH118
-        return path
+    def _as_given(self, path: str) -> str | None:
+        """Return a path as a listing would name it, or None where no listing goes: behind a link.
+
+        The system's notice goes through links, and names a folder by any one of its ways.
+        """
+        folder, name = os.path.split(path)
+        real = os.path.realpath(folder)
+        for source, given in self._folders.items():
+            if real == source or real.startswith(source.rstrip(os.sep) + os.sep):
+                below = real[len(source) :].strip(os.sep)
+                return os.path.join(given, below, name)  # noqa: PTH118 -- as it was named
+        return None

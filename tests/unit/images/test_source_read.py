@@ -203,6 +203,17 @@ def test_read_bytes_mark_inside_a_members_name_is_part_of_it(tmp_path: Path) -> 
     assert read_bytes(f"{path}!/in.zip!/b.png") == b"7"
 
 
+@posix
+def test_read_bytes_folder_leaves_no_file_open(tmp_path: Path) -> None:
+    free = os.dup(0)  # the lowest free number
+    os.close(free)
+    for _ in range(3):
+        with pytest.raises(UnreadableImage, match="Is a directory"):
+            read_bytes(str(tmp_path))
+    assert os.dup(0) == free
+    os.close(free)
+
+
 def test_read_bytes_mark_after_another_suffix_is_a_plain_path(tmp_path: Path) -> None:
     path = f"{tmp_path}/hello!/b.png"
     with pytest.raises(UnreadableImage, match=r"hello!/b\.png: No such file"):

@@ -24,6 +24,14 @@ def listed(*words: object) -> list[str]:
     return [entry.path for entry in Sources([str(word) for word in words])]
 
 
+def told(table: Path) -> list[str]:
+    """Names of the files of a table, with the begin of what is wrong with a row."""
+    return [
+        Path(entry.path).name + (f": {entry.fault.partition(' in this')[0]}" if entry.fault else "")
+        for entry in Sources([table])
+    ]
+
+
 def test_sources_folder_is_listed_in_the_order_of_whole_paths(tmp_path: Path) -> None:
     names = [
         "b.png",
@@ -42,6 +50,30 @@ def test_sources_folder_is_listed_in_the_order_of_whole_paths(tmp_path: Path) ->
     assert sources.left_out == {"other": 1}
     assert [entry.path for entry in sources] == expected  # again, the same
     assert sources.left_out == {"other": 1}
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("parts/", "parts/a.png"),
+        ("parts//", "parts/a.png"),
+        ("./parts/", "./parts/a.png"),
+        ("./", "./parts/a.png"),
+    ],
+)
+def test_sources_folder_may_be_given_with_slashes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, found: str
+) -> None:
+    write(tmp_path, "parts/a.png")
+    monkeypatch.chdir(tmp_path)
+    assert listed(word) == [found]
+
+
+@posix
+@pytest.mark.parametrize("root", ["/", "//"])
+def test_walk_folder_root_of_the_system_is_listed(root: str) -> None:
+    assert next(walk_folder(root)).path.count("/") >= 1
+    assert next(walk_folder(root)).path != "/"
 
 
 def test_walk_folder_sorts_a_large_folder_on_disk(
@@ -112,6 +144,14 @@ def test_sources_special_files_and_loops_are_told_and_not_followed(tmp_path: Pat
 
 
 @posix
+@pytest.mark.parametrize("name", ["q.txt", "q.csv", "q.parquet", "q.zip", "q.tar"])
+def test_sources_pipe_named_like_a_list_is_refused(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DatasetNotFound, match=f"{name}: expected a regular file, got a pipe"):
+        Sources([tmp_path / name])
+
+
+@posix
 def test_sources_names_of_any_bytes_are_listed(tmp_path: Path) -> None:
     names = [b"\xff\xfe.png", "양품 🔩.png".encode(), b"new\nline.png", b" .png", b"'\".png"]
     for name in names:
@@ -147,6 +187,22 @@ def test_sources_glob_names_what_a_shell_would(
     assert listed(pattern) == expected
 
 
+@posix
+@pytest.mark.parametrize(
+    ("pattern", "links"),
+    [("g/*/*.png", 2), ("g/b*/c/*.png", 1), ("g/**/x.png", 3), ("g/*.png", 0), ("g/*", 3)],
+)
+def test_sources_glob_counts_the_links_that_it_would_pass(
+    tmp_path: Path, pattern: str, links: int
+) -> None:
+    write(tmp_path, "g/a/1.png")
+    for link in ("g/b", "g/z", "g/a/deep"):
+        (tmp_path / link).symlink_to(tmp_path)
+    sources = Sources([tmp_path / pattern])
+    list(sources)
+    assert sources.left_out["folder link"] == links
+
+
 def test_sources_file_that_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:
     path, _ = write(tmp_path, "[1].png", "1.png")
     assert listed(path) == [path]
@@ -165,6 +221,25 @@ def test_sources_file_that_looks_like_a_glob_is_that_file(tmp_path: Path) -> Non
 def test_sources_list_is_relative_to_itself(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "list.txt").write_bytes(content)
     assert listed(tmp_path / "list.txt") == [str(tmp_path / "b.png"), str(tmp_path / "a/1.png")]
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.csv"])
+@pytest.mark.parametrize("code", ["utf-16-le", "utf-16-be"])
+def test_sources_list_in_utf16_is_refused(tmp_path: Path, name: str, code: str) -> None:
+    (tmp_path / name).write_bytes("\ufeffpath\r\na.png\r\n".encode(code))
+    with pytest.raises(InvalidLabels, match=f"{name}: expected a list in UTF-8, got UTF-16"):
+        Sources([tmp_path / name])
+
+
+@posix
+@pytest.mark.parametrize("name", ["t.txt", "t.csv"])
+def test_sources_list_in_cp949_is_told_where_a_file_is_missing(tmp_path: Path, name: str) -> None:
+    there = os.fsdecode("양품.png".encode("cp949"))
+    (tmp_path / there).touch()
+    (tmp_path / name).write_bytes("path\n양품.png\n불량.png\n".encode("cp949"))
+    *_, found, missing = Sources([tmp_path / name])
+    assert (found.path, found.fault) == (str(tmp_path / there), None)
+    assert "save it as UTF-8" in str(missing.fault)
 
 
 def test_sources_list_ended_by_nul_holds_names_with_new_lines(tmp_path: Path) -> None:
@@ -188,6 +263,56 @@ def test_sources_table_without_paths_is_refused(tmp_path: Path, name: str) -> No
         Sources([tmp_path / name])
 
 
+def test_sources_table_row_without_a_file_is_a_fault_alone(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "label,path,page,path_bytes\nx,a.png,1.0,\nbad\nx,b.tif#page=2,2.0,\nx,c.png,two,\n"
+        "x,d.png,,zz\nx,e.png,inf,\nx,f.png,,,more\n"
+    )
+    pq.write_table(
+        pa.table({"path": ["a.png", None, "", "b.tif#page=2"], "page": [None, 1, 1, 2.0]}),
+        tmp_path / "t.parquet",
+    )
+    assert told(tmp_path / "t.csv") == [
+        "a.png",
+        "t.csv#line=3: expected a path",
+        "b.tif",
+        "t.csv#line=5: expected a whole number as page",
+        "t.csv#line=6: expected hex as path_bytes",
+        "t.csv#line=7: expected a whole number as page",
+        "f.png",
+    ]
+    assert told(tmp_path / "t.parquet") == [
+        "a.png",
+        "t.parquet#row=2: expected a path",
+        "t.parquet#row=3: expected a path",
+        "b.tif",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"path": [1, 2]}, "expected text in column 'path', got int64"),
+        ({"path": [b"a.png"]}, "expected text in column 'path', got binary"),
+        ({"path": ["a.png"], "path_bytes": [5]}, "expected text in column 'path_bytes', got int64"),
+        ({"path": ["a.png"], "page": [[1]]}, r"expected a number in column 'page', got list"),
+    ],
+    ids=["int", "binary", "path_bytes", "page"],
+)
+def test_sources_table_with_columns_of_other_kinds_is_refused(
+    tmp_path: Path, columns: dict[str, list[object]], reason: str
+) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(InvalidLabels, match=f"t.parquet: {reason}"):
+        Sources([tmp_path / "t.parquet"])
+
+
+def test_sources_table_may_hold_its_paths_as_categories(tmp_path: Path) -> None:
+    paths = pa.array(["/x/a.png", "/x/b.png"]).dictionary_encode()
+    pq.write_table(pa.table({"path": paths}), tmp_path / "t.parquet")
+    assert listed(tmp_path / "t.parquet") == ["/x/a.png", "/x/b.png"]
+
+
 def test_sources_table_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_text("text")
     with pytest.raises(InvalidLabels, match="not a readable Parquet table"):
@@ -209,6 +334,15 @@ def test_sources_archives_are_listed_and_read_in_place(tmp_path: Path) -> None:
         for entry, content in zip(entries, (b"one", b"two"), strict=True):
             assert read_content(entry.path, entry.member).content == content
             assert read_content(entry.path).content == content
+
+
+@pytest.mark.parametrize("member", ["./a.png", "b//a.png", "../a.png", "c/./a.png"])
+def test_sources_list_names_members_as_they_are_written(tmp_path: Path, member: str) -> None:
+    archive = write_zip(tmp_path / "a.zip", {member: b"one"})
+    [expected] = listed(archive)
+    (tmp_path / "t.csv").write_text(f"path\n./a.zip!/{member}\n")
+    assert listed(tmp_path / "t.csv") == [expected]
+    assert read_content(expected).content == b"one"
 
 
 def test_sources_archive_that_breaks_off_ends_in_a_fault(tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from sihwa.scoring.ledger import Ledger
+from sihwa.scoring.watch import Arrivals
+from tests.unit.images.forge import write
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+
+
+class Watch:
+    """Folders under watch."""
+
+    def __init__(self, arrivals: Arrivals, ledger: Ledger) -> None:
+        self._rounds = arrivals.until_stopped(ledger)
+        self._ledger = ledger
+
+    def until(self, last: str) -> list[str]:
+        """Return what came, sorted, until some time after a name that is waited for."""
+        came: list[str] = []
+        give_up, end = time.monotonic() + 30, 0.0
+        for entries in self._rounds:
+            came += [entry.path for entry in entries if self._ledger.list(entry.path) == "new"]
+            if not end and any(path.endswith(last) for path in came):
+                end = time.monotonic() + 1.5
+            if end and time.monotonic() > end:
+                break
+            assert time.monotonic() < give_up, came
+        return sorted(came)
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with Ledger() as ledger:
+        yield ledger
+
+
+@posix
+@pytest.mark.parametrize("begin", ["before", "after"])
+def test_arrivals_what_lies_behind_a_link_does_not_arrive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ledger: Ledger, begin: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "in/sub/0.png", "out/secret.png")
+
+    def link() -> None:
+        (tmp_path / "in/link").symlink_to("../out")
+        (tmp_path / "in/loop").symlink_to(".")
+
+    if begin == "before":
+        link()
+    with Arrivals(["in//"], Event()) as arrivals:
+        watch = Watch(arrivals, ledger)
+        if begin == "after":
+            link()
+            write(tmp_path, "in/1.png")
+            assert watch.until("1.png") == ["in/1.png"]
+        write(tmp_path, "out/new.png", "in/loop/sub/2.png", "in/3.png")
+        assert watch.until("3.png") == ["in/3.png", "in/sub/2.png"]
+
+
+@posix
+@pytest.mark.parametrize("name", [b"\xff.png", b"\xfe/a.png"], ids=["file", "folder"])
+def test_arrivals_go_on_after_a_name_that_is_not_unicode(
+    tmp_path: Path, ledger: Ledger, name: bytes
+) -> None:
+    with Arrivals([str(tmp_path)], Event()) as arrivals:
+        watch = Watch(arrivals, ledger)
+        write(tmp_path, os.fsdecode(name))
+        assert watch.until(".png") == [str(tmp_path / os.fsdecode(name))]
+        write(tmp_path, "later.png")
+        assert watch.until("later.png") == [str(tmp_path / "later.png")]
