@@ -75,7 +75,7 @@ def score_with(
         output = stack.enter_context(open_output(out, engine.card, engine.choice, options.read))
         run = _Run(engine, output, stack.enter_context(Ledger()), stop)
         output.begin(options.resume)
-        run.take_over()
+        run.take_over(words)
         with progress_bar("scoring", stack.enter_context(counted(words))) as advance:
             run.score(entries, advance)
             run.summary.left_out = Counter(listing.left_out)
@@ -98,10 +98,11 @@ class _Run:
         self._stop = stop
         self._begin = time.perf_counter()
 
-    def take_over(self) -> None:
+    def take_over(self, words: Sequence[str | Path]) -> None:
         """Keep of an old table what is still true, and count it."""
         table = self._output.table
-        self.summary.changed = remove_stale(table)
+        # a listing of its own: the run's has begun, and counts what it leaves out
+        self.summary.changed = remove_stale(table, lambda: _named(Sources(words)))
         for row in table.written():
             self.summary.count(row)
             self.ledger.add_written(file_of_row(row["path"], row["path_bytes"], row["page"]))
@@ -143,6 +144,20 @@ def _refuse_overlays_among(folders: Sequence[str], evidence: Path | None) -> Non
                 f"--evidence {evidence} lies in the source {folder}: its maps would be scored "
                 "as pictures. Name a folder outside"
             )
+
+
+def _named(listing: Sources) -> Iterator[str]:
+    """List every file that some words name, and the places that are looked through for them.
+
+    A place has a row where it could not be listed; now that it can be, it is no entry any more.
+    """
+    yield from listing.words
+    last = Path()
+    for entry in listing:
+        yield entry.path
+        if (folder := Path(entry.path).parent) != last:
+            yield from map(str, (folder, *folder.parents))
+            last = folder
 
 
 def _require_any(listing: Sources) -> Iterator[Entry]:

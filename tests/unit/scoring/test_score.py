@@ -28,6 +28,7 @@ from sihwa.scoring import (
 )
 from sihwa.scoring.output import open_output
 from tests.conftest import CLASSES, pictures, save_pictures
+from tests.unit.images.forge import write_zip
 from tests.unit.scoring.stub import StubRuntime, stub_inspector
 
 FORMATS = ["scores.csv", "scores.jsonl", "scores"]
@@ -198,6 +199,59 @@ def test_resume_changed_files_are_scored_again_and_touched_ones_not(
     assert by_path.page[str(parts / "a.tif")] is None
     assert [Path(path).name for path in after.path[-3:]] == ["002.png", "a.tif", "aa000.png"]
     assert score(parts, out).new_images == 0
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_resume_changed_file_that_is_not_named_keeps_its_row(tmp_path: Path, name: str) -> None:
+    save_pictures(tmp_path / "d", pictures(2, 20, 20))
+    [other] = save_pictures(tmp_path / "e", pictures(1, 20, 20, seed=1))
+    words, out = [str(tmp_path / "d"), str(tmp_path / "e")], tmp_path / name
+    score_sources(stub_inspector(), words, out, RESUME)
+    before = read(out)
+    shutil.copy(tmp_path / "d" / "001.png", other)
+    summary = score(words[0], out)
+    assert (summary.images, summary.changed, summary.new_images, summary.gone) == (3, 0, 0, 1)
+    assert_same(read(out), before)
+    summary = score_sources(stub_inspector(), words, out, RESUME)
+    assert (summary.images, summary.changed, summary.new_images, summary.gone) == (3, 1, 1, 0)
+
+
+@pytest.mark.parametrize("source", ["a.zip", "list.txt"])
+def test_resume_member_that_left_its_archive_keeps_its_row(tmp_path: Path, source: str) -> None:
+    content = {
+        Path(p).name: Path(p).read_bytes() for p in save_pictures(tmp_path, pictures(3, 9, 9))
+    }
+    archive = write_zip(tmp_path / "a.zip", content)
+    (tmp_path / "list.txt").write_text("".join(f"a.zip!/{name}\n" for name in content))
+    out = tmp_path / "scores.csv"
+    score(tmp_path / source, out)
+    before = read(out)
+    del content["001.png"]
+    write_zip(tmp_path / "a.zip", content)
+    os.utime(archive, ns=(1, 1))
+    summary = score(tmp_path / source, out)
+    assert (summary.images, summary.changed, summary.new_images) == (3, 0, 0)
+    assert summary.gone == (source == "a.zip")  # a list names it still
+    assert_same(read(out), before)
+
+
+def test_resume_folder_that_could_not_be_listed_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_pictures(tmp_path / "in" / "shut", pictures(2, 20, 20))
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if os.fspath(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    out = tmp_path / "scores.csv"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        assert score(tmp_path / "in", out).errors == {"cannot be listed": 1}
+    summary = score(tmp_path / "in", out)
+    assert (summary.images, summary.changed, summary.errors) == (2, 1, {})
 
 
 def test_resume_file_that_could_not_be_read_is_tried_again(parts: Path, tmp_path: Path) -> None:
