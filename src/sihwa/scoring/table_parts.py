@@ -47,8 +47,7 @@ class PartFolder:
         self._schema = schema
         self._waiting: list[pa.Table] = []
         self._since = time.monotonic()
-        numbers = [int(part.stem.removeprefix("part-")) for part in self._parts()]
-        self._number = max(numbers, default=-1) + 1
+        self._next: int | None = None
 
     def exists(self) -> bool:
         """See `Table`."""
@@ -86,15 +85,22 @@ class PartFolder:
     def flush(self) -> None:
         """See `Table`."""
         if self._waiting:
-            _write_part(self._folder, self._number, pa.concat_tables(self._waiting))
-            self._number += 1
+            _write_part(self._folder, self._number(), pa.concat_tables(self._waiting))
+            self._next = self._number() + 1
             self._waiting = []
 
     def close(self) -> None:
         """See `Table`."""
         self.flush()
-        if self._number == 0:  # a table of no rows is a table, too
+        if not self._number():  # a table of no rows is a table, too
             _write_part(self._folder, 0, self._schema.empty_table())
+
+    def _number(self) -> int:
+        """Return the number of the next part: looked up late, when no one else may add any."""
+        if self._next is None:
+            numbers = [int(part.stem.removeprefix("part-")) for part in self._parts()]
+            self._next = max(numbers, default=-1) + 1
+        return self._next
 
     def _parts(self) -> list[Path]:
         return sorted(self._folder.glob("part-[0-9]*.parquet"))

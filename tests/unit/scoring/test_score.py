@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import sihwa.scoring.output
 import sihwa.scoring.table_parts
 from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, StorageError
 from sihwa.images import read_image
@@ -364,6 +365,24 @@ def test_score_sources_second_process_on_one_output_is_told(
     ):
         score(parts, out)
     score(parts, out)
+
+
+def test_resume_other_run_ends_before_the_lock_is_taken_and_keeps_its_part(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "scores"
+    hold = sihwa.scoring.output.hold
+    score(parts / "001.png", out)
+
+    def late(*place: Any) -> Any:
+        monkeypatch.undo()
+        score(parts / "b", out)
+        return hold(*place)
+
+    monkeypatch.setattr(sihwa.scoring.output, "hold", late)
+    summary = score(parts, out)
+    assert summary.images == len(read(out))
+    assert set(map(str, (parts / "b").iterdir())) <= set(read(out).path)
 
 
 class StoppingRuntime(StubRuntime):
