@@ -18,12 +18,14 @@ from sihwa.scoring.options import ScoreOptions
 from sihwa.scoring.output import Output, open_output
 from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.resume import remove_stale
-from sihwa.scoring.rows import file_of_row
+from sihwa.scoring.rows import Row, file_of_row
 from sihwa.scoring.sources import Sources, counted
 from sihwa.scoring.summary import ScoreSummary
 from sihwa.scoring.watch import Arrivals
 
 __all__ = ["score_sources", "score_with"]
+
+_MOST_NS = 2**63 - 1
 
 
 def score_sources(
@@ -112,6 +114,7 @@ class _Run:
         blocks = blocks_of(self._without_rows(entries, advance), self._engine.block_size)
         with closing(self._engine.score(blocks, self._stop)) as done:
             for count, rows in done:
+                _fit_times(rows)
                 self._output.table.append(rows)
                 self.summary.add(rows)
                 advance(count)
@@ -135,6 +138,13 @@ class _Run:
                 continue
             self.summary.listed_twice += known == "twice"
             advance(1)
+
+
+def _fit_times(rows: Iterable[Row]) -> None:
+    """Bring times of change into the years 1678 to 2262, which an int64 of ns can hold."""
+    for row in rows:
+        if isinstance(time_ns := row["modified_ns"], int):
+            row["modified_ns"] = max(-_MOST_NS, min(time_ns, _MOST_NS))
 
 
 def _refuse_overlays_among(folders: Sequence[str], evidence: Path | None) -> None:

@@ -14,10 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import sihwa.scoring.block
 import sihwa.scoring.output
 import sihwa.scoring.table_parts
 from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, StorageError
 from sihwa.images import read_image
+from sihwa.images.source import Content
 from sihwa.inspector import Inspector, Outputs
 from sihwa.scoring import (
     ReadOptions,
@@ -398,6 +400,18 @@ def test_score_sources_summary_of_another_format_is_refused_and_left_alone(
     assert summary.read_bytes() == before
     assert not (tmp_path / "a.jsonl").exists()
     assert score(parts / "b", tmp_path / "a.csv").new_images == 0
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_score_sources_time_of_change_beyond_64_bits_is_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    [picture] = save_pictures(tmp_path / "in", pictures(1, 20, 20))
+    beyond = Content(Path(picture).read_bytes(), 2**63 + 5)  # few file systems hold such a time
+    monkeypatch.setattr(sihwa.scoring.block, "read_content", lambda *_: beyond)
+    score(tmp_path / "in", tmp_path / name)
+    assert int(read(tmp_path / name).modified_ns[0]) == 2**63 - 1
+    assert score(tmp_path / "in", tmp_path / name).new_images == 0
 
 
 class StoppingRuntime(StubRuntime):
