@@ -312,6 +312,36 @@ def test_resume_damaged_part_is_refused_with_what_to_do(parts: Path, tmp_path: P
         score(parts, tmp_path / "scores")
 
 
+def test_resume_damaged_later_part_leaves_the_parts_before_it(parts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores"
+    score(parts / "001.png", out)
+    score(parts / "b", out)
+    first, second = sorted((out / "rows").iterdir())
+    before = first.read_bytes()
+    shutil.copy(parts / "002.png", parts / "001.png")
+    content = bytearray(second.read_bytes())
+    for damaged in (b"garbage", content[:200] + bytes(len(content) - 1200) + content[-1000:]):
+        second.write_bytes(damaged)
+        with pytest.raises(StorageError, match="part-00000001.parquet: not a whole part"):
+            score(parts, out)
+        assert first.read_bytes() == before
+
+
+def test_resume_part_that_is_none_of_the_table_is_refused_in_one_line(
+    parts: Path, tmp_path: Path
+) -> None:
+    score(parts / "b", tmp_path / "scores")
+    [part] = (tmp_path / "scores" / "rows").iterdir()
+    stray = part.with_name("part-00000000 (1).parquet")
+    shutil.copy(part, stray)
+    with pytest.raises(StorageError, match=r"\(1\)\.parquet: expected parts named like .*Move it"):
+        score(parts / "b", tmp_path / "scores")
+    stray.unlink()
+    pq.write_table(pq.read_table(part).drop(["page"]), part)
+    with pytest.raises(StorageError, match="its columns are not those that were written"):
+        score(parts / "b", tmp_path / "scores")
+
+
 def other_runtime() -> Inspector:
     inspector = stub_inspector()
     inspector.runtime = StubRuntime()
