@@ -111,7 +111,7 @@ def test_score_sources_every_file_has_its_row_in_order(
 
 def test_score_sources_three_formats_hold_the_same_rows(parts: Path, tmp_path: Path) -> None:
     tables = []
-    for name in FORMATS:
+    for name in ("a.csv", "b.jsonl", "c"):
         score(parts, tmp_path / name)
         tables.append(read(tmp_path / name))
     assert_same(tables[0], tables[1])
@@ -150,13 +150,20 @@ def test_resume_file_cut_at_any_byte_becomes_the_whole_table(
 def test_resume_file_with_a_tail_of_zeros_becomes_the_whole_table(
     parts: Path, tmp_path: Path
 ) -> None:
-    for name in ("scores.csv", "scores.jsonl"):
+    for name in ("a.csv", "b.jsonl"):
         out = tmp_path / name
         score(parts, out)
         whole, content = read(out), out.read_bytes()
-        out.write_bytes(content[:-1000] + bytes(1000))  # what a power cut may leave
-        score(parts, out)
-        assert_same(read(out), whole)
+        for length in (len(content) - 1000, len(content), 2, 0):
+            for zeros in (1000, 3_000_000):  # what a power cut may leave
+                out.write_bytes(content[:length] + bytes(zeros))
+                score(parts, out)
+                assert_same(read(out), whole)
+        edited = content + bytes(3_000_000) + b"1"
+        out.write_bytes(edited)
+        with pytest.raises(StorageError, match="not as it was written"):
+            score(parts, out)
+        assert out.read_bytes() == edited
 
 
 def test_resume_folder_with_parts_missing_becomes_the_whole_table(
