@@ -171,18 +171,33 @@ def _decode(picture: Image.Image, content: bytes, path: str, max_pixels: int) ->
         raise UnreadableImage(
             path, f"{width} x {height} pixels are more than the {max_pixels} allowed"
         )
-    if picture.format == "JPEG" and picture.mode in ("L", "RGB"):
+    if picture.format == "JPEG" and _is_sampled_as_usual(picture):
         return _decode_jpeg(picture, content)
     picture.load()
     return np.ascontiguousarray(_as_rgb(picture, path))
 
 
+def _is_sampled_as_usual(picture: Image.Image) -> bool:
+    """Say whether TurboJPEG takes a JPEG: of four inks, black as fine as the first, or it does not.
+
+    Others are left to Pillow, which hides what libjpeg warns of.
+    """
+    if picture.mode != "CMYK":
+        return True
+    first, *between, black = (sampling for _, *sampling, _ in getattr(picture, "layer", ()))
+    return first == black and all(sampling == [1, 1] for sampling in between)
+
+
 def _decode_jpeg(picture: Image.Image, content: bytes) -> NDArray[np.uint8]:
-    """Decode a grey or colour JPEG; what the decoder merely warns of is refused as damage."""
+    """Decode a JPEG; what the decoder merely warns of is refused as damage."""
     height, width = simplejpeg.decode_jpeg_header(content)[:2]
     if (width, height) != picture.size:  # it would not be held to the limit on pixels
         raise ValueError(f"two sizes, {width} x {height} and {picture.width} x {picture.height}")
-    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, "RGB")
+    if picture.mode == "CMYK":  # stored as what the inks leave, as Adobe does
+        inks = 255 - simplejpeg.decode_jpeg(content, "CMYK")
+        pixels = np.array(Image.fromarray(inks, mode="CMYK").convert("RGB"))
+    else:
+        pixels = simplejpeg.decode_jpeg(content, "RGB")
     turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -170,6 +171,27 @@ def test_decode_image_cmyk_jpeg_is_not_a_negative() -> None:
         [(255, 255, 0), (0, 0, 0), (0, 0, 0)],
     ]
     check(content, blocks([list(line) for line in expected]))
+
+
+@pytest.mark.parametrize("transform", [0, 2, None], ids=["CMYK", "YCCK", "no Adobe mark"])
+@pytest.mark.parametrize("subsampling", ["444", "422", "420", None])
+@pytest.mark.parametrize("size", [(64, 48), (61, 47), (1, 1), (8, 300)])
+def test_decode_image_cmyk_jpeg_has_the_pixels_of_the_standard_decoder(
+    size: tuple[int, int], subsampling: str | None, transform: int | None
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (6, 5, 4), dtype=np.uint8)
+    inks = Image.fromarray(noise, mode="CMYK").resize(size, Image.Resampling.BICUBIC)
+    if subsampling is None:  # only the first ink is finer: not what TurboJPEG takes
+        content = bytearray(saved(inks, "JPEG", quality=83, subsampling=2))
+    else:
+        content = bytearray(simplejpeg.encode_jpeg(np.array(inks), 83, "CMYK", subsampling))
+    mark = content.index(b"Adobe")
+    if transform is None:
+        del content[mark - 4 : mark + 12]
+    else:
+        content[mark + 11] = transform
+    with Image.open(io.BytesIO(content)) as opened:
+        check(bytes(content), np.asarray(opened.convert("RGB")))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

@@ -157,9 +157,10 @@ def test_decode_image_changed_bytes_raise_nothing_else(
     refuses_or_decodes(bytes(content))
 
 
-def test_decode_image_jpeg_that_the_decoder_warns_of_is_refused() -> None:
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_decode_image_jpeg_that_the_decoder_warns_of_is_refused(mode: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    content = bytearray(saved(Image.fromarray(pixels), "JPEG", quality=95))
+    content = bytearray(saved(Image.fromarray(pixels).convert(mode), "JPEG", quality=95))
     content[len(content) // 2 : len(content) // 2 + 40] = bytes(40)
     with Image.open(io.BytesIO(content)) as lenient:
         lenient.load()  # other readers show something here
