@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from sihwa.errors import UnreadableImage
-from sihwa.images import decode_image
+from sihwa.images import decode_image, decode_pages
 from tests.unit.images.forge import BMP, png, saved, tiff
 
 NOISE = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
@@ -57,6 +58,28 @@ def test_decode_image_not_one_readable_picture_is_refused(content: bytes, match:
         decode_image(content, "a.png")
     assert caught.value.path == "a.png"
     assert "\n" not in caught.value.reason
+
+
+def test_decode_pages_more_than_allowed_are_refused_without_counting_them_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = tiff(8, b"\7\7")
+    directory = first[8:142]  # 11 tags; then where the next one begins
+    ends = [142 + 4 + 2 + 138 * number for number in range(3001)]
+    content = first[:142] + struct.pack("<I", ends[0]) + first[146:]
+    content += b"".join(directory + struct.pack("<I", end) for end in ends[1:-1])
+    content += directory + bytes(4)
+    sought = []
+    seek = TiffImageFile._seek
+    monkeypatch.setattr(
+        TiffImageFile, "_seek", lambda picture, page: (sought.append(page), seek(picture, page))
+    )
+    [page] = decode_pages(content, "a.tif")
+    assert str(page.image) == "a.tif: more pages than the 1000 allowed"
+    with pytest.raises(UnreadableImage, match=r"a\.tif: more pages than the 1000 allowed"):
+        decode_image(content, "a.tif")
+    assert max(sought) == 1000
+    assert len(sought) < 2100
 
 
 def test_decode_image_more_pixels_than_allowed_is_refused() -> None:
