@@ -80,6 +80,11 @@ PALETTE = (b"PLTE", bytes([200, 100, 50, 10, 20, 30, 255, 255, 255]))
             id="png 16-bit RGB",
         ),
         pytest.param(
+            png(2, 16, 2, [struct.pack(">6H", 255, 256, 511, 512, 0x80FF, 65535)]),
+            row((0, 1, 1), (2, 128, 255)),
+            id="png 16-bit RGB, upper bytes",
+        ),
+        pytest.param(
             png(2, 16, 6, [struct.pack(">8H", *[65535] * 4, *[65535] * 3, 0)]),
             row(255, 0),
             id="png 16-bit RGBA",
@@ -95,6 +100,15 @@ PALETTE = (b"PLTE", bytes([200, 100, 50, 10, 20, 30, 255, 255, 255]))
         pytest.param(
             tiff(16, struct.pack(">3H", 0, 771, 65535), order=">"), row(0, 3, 255), id="tiff MM"
         ),
+        pytest.param(
+            tiff(8, bytes([0, 7, 255]), photometric=0), row(255, 248, 0), id="tiff 8-bit negative"
+        ),
+        pytest.param(
+            tiff(16, struct.pack("<3H", 0, 771, 65535), photometric=0),
+            row(255, 252, 0),
+            id="tiff 16-bit negative",
+        ),
+        pytest.param(tiff(12, b"\xff\xf0\x10\x7f\xf0\0"), row(255, 1, 127, 0), id="tiff 12-bit"),
         pytest.param(tiff(8, b"\1\2\3", turned=3), row(3, 2, 1), id="tiff upside down"),
         pytest.param(b"P5 3 1 255\n\0\7\xff", row(0, 7, 255), id="pgm"),
         pytest.param(b"P2\n# made\n3 1\n255\n0 7 255\n", row(0, 7, 255), id="pgm as text"),

@@ -43,8 +43,12 @@ MANY = {"save_all": True, "append_images": [Image.new("L", (2, 2), 250)]}
             id="float tiff",
         ),
         pytest.param(b"Pf\n1 1\n-1.0\n\0\0\0\0", "a.png: floating-point pixels", id="float pfm"),
-        pytest.param(tiff(32, b"\0\0\1\0"), "a.png: pixels beyond 16 bits", id="65536"),
-        pytest.param(tiff(16, b"\xff\xff", sample=2), "a.png: pixels beyond 16 bits", id="minus 1"),
+        pytest.param(tiff(32, b"\0\0\1\0"), "a.png: signed or 32-bit", id="65536"),
+        pytest.param(tiff(32, b"\xff\0\0\0"), "a.png: signed or 32-bit", id="32-bit 255"),
+        pytest.param(tiff(32, b"\xff\0\0\0", sample=2), "a.png: signed or 32-bit", id="int32"),
+        pytest.param(tiff(16, b"\xff\xff", sample=2), "a.png: signed or 32-bit", id="minus 1"),
+        pytest.param(tiff(16, b"\xff\0", sample=2), "a.png: signed or 32-bit", id="signed 255"),
+        pytest.param(tiff(8, b"\7", sample=2), "a.png: signed or 32-bit", id="signed 8-bit"),
         pytest.param(png(1, 8, 9, [b"\0"]), "a.png: ", id="png, no such colour"),
         pytest.param(
             png(1, 8, 0, [b"\0"]).replace(b"IHDR\0\0\0\1", b"IHDR\0\0\0\2"), "a.png: ", id="crc"
