@@ -1,9 +1,11 @@
 """Scoring: an inspector and pictures in, one row per picture out, whatever happens."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -70,7 +72,7 @@ def score_with(
     words = [sources] if isinstance(sources, (str, Path)) else sources
     stop = stop or Event()
     listing = Sources(words)
-    _refuse_overlays_among(listing.folders(), options.evidence)
+    _refuse_overlays_among(listing.words, options.evidence)
     with ExitStack() as stack:
         arrivals = stack.enter_context(Arrivals(listing.folders(), stop)) if options.watch else None
         entries = iter(listing) if arrivals else _require_any(listing)
@@ -147,13 +149,39 @@ def _fit_times(rows: Iterable[Row]) -> None:
             row["modified_ns"] = max(-_MOST_NS, min(time_ns, _MOST_NS))
 
 
-def _refuse_overlays_among(folders: Sequence[str], evidence: Path | None) -> None:
-    for folder in folders:
-        if evidence and evidence.resolve().is_relative_to(Path(folder).resolve()):
+def _refuse_overlays_among(words: Sequence[str], evidence: Path | None) -> None:
+    if evidence is None:
+        return
+    place = evidence.resolve()
+    for word in words:
+        root, steps = _glob_parts(word)
+        if place.is_relative_to(root) and _may_name(steps, place.relative_to(root).parts):
             raise ConfigError(
-                f"--evidence {evidence} lies in the source {folder}: its maps would be scored "
+                f"--evidence {evidence} lies in the source {word}: its maps would be scored "
                 "as pictures. Name a folder outside"
             )
+
+
+def _glob_parts(word: str) -> tuple[Path, Sequence[str]]:
+    """Return the folder below which a source looks, and the steps of its glob from there."""
+    steps = Path(word).parts
+    fixed = next((i for i, step in enumerate(steps) if re.search(r"[*?[]", step)), len(steps))
+    fixed = len(steps) if Path(word).exists() else fixed
+    return Path(*steps[:fixed]).resolve(), steps[fixed:]
+
+
+def _may_name(steps: Sequence[str], folders: Sequence[str]) -> bool:
+    """Say whether a glob may name a map in a folder, or a folder above it; rather yes than no.
+
+    >>> _may_name(["**", "*.jpg"], ["maps"]), _may_name(["line-?", "*.jpg"], ["maps"])
+    (True, False)
+    """
+    if not steps or not folders:
+        return True
+    if steps[0] == "**":
+        suffix = Path(steps[-1]).suffix
+        return not suffix or fnmatchcase(".jpg", suffix)
+    return fnmatchcase(folders[0], steps[0]) and _may_name(steps[1:], folders[1:])
 
 
 def _named(listing: Sources) -> Iterator[str]:

@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -15,12 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import sihwa.scoring.block
-import sihwa.scoring.output
 import sihwa.scoring.table_parts
 from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, StorageError
 from sihwa.images import read_image
 from sihwa.images.source import Content
 from sihwa.inspector import Inspector, Outputs
+from sihwa.lock import hold
 from sihwa.scoring import (
     ReadOptions,
     ScoreOptions,
@@ -329,7 +330,7 @@ def test_resume_damaged_later_part_leaves_the_parts_before_it(parts: Path, tmp_p
     content = bytearray(second.read_bytes())
     for damaged in (b"garbage", content[:200] + bytes(len(content) - 1200) + content[-1000:]):
         second.write_bytes(damaged)
-        with pytest.raises(StorageError, match="part-00000001.parquet: not a whole part"):
+        with pytest.raises(StorageError, match=r"part-00000001\.parquet: not a whole part"):
             score(parts, out)
         assert first.read_bytes() == before
 
@@ -410,15 +411,14 @@ def test_resume_other_run_ends_before_the_lock_is_taken_and_keeps_its_part(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "scores"
-    hold = sihwa.scoring.output.hold
     score(parts / "001.png", out)
 
-    def late(*place: Any) -> Any:
+    def late(lock: Path, place: Path, advice: str) -> AbstractContextManager[None]:
         monkeypatch.undo()
         score(parts / "b", out)
-        return hold(*place)
+        return hold(lock, place, advice)
 
-    monkeypatch.setattr(sihwa.scoring.output, "hold", late)
+    monkeypatch.setattr("sihwa.scoring.output.hold", late)
     summary = score(parts, out)
     assert summary.images == len(read(out))
     assert set(map(str, (parts / "b").iterdir())) <= set(read(out).path)
@@ -432,7 +432,7 @@ def test_score_sources_summary_of_another_format_is_refused_and_left_alone(
     summary = tmp_path / "a.summary.json"
     summary.write_text(summary.read_text().replace('"complete"', '"unfinished"'))
     before = summary.read_bytes()
-    with pytest.raises(ConfigError, match=r"a\.summary\.json is that of a\.csv, and a\.jsonl would"):
+    with pytest.raises(ConfigError, match=r"a\.summary\.json is that of a\.csv, and a\.jsonl"):
         score(parts / "b", tmp_path / "a.jsonl", options)
     assert summary.read_bytes() == before
     assert not (tmp_path / "a.jsonl").exists()
@@ -551,6 +551,37 @@ def test_score_sources_evidence_among_the_pictures_is_refused(parts: Path, tmp_p
     for evidence in (parts, parts / "maps"):
         with pytest.raises(ConfigError, match=r"would be scored as pictures\. Name a folder"):
             score(parts, tmp_path / "scores", ScoreOptions(evidence=evidence))
+
+
+@pytest.mark.parametrize(
+    ("glob", "evidence", "refused"),
+    [
+        ("g/**/*.[pj][np]g", "g/maps", True),
+        ("g/**", "g/maps", True),
+        ("g/m*", "g/maps", True),
+        ("**/*", "maps", True),
+        ("g/*.png", "g/maps", False),
+        ("line-?/**/*.jpg", "maps", False),
+        ("**/*.png", "maps", False),
+        ("g/**/*.jpg", "g/maps", True),
+        ("g/**/*.jpg", "maps", False),
+    ],
+)
+def test_score_sources_evidence_that_a_glob_would_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, glob: str, evidence: str, refused: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("g", "line-1"):
+        [picture] = save_pictures(Path(folder), pictures(1, 20, 20))
+        Image.open(picture).save(Path(folder, "a.jpg"))
+    save_pictures(Path("g/m"), pictures(1, 20, 20))
+    options = ScoreOptions(evidence=Path(evidence), resume=True)
+    if refused:
+        with pytest.raises(ConfigError, match=r"lies in the source .* Name a folder outside"):
+            score(glob, Path("scores"), options)
+    else:
+        first = score(glob, Path("scores"), options)
+        assert score(glob, Path("scores"), options).images == first.images > 0
 
 
 @pytest.mark.parametrize("name", ["scores.parquet", "scores.xlsx", "scores.json"])
