@@ -73,8 +73,8 @@ def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDA
     """Decode a picture.
 
     Grey is repeated in all three channels. 16-bit grey is divided by 257 and rounded, so that white
-    stays white; of 16-bit colour PNG and TIFF give the upper byte. What is transparent is laid over black. CMYK and palettes become RGB. The orientation
-    that a camera noted (EXIF) is applied.
+    stays white; of 16-bit colour, PNG and TIFF give the upper byte. What is transparent is laid
+    over black. CMYK and palettes become RGB. The orientation that a camera noted (EXIF) is applied.
 
     Args:
         content: The file: JPEG, PNG, BMP, TIFF, WebP or PBM/PGM/PPM.
@@ -236,9 +236,7 @@ def _as_rgb(picture: Image.Image, path: str) -> NDArray[np.uint8]:
     return np.asarray(turned.convert("RGB"))
 
 
-def _from_sixteen_bit(
-    pixels: NDArray[np.integer], white: int, negative: bool
-) -> NDArray[np.uint8]:
+def _from_sixteen_bit(pixels: NDArray[np.integer], white: int, negative: bool) -> NDArray[np.uint8]:
     """Return values from 0 to `white` as grey from 0 to 255, rounded to the nearest."""
     wide = pixels.astype(np.int32)
     if negative:

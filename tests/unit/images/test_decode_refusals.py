@@ -75,9 +75,12 @@ def test_decode_pages_more_than_allowed_are_refused_without_counting_them_all(
     content += directory + bytes(4)
     sought = []
     seek = TiffImageFile._seek
-    monkeypatch.setattr(
-        TiffImageFile, "_seek", lambda picture, page: (sought.append(page), seek(picture, page))
-    )
+
+    def counting(picture: TiffImageFile, page: int) -> None:
+        sought.append(page)
+        seek(picture, page)
+
+    monkeypatch.setattr(TiffImageFile, "_seek", counting)
     [page] = decode_pages(content, "a.tif")
     assert str(page.image) == "a.tif: more pages than the 1000 allowed"
     with pytest.raises(UnreadableImage, match=r"a\.tif: more pages than the 1000 allowed"):
