@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sihwa.console import EXIT_INTERRUPTED, loading
 from sihwa.errors import ConfigError
@@ -221,7 +222,8 @@ def _print_summary(summary: ScoreSummary, out: Path) -> None:
     }
     for kind, counts in kinds.items():
         for place, (name, count) in enumerate(sorted(counts.items())):
-            table.add_row("" if place else kind, name, f"{count:,}")
+            # as text, not markup: an error may quote a name such as "a[/b].zip"
+            table.add_row("" if place else kind, Text(name), f"{count:,}")
     console = Console()
     console.print(table)
     for line in _notes(summary, out):

@@ -8,7 +8,7 @@ import io
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -26,7 +26,8 @@ MAX_PAGES = 1_000
 """A TIFF of more pages is refused: a small file can claim any number."""
 
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-_ORIENTATION = 0x0112
+_BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLE_FORMAT = 258, 262, 274, 339  # TIFF 6.0
+_WHITE_IS_ZERO, _SIGNED = 0, 2
 _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     2: lambda image: image[:, ::-1],
     3: lambda image: image[::-1, ::-1],
@@ -71,12 +72,12 @@ _quiet = _Quiet()
 def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode a picture.
 
-    Grey is repeated in all three channels. 16-bit values are divided by 257, so that white stays
-    white. What is transparent is laid over black. CMYK and palettes become RGB. The orientation
-    that a camera noted (EXIF) is applied.
+    Grey is repeated in all three channels. 16-bit grey is divided by 257 and rounded, so that white
+    stays white; of 16-bit colour, PNG and TIFF give the upper byte. What is transparent is laid
+    over black. CMYK and palettes become RGB. The orientation that a camera noted (EXIF) is applied.
 
     Args:
-        content: The file: JPEG, PNG, BMP, TIFF, WebP or PGM/PPM.
+        content: The file: JPEG, PNG, BMP, TIFF, WebP or PBM/PGM/PPM.
         path: Where it came from, for messages.
         max_pixels: Largest allowed H × W.
 
@@ -87,7 +88,7 @@ def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDA
         UnreadableImage: Empty, damaged, truncated, too large, of several pages, of another format.
     """
     with _opened(content, path, max_pixels) as picture:
-        pages = getattr(picture, "n_frames", 1)
+        pages = _count_pages(picture, path)
         if pages > 1:
             raise UnreadableImage(path, f"holds {pages} pages; one picture per file is expected")
         return _decode(picture, content, path, max_pixels)
@@ -117,9 +118,7 @@ def decode_pages(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> Ite
     """
     try:
         with _opened(content, path, max_pixels) as picture:
-            pages = getattr(picture, "n_frames", 1)
-            if pages > MAX_PAGES:
-                raise UnreadableImage(path, f"{pages} pages are more than the {MAX_PAGES} allowed")
+            pages = _count_pages(picture, path)
             if pages == 1 or picture.format != "TIFF":
                 yield Page(decode_image(content, path, max_pixels))
                 return
@@ -127,6 +126,20 @@ def decode_pages(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> Ite
                 yield Page(_decode_page(picture, number, content, path, max_pixels), number, pages)
     except UnreadableImage as error:
         yield Page(error)
+
+
+def _count_pages(picture: Image.Image, path: str) -> int:
+    """Count the pages, or moving pictures, of a file; of a TIFF no more than are allowed.
+
+    Pillow counts in a time that grows with their square: 40,000 take minutes.
+    """
+    if picture.format == "TIFF":
+        with contextlib.suppress(EOFError):
+            for number in range(1, MAX_PAGES + 1):
+                picture.seek(number)
+            raise UnreadableImage(path, f"more pages than the {MAX_PAGES} allowed")
+        picture.seek(0)
+    return int(getattr(picture, "n_frames", 1))
 
 
 def _decode_page(
@@ -171,26 +184,49 @@ def _decode(picture: Image.Image, content: bytes, path: str, max_pixels: int) ->
         raise UnreadableImage(
             path, f"{width} x {height} pixels are more than the {max_pixels} allowed"
         )
-    if picture.format == "JPEG" and picture.mode in ("L", "RGB"):
+    if picture.format == "JPEG" and _is_sampled_as_usual(picture):
         return _decode_jpeg(picture, content)
     picture.load()
     return np.ascontiguousarray(_as_rgb(picture, path))
 
 
+def _is_sampled_as_usual(picture: Image.Image) -> bool:
+    """Say whether TurboJPEG takes a JPEG: of four inks, black as fine as the first, or it does not.
+
+    Others are left to Pillow, which hides what libjpeg warns of.
+    """
+    if picture.mode != "CMYK":
+        return True
+    first, *between, black = (sampling for _, *sampling, _ in getattr(picture, "layer", ()))
+    return first == black and all(sampling == [1, 1] for sampling in between)
+
+
 def _decode_jpeg(picture: Image.Image, content: bytes) -> NDArray[np.uint8]:
-    """Decode a grey or colour JPEG; what the decoder merely warns of is refused as damage."""
+    """Decode a JPEG; what the decoder merely warns of is refused as damage."""
     height, width = simplejpeg.decode_jpeg_header(content)[:2]
     if (width, height) != picture.size:  # it would not be held to the limit on pixels
         raise ValueError(f"two sizes, {width} x {height} and {picture.width} x {picture.height}")
-    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, "RGB")
+    if picture.mode == "CMYK":  # stored as what the inks leave, as Adobe does
+        inks = 255 - simplejpeg.decode_jpeg(content, "CMYK")
+        pixels = np.array(Image.fromarray(inks, mode="CMYK").convert("RGB"))
+    else:
+        pixels = simplejpeg.decode_jpeg(content, "RGB")
     turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
 def _as_rgb(picture: Image.Image, path: str) -> NDArray[np.uint8]:
     turned = ImageOps.exif_transpose(picture)
+    tags: Any = getattr(picture, "tag_v2", {})  # of a page of a TIFF
+    if _SIGNED in tags.get(_SAMPLE_FORMAT, ()) or (tags and turned.mode == "I"):
+        raise UnreadableImage(
+            path, "signed or 32-bit pixels have no agreed white; save as 16-bit without sign"
+        )
     if turned.mode in _SIXTEEN_BIT or turned.mode == "I":
-        return _from_sixteen_bit(np.asarray(turned), path)
+        white = 2 ** max(tags.get(_BITS, (16,))) - 1
+        # Pillow turns such a negative by itself up to 8 bits, and not beyond
+        negative = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+        return _from_sixteen_bit(np.asarray(turned), white, negative)
     if turned.mode == "F":
         raise UnreadableImage(path, "floating-point pixels have no agreed white; save as 16-bit")
     if turned.has_transparency_data:
@@ -200,17 +236,18 @@ def _as_rgb(picture: Image.Image, path: str) -> NDArray[np.uint8]:
     return np.asarray(turned.convert("RGB"))
 
 
-def _from_sixteen_bit(pixels: NDArray[np.integer], path: str) -> NDArray[np.uint8]:
-    wide = pixels.astype(np.int64)
-    if wide.size and (wide.min() < 0 or wide.max() > 65535):
-        raise UnreadableImage(path, "pixels beyond 16 bits have no agreed white; save as 16-bit")
-    grey = ((wide + 128) // 257).astype(np.uint8)
+def _from_sixteen_bit(pixels: NDArray[np.integer], white: int, negative: bool) -> NDArray[np.uint8]:
+    """Return values from 0 to `white` as grey from 0 to 255, rounded to the nearest."""
+    wide = pixels.astype(np.int32)
+    if negative:
+        wide = white - wide
+    grey = ((255 * wide + white // 2) // white).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture of a known format (JPEG, PNG, BMP, TIFF, WebP, PGM, PPM)"
+        return "not a picture of a known format (JPEG, PNG, BMP, TIFF, WebP, PBM, PGM, PPM)"
     if isinstance(error, Image.DecompressionBombError):
         return "its pixels are more than are allowed"
     if isinstance(error, MemoryError):

@@ -63,6 +63,24 @@ class Ledger:
         found = self._execute("SELECT 1 FROM file WHERE name = ?", os.fsencode(file))
         return found.fetchone() is not None
 
+    def is_empty(self) -> bool:
+        """Say whether no file has a row."""
+        return self._execute("SELECT 1 FROM file LIMIT 1").fetchone() is None
+
+    def mark_listed(self, file: str) -> None:
+        """Note that a file is listed, if it has a row; one that has none is not kept."""
+        self._execute("UPDATE file SET listed = 1 WHERE name = ?", os.fsencode(file))
+
+    def is_listed(self, file: str) -> bool:
+        """Say whether a file was listed."""
+        line = "SELECT 1 FROM file WHERE name = ? AND listed = 1"
+        return self._execute(line, os.fsencode(file)).fetchone() is not None
+
+    def count_listed(self) -> int:
+        """Count the files that were listed."""
+        (count,) = self._execute("SELECT count(*) FROM file WHERE listed = 1").fetchone()
+        return int(count)
+
     def count_gone(self) -> int:
         """Count the files that have a row and were not listed."""
         (count,) = self._execute("SELECT count(*) FROM file WHERE listed = 0").fetchone()

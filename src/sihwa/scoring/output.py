@@ -52,6 +52,8 @@ class Output:
         self.table = table
         self.summary_path = _beside(path, "summary.json", f"{path.stem}.summary.json")
         self._settings = settings
+        suffix = path.suffix.lower()
+        self._format = suffix[1:] if suffix in SUFFIXES else "parquet"
 
     def begin(self, resume: bool) -> None:
         """Check that this run may write here, and note its settings.
@@ -60,6 +62,7 @@ class Output:
             ConfigError: Another table is there, or one made with other settings.
             StorageError: The disk refuses.
         """
+        self._refuse_summary_of_another()
         if self.table.exists() or self.summary_path.exists():
             if not resume:
                 raise ConfigError(
@@ -71,7 +74,20 @@ class Output:
     def write_summary(self, state: str, summary: ScoreSummary | None) -> None:
         """Write `summary.json`: settings, state, and the counts where they are known."""
         counts = {} if summary is None else summary.as_dict()
-        write_json(self.summary_path, {"state": state, "settings": self._settings, **counts})
+        head = {"state": state, "format": self._format, "settings": self._settings}
+        write_json(self.summary_path, {**head, **counts})
+
+    def _refuse_summary_of_another(self) -> None:
+        """Refuse a .jsonl beside a .csv of the same name: one summary cannot speak of both."""
+        try:
+            format_ = json.loads(self.summary_path.read_bytes()).get("format", self._format)
+        except (OSError, ValueError, AttributeError):
+            return
+        if format_ != self._format:
+            raise ConfigError(
+                f"{self.summary_path} is that of {self.path.stem}.{format_}, and {self.path.name} "
+                "would have the same. Name another --out"
+            )
 
     def _read_settings(self) -> dict[str, Any]:
         try:
@@ -104,7 +120,8 @@ def open_output(
         StorageError: Another process writes there, or the disk refuses.
     """
     table = open_table(path, row_schema(card.classes))
-    lock = _beside(path, ".lock", f".{path.name}.lock")
+    # NAME.csv and NAME.jsonl would have one summary, so they have one lock
+    lock = _beside(path, ".lock", f".{path.stem}.lock")
     with hold(lock, path, "Wait for it, or name another --out"):
         yield Output(path, table, settings_of(card, choice, options))
 

@@ -1,10 +1,12 @@
 """Going on with a table: which of its rows are still true?"""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from sihwa.errors import UnreadableImage
 from sihwa.images import Member, identify_file, read_content, split_member
+from sihwa.scoring.ledger import Ledger
 from sihwa.scoring.rows import file_of_row
 from sihwa.scoring.table import Table
 from sihwa.storage import sha256_of_bytes
@@ -12,26 +14,37 @@ from sihwa.storage import sha256_of_bytes
 __all__ = ["remove_stale"]
 
 
-def remove_stale(table: Table) -> int:
-    """Remove the rows of files that changed since, and count these files.
+def remove_stale(table: Table, listed: Callable[[], Iterable[str]]) -> int:
+    """Remove the rows of files that changed since and will be scored again; count these files.
 
     A file is the same when its size and time of change are; or, if only the time differs, when
-    its content is, as after a copy. A file that is gone keeps its row: it was scored. One that
-    could not be read at all is tried again.
+    its content is, as after a copy. A file that is gone or not listed keeps its row: it was
+    scored, and would get no other. One that could not be read at all is tried again.
+
+    The whole table is looked through before any of it is changed, so one that is damaged
+    somewhere is left as it was.
+
+    Args:
+        table: What is there.
+        listed: Lists the files of this run; called only if some row is no longer true, for a
+            listing may take minutes.
     """
-    stale: int = 0
-    last: tuple[str | None, bool] = (None, True)
+    with Ledger() as stale:
+        last: tuple[str | None, bool] = (None, True)
+        for row in table.written():
+            file = _file_of(row)
+            if file != last[0]:
+                last = file, _is_true(file, row)
+            if not last[1]:
+                stale.add_written(file)
+        for file in () if stale.is_empty() else listed():
+            stale.mark_listed(file)
+        table.keep(lambda row: not stale.is_listed(_file_of(row)))
+        return stale.count_listed()
 
-    def keep(row: dict[str, Any]) -> bool:
-        nonlocal stale, last
-        file = file_of_row(row["path"], row["path_bytes"], row["page"])
-        if file != last[0]:
-            last = file, _is_true(file, row)
-            stale += not last[1]
-        return last[1]
 
-    table.keep(keep)
-    return stale
+def _file_of(row: dict[str, Any]) -> str:
+    return file_of_row(row["path"], row["path_bytes"], row["page"])
 
 
 def _is_true(file: str, row: dict[str, Any]) -> bool:
@@ -45,8 +58,9 @@ def _is_true(file: str, row: dict[str, Any]) -> bool:
         return not _can_be_read(file)
     try:
         return now[0] == size and sha256_of_bytes(read_content(file).content) == str(sha256)
-    except UnreadableImage:
-        return False
+    except UnreadableImage as error:
+        # a member that its archive no longer has is gone, as a file would be
+        return inside is not None and error.reason.startswith("no such name")
 
 
 def _can_be_read(file: str) -> bool:

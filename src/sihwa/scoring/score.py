@@ -1,9 +1,11 @@
 """Scoring: an inspector and pictures in, one row per picture out, whatever happens."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -18,12 +20,14 @@ from sihwa.scoring.options import ScoreOptions
 from sihwa.scoring.output import Output, open_output
 from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.resume import remove_stale
-from sihwa.scoring.rows import file_of_row
+from sihwa.scoring.rows import Row, file_of_row
 from sihwa.scoring.sources import Sources, counted
 from sihwa.scoring.summary import ScoreSummary
 from sihwa.scoring.watch import Arrivals
 
 __all__ = ["score_sources", "score_with"]
+
+_MOST_NS = 2**63 - 1
 
 
 def score_sources(
@@ -68,14 +72,14 @@ def score_with(
     words = [sources] if isinstance(sources, (str, Path)) else sources
     stop = stop or Event()
     listing = Sources(words)
-    _refuse_overlays_among(listing.folders(), options.evidence)
+    _refuse_overlays_among(listing.words, options.evidence)
     with ExitStack() as stack:
         arrivals = stack.enter_context(Arrivals(listing.folders(), stop)) if options.watch else None
         entries = iter(listing) if arrivals else _require_any(listing)
         output = stack.enter_context(open_output(out, engine.card, engine.choice, options.read))
         run = _Run(engine, output, stack.enter_context(Ledger()), stop)
         output.begin(options.resume)
-        run.take_over()
+        run.take_over(words)
         with progress_bar("scoring", stack.enter_context(counted(words))) as advance:
             run.score(entries, advance)
             run.summary.left_out = Counter(listing.left_out)
@@ -98,10 +102,11 @@ class _Run:
         self._stop = stop
         self._begin = time.perf_counter()
 
-    def take_over(self) -> None:
+    def take_over(self, words: Sequence[str | Path]) -> None:
         """Keep of an old table what is still true, and count it."""
         table = self._output.table
-        self.summary.changed = remove_stale(table)
+        # a listing of its own: the run's has begun, and counts what it leaves out
+        self.summary.changed = remove_stale(table, lambda: _named(Sources(words)))
         for row in table.written():
             self.summary.count(row)
             self.ledger.add_written(file_of_row(row["path"], row["path_bytes"], row["page"]))
@@ -111,6 +116,7 @@ class _Run:
         blocks = blocks_of(self._without_rows(entries, advance), self._engine.block_size)
         with closing(self._engine.score(blocks, self._stop)) as done:
             for count, rows in done:
+                _fit_times(rows)
                 self._output.table.append(rows)
                 self.summary.add(rows)
                 advance(count)
@@ -136,13 +142,60 @@ class _Run:
             advance(1)
 
 
-def _refuse_overlays_among(folders: Sequence[str], evidence: Path | None) -> None:
-    for folder in folders:
-        if evidence and evidence.resolve().is_relative_to(Path(folder).resolve()):
+def _fit_times(rows: Iterable[Row]) -> None:
+    """Bring times of change into the years 1678 to 2262, which an int64 of ns can hold."""
+    for row in rows:
+        if isinstance(time_ns := row["modified_ns"], int):
+            row["modified_ns"] = max(-_MOST_NS, min(time_ns, _MOST_NS))
+
+
+def _refuse_overlays_among(words: Sequence[str], evidence: Path | None) -> None:
+    if evidence is None:
+        return
+    place = evidence.resolve()
+    for word in words:
+        root, steps = _glob_parts(word)
+        if place.is_relative_to(root) and _may_name(steps, place.relative_to(root).parts):
             raise ConfigError(
-                f"--evidence {evidence} lies in the source {folder}: its maps would be scored "
+                f"--evidence {evidence} lies in the source {word}: its maps would be scored "
                 "as pictures. Name a folder outside"
             )
+
+
+def _glob_parts(word: str) -> tuple[Path, Sequence[str]]:
+    """Return the folder below which a source looks, and the steps of its glob from there."""
+    steps = Path(word).parts
+    fixed = next((i for i, step in enumerate(steps) if re.search(r"[*?[]", step)), len(steps))
+    fixed = len(steps) if Path(word).exists() else fixed
+    return Path(*steps[:fixed]).resolve(), steps[fixed:]
+
+
+def _may_name(steps: Sequence[str], folders: Sequence[str]) -> bool:
+    """Say whether a glob may name a map in a folder, or a folder above it; rather yes than no.
+
+    >>> _may_name(["**", "*.jpg"], ["maps"]), _may_name(["line-?", "*.jpg"], ["maps"])
+    (True, False)
+    """
+    if not steps or not folders:
+        return True
+    if steps[0] == "**":
+        suffix = Path(steps[-1]).suffix
+        return not suffix or fnmatchcase(".jpg", suffix)
+    return fnmatchcase(folders[0], steps[0]) and _may_name(steps[1:], folders[1:])
+
+
+def _named(listing: Sources) -> Iterator[str]:
+    """List every file that some words name, and the places that are looked through for them.
+
+    A place has a row where it could not be listed; now that it can be, it is no entry any more.
+    """
+    yield from listing.words
+    last = Path()
+    for entry in listing:
+        yield entry.path
+        if (folder := Path(entry.path).parent) != last:
+            yield from map(str, (folder, *folder.parents))
+            last = folder
 
 
 def _require_any(listing: Sources) -> Iterator[Entry]:

@@ -5,6 +5,7 @@ were listed.
 """
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,10 +24,16 @@ _ROWS = 4096
 _SECONDS = 10.0
 """A part is written when it has so many rows or is so old: no more is lost by a kill."""
 
+_PART = re.compile(r"part-[0-9]{8}\.parquet")
+
 
 def _part_path(folder: Path, number: int) -> Path:
     """Return where part `number` of a table lies, from 0."""
     return folder / f"part-{number:08d}.parquet"
+
+
+def _number_of(part: Path) -> int:
+    return int(part.stem.removeprefix("part-"))
 
 
 def _write_part(folder: Path, number: int, table: pa.Table) -> None:
@@ -47,8 +54,7 @@ class PartFolder:
         self._schema = schema
         self._waiting: list[pa.Table] = []
         self._since = time.monotonic()
-        numbers = [int(part.stem.removeprefix("part-")) for part in self._parts()]
-        self._number = max(numbers, default=-1) + 1
+        self._next: int | None = None
 
     def exists(self) -> bool:
         """See `Table`."""
@@ -64,13 +70,16 @@ class PartFolder:
         for left in self._folder.glob(".part-*.tmp"):
             with contextlib.suppress(OSError):
                 left.unlink()
+        changes: list[tuple[Path, pa.Array]] = []
         for part in self._parts():
             kept = [keep(row) for row in self._read(part, KEY_COLUMNS).to_pylist()]
-            if all(kept):
-                continue
-            if any(kept):
-                table = self._read(part).filter(pa.array(kept))
-                _write_part(self._folder, int(part.stem.removeprefix("part-")), table)
+            if not all(kept):
+                self._read(part)  # all of it, before any part is changed
+                changes.append((part, pa.array(kept)))
+        for part, mask in changes:
+            table = self._read(part).filter(mask)
+            if table.num_rows:
+                _write_part(self._folder, _number_of(part), table)
             else:
                 part.unlink()
 
@@ -86,22 +95,40 @@ class PartFolder:
     def flush(self) -> None:
         """See `Table`."""
         if self._waiting:
-            _write_part(self._folder, self._number, pa.concat_tables(self._waiting))
-            self._number += 1
+            _write_part(self._folder, self._number(), pa.concat_tables(self._waiting))
+            self._next = self._number() + 1
             self._waiting = []
 
     def close(self) -> None:
         """See `Table`."""
         self.flush()
-        if self._number == 0:  # a table of no rows is a table, too
+        if not self._number():  # a table of no rows is a table, too
             _write_part(self._folder, 0, self._schema.empty_table())
 
+    def _number(self) -> int:
+        """Return the number of the next part: looked up late, when no one else may add any."""
+        if self._next is None:
+            self._next = max(map(_number_of, self._parts()), default=-1) + 1
+        return self._next
+
     def _parts(self) -> list[Path]:
-        return sorted(self._folder.glob("part-[0-9]*.parquet"))
+        parts = sorted(self._folder.glob("part-[0-9]*.parquet"))
+        for part in parts:
+            if not _PART.fullmatch(part.name):
+                raise StorageError(
+                    f"{part}: expected parts named like part-00000000.parquet only; is this a "
+                    "copy of one? Move it out of the folder and resume"
+                )
+        return parts
 
     def _read(self, part: Path, columns: Sequence[str] | None = None) -> pa.Table:
         try:
             with pq.ParquetFile(part) as file:
+                if not file.schema_arrow.equals(self._schema):
+                    raise StorageError(
+                        f"{part}: its columns are not those that were written; it was changed. "
+                        "Name another --out"
+                    )
                 return file.read(columns and list(columns))
         except (OSError, pa.ArrowException) as error:
             raise StorageError(

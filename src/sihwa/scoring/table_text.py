@@ -138,7 +138,8 @@ class TextTable:
         try:
             with self._path.open("rb") as file:
                 head = file.read(len(self._head))
-                if not self._head.startswith(head):
+                begun = head if self._head.startswith(head) else head.rstrip(b"\0")
+                if not self._head.startswith(begun) or (begun != head and not _only_zeros(file)):
                     raise StorageError(
                         f"{self._path}: its first line is not the one that was written; it was "
                         "changed. Name another --out"
@@ -159,7 +160,9 @@ class TextTable:
                 if not more:
                     return
                 line += more
-            if not line.endswith(b"\n") and len(line) < _LONGEST_ROW:
+            if not line.endswith(b"\n") and (
+                len(line) < _LONGEST_ROW or (line.endswith(b"\0") and _only_zeros(file))
+            ):
                 return
             end += len(line)
             try:
@@ -184,6 +187,11 @@ class TextTable:
         if value is None or value == "":
             return None
         return int(str(value)) if name in self._integers else str(value)
+
+
+def _only_zeros(file: IO[bytes]) -> bool:
+    """Say whether nothing but zeros is left, as a power cut leaves where a file grew."""
+    return not any(piece.strip(b"\0") for piece in iter(lambda: file.read(_LONGEST_ROW), b""))
 
 
 def _write(file: io.FileIO, content: bytes) -> None:

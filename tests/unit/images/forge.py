@@ -35,12 +35,20 @@ def png(
     )
 
 
-def tiff(bits: int, pixels: bytes, *, sample: int = 1, order: str = "<", turned: int = 1) -> bytes:
-    """One row of grey; sample 1 is unsigned, 2 signed, 3 floating-point."""
+def tiff(
+    bits: int,
+    pixels: bytes,
+    *,
+    sample: int = 1,
+    order: str = "<",
+    turned: int = 1,
+    photometric: int = 1,
+) -> bytes:
+    """One row of grey; sample 1 is unsigned, 2 signed, 3 floating-point; photometric 0 negative."""
     width, at = len(pixels) * 8 // bits, 8 + 2 + 11 * 12 + 4
     tags = {
-        256: width, 257: 1, 258: bits, 259: 1, 262: 1, 273: at, 274: turned, 277: 1, 278: 1,
-        279: len(pixels), 339: sample,
+        256: width, 257: 1, 258: bits, 259: 1, 262: photometric, 273: at, 274: turned, 277: 1,
+        278: 1, 279: len(pixels), 339: sample,
     }  # fmt: skip
     head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}IH", 8, len(tags))
     table = b"".join(

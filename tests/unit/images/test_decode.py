@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -79,6 +80,11 @@ PALETTE = (b"PLTE", bytes([200, 100, 50, 10, 20, 30, 255, 255, 255]))
             id="png 16-bit RGB",
         ),
         pytest.param(
+            png(2, 16, 2, [struct.pack(">6H", 255, 256, 511, 512, 0x80FF, 65535)]),
+            row((0, 1, 1), (2, 128, 255)),
+            id="png 16-bit RGB, upper bytes",
+        ),
+        pytest.param(
             png(2, 16, 6, [struct.pack(">8H", *[65535] * 4, *[65535] * 3, 0)]),
             row(255, 0),
             id="png 16-bit RGBA",
@@ -94,6 +100,15 @@ PALETTE = (b"PLTE", bytes([200, 100, 50, 10, 20, 30, 255, 255, 255]))
         pytest.param(
             tiff(16, struct.pack(">3H", 0, 771, 65535), order=">"), row(0, 3, 255), id="tiff MM"
         ),
+        pytest.param(
+            tiff(8, bytes([0, 7, 255]), photometric=0), row(255, 248, 0), id="tiff 8-bit negative"
+        ),
+        pytest.param(
+            tiff(16, struct.pack("<3H", 0, 771, 65535), photometric=0),
+            row(255, 252, 0),
+            id="tiff 16-bit negative",
+        ),
+        pytest.param(tiff(12, b"\xff\xf0\x10\x7f\xf0\0"), row(255, 1, 127, 0), id="tiff 12-bit"),
         pytest.param(tiff(8, b"\1\2\3", turned=3), row(3, 2, 1), id="tiff upside down"),
         pytest.param(b"P5 3 1 255\n\0\7\xff", row(0, 7, 255), id="pgm"),
         pytest.param(b"P2\n# made\n3 1\n255\n0 7 255\n", row(0, 7, 255), id="pgm as text"),
@@ -170,6 +185,27 @@ def test_decode_image_cmyk_jpeg_is_not_a_negative() -> None:
         [(255, 255, 0), (0, 0, 0), (0, 0, 0)],
     ]
     check(content, blocks([list(line) for line in expected]))
+
+
+@pytest.mark.parametrize("transform", [0, 2, None], ids=["CMYK", "YCCK", "no Adobe mark"])
+@pytest.mark.parametrize("subsampling", ["444", "422", "420", None])
+@pytest.mark.parametrize("size", [(64, 48), (61, 47), (1, 1), (8, 300)])
+def test_decode_image_cmyk_jpeg_has_the_pixels_of_the_standard_decoder(
+    size: tuple[int, int], subsampling: str | None, transform: int | None
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (6, 5, 4), dtype=np.uint8)
+    inks = Image.fromarray(noise, mode="CMYK").resize(size, Image.Resampling.BICUBIC)
+    if subsampling is None:  # only the first ink is finer: not what TurboJPEG takes
+        content = bytearray(saved(inks, "JPEG", quality=83, subsampling=2))
+    else:
+        content = bytearray(simplejpeg.encode_jpeg(np.array(inks), 83, "CMYK", subsampling))
+    mark = content.index(b"Adobe")
+    if transform is None:
+        del content[mark - 4 : mark + 12]
+    else:
+        content[mark + 11] = transform
+    with Image.open(io.BytesIO(content)) as opened:
+        check(bytes(content), np.asarray(opened.convert("RGB")))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

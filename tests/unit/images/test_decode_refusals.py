@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from sihwa.errors import UnreadableImage
-from sihwa.images import decode_image
+from sihwa.images import decode_image, decode_pages
 from tests.unit.images.forge import BMP, png, saved, tiff
 
 NOISE = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
@@ -42,8 +43,12 @@ MANY = {"save_all": True, "append_images": [Image.new("L", (2, 2), 250)]}
             id="float tiff",
         ),
         pytest.param(b"Pf\n1 1\n-1.0\n\0\0\0\0", "a.png: floating-point pixels", id="float pfm"),
-        pytest.param(tiff(32, b"\0\0\1\0"), "a.png: pixels beyond 16 bits", id="65536"),
-        pytest.param(tiff(16, b"\xff\xff", sample=2), "a.png: pixels beyond 16 bits", id="minus 1"),
+        pytest.param(tiff(32, b"\0\0\1\0"), "a.png: signed or 32-bit", id="65536"),
+        pytest.param(tiff(32, b"\xff\0\0\0"), "a.png: signed or 32-bit", id="32-bit 255"),
+        pytest.param(tiff(32, b"\xff\0\0\0", sample=2), "a.png: signed or 32-bit", id="int32"),
+        pytest.param(tiff(16, b"\xff\xff", sample=2), "a.png: signed or 32-bit", id="minus 1"),
+        pytest.param(tiff(16, b"\xff\0", sample=2), "a.png: signed or 32-bit", id="signed 255"),
+        pytest.param(tiff(8, b"\7", sample=2), "a.png: signed or 32-bit", id="signed 8-bit"),
         pytest.param(png(1, 8, 9, [b"\0"]), "a.png: ", id="png, no such colour"),
         pytest.param(
             png(1, 8, 0, [b"\0"]).replace(b"IHDR\0\0\0\1", b"IHDR\0\0\0\2"), "a.png: ", id="crc"
@@ -57,6 +62,31 @@ def test_decode_image_not_one_readable_picture_is_refused(content: bytes, match:
         decode_image(content, "a.png")
     assert caught.value.path == "a.png"
     assert "\n" not in caught.value.reason
+
+
+def test_decode_pages_more_than_allowed_are_refused_without_counting_them_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = tiff(8, b"\7\7")
+    directory = first[8:142]  # 11 tags; then where the next one begins
+    ends = [142 + 4 + 2 + 138 * number for number in range(3001)]
+    content = first[:142] + struct.pack("<I", ends[0]) + first[146:]
+    content += b"".join(directory + struct.pack("<I", end) for end in ends[1:-1])
+    content += directory + bytes(4)
+    sought = []
+    seek = TiffImageFile._seek
+
+    def counting(picture: TiffImageFile, page: int) -> None:
+        sought.append(page)
+        seek(picture, page)
+
+    monkeypatch.setattr(TiffImageFile, "_seek", counting)
+    [page] = decode_pages(content, "a.tif")
+    assert str(page.image) == "a.tif: more pages than the 1000 allowed"
+    with pytest.raises(UnreadableImage, match=r"a\.tif: more pages than the 1000 allowed"):
+        decode_image(content, "a.tif")
+    assert max(sought) == 1000
+    assert len(sought) < 2100
 
 
 def test_decode_image_more_pixels_than_allowed_is_refused() -> None:
@@ -157,9 +187,10 @@ def test_decode_image_changed_bytes_raise_nothing_else(
     refuses_or_decodes(bytes(content))
 
 
-def test_decode_image_jpeg_that_the_decoder_warns_of_is_refused() -> None:
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_decode_image_jpeg_that_the_decoder_warns_of_is_refused(mode: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    content = bytearray(saved(Image.fromarray(pixels), "JPEG", quality=95))
+    content = bytearray(saved(Image.fromarray(pixels).convert(mode), "JPEG", quality=95))
     content[len(content) // 2 : len(content) // 2 + 40] = bytes(40)
     with Image.open(io.BytesIO(content)) as lenient:
         lenient.load()  # other readers show something here

@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,10 +15,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import sihwa.scoring.block
 import sihwa.scoring.table_parts
 from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, StorageError
 from sihwa.images import read_image
+from sihwa.images.source import Content
 from sihwa.inspector import Inspector, Outputs
+from sihwa.lock import hold
 from sihwa.scoring import (
     ReadOptions,
     ScoreOptions,
@@ -28,6 +32,7 @@ from sihwa.scoring import (
 )
 from sihwa.scoring.output import open_output
 from tests.conftest import CLASSES, pictures, save_pictures
+from tests.unit.images.forge import write_zip
 from tests.unit.scoring.stub import StubRuntime, stub_inspector
 
 FORMATS = ["scores.csv", "scores.jsonl", "scores"]
@@ -107,7 +112,7 @@ def test_score_sources_every_file_has_its_row_in_order(
 
 def test_score_sources_three_formats_hold_the_same_rows(parts: Path, tmp_path: Path) -> None:
     tables = []
-    for name in FORMATS:
+    for name in ("a.csv", "b.jsonl", "c"):
         score(parts, tmp_path / name)
         tables.append(read(tmp_path / name))
     assert_same(tables[0], tables[1])
@@ -146,13 +151,20 @@ def test_resume_file_cut_at_any_byte_becomes_the_whole_table(
 def test_resume_file_with_a_tail_of_zeros_becomes_the_whole_table(
     parts: Path, tmp_path: Path
 ) -> None:
-    for name in ("scores.csv", "scores.jsonl"):
+    for name in ("a.csv", "b.jsonl"):
         out = tmp_path / name
         score(parts, out)
         whole, content = read(out), out.read_bytes()
-        out.write_bytes(content[:-1000] + bytes(1000))  # what a power cut may leave
-        score(parts, out)
-        assert_same(read(out), whole)
+        for length in (len(content) - 1000, len(content), 2, 0):
+            for zeros in (1000, 3_000_000):  # what a power cut may leave
+                out.write_bytes(content[:length] + bytes(zeros))
+                score(parts, out)
+                assert_same(read(out), whole)
+        edited = content + bytes(3_000_000) + b"1"
+        out.write_bytes(edited)
+        with pytest.raises(StorageError, match="not as it was written"):
+            score(parts, out)
+        assert out.read_bytes() == edited
 
 
 def test_resume_folder_with_parts_missing_becomes_the_whole_table(
@@ -198,6 +210,59 @@ def test_resume_changed_files_are_scored_again_and_touched_ones_not(
     assert by_path.page[str(parts / "a.tif")] is None
     assert [Path(path).name for path in after.path[-3:]] == ["002.png", "a.tif", "aa000.png"]
     assert score(parts, out).new_images == 0
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_resume_changed_file_that_is_not_named_keeps_its_row(tmp_path: Path, name: str) -> None:
+    save_pictures(tmp_path / "d", pictures(2, 20, 20))
+    [other] = save_pictures(tmp_path / "e", pictures(1, 20, 20, seed=1))
+    words, out = [str(tmp_path / "d"), str(tmp_path / "e")], tmp_path / name
+    score_sources(stub_inspector(), words, out, RESUME)
+    before = read(out)
+    shutil.copy(tmp_path / "d" / "001.png", other)
+    summary = score(words[0], out)
+    assert (summary.images, summary.changed, summary.new_images, summary.gone) == (3, 0, 0, 1)
+    assert_same(read(out), before)
+    summary = score_sources(stub_inspector(), words, out, RESUME)
+    assert (summary.images, summary.changed, summary.new_images, summary.gone) == (3, 1, 1, 0)
+
+
+@pytest.mark.parametrize("source", ["a.zip", "list.txt"])
+def test_resume_member_that_left_its_archive_keeps_its_row(tmp_path: Path, source: str) -> None:
+    content = {
+        Path(p).name: Path(p).read_bytes() for p in save_pictures(tmp_path, pictures(3, 9, 9))
+    }
+    archive = write_zip(tmp_path / "a.zip", content)
+    (tmp_path / "list.txt").write_text("".join(f"a.zip!/{name}\n" for name in content))
+    out = tmp_path / "scores.csv"
+    score(tmp_path / source, out)
+    before = read(out)
+    del content["001.png"]
+    write_zip(tmp_path / "a.zip", content)
+    os.utime(archive, ns=(1, 1))
+    summary = score(tmp_path / source, out)
+    assert (summary.images, summary.changed, summary.new_images) == (3, 0, 0)
+    assert summary.gone == (source == "a.zip")  # a list names it still
+    assert_same(read(out), before)
+
+
+def test_resume_folder_that_could_not_be_listed_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_pictures(tmp_path / "in" / "shut", pictures(2, 20, 20))
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if os.fspath(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    out = tmp_path / "scores.csv"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        assert score(tmp_path / "in", out).errors == {"cannot be listed": 1}
+    summary = score(tmp_path / "in", out)
+    assert (summary.images, summary.changed, summary.errors) == (2, 1, {})
 
 
 def test_resume_file_that_could_not_be_read_is_tried_again(parts: Path, tmp_path: Path) -> None:
@@ -255,6 +320,36 @@ def test_resume_damaged_part_is_refused_with_what_to_do(parts: Path, tmp_path: P
         score(parts, tmp_path / "scores")
 
 
+def test_resume_damaged_later_part_leaves_the_parts_before_it(parts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores"
+    score(parts / "001.png", out)
+    score(parts / "b", out)
+    first, second = sorted((out / "rows").iterdir())
+    before = first.read_bytes()
+    shutil.copy(parts / "002.png", parts / "001.png")
+    content = bytearray(second.read_bytes())
+    for damaged in (b"garbage", content[:200] + bytes(len(content) - 1200) + content[-1000:]):
+        second.write_bytes(damaged)
+        with pytest.raises(StorageError, match=r"part-00000001\.parquet: not a whole part"):
+            score(parts, out)
+        assert first.read_bytes() == before
+
+
+def test_resume_part_that_is_none_of_the_table_is_refused_in_one_line(
+    parts: Path, tmp_path: Path
+) -> None:
+    score(parts / "b", tmp_path / "scores")
+    [part] = (tmp_path / "scores" / "rows").iterdir()
+    stray = part.with_name("part-00000000 (1).parquet")
+    shutil.copy(part, stray)
+    with pytest.raises(StorageError, match=r"\(1\)\.parquet: expected parts named like .*Move it"):
+        score(parts / "b", tmp_path / "scores")
+    stray.unlink()
+    pq.write_table(pq.read_table(part).drop(["page"]), part)
+    with pytest.raises(StorageError, match="its columns are not those that were written"):
+        score(parts / "b", tmp_path / "scores")
+
+
 def other_runtime() -> Inspector:
     inspector = stub_inspector()
     inspector.runtime = StubRuntime()
@@ -310,6 +405,50 @@ def test_score_sources_second_process_on_one_output_is_told(
     ):
         score(parts, out)
     score(parts, out)
+
+
+def test_resume_other_run_ends_before_the_lock_is_taken_and_keeps_its_part(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "scores"
+    score(parts / "001.png", out)
+
+    def late(lock: Path, place: Path, advice: str) -> AbstractContextManager[None]:
+        monkeypatch.undo()
+        score(parts / "b", out)
+        return hold(lock, place, advice)
+
+    monkeypatch.setattr("sihwa.scoring.output.hold", late)
+    summary = score(parts, out)
+    assert summary.images == len(read(out))
+    assert set(map(str, (parts / "b").iterdir())) <= set(read(out).path)
+
+
+@pytest.mark.parametrize("options", [RESUME, ScoreOptions()])
+def test_score_sources_summary_of_another_format_is_refused_and_left_alone(
+    parts: Path, tmp_path: Path, options: ScoreOptions
+) -> None:
+    score(parts / "b", tmp_path / "a.csv")
+    summary = tmp_path / "a.summary.json"
+    summary.write_text(summary.read_text().replace('"complete"', '"unfinished"'))
+    before = summary.read_bytes()
+    with pytest.raises(ConfigError, match=r"a\.summary\.json is that of a\.csv, and a\.jsonl"):
+        score(parts / "b", tmp_path / "a.jsonl", options)
+    assert summary.read_bytes() == before
+    assert not (tmp_path / "a.jsonl").exists()
+    assert score(parts / "b", tmp_path / "a.csv").new_images == 0
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_score_sources_time_of_change_beyond_64_bits_is_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    [picture] = save_pictures(tmp_path / "in", pictures(1, 20, 20))
+    beyond = Content(Path(picture).read_bytes(), 2**63 + 5)  # few file systems hold such a time
+    monkeypatch.setattr(sihwa.scoring.block, "read_content", lambda *_: beyond)
+    score(tmp_path / "in", tmp_path / name)
+    assert int(read(tmp_path / name).modified_ns[0]) == 2**63 - 1
+    assert score(tmp_path / "in", tmp_path / name).new_images == 0
 
 
 class StoppingRuntime(StubRuntime):
@@ -412,6 +551,37 @@ def test_score_sources_evidence_among_the_pictures_is_refused(parts: Path, tmp_p
     for evidence in (parts, parts / "maps"):
         with pytest.raises(ConfigError, match=r"would be scored as pictures\. Name a folder"):
             score(parts, tmp_path / "scores", ScoreOptions(evidence=evidence))
+
+
+@pytest.mark.parametrize(
+    ("glob", "evidence", "refused"),
+    [
+        ("g/**/*.[pj][np]g", "g/maps", True),
+        ("g/**", "g/maps", True),
+        ("g/m*", "g/maps", True),
+        ("**/*", "maps", True),
+        ("g/*.png", "g/maps", False),
+        ("line-?/**/*.jpg", "maps", False),
+        ("**/*.png", "maps", False),
+        ("g/**/*.jpg", "g/maps", True),
+        ("g/**/*.jpg", "maps", False),
+    ],
+)
+def test_score_sources_evidence_that_a_glob_would_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, glob: str, evidence: str, refused: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("g", "line-1"):
+        [picture] = save_pictures(Path(folder), pictures(1, 20, 20))
+        Image.open(picture).save(Path(folder, "a.jpg"))
+    save_pictures(Path("g/m"), pictures(1, 20, 20))
+    options = ScoreOptions(evidence=Path(evidence), resume=True)
+    if refused:
+        with pytest.raises(ConfigError, match=r"lies in the source .* Name a folder outside"):
+            score(glob, Path("scores"), options)
+    else:
+        first = score(glob, Path("scores"), options)
+        assert score(glob, Path("scores"), options).images == first.images > 0
 
 
 @pytest.mark.parametrize("name", ["scores.parquet", "scores.xlsx", "scores.json"])
