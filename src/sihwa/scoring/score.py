@@ -75,7 +75,7 @@ def score_with(
     _refuse_overlays_among(listing.words, options.evidence)
     with ExitStack() as stack:
         arrivals = stack.enter_context(Arrivals(listing.folders(), stop)) if options.watch else None
-        entries = iter(listing) if arrivals else _require_any(listing)
+        entries = arrivals.settled(listing) if arrivals else _require_any(listing)
         output = stack.enter_context(open_output(out, engine.card, engine.choice, options.read))
         run = _Run(engine, output, stack.enter_context(Ledger()), stop)
         output.begin(options.resume)

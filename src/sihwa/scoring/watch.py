@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -58,6 +58,15 @@ class Arrivals:
         trace: TracebackType | None,
     ) -> None:
         self._changes.close()
+
+    def settled(self, listing: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield the files of a listing; one that may still be written arrives later instead."""
+        for entry in listing:
+            identity = None if entry.fault or entry.member else identify_file(entry.path)
+            if identity and time.time_ns() - identity[1] < _SETTLED_SECONDS * 1e9:
+                self._waiting.setdefault(entry.path, (None, 0.0))
+            else:
+                yield entry
 
     def until_stopped(self, ledger: Ledger) -> Iterator[list[Entry]]:
         """Yield the files that became complete, several times a second, an empty list for none."""

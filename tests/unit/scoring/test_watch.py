@@ -6,6 +6,7 @@ from threading import Event
 
 import pytest
 
+from sihwa.scoring.block import Entry
 from sihwa.scoring.ledger import Ledger
 from sihwa.scoring.watch import Arrivals
 from tests.unit.images.forge import write
@@ -75,3 +76,14 @@ def test_arrivals_go_on_after_a_name_that_is_not_unicode(
         assert watch.until(".png") == [str(tmp_path / os.fsdecode(name))]
         write(tmp_path, "later.png")
         assert watch.until("later.png") == [str(tmp_path / "later.png")]
+
+
+def test_arrivals_file_half_written_at_the_start_comes_once_it_is_complete(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    old, new = write(tmp_path, "old.png", "new.png")
+    os.utime(old, (1, 1))
+    with Arrivals([str(tmp_path)], Event()) as arrivals:
+        os.utime(new)
+        assert list(arrivals.settled([Entry(old), Entry(new)])) == [Entry(old)]
+        assert Watch(arrivals, ledger).until("new.png") == [new]
