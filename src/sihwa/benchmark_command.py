@@ -67,10 +67,11 @@ def benchmark(
 ) -> None:
     """Measure on this machine how fast an inspector decides: is it enough for the line?
 
-    Each runtime, precision and number of threads that is proven here to decide alike is timed,
-    one picture at a time from file to decision, and in batches; run sihwa verify first. All take
-    turns, so that whatever else the machine does hits all alike. Every sample counts and is kept
-    in benchmark.json; beside it lie benchmark.csv and a page, benchmark.html.
+    Each runtime, precision and number of threads that is proven here to
+    decide alike is timed, one picture at a time from file to decision, and
+    in batches; run sihwa verify first. All take turns, so that whatever else
+    the machine does hits all alike. Every sample counts and is kept in
+    benchmark.json; beside it lie benchmark.csv and a page, benchmark.html.
 
     [bold]Examples[/]
 
