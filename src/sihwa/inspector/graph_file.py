@@ -9,12 +9,12 @@ What a graph may hold is listed here, not what it may not: whoever wants to smug
 has to do it with arithmetic. Field numbers: onnx/onnx.proto, ModelProto and what it holds.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
 
 from sihwa.errors import InvalidInspector
+from sihwa.inspector.division import MAX_DIVISOR_BYTES, Node, Tensor, check_divisions
 from sihwa.inspector.protobuf import (
     Damaged,
     Reader,
@@ -61,13 +61,6 @@ without control flow, chance, sequences or text."""
 
 _MAX_FIELDS = 1_000_000  # hrnet_w18, with its 21,000, has the most tried
 _MAX_AXES = 8
-_MAX_DIVISOR_BYTES = 64
-_INTEGERS = {2: 1, 3: 1, 6: 4, 7: 8}
-"""Bytes of each integer type of `_ELEMENTS`."""
-_FLOATS = (1, 10, 11, 16)
-_TRUTHS = frozenset(
-    ["And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or"]
-)
 _STANDARD_DOMAINS = ("", "ai.onnx")
 _ELEMENTS = {
     1: ("float32", 4), 2: ("uint8", 1), 3: ("int8", 1), 6: ("int32", 4), 7: ("int64", 8),
@@ -129,28 +122,6 @@ def read_graph_file(content: bytes, where: str, *, with_card: bool = True) -> Gr
         ) from error
 
 
-class _Tensor(NamedTuple):
-    """A tensor that the file holds: its name, element type and bytes."""
-
-    name: str
-    element: int
-    content: bytes
-
-
-@dataclass
-class _Node:
-    """An operator: the names of the values it takes and makes; "" stands for none."""
-
-    takes: list[str] = field(default_factory=list)
-    makes: list[str] = field(default_factory=list)
-    operator: str = ""
-    attributes: set[str] = field(default_factory=set)
-    cast_to: int = 0
-    """Element type that a Cast makes."""
-    constant: _Tensor | None = None
-    """What a Constant or ConstantOfShape holds."""
-
-
 class _Walk:
     """One pass over a file. Each method checks one kind of message of onnx.proto."""
 
@@ -195,8 +166,8 @@ class _Walk:
         return as_text(entry.get(2, memoryview(b"")))
 
     def graph(self, message: memoryview) -> tuple[dict[str, Port], dict[str, Port]]:
-        nodes: list[_Node] = []
-        tensors: list[_Tensor] = []
+        nodes: list[Node] = []
+        tensors: list[Tensor] = []
         ports: dict[int, dict[str, Port]] = {11: {}, 12: {}}
         for number, value in self.fields(message):
             if number == 1:
@@ -213,12 +184,12 @@ class _Walk:
         if not nodes:
             raise Damaged("its graph is empty")
         _check_flow([*ports[11], *(tensor.name for tensor in tensors)], nodes, ports[12])
-        _check_divisions(tensors, nodes)
+        check_divisions(tensors, nodes)
         return ports[11], ports[12]
 
-    def node(self, message: memoryview) -> _Node:
+    def node(self, message: memoryview) -> Node:
         operators: list[Value] = []
-        node = _Node()
+        node = Node()
         for number, value in self.fields(message):
             if number in (1, 2):
                 (node.takes if number == 1 else node.makes).append(as_text(value))
@@ -234,7 +205,7 @@ class _Walk:
         node.operator = as_text(operators[0])
         return node
 
-    def attribute(self, message: memoryview, node: _Node) -> None:
+    def attribute(self, message: memoryview, node: Node) -> None:
         name, whole = "", 0
         for number, value in self.fields(message):
             if number == 1:
@@ -253,7 +224,7 @@ class _Walk:
         if name == "to":
             node.cast_to = whole
 
-    def tensor(self, message: memoryview) -> _Tensor:
+    def tensor(self, message: memoryview) -> Tensor:
         """Check that a tensor is as long as it says, so that loading it allocates no more."""
         name = ""
         axes: list[int] = []
@@ -269,7 +240,7 @@ class _Walk:
                 name = as_text(value)
             elif number == 9:
                 held += len(as_message(value))
-                content = bytes(as_message(value)[:_MAX_DIVISOR_BYTES])
+                content = bytes(as_message(value)[:MAX_DIVISOR_BYTES])
             elif number == 13 or (number == 14 and value != 0):
                 raise Damaged("it keeps tensors in another file, which inspectors never do")
         if not isinstance(element, int) or element not in _ELEMENTS or len(axes) > _MAX_AXES:
@@ -277,7 +248,7 @@ class _Walk:
         said = prod(axes) * _ELEMENTS[element][1]
         if said != held:
             raise Damaged(f"a tensor says it has {said} bytes and has {held}")
-        return _Tensor(name, element, content if len(content) == held else b"")
+        return Tensor(name, element, content if len(content) == held else b"")
 
     def port(self, message: memoryview) -> tuple[str, Port]:
         """Return name and type; whatever is not a tensor has element type "other"."""
@@ -309,13 +280,13 @@ class _Walk:
         return length
 
 
-def _check_flow(given: Iterable[str], nodes: Iterable[_Node], results: Iterable[str]) -> None:
+def _check_flow(given: Iterable[str], nodes: Iterable[Node], results: Iterable[str]) -> None:
     """Check that each value is made once, and before it is used; so there are no cycles either.
 
     ONNX demands it, but not every runtime refuses what breaks it, and each reads that its own way.
     """
     known: set[str] = set()
-    for node in (_Node([], list(given)), *nodes, _Node(list(results), [])):
+    for node in (Node([], list(given)), *nodes, Node(list(results), [])):
         for name in node.takes:
             if name and name not in known:
                 raise Damaged(f"it uses {name[:60]!r} before that is made")
@@ -323,52 +294,6 @@ def _check_flow(given: Iterable[str], nodes: Iterable[_Node], results: Iterable[
             if name and name in known:
                 raise Damaged(f"it makes {name[:60]!r} twice")
             known.add(name)
-
-
-def _check_divisions(tensors: Iterable[_Tensor], nodes: Iterable[_Node]) -> None:
-    """Check that whole numbers are divided by positive constants alone.
-
-    Division by zero, or of the least number by -1, ends the process in the processor itself.
-    """
-    constants = {tensor.name: tensor for tensor in tensors}
-    element = {tensor.name: tensor.element for tensor in constants.values()}
-    for node in nodes:
-        if node.operator == "Constant" and node.constant:
-            constants.update((name, node.constant) for name in node.makes)
-        if node.operator == "Div" and element.get("".join(node.takes[:1])) not in _FLOATS:
-            divisor = constants.get("".join(node.takes[1:2]))
-            if divisor is None or not _is_positive(divisor):
-                raise Damaged("it divides whole numbers by something else than a positive constant")
-        element.update((name, _element_made(node, place, element))
-                       for place, name in enumerate(node.makes))  # fmt: skip
-
-
-def _element_made(node: _Node, place: int, element: Mapping[str, int]) -> int:
-    """Return the element type of an operator's output; 0, which is none, where nothing is known."""
-    if node.operator == "Cast":
-        return node.cast_to
-    if node.operator in ("Constant", "ConstantOfShape"):
-        return node.constant.element if node.constant else 0
-    if node.operator == "Shape" or (node.operator == "MaxPool" and place == 1):
-        return 7
-    if node.operator in _TRUTHS:
-        return 9
-    if node.operator == "QuantizeLinear":
-        return 2
-    # most make what they are given; of these it stands in the second place
-    given = 1 if node.operator in ("Where", "DequantizeLinear") else 0
-    return element.get(node.takes[given], 0) if len(node.takes) > given else 0
-
-
-def _is_positive(tensor: _Tensor) -> bool:
-    step = _INTEGERS.get(tensor.element)
-    if not step or not tensor.content:
-        return False
-    numbers = [
-        tensor.content[start : start + step] for start in range(0, len(tensor.content), step)
-    ]
-    signed = tensor.element != 2
-    return all(int.from_bytes(number, "little", signed=signed) > 0 for number in numbers)
 
 
 def _short(value: Value) -> str:

@@ -3,28 +3,33 @@
 Nothing is held: a source of a million files takes the memory of one of a thousand.
 """
 
-import codecs
 import contextlib
 import csv
 import fnmatch
 import functools
-import math
 import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event, Thread
-from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from sihwa.errors import DatasetNotFound, InvalidLabels, UnreadableImage
-from sihwa.images import MEMBER_MARK, is_image_name, list_members, split_member, walk_folder
+from sihwa.errors import DatasetNotFound, UnreadableImage
+from sihwa.images import MEMBER_MARK, is_image_name, list_members, walk_folder
 from sihwa.scoring.block import Entry
-from sihwa.scoring.rows import file_of_row
+from sihwa.scoring.lists import (
+    Listing,
+    csv_names,
+    list_csv,
+    list_lines,
+    list_parquet,
+    parquet_names,
+    require_path,
+    require_utf8,
+)
 
 __all__ = ["Sources", "counted"]
 
@@ -36,15 +41,6 @@ _MAGIC = re.compile(r"[*?[]")
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 """What makes a spreadsheet program run a cell; those of full width, in an East Asian setting."""
 _MOST_SUFFIXES = 20
-_TEXT = "(large_)?string(_view)?"
-_KINDS = {"path": _TEXT, "path_bytes": _TEXT, "page": f"u?int[0-9]+|float|double|{_TEXT}"}
-"""The columns that name a file, and the kinds of Arrow that they may have."""
-
-_NOT_UTF8 = (
-    "No such file; its name is not UTF-8, so the list may not be either (cp949 on Korean Windows): "
-    "save it as UTF-8"
-)
-Listing = Iterator[Entry]
 
 
 class Sources:
@@ -114,15 +110,15 @@ class Sources:
         if suffix in _ARCHIVE_SUFFIXES:
             return lambda: self._list_archive(word)
         if suffix in (*_LIST_SUFFIXES, ".csv"):
-            _require_utf8(path)
+            require_utf8(path)
         if suffix in _LIST_SUFFIXES:
-            return lambda: _list_lines(path)
+            return lambda: list_lines(path)
         if suffix == ".csv":
-            _require_path(_csv_names(path), word)
-            return lambda: _list_csv(path)
+            require_path(csv_names(path), word)
+            return lambda: list_csv(path)
         if suffix == ".parquet":
-            _require_path(_parquet_names(path), word)
-            return lambda: _list_parquet(path)
+            require_path(parquet_names(path), word)
+            return lambda: list_parquet(path)
         return lambda: iter([Entry(word)])
 
     def _list_folder(
@@ -225,142 +221,3 @@ def _translated(part: str) -> str:
 
 def _set(piece: str) -> str:
     return fnmatch.translate(piece).removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
-
-
-def _list_lines(path: Path) -> Listing:
-    with path.open("rb") as file:
-        end = b"\0" if b"\0" in file.read(2**16) else b"\n"
-        file.seek(0)
-        for line in _split(file, end):
-            name = line.removesuffix(b"\r") if end == b"\n" else line
-            if name:
-                yield _listed(path, os.fsdecode(name))
-
-
-def _split(file: IO[bytes], end: bytes) -> Iterator[bytes]:
-    rest = b""
-    first = True
-    while piece := file.read(2**16):
-        if first:
-            piece, first = piece.removeprefix(b"\xef\xbb\xbf"), False
-        *whole, rest = (rest + piece).split(end)
-        yield from whole
-    yield rest
-
-
-def _list_csv(path: Path) -> Listing:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = csv.DictReader(file)
-        for row in rows:
-            yield _from_row(path, f"line={rows.line_num}", row)
-
-
-def _list_parquet(path: Path) -> Listing:
-    with pq.ParquetFile(path) as file:
-        known = [name for name in _KINDS if name in file.schema_arrow.names]
-        number = 0
-        for batch in file.iter_batches(4096, columns=known):
-            for row in batch.to_pylist():
-                number += 1
-                yield _from_row(path, f"row={number}", row)
-
-
-def _from_row(table: Path, place: str, row: Mapping[str, Any]) -> Entry:
-    """Return the file of a row; where it names none, what is wrong, at an address of its own."""
-    try:
-        return _listed(table, _file_of(row))
-    except ValueError as error:
-        return Entry(f"{table}#{place}", fault=str(error))
-
-
-def _file_of(row: Mapping[str, Any]) -> str:
-    """Return the file that a row of anybody's table names.
-
-    >>> _file_of({"path": "스캔.tif#page=2", "page": "2.0"})  # pandas, where a page is missing
-    '스캔.tif'
-    """
-    if not row.get("path"):
-        raise ValueError("expected a path in this row of the list, got none; write one or drop it")
-    page, raw = row.get("page"), row.get("path_bytes") or None
-    try:
-        number = math.nan if page in (None, "") else float(page)
-    except ValueError:
-        number = math.inf
-    if not (math.isnan(number) or number.is_integer()):
-        raise ValueError(
-            f"expected a whole number as page in this row of the list, got {str(page)[:40]!r}"
-        )
-    try:
-        return file_of_row(row["path"], raw, None if math.isnan(number) else int(number))
-    except ValueError as error:
-        raise ValueError(
-            f"expected hex as path_bytes in this row of the list, got {str(raw)[:40]!r}"
-        ) from error
-
-
-def _listed(table: Path, name: str) -> Entry:
-    path = str(table.parent / name)
-    inside = split_member(os.path.join(table.parent, name))  # noqa: PTH118 -- as it is written
-    if inside is not None:  # a member may be called ./1.png; that is another than 1.png
-        path = f"{Path(inside[0])}{MEMBER_MARK}{inside[1]}"
-    elif not _is_unicode(path) and not os.path.lexists(path):
-        return Entry(path, fault=_NOT_UTF8)
-    return Entry(path)
-
-
-def _is_unicode(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _require_utf8(path: Path) -> None:
-    """Refuse a list in UTF-16, which `>` in PowerShell writes; what cannot be read is told later.
-
-    Raises:
-        InvalidLabels: It begins with the mark of UTF-16.
-    """
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            raise InvalidLabels(
-                f"{path}: expected a list in UTF-8, got UTF-16 (as PowerShell's > writes it); "
-                "save the list as UTF-8"
-            )
-
-
-def _csv_names(path: Path) -> Sequence[str]:
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            return csv.DictReader(file).fieldnames or ()
-    except (OSError, csv.Error) as error:
-        raise InvalidLabels(f"{path}: not a readable CSV: {error}") from error
-
-
-def _parquet_names(path: Path) -> Sequence[str]:
-    try:
-        schema = pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InvalidLabels(f"{path}: not a readable Parquet table: {reason}") from error
-    for field in schema:
-        packed = pa.types.is_dictionary(field.type)
-        kind = field.type.value_type if packed else field.type
-        wanted = _KINDS.get(field.name, ".*")
-        if not re.fullmatch(f"null|{wanted}", str(kind), re.DOTALL):
-            what = "a number" if field.name == "page" else "text"
-            raise InvalidLabels(
-                f"{path}: expected {what} in column {field.name!r}, got {str(kind)[:80]}; "
-                "write the column anew"
-            )
-    names: Sequence[str] = schema.names
-    return names
-
-
-def _require_path(names: Sequence[str], word: str) -> None:
-    if "path" not in names:
-        raise InvalidLabels(
-            f"{word}: expected a column 'path' that lists the pictures, found "
-            f"{', '.join(names)[:120] or 'none'}"
-        )
