@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from sihwa.augmentation import CORRUPTIONS
 from sihwa.errors import ShapeError, StorageError
 from sihwa.evaluation import Evaluation, evaluate
 from sihwa.reporting import ErrorPicture, Report, write_report
@@ -195,7 +196,7 @@ def test_wording_every_key_is_used() -> None:
     room = Path(sys.modules["sihwa.reporting"].__file__ or "").parent
     files = [*room.glob("*.py"), *room.glob("templates/*.j2")]
     source = "".join(one.read_text("utf-8") for one in files if one.name != "wording.py")
-    composed = {f"{key}_note" for key in ENGLISH}
+    composed = {f"{key}_note" for key in ENGLISH} | {f"corruption_{kind}" for kind in CORRUPTIONS}
     for key in ENGLISH.keys() - composed:
         assert re.search(rf"\b{key}\b", source), key
 

@@ -10,6 +10,9 @@ from sihwa.errors import ConfigError, PackageMissing
 from sihwa.training import FinetuneConfig, Fit, Workplace, tracking, train_network
 from tests.unit.training.test_finetune import config, network_of
 
+# MLflow's own use of its database library
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
 
 def train(manifest: Manifest, work: Workplace, settings: FinetuneConfig) -> Fit:
     return train_network(network_of(), manifest, settings, work)
