@@ -19,7 +19,7 @@ from sihwa.benchmark.power import energy_meter
 from sihwa.benchmark.race import Course, Measured, run_race
 from sihwa.benchmark.results import FORMAT, FORMAT_VERSION, overhead_of, variant_results
 from sihwa.benchmark.roofline import roofline_share
-from sihwa.benchmark.variant import Variant, list_variants
+from sihwa.benchmark.variant import LeftOut, Variant, list_variants
 from sihwa.benchmark.verdict import give_verdict, highest_rate
 from sihwa.benchmark.work import count_work
 from sihwa.errors import ConfigError, RuntimeUnavailable
@@ -101,16 +101,7 @@ def run_benchmark(
         EmptyDataset: None of them can be read.
     """
     bundle = read_bundle(path)
-    verification = read_verification(path, bundle)
-    variants, left_out = list_variants(
-        bundle, verification, options.devices, options.threads, options.runtimes
-    )
-    if not variants:
-        reasons = [f"{one.name} is {one.reason}" for one in left_out]
-        reasons.append(f"--runtimes {','.join(options.runtimes)} never runs there")
-        raise RuntimeUnavailable(
-            f"nothing may decide on {', '.join(options.devices)}: {reasons[0]}"
-        )
+    variants, left_out = _variants(path, bundle, options)
     with prepared_pictures(path, options.images, options.limit) as pictures:
         course = _fitting(options.course, pictures)
         ceilings = None
@@ -152,6 +143,23 @@ def run_benchmark(
             "ceilings": ceilings,
             "line": _line(measured, options, course.seed),
         }
+
+
+def _variants(
+    path: Path, bundle: Bundle, options: BenchmarkOptions
+) -> tuple[list[Variant], list[LeftOut]]:
+    """Return what may decide here, at least one, and what is left out and why."""
+    verification = read_verification(path, bundle)
+    variants, left_out = list_variants(
+        bundle, verification, options.devices, options.threads, options.runtimes
+    )
+    if not variants:
+        reasons = [f"{one.name} is {one.reason}" for one in left_out]
+        reasons.append(f"--runtimes {','.join(options.runtimes)} never runs there")
+        raise RuntimeUnavailable(
+            f"nothing may decide on {', '.join(options.devices)}: {reasons[0]}"
+        )
+    return variants, left_out
 
 
 def _fitting(course: Course, pictures: Pictures) -> Course:

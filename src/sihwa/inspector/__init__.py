@@ -3,7 +3,7 @@
 from sihwa.inspector.bundle import load_inspector, open_bundle, read_bundle, write_bundle
 from sihwa.inspector.card import FORMAT_VERSION, Card, read_card
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
-from sihwa.inspector.inspector import Inspection, Inspector, card_policy, unread
+from sihwa.inspector.inspector import BATCH_BYTES, Inspection, Inspector, card_policy, unread
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.overlay import evidence_overlay
 from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
@@ -20,6 +20,7 @@ from sihwa.inspector.speed import measure_speed
 from sihwa.inspector.verification import Verification, read_verification
 
 __all__ = [
+    "BATCH_BYTES",
     "FORMAT_VERSION",
     "GRAPH_NAME",
     "PICTURES_NAME",

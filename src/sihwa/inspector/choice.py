@@ -11,8 +11,8 @@ from sihwa.inspector.runtime import (
     RuntimeChoice,
     check_choice,
     is_offered,
-    offered_choices,
     runtime_version,
+    why_none,
 )
 from sihwa.inspector.verification import Verification
 
@@ -70,7 +70,7 @@ def choose_runtime(
     if refused is not None and fallback != REFERENCE:
         raise RuntimeUnavailable(_refusal(_choice(refused, device), refused))
     if is_low:
-        faults = _faults(bundle, runtime, device, fallback.precision)
+        faults = why_none(bundle, device, runtime, fallback.precision)
         if faults:
             raise RuntimeUnavailable(f"precision={precision} on {device} cannot run here: {faults}")
         wanted = f"{'any runtime' if runtime == 'auto' else runtime} on {device} in {precision}"
@@ -81,20 +81,6 @@ def choose_runtime(
     if fallback == REFERENCE:
         return fallback, f"the reference; no other is proven here{_note(verification)}"
     return fallback, f"not proven on this machine{_note(verification)}: {_ADVICE}"
-
-
-def _faults(bundle: Bundle, runtime: str, device: str, precision: str) -> str:
-    """Return why no combination of these can run here; empty where one can."""
-    faults = {
-        choice.runtime: fault
-        for choice, fault in offered_choices(bundle, [device])
-        if choice.precision == precision and runtime in ("auto", choice.runtime)
-    }
-    if not all(faults.values()):
-        return ""
-    if len(set(faults.values())) == 1:
-        return str(next(iter(faults.values())))
-    return "; ".join(f"{name}: {fault}" for name, fault in faults.items())
 
 
 def why_not(bundle: Bundle, verification: Verification, choice: RuntimeChoice) -> str | None:

@@ -22,7 +22,8 @@ __all__ = ["Inspection", "Inspector", "Picture", "card_policy", "unread"]
 
 Picture = NDArray[np.uint8] | str | Path | bytes
 _BATCH = 32
-_BATCH_BYTES = 16 * 2**20
+BATCH_BYTES = 16 * 2**20
+"""Larger batches of pixels gain nothing: a picture of this size keeps a core busy by itself."""
 _NOTHING = np.zeros(0, np.float32)
 
 
@@ -139,7 +140,7 @@ class Inspector:
 
 def batch_length(image: NDArray[np.uint8]) -> int:
     """Return how many pictures of this size go together: a large one fills memory by itself."""
-    return max(1, min(_BATCH, _BATCH_BYTES // image.nbytes))
+    return max(1, min(_BATCH, BATCH_BYTES // image.nbytes))
 
 
 def card_policy(card: Card) -> TopClassPolicy:

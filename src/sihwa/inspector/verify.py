@@ -19,6 +19,7 @@ from sihwa.errors import (
 )
 from sihwa.images import decode_image, find_images, read_bytes
 from sihwa.inspector.bundle import read_bundle
+from sihwa.inspector.card import Card
 from sihwa.inspector.inspector import batch_length, card_policy
 from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
 from sihwa.inspector.parts import PICTURES_NAME, Bundle
@@ -29,7 +30,7 @@ from sihwa.inspector.runtime import (
     check_choice,
     create_runtime,
     installed_choices,
-    offered_choices,
+    why_none,
 )
 from sihwa.inspector.signature import run_checked, try_out
 from sihwa.inspector.speed import measure_speed
@@ -102,11 +103,12 @@ def verify_inspector(
     for device in devices:
         _require_runtime(bundle, device)
     runtimes, unusable = _usable_runtimes(bundle, devices)
+    reference = _Checked(bundle.card, create_runtime(bundle, REFERENCE))
     tolerance, flips = _rules(bundle)
     with progress_bar("verifying", len(chosen)) as advance:
         proofs = prove_parity(
             runtimes,
-            _against(bundle, create_runtime(bundle, REFERENCE), images.batches(advance)),
+            _against(reference, images.batches(advance)),
             card_policy(bundle.card),
             tolerance,
             flips,
@@ -129,7 +131,7 @@ def verify_inspector(
 
 def _usable_runtimes(bundle: Bundle, devices: Sequence[str]) -> tuple[list[Runtime], list[str]]:
     """Return the runtimes that run a tiny picture, and why others do not."""
-    usable, unusable = [], []
+    usable, unusable = list[Runtime](), list[str]()
     for choice in installed_choices(bundle, devices):
         try:
             runtime = create_runtime(bundle, choice)
@@ -139,7 +141,7 @@ def _usable_runtimes(bundle: Bundle, devices: Sequence[str]) -> tuple[list[Runti
                 raise
             unusable.append(f"{choice}: {error}")
         else:
-            usable.append(runtime)
+            usable.append(_Checked(bundle.card, runtime))
     if not usable:
         raise RuntimeUnavailable("; ".join(unusable))
     return usable, unusable
@@ -147,11 +149,9 @@ def _usable_runtimes(bundle: Bundle, devices: Sequence[str]) -> tuple[list[Runti
 
 def _require_runtime(bundle: Bundle, device: str) -> None:
     check_choice("auto", device, "auto")
-    offered = offered_choices(bundle, [device])
-    if all(fault for _, fault in offered):
-        faults = dict.fromkeys(f"{choice.runtime}: {fault}" for choice, fault in offered)
+    if reasons := why_none(bundle, device):
         raise RuntimeUnavailable(
-            f"expected a device that some runtime uses here, got {device}. {'; '.join(faults)}"
+            f"expected a device that some runtime uses here, got {device}. {reasons}"
         )
 
 
@@ -186,11 +186,23 @@ def _rules(bundle: Bundle) -> tuple[dict[str, float], dict[str, int]]:
     return {**TOLERANCE, **said}, flips
 
 
+class _Checked:
+    """A runtime whose outputs are checked at every size, and whose failures are clear errors."""
+
+    def __init__(self, card: Card, runtime: Runtime) -> None:
+        self.choice = runtime.choice
+        self._card, self._runtime = card, runtime
+
+    def run(self, image: NDArray[np.uint8]) -> Outputs:
+        """See `Runtime`."""
+        return run_checked(self._card, self._runtime, image)
+
+
 def _against(
-    bundle: Bundle, reference: Runtime, batches: Iterator[tuple[list[str], NDArray[np.uint8]]]
+    reference: Runtime, batches: Iterator[tuple[list[str], NDArray[np.uint8]]]
 ) -> Iterator[Batch]:
     for paths, image in batches:
-        yield paths, image, run_checked(bundle.card, reference, image)
+        yield paths, image, reference.run(image)
 
 
 class _Pictures:

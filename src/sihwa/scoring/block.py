@@ -17,16 +17,13 @@ from numpy.typing import NDArray
 
 from sihwa.errors import ConfigError, UnreadableImage
 from sihwa.images import MAX_PIXELS, Member, decode_image, decode_pages, read_content
-from sihwa.inspector import Inspection, Inspector, unread
+from sihwa.inspector import BATCH_BYTES, Inspection, Inspector, unread
 from sihwa.scoring.rows import Facts, Row, make_row
 from sihwa.storage import sha256_of_bytes
 
 __all__ = ["BATCH_SIZE", "Entry", "Inspected", "OnInspected", "ReadOptions", "score_block"]
 
 BATCH_SIZE = 32
-_BATCH_BYTES = 16 * 2**20
-"""Larger batches of pixels gain nothing: a picture of this size keeps a core busy by itself."""
-
 _LARGE_BYTES = 64 * 2**20
 _one_at_a_time = threading.Lock()
 """A runtime takes several times a picture's size: two large ones at once could be too much."""
@@ -139,7 +136,7 @@ class _Batches:
         self._bytes += picture.image.nbytes
         if len(same) >= self._batch_size:
             self._release(shape)
-        elif self._bytes >= _BATCH_BYTES:
+        elif self._bytes >= BATCH_BYTES:
             self._release(max(self._waiting, key=self._bytes_of))
 
     def finish(self) -> None:

@@ -1,5 +1,7 @@
 """Where the curves of a training go as they grow: TensorBoard, and MLflow if it is asked for."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +15,8 @@ from sihwa.training.finetune_config import FinetuneConfig
 from sihwa.training.interface import Workplace, world
 
 __all__ = ["create_loggers"]
+
+log = logging.getLogger(__name__)
 
 _RUN_ID = "mlflow_run_id"
 """File of the run folder that names its run in MLflow, so that a resumed one goes on there."""
@@ -39,22 +43,44 @@ def _create_mlflow(config: FinetuneConfig, work: Workplace) -> Logger:
         )
     place = work.folder / _RUN_ID
     try:
-        logger = MLFlowLogger(
+        logger = _Patient(
             experiment_name="sihwa",
             run_name="/".join(work.folder.parts[-2:]),
             tracking_uri=config.mlflow,
             run_id=_read(place),
         )
         logger.log_hyperparams({"seed": work.seed, **_flat("", asdict(config))})
-        if logger.run_id:
-            write_text(place, logger.run_id)
     except Exception as error:  # of the store, the network, or the database behind it
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(
             f"training.mlflow: expected the address of a store that takes runs, such as "
             f"sqlite:///mlflow.db, got {config.mlflow!r}: {reason}"
         ) from error
+    if logger.run_id:
+        write_text(place, logger.run_id)
     return logger
+
+
+class _Patient(MLFlowLogger):
+    """A store that fails later costs its curves, not the training."""
+
+    lost = False
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log, until the store fails."""
+        if self.lost:
+            return
+        try:
+            super().log_metrics(metrics, step)
+        except Exception as error:  # of the store, the network, or the database behind it
+            self.lost = True
+            reason = " ".join(str(error).split())[:200]
+            log.warning("MLflow gets no more curves of this run, which goes on: %s", reason)
+
+    def finalize(self, status: str = "success") -> None:
+        """Close the run in MLflow, unless the store failed."""
+        if not self.lost:
+            super().finalize(status)
 
 
 def _read(path: Path) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 import sihwa.inspector.verify
-from sihwa.errors import DatasetNotFound, EmptyDataset, RuntimeUnavailable
+from sihwa.errors import DatasetNotFound, EmptyDataset, InvalidInspector, RuntimeUnavailable
 from sihwa.inspector import (
     Outputs,
     RuntimeChoice,
@@ -16,6 +16,7 @@ from sihwa.inspector import (
     load_inspector,
     read_bundle,
 )
+from sihwa.inspector.runtime.openvino_runtime import OpenVinoRuntime
 from sihwa.inspector.verification import read_verification, verification_path
 from sihwa.inspector.verify import verify_inspector
 from tests.conftest import pictures, save_pictures
@@ -159,3 +160,29 @@ def test_read_verification_is_what_was_written(tiny_bundle: Path, folder: Path) 
     read = read_verification(tiny_bundle, read_bundle(tiny_bundle))
     assert read.proof == [proof.as_dict() for proof in found.proof]
     assert not read.note
+
+
+def test_verify_inspector_runtime_that_fails_at_one_size_is_one_clear_error(
+    tiny_bundle: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = OpenVinoRuntime.run
+
+    def fail(self: OpenVinoRuntime, image: NDArray[np.uint8]) -> Outputs:
+        if image.shape[1] > 5:
+            raise RuntimeError("out of\nscratch")
+        return run(self, image)
+
+    monkeypatch.setattr(OpenVinoRuntime, "run", fail)
+    with pytest.raises(InvalidInspector, match=r"openvino cannot run .* pixels: out of scratch$"):
+        verify_inspector(tiny_bundle, folder)
+    assert not verification_path(tiny_bundle).exists()
+
+
+def test_verify_inspector_device_that_nothing_uses_replaces_no_verification(
+    tiny_bundle: Path, folder: Path
+) -> None:
+    before = verify_inspector(tiny_bundle, folder).written.read_bytes()
+    for device, message in (("cuda:99", "some runtime uses here, got cuda:99"), ("gpu", "'gpu'")):
+        with pytest.raises(RuntimeUnavailable, match=message):
+            verify_inspector(tiny_bundle, folder, devices=[device])
+    assert verification_path(tiny_bundle).read_bytes() == before

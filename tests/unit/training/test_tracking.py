@@ -4,6 +4,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from lightning.pytorch.loggers import MLFlowLogger
 
 from sihwa.dataset import Manifest
 from sihwa.errors import ConfigError, PackageMissing
@@ -54,3 +55,20 @@ def test_create_loggers_without_mlflow_says_what_installs_it(
     monkeypatch.setattr(tracking, "find_spec", lambda _: None)
     with pytest.raises(PackageMissing, match=r'pip install "sihwa\[mlflow\]"'):
         tracking.create_loggers(config(mlflow="sqlite:///x.db"), work)
+
+
+def test_train_network_goes_on_when_the_store_fails_later(
+    manifest: Manifest,
+    work: Workplace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the server is gone")
+
+    monkeypatch.setattr(MLFlowLogger, "log_metrics", fail)
+    fit = train(manifest, work, config(epochs=2, mlflow=f"sqlite:///{tmp_path / 'mlflow.db'}"))
+    assert [len(curve.value) for curve in fit.curves if curve.name == "loss"] == [2]
+    [record] = [one for one in caplog.records if "MLflow gets no more curves" in one.message]
+    assert record.message.endswith("the server is gone")

@@ -9,6 +9,7 @@ from sihwa.inspector.runtime.registry import (
     is_offered,
     offered_choices,
     runtime_version,
+    why_none,
 )
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "is_offered",
     "offered_choices",
     "runtime_version",
+    "why_none",
 ]

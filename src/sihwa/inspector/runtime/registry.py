@@ -21,6 +21,7 @@ __all__ = [
     "offered_choices",
     "one_line",
     "runtime_version",
+    "why_none",
 ]
 
 REFERENCE = RuntimeChoice("onnxruntime", "cpu", "fp32")
@@ -124,6 +125,18 @@ def offered_choices(
         for precision in offer.precisions.get(device.partition(":")[0], ())
     ]
     return [(choice, _fault(bundle, choice)) for choice in choices]
+
+
+def why_none(bundle: Bundle, device: str, runtime: str = "auto", precision: str = "auto") -> str:
+    """Return why nothing of this kind can run an inspector here; empty where something can."""
+    faults = [
+        (choice.runtime, fault)
+        for choice, fault in offered_choices(bundle, [device])
+        if runtime in ("auto", choice.runtime) and precision in ("auto", choice.precision)
+    ]
+    if not all(fault for _, fault in faults):
+        return ""
+    return "; ".join(dict.fromkeys(f"{name}: {fault}" for name, fault in faults))
 
 
 def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> Runtime:
