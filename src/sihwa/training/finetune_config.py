@@ -1,6 +1,7 @@
 """What a user may say about fine-tuning."""
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 from sihwa.errors import ConfigError
 from sihwa.training.config import TrainingConfig
@@ -187,6 +188,12 @@ class FinetuneConfig(TrainingConfig):
         _require_choice("start", self.start, ("probe", "zero"))
         _require_choice("norm", self.norm, ("train", "frozen"))
         _require_choice("precision", self.precision, _PRECISIONS)
+        # here, because the first curve may be minutes away
+        if self.mlflow and find_spec("mlflow") is None:
+            raise ConfigError(
+                "training.mlflow needs the package MLflow, which is not installed: "
+                'pip install "sihwa[mlflow]"'
+            )
 
 
 @dataclass

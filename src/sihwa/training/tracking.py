@@ -3,13 +3,12 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger
 
-from sihwa.errors import ConfigError, PackageMissing
+from sihwa.errors import ConfigError
 from sihwa.storage import write_text
 from sihwa.training.finetune_config import FinetuneConfig
 from sihwa.training.interface import Workplace, world
@@ -26,7 +25,6 @@ def create_loggers(config: FinetuneConfig, work: Workplace) -> list[Logger]:
     """Return what Lightning logs to.
 
     Raises:
-        PackageMissing: MLflow is asked for and not installed.
         ConfigError: MLflow does not take its address.
     """
     loggers: list[Logger] = [TensorBoardLogger(work.folder, name="", version="tensorboard")]
@@ -36,11 +34,6 @@ def create_loggers(config: FinetuneConfig, work: Workplace) -> list[Logger]:
 
 
 def _create_mlflow(config: FinetuneConfig, work: Workplace) -> Logger:
-    if find_spec("mlflow") is None:
-        raise PackageMissing(
-            "training.mlflow needs the package MLflow, which is not installed: "
-            'pip install "sihwa[mlflow]"'
-        )
     place = work.folder / _RUN_ID
     try:
         logger = _Patient(

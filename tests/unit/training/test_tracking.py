@@ -7,8 +7,15 @@ import pytest
 from lightning.pytorch.loggers import MLFlowLogger
 
 from sihwa.dataset import Manifest
-from sihwa.errors import ConfigError, PackageMissing
-from sihwa.training import FinetuneConfig, Fit, Workplace, tracking, train_network
+from sihwa.errors import ConfigError
+from sihwa.training import (
+    FinetuneConfig,
+    Fit,
+    Workplace,
+    finetune_config,
+    tracking,
+    train_network,
+)
 from tests.unit.training.test_finetune import config, network_of
 
 # MLflow's own use of its database library
@@ -49,12 +56,13 @@ def test_create_loggers_address_that_is_none_is_one_clear_error(work: Workplace)
         tracking.create_loggers(config(mlflow="nowhere:/x"), work)
 
 
-def test_create_loggers_without_mlflow_says_what_installs_it(
-    work: Workplace, monkeypatch: pytest.MonkeyPatch
+def test_finetune_config_without_mlflow_says_what_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tracking, "find_spec", lambda _: None)
-    with pytest.raises(PackageMissing, match=r'pip install "sihwa\[mlflow\]"'):
-        tracking.create_loggers(config(mlflow="sqlite:///x.db"), work)
+    monkeypatch.setattr(finetune_config, "find_spec", lambda _: None)
+    config()
+    with pytest.raises(ConfigError, match=r'pip install "sihwa\[mlflow\]"'):
+        config(mlflow="sqlite:///x.db")
 
 
 def test_train_network_goes_on_when_the_store_fails_later(
