@@ -25,6 +25,8 @@ MAX_PIXELS = 100_000_000
 MAX_PAGES = 1_000
 """A TIFF of more pages is refused: a small file can claim any number."""
 
+_PHONE_JPEG = "MPO"
+"""Pillow's name for a JPEG with more JPEGs behind it, in CIPA's Multi-Picture Format."""
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLE_FORMAT = 258, 262, 274, 339  # TIFF 6.0
 _WHITE_IS_ZERO, _SIGNED = 0, 2
@@ -131,8 +133,11 @@ def decode_pages(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> Ite
 def _count_pages(picture: Image.Image, path: str) -> int:
     """Count the pages, or moving pictures, of a file; of a TIFF no more than are allowed.
 
+    What a phone keeps behind its JPEG, a gain map or a small preview, is not another picture.
     Pillow counts in a time that grows with their square: 40,000 take minutes.
     """
+    if picture.format == _PHONE_JPEG:
+        return 1
     if picture.format == "TIFF":
         with contextlib.suppress(EOFError):
             for number in range(1, MAX_PAGES + 1):
@@ -184,7 +189,7 @@ def _decode(picture: Image.Image, content: bytes, path: str, max_pixels: int) ->
         raise UnreadableImage(
             path, f"{width} x {height} pixels are more than the {max_pixels} allowed"
         )
-    if picture.format == "JPEG" and _is_sampled_as_usual(picture):
+    if picture.format in ("JPEG", _PHONE_JPEG) and _is_sampled_as_usual(picture):
         return _decode_jpeg(picture, content)
     picture.load()
     return np.ascontiguousarray(_as_rgb(picture, path))

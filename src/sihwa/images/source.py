@@ -30,7 +30,8 @@ __all__ = [
 ]
 
 IMAGE_SUFFIXES = (
-    ".bmp", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+    ".bmp", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
+    ".webp",
 )  # fmt: skip
 ARCHIVE_SUFFIXES = (".zip", ".tar")
 MAX_BYTES = 2**30

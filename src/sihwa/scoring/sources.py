@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event, Thread
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -41,6 +42,17 @@ _MAGIC = re.compile(r"[*?[]")
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 """What makes a spreadsheet program run a cell; those of full width, in an East Asian setting."""
 _MOST_SUFFIXES = 20
+
+
+class _Glob(NamedTuple):
+    """What a glob says of a path with a slash set behind it, for it may be a folder's."""
+
+    named: re.Pattern[str]
+    """The glob names it."""
+    wanted: re.Pattern[str]
+    """The glob names it, or a folder above it."""
+    passed: re.Pattern[str]
+    """What the glob names may lie below it."""
 
 
 class Sources:
@@ -121,23 +133,20 @@ class Sources:
             return lambda: list_parquet(path)
         return lambda: iter([Entry(word)])
 
-    def _list_folder(
-        self,
-        root: str,
-        wanted: re.Pattern[str] | None = None,
-        passed: re.Pattern[str] | None = None,
-    ) -> Listing:
-        """List a folder: what is `wanted` of it, and what bars the way to it, as `passed`."""
+    def _list_folder(self, root: str, glob: _Glob | None = None) -> Listing:
+        """List a folder, or what a glob names in it."""
         for found in walk_folder(root):
-            path = found.path.removeprefix("./") if wanted else found.path
-            if wanted and not wanted.fullmatch(path + "/"):
+            path = found.path.removeprefix("./") if glob else found.path
+            if glob and not glob.wanted.fullmatch(path + "/"):
                 barred = found.kind in ("folder link", "fault")
-                if not (barred and passed and passed.fullmatch(path + "/")):
+                if not (barred and glob.passed.fullmatch(path + "/")):
                     continue
             if found.kind == "image":
                 yield Entry(path)
             elif found.kind == "fault":
                 yield Entry(path, fault=found.reason)
+            elif glob and _is_archive(path) and glob.named.fullmatch(path + "/"):
+                yield from self._list_archive(path)
             else:
                 self._leave_out(found.kind, path)
 
@@ -152,17 +161,20 @@ class Sources:
             "(?:[^/]+/)*" if part == "**" else f"{_translated(part)}/" for part in parts[fixed:]
         ]
         prefix = "" if root == "." else re.escape(root.rstrip("/") + "/")
-        # what it names may be a folder: a slash is set behind every path
-        wanted = re.compile(f"{prefix}{''.join(steps)}(?:.*/)?", re.DOTALL)
+        whole = prefix + "".join(steps)
         some = functools.reduce(lambda rest, step: f"(?:{step}{rest})?", reversed(steps), "")
-        return self._list_folder(root, wanted, re.compile(f"{prefix}{some}", re.DOTALL))
+        patterns = (whole, f"{whole}(?:.*/)?", prefix + some)
+        return self._list_folder(root, _Glob(*(re.compile(each, re.DOTALL) for each in patterns)))
 
     def _list_archive(self, archive: str) -> Listing:
-        for member in list_members(archive):
-            if is_image_name(member.name):
-                yield Entry(f"{archive}{MEMBER_MARK}{member.name}", member)
-            else:
-                self._leave_out("other", member.name)
+        try:
+            for member in list_members(archive):
+                if is_image_name(member.name):
+                    yield Entry(f"{archive}{MEMBER_MARK}{member.name}", member)
+                else:
+                    self._leave_out("other", member.name)
+        except UnreadableImage as error:
+            yield Entry(archive, fault=error.reason)
 
     def _leave_out(self, kind: str, path: str) -> None:
         self.left_out[kind] += 1
@@ -170,6 +182,10 @@ class Sources:
             suffix = os.path.splitext(path)[1].lower() or "no suffix"  # noqa: PTH122 -- any bytes
             known = suffix in self.suffixes or len(self.suffixes) < _MOST_SUFFIXES
             self.suffixes[suffix[:20] if known else "others"] += 1
+
+
+def _is_archive(path: str) -> bool:
+    return path.lower().endswith(_ARCHIVE_SUFFIXES)
 
 
 def _no_formula(path: str) -> str:

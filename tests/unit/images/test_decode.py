@@ -9,7 +9,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from sihwa.images import decode_image
+from sihwa.images import decode_image, decode_pages
 from tests.unit.images.forge import BMP, exif, png, saved, tiff
 
 NOISE = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
@@ -167,6 +167,19 @@ def test_decode_image_jpeg_gives_rgb(progressive: bool) -> None:
     content = saved(image, "JPEG", quality=100, subsampling=0, progressive=progressive)
     assert (b"\xff\xc2" in content) is progressive
     check(content, blocks([[(254, 0, 0), (0, 0, 254)], [white, (0, 0, 0)]]))
+
+
+def test_decode_image_jpeg_with_a_preview_behind_it_gives_its_first_picture() -> None:
+    first, second = (Image.fromarray(np.full((24, 32, 3), level, np.uint8)) for level in (90, 200))
+    phone, plain = io.BytesIO(), io.BytesIO()
+    first.save(phone, "MPO", save_all=True, append_images=[second], quality=95)
+    first.save(plain, "JPEG", quality=95)
+    assert Image.open(io.BytesIO(phone.getvalue())).format == "MPO"
+    expected = decode_image(plain.getvalue(), "p.jpg")
+    np.testing.assert_array_equal(decode_image(phone.getvalue(), "p.jpg"), expected)
+    (page,) = decode_pages(phone.getvalue(), "p.jpg")
+    assert page.number is None
+    np.testing.assert_array_equal(page.image, expected)
 
 
 def test_decode_image_grey_jpeg_repeats_the_channel() -> None:

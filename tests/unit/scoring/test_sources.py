@@ -187,6 +187,24 @@ def test_sources_glob_names_what_a_shell_would(
     assert listed(pattern) == expected
 
 
+def test_sources_glob_reads_the_archives_that_it_names_and_loses_nothing_to_a_broken_one(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, "d/below/z.png", "d/c.png")
+    for name in ("a.zip", "d/below/deep.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as file:
+            file.writestr("1.png", b"x")
+    (tmp_path / "b.zip").write_bytes(b"PK torn")
+    first, broken = Sources([tmp_path / "*.zip"])
+    assert first.path == f"{tmp_path}/a.zip!/1.png"
+    assert broken.path == f"{tmp_path}/b.zip"
+    assert "not a readable .zip" in broken.fault
+    # as in a folder that is named itself, archives below what is named are left where they are
+    assert [entry.path.removeprefix(f"{tmp_path}/") for entry in Sources([tmp_path / "*"])] == [
+        "a.zip!/1.png", "b.zip", "d/below/z.png", "d/c.png"
+    ]  # fmt: skip
+
+
 @posix
 @pytest.mark.parametrize(
     ("pattern", "links"),
