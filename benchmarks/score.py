@@ -20,7 +20,6 @@ command over 2,000 and 200,000 tiny files.
 import io
 import itertools
 import json
-import os
 import platform
 import statistics
 import subprocess
@@ -270,10 +269,9 @@ def peak_memory(command: list[str], folder: Path, count: int) -> float:
             Image.new("RGB", (8, 8), (90, 120, 60)).save(tiny)
         (folder / f"{number:07d}.png").hardlink_to(tiny)
     words = [*command, str(folder), "--out", f"{folder} scores"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0
-    return round(usage.ru_maxrss / 1024, 1)
+    meter = [sys.executable, str(Path(__file__).with_name("peak.py"))]
+    done = subprocess.run([*meter, *words], check=True, capture_output=True, text=True)
+    return round(int(done.stdout) / 1024, 1)
 
 
 if __name__ == "__main__":
