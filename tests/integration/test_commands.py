@@ -246,6 +246,9 @@ def test_train_help_shows_examples_and_settings() -> None:
     assert "python train.py dataset=neu_det dataset.root=NEU-DET.zip" in done.stdout
     assert "training: finetune, probe, stages" in done.stdout
     assert "schema" not in done.stdout
+    assert (
+        "\n  input_size: 224                     Side of the network's square input" in done.stdout
+    )
 
 
 @pytest.mark.parametrize("words", [[*TRAIN, "--help"], [*SIHWA, "--help"]], ids=["train", "sihwa"])

@@ -19,6 +19,7 @@ from sihwa.workshop.compose import (
     to_config,
 )
 from sihwa.workshop.config import register_schemas
+from sihwa.workshop.settings_help import describe_settings
 
 __all__ = ["launch"]
 
@@ -44,6 +45,9 @@ def launch(arguments: Sequence[str]) -> None:
             compose_config(arguments)
     register_schemas()
     OmegaConf.register_new_resolver("options", _options_text, replace=True)
+    OmegaConf.register_new_resolver(
+        "settings", lambda _root_: describe_settings(_root_), replace=True
+    )
     sys.argv = [sys.argv[0], *quoted]
     main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
     with errors_as_lines(), contextlib.ExitStack() as composing:
