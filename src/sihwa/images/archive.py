@@ -29,6 +29,7 @@ MEMBER_MARK = "!/"
 """Between an archive and the name inside it: `parts.zip!/front/001.png`."""
 
 _MEMBER = re.compile(rf"(?<=\.zip|\.tar){MEMBER_MARK}", re.IGNORECASE)
+_ENCRYPTED = 0x1
 _DAMAGED = (
     ArithmeticError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError, ValueError,
     lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error,
@@ -59,25 +60,38 @@ class Identity(NamedTuple):
 
 
 def split_member(path: str) -> tuple[str, str] | None:
-    """Return the archive and the name inside it, or None for a plain path."""
-    archive, *member = _MEMBER.split(path, maxsplit=1)
-    # Path.exists raises on a name too long for a file, which a member's may be
-    return (archive, member[0]) if member and not os.path.exists(path) else None  # noqa: PTH110
+    """Return the archive and the name inside it, or None for a plain path.
+
+    What lies in a folder that is called like an archive and the mark, `x.zip!`, is a plain path.
+    """
+    for mark in _MEMBER.finditer(path):
+        archive = path[: mark.start()]
+        if not os.path.isdir(f"{archive}!"):  # noqa: PTH112 -- Path raises on a name of any length
+            return archive, path[mark.end() :]
+    return None
 
 
 def list_members(archive: str) -> Iterator[Member]:
     """List the files of an archive, folders left out, in the order they lie in it.
 
+    Of several with one name the first is the one that is read by that name.
+
     Raises:
-        UnreadableImage: It is no archive, or is damaged from some member on.
+        UnreadableImage: It is no archive, is damaged from some member on, or a folder beside it
+            takes its members' addresses.
     """
     identity = identify(archive)
+    if split_member(f"{archive}{MEMBER_MARK}") != (archive, ""):
+        raise UnreadableImage(
+            archive, "a folder beside it is called like it and `!`, so its members have no address"
+        )
     if archive.lower().endswith(".tar"):
         yield from _list_tar(archive)
         return
     with _archive_lock:
-        members = _open_zip(*identity).members
-    for name, info in members.items():
+        infos = _open_zip(*identity).file.infolist()
+    for info in infos:
+        name = _name_of(info)
         if not name.endswith("/"):
             yield Member(name, info.file_size, None, plain=True)
 
@@ -167,10 +181,10 @@ def _require_end(file: tarfile.TarFile) -> None:
 @lru_cache(maxsize=4)
 def _index_tar(path: str, modified: int, size: int) -> tuple[dict[str, Member], str]:  # noqa: ARG001
     """Return the members by name, and why there are no more if the archive breaks off."""
-    members = {}
+    members: dict[str, Member] = {}
     try:
         for member in _list_tar(path):
-            members[member.name] = member
+            members.setdefault(member.name, member)
     except UnreadableImage as error:
         return members, error.reason
     return members, ""
@@ -182,6 +196,8 @@ def _read_zip_member(archive: str, name: str, path: str, max_bytes: int) -> byte
             opened = _open_zip(*identify(archive))
             info = opened.members[name]
             check_size(path, info.file_size, max_bytes)
+            if info.flag_bits & _ENCRYPTED:
+                raise UnreadableImage(path, "encrypted; unpack the archive with its password")
             with opened.file.open(info) as file:
                 # the header may lie about the size; never unpack more than it said
                 content = file.read(info.file_size + 1)
@@ -206,7 +222,8 @@ def _open_zip(path: str, modified: int, size: int) -> _Zip:  # noqa: ARG001
         file = zipfile.ZipFile(path)
     except _DAMAGED as error:
         raise UnreadableImage(path, f"not a readable .zip: {error}") from error
-    return _Zip(file, {_name_of(info): info for info in file.infolist()})
+    # the last of those given here wins
+    return _Zip(file, {_name_of(info): info for info in reversed(file.infolist())})
 
 
 def _name_of(info: zipfile.ZipInfo) -> str:

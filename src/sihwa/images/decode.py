@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from sihwa.errors import UnreadableImage
+from sihwa.images.complete import require_all_rows, require_all_strips
 
 __all__ = ["IMAGE_FORMATS", "MAX_PAGES", "MAX_PIXELS", "Page", "decode_image", "decode_pages"]
 
@@ -191,8 +192,14 @@ def _decode(picture: Image.Image, content: bytes, path: str, max_pixels: int) ->
         )
     if picture.format in ("JPEG", _PHONE_JPEG) and _is_sampled_as_usual(picture):
         return _decode_jpeg(picture, content)
+    if picture.format == "PNG":
+        require_all_rows(content, path)
+    if picture.format == "TIFF":
+        require_all_strips(getattr(picture, "tag_v2", {}), path)
     picture.load()
-    return np.ascontiguousarray(_as_rgb(picture, path))
+    pixels = _as_rgb(picture, path)
+    turn = _TURNS.get(_orientation(picture))
+    return np.ascontiguousarray(pixels if turn is None else turn(pixels))
 
 
 def _is_sampled_as_usual(picture: Image.Image) -> bool:
@@ -216,29 +223,36 @@ def _decode_jpeg(picture: Image.Image, content: bytes) -> NDArray[np.uint8]:
         pixels = np.array(Image.fromarray(inks, mode="CMYK").convert("RGB"))
     else:
         pixels = simplejpeg.decode_jpeg(content, "RGB")
-    turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+    turn = _TURNS.get(_orientation(picture))
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
+def _orientation(picture: Image.Image) -> int:
+    """Return how a camera noted that it was held; 1, upright, where its note is damaged."""
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # as with pixels, hostile bytes make it raise almost anything
+        return 1
+
+
 def _as_rgb(picture: Image.Image, path: str) -> NDArray[np.uint8]:
-    turned = ImageOps.exif_transpose(picture)
     tags: Any = getattr(picture, "tag_v2", {})  # of a page of a TIFF
-    if _SIGNED in tags.get(_SAMPLE_FORMAT, ()) or (tags and turned.mode == "I"):
+    if _SIGNED in tags.get(_SAMPLE_FORMAT, ()) or (tags and picture.mode == "I"):
         raise UnreadableImage(
             path, "signed or 32-bit pixels have no agreed white; save as 16-bit without sign"
         )
-    if turned.mode in _SIXTEEN_BIT or turned.mode == "I":
+    if picture.mode in _SIXTEEN_BIT or picture.mode == "I":
         white = 2 ** max(tags.get(_BITS, (16,))) - 1
         # Pillow turns such a negative by itself up to 8 bits, and not beyond
         negative = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-        return _from_sixteen_bit(np.asarray(turned), white, negative)
-    if turned.mode == "F":
+        return _from_sixteen_bit(np.asarray(picture), white, negative)
+    if picture.mode == "F":
         raise UnreadableImage(path, "floating-point pixels have no agreed white; save as 16-bit")
-    if turned.has_transparency_data:
-        opaque = turned.convert("RGBA")
+    if picture.has_transparency_data:
+        opaque = picture.convert("RGBA")
         black = Image.new("RGBA", opaque.size, (0, 0, 0, 255))
-        turned = Image.alpha_composite(black, opaque)
-    return np.asarray(turned.convert("RGB"))
+        picture = Image.alpha_composite(black, opaque)
+    return np.asarray(picture.convert("RGB"))
 
 
 def _from_sixteen_bit(pixels: NDArray[np.integer], white: int, negative: bool) -> NDArray[np.uint8]:

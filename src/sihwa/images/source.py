@@ -64,7 +64,7 @@ def find_images(root: Path) -> Listing:
     """
     if root.suffix.lower() in ARCHIVE_SUFFIXES:
         found = list_members(str(root))
-        names = [f"{root}{MEMBER_MARK}{member.name}" for member in found]
+        names = list(dict.fromkeys(f"{root}{MEMBER_MARK}{member.name}" for member in found))
     else:
         names = _files(root)
     images = tuple(sorted(name for name in names if is_image_name(name)))

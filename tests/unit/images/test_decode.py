@@ -252,6 +252,8 @@ def test_decode_image_orientation_noted_by_a_camera_is_applied(
 def test_decode_image_damaged_exif_leaves_the_picture_as_stored(note: bytes) -> None:
     grey = blocks([[10, 200]])
     check(saved(Image.fromarray(grey), "JPEG", quality=100, exif=note), rgb_of(grey))
+    check(saved(Image.fromarray(grey), "PNG", exif=note), rgb_of(grey))
+    check(saved(Image.fromarray(rgb_of(grey)), "WEBP", lossless=True, exif=note), rgb_of(grey))
 
 
 def test_decode_image_decoder_warns_is_not_the_callers_concern(

@@ -1,7 +1,10 @@
+import io
 import os
 import struct
+import tarfile
 import threading
 import tracemalloc
+import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sihwa.errors import UnreadableImage
-from sihwa.images import find_images, read_bytes, read_image
+from sihwa.images import find_images, list_members, read_bytes, read_image
 from tests.unit.images.forge import change, saved, write, write_raw_zip, write_zip
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
@@ -97,7 +100,7 @@ def test_read_bytes_damaged_member_is_refused(
 @pytest.mark.parametrize(
     ("offset", "value", "match"),
     [
-        pytest.param(0, 1, "archive: .*(encrypted|password)", id="encrypted"),
+        pytest.param(0, 1, "encrypted; unpack the archive with its password", id="encrypted"),
         pytest.param(2, 99, "archive: .*compression method", id="compression"),
     ],
 )
@@ -188,13 +191,42 @@ def test_read_bytes_removed_archive_is_refused(tmp_path: Path) -> None:
         read_bytes(f"{path}!/b.png")
 
 
-def test_read_bytes_real_folder_named_like_an_archive_comes_first(tmp_path: Path) -> None:
+def test_read_bytes_real_folder_named_like_an_archive_takes_its_addresses(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"b.png": b"member", "c.png": b"member"})
+    assert read_bytes(f"{path}!/b.png") == b"member"
     write(tmp_path, "a.zip!/b.png")
     assert read_bytes(f"{path}!/b.png") == b"a.zip!/b.png"
-    assert read_bytes(f"{path}!/c.png") == b"member"
-    with pytest.raises(UnreadableImage, match="no such name in"):
-        read_bytes(f"{path}!/d.png")
+    with pytest.raises(UnreadableImage, match="No such file"):  # and not the member of that name
+        read_bytes(f"{path}!/c.png")
+    with pytest.raises(UnreadableImage, match="a folder beside it is called like it"):
+        list(list_members(path))
+
+
+def test_read_bytes_archive_in_a_folder_named_like_another_is_itself(tmp_path: Path) -> None:
+    write_zip(tmp_path / "d.zip", {"in.zip!/b.png": b"of d.zip"})
+    (tmp_path / "d.zip!").mkdir()
+    path = write_zip(tmp_path / "d.zip!/in.zip", {"b.png": b"of in.zip"})
+    assert find_images(Path(path)).images == (f"{path}!/b.png",)
+    assert read_bytes(f"{path}!/b.png") == b"of in.zip"
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_read_bytes_of_members_with_one_name_is_the_first(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"a.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the second name
+            for content in (b"first", b"then"):
+                file.writestr("b.png", content)
+    else:
+        with tarfile.open(path, "w") as file:
+            for content in (b"first", b"then"):
+                info = tarfile.TarInfo("b.png")
+                info.size = len(content)
+                file.addfile(info, io.BytesIO(content))
+    assert [member.name for member in list_members(str(path))] == ["b.png", "b.png"]
+    assert find_images(path).images == (f"{path}!/b.png",)
+    assert read_bytes(f"{path}!/b.png") == b"first"
 
 
 def test_read_bytes_mark_inside_a_members_name_is_part_of_it(tmp_path: Path) -> None:
