@@ -58,10 +58,13 @@ CARDS: dict[str, tuple[Callable[[Json], Any], str]] = {
     "classes_one": (put("classes", to=["good"]), "'classes': .*too short"),
     "classes_a_text": (put("classes", to="good"), "'classes': 'good' is not of type 'array'"),
     "classes_of_many_kinds": (
-        put("classes", to=["a", 1] * 50_000),
+        put("classes", to=["a", 1] * 5_000),
         "'classes.*type string|'string'",
     ),
-    "classes_a_million": (put("classes", to=["a"] * 10**6), "'classes': expected maxItems 100000"),
+    "classes_beyond_count": (
+        put("classes", to=["a"] * 10**5),
+        "'classes': expected maxItems 10000",
+    ),
     "class_twice": (names("good"), "'classes': .*non-unique"),
     "class_without_name": (names(""), "'classes/2': '' "),
     "class_with_long_name": (names("x" * 1000), "'classes/2': expected maxLength 255"),

@@ -116,13 +116,41 @@ def divide(model: Model, divisor: int, through: str = "Identity") -> None:
     model.graph.node.append(node("Div", ["least", by], ["quotient"]))
 
 
+def argument(model: Model, operator: str, *given: int | None, **attributes: Any) -> None:
+    """Let an operator take whole numbers; None is what the picture's first pixels say."""
+    model.graph.node.append(node("Cast", ["image"], ["pixels"], to=TensorProto.INT64))
+    names = []
+    for place, value in enumerate(given):
+        names.append("pixels" if value is None else f"argument{place}")
+        if value is not None:
+            tensor = onnx.numpy_helper.from_array(np.array([value], np.int64), names[-1])
+            model.graph.initializer.append(tensor)
+    model.graph.node.append(node(operator, names, ["taken"], **attributes))
+
+
+def two_faced_constant(model: Model, name: str) -> None:
+    """Make a constant that is a whole number to one runtime and a tensor to another."""
+    constant(model, name, -(2**63))
+    attribute = model.graph.node[-1].attribute[0]
+    attribute.t.CopyFrom(helper.make_tensor("t", TensorProto.FLOAT, [1], b"0000", raw=True))
+
+
+def constant_with_a_stranger(model: Model) -> None:
+    constant(model, "value_ints", [-1])
+    model.graph.node[-1].attribute.append(
+        helper.make_attribute(
+            "zz", helper.make_tensor("t", TensorProto.FLOAT, [1], b"0000", raw=True)
+        )
+    )
+
+
 def cast_twice(model: Model) -> None:
     item = node("Cast", ["image"], ["x"], to=TensorProto.FLOAT)
     item.attribute.append(helper.make_attribute("to", TensorProto.INT64))
     model.graph.node.append(item)
 
 
-DIVIDES = "divides whole numbers by something else than a positive constant"
+DIVIDES = "Div takes something else than a positive constant"
 MILLION = onnx.TensorShapeProto.Dimension(dim_value=10**6)
 ELSEWHERE = "keeps tensors in another file"
 NESTED = "graph within the graph|operator '(If|Loop|Scan)'"
@@ -284,6 +312,38 @@ ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
     "divides_whole_numbers_by_minus_one": (lambda m: divide(m, -1), DIVIDES),
     "divides_whole_numbers_by_zero": (lambda m: divide(m, 0), DIVIDES),
     "divides_whole_numbers_by_what_it_computes": (lambda m: divide(m, 7, "Neg"), DIVIDES),
+    "constant_of_two_kinds": (
+        lambda m: two_faced_constant(m, "value_int"),
+        "attribute 'value_int' holds something else than its type says",
+    ),
+    "constant_beside_another": (constant_with_a_stranger, "something else than one tensor"),
+    "constant_without_a_tensor": (lambda m: constant(m, "value_int", 1), "than one tensor"),
+    "pads_below_zero": (
+        lambda m: argument(m, "Pad", None, -1, mode="edge"),
+        "Pad takes something else than a constant of zero or more",
+    ),
+    "pads_that_are_computed": (lambda m: argument(m, "Pad", 1, None), "Pad takes something else"),
+    "step_that_is_computed": (
+        lambda m: argument(m, "Slice", 1, 0, 1, 0, None),
+        "Slice takes something else than a positive constant",
+    ),
+    "step_below_zero": (lambda m: argument(m, "Slice", None, 0, 1, 0, -(2**63)), "Slice takes"),
+    "step_of_zero": (lambda m: argument(m, "Range", 0, 9, 0), "Range takes something else than"),
+    "step_of_zero_that_is_computed": (lambda m: argument(m, "Range", 0, 9, None), "Range takes"),
+    "axes_that_are_computed": (lambda m: argument(m, "ReduceSum", 1, None), "ReduceSum takes"),
+    "sums_along_no_axis": (lambda m: argument(m, "CumSum", None, 99), "operator 'CumSum'"),
+    "tiles_less_than_never": (lambda m: argument(m, "Tile", None, -1), "operator 'Tile'"),
+    "norm_of_an_empty_map": (
+        lambda m: argument(m, "InstanceNormalization", 1, 1, 1),
+        "operator 'InstanceNormalization'",
+    ),
+    "operators_without_end": (
+        lambda m: m.graph.node.extend(
+            node("Neg", [f"n{place - 1}" if place else "embedding"], [f"n{place}"])
+            for place in range(10_001)
+        ),
+        "operators, more than 10000",
+    ),
     "attribute_twice": (cast_twice, "has the attribute 'to' twice"),
     "reads_beyond_a_tensor": (
         lambda m: m.graph.node.append(node("GatherND", ["image", "i"], ["x"])),

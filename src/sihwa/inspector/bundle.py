@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.card import MAX_CARD_BYTES, Card, parse_json, read_card
+from sihwa.inspector.card import MAX_CARD_BYTES, Card, parse_json, read_card, refuse_newer
 from sihwa.inspector.choice import choose_runtime
-from sihwa.inspector.graph_file import MAX_BYTES, OPSET, GraphFile, append_card, read_graph_file
+from sihwa.inspector.graph_file import (
+    MAX_BYTES,
+    OPSET,
+    GraphFile,
+    append_card,
+    find_card,
+    read_graph_file,
+)
 from sihwa.inspector.inspector import Inspector
 from sihwa.inspector.model_card import model_card
 from sihwa.inspector.parts import (
@@ -73,12 +80,20 @@ def read_bundle(path: Path) -> Bundle:
     Raises:
         InvalidInspector: Missing, damaged, tampered with, foreign or too new.
     """
-    is_folder = path.is_dir()
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # a folder above it may be closed
+        raise InvalidInspector(f"{path}: {error.strerror}") from error
     if is_folder:
         _check_names(path)
     graph_path = path / GRAPH_NAME if is_folder else path
     content = _read(graph_path, MAX_BYTES)
-    file = read_graph_file(content, str(graph_path))
+    try:
+        file = read_graph_file(content, str(graph_path))
+    except InvalidInspector:
+        # a later format may allow a later graph: then the version is what matters
+        refuse_newer(find_card(content), str(graph_path))
+        raise
     card = read_card(file.card, str(graph_path))
     _check_seal(card, file, content, graph_path)
     check_signature(card, file, str(graph_path))

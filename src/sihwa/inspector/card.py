@@ -24,13 +24,14 @@ __all__ = [
     "card_schema",
     "parse_json",
     "read_card",
+    "refuse_newer",
     "unique_keys",
 ]
 
 FORMAT = "sihwa-inspector"
 FORMAT_VERSION = 1
 """Readers refuse a newer version; a version is raised only when an older reader would err."""
-MAX_CARD_BYTES = 16 * 2**20
+MAX_CARD_BYTES = 2 * 2**20
 _MAX_DEPTH = 32
 
 # Two inspectors made alike have one id: what differs from run to run or machine to machine is
@@ -134,6 +135,20 @@ def read_card(text: str, where: str) -> Card:
     return card
 
 
+def refuse_newer(text: str, where: str) -> None:
+    """Refuse a card of a newer format; whatever else it may be is let pass.
+
+    Raises:
+        InvalidInspector: With both versions, and how to update.
+    """
+    try:
+        content = parse_json(text.encode(), where)
+    except InvalidInspector:
+        return
+    if content.get("format") == FORMAT:
+        _refuse_newer(content, where)
+
+
 def parse_json(content: bytes, where: str) -> dict[str, Any]:
     """Read a card's JSON, strictly: what two programs could read differently is refused.
 
@@ -146,7 +161,7 @@ def parse_json(content: bytes, where: str) -> dict[str, Any]:
             character, no UTF-8, no JSON, or no object.
     """
     if len(content) > MAX_CARD_BYTES:
-        raise InvalidInspector(f"{where}: the card is longer than {MAX_CARD_BYTES} bytes")
+        raise InvalidInspector(f"{where}: the JSON is longer than {MAX_CARD_BYTES} bytes")
     try:
         value = json.loads(
             content.decode(), parse_constant=_refuse_constant, object_pairs_hook=unique_keys
@@ -156,10 +171,10 @@ def parse_json(content: bytes, where: str) -> dict[str, Any]:
         canonical_json(value).encode()  # 1e999 is read as infinity, \ud800 as half a character
     except (ValueError, RecursionError) as error:
         raise InvalidInspector(
-            f"{where}: the card is not strict JSON: {str(error)[:200]}. Copy the inspector again"
+            f"{where}: not strict JSON: {str(error)[:200]}. Copy it again"
         ) from error
     if not isinstance(value, dict):
-        raise InvalidInspector(f"{where}: expected a JSON object as card, got {value!r:.60}")
+        raise InvalidInspector(f"{where}: expected a JSON object, got {value!r:.60}")
     return value
 
 

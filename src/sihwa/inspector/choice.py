@@ -5,6 +5,7 @@ from typing import Any
 
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector.machine import processor_of
+from sihwa.inspector.parity import is_proven
 from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime import (
     REFERENCE,
@@ -52,7 +53,7 @@ def choose_runtime(
         for proof in _holding_here(bundle, verification, device)
         if runtime in ("auto", proof["runtime"]) and precision in ("auto", proof["precision"])
     ]
-    proven = [proof for proof in fitting if proof["proven"]]
+    proven = [proof for proof in fitting if is_proven(proof)]
     if proven:
         measured = "images_per_second_1" if batch_size == 1 else "images_per_second_32"
         best = max(proven, key=lambda proof: proof[measured] or 0)
@@ -90,7 +91,7 @@ def why_not(bundle: Bundle, verification: Verification, choice: RuntimeChoice) -
     """
     holding = _holding_here(bundle, verification, choice.device)
     proof = next((p for p in holding if _choice(p, choice.device) == choice), None)
-    if proof is not None and not proof["proven"] and choice != REFERENCE:
+    if proof is not None and not is_proven(proof) and choice != REFERENCE:
         return _refusal(choice, proof)
     if proof is None and choice != REFERENCE:
         return f"not proven on this machine{_note(verification)}: {_ADVICE}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import prod
 
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.division import MAX_DIVISOR_BYTES, Node, Tensor, check_divisions
+from sihwa.inspector.arguments import MAX_ARGUMENT_BYTES, Node, Tensor, check_arguments
 from sihwa.inspector.protobuf import (
     Damaged,
     Reader,
@@ -33,6 +33,7 @@ __all__ = [
     "GraphFile",
     "Port",
     "append_card",
+    "find_card",
     "read_graph_file",
 ]
 
@@ -42,24 +43,27 @@ OPSET = 18
 """The one that sihwa.model exports; another meaning of an operator is another decision."""
 
 _OPERATORS = {
-    "arithmetic": "Abs Add Ceil Clip Cos CumSum Div Erf Exp Floor Log Max Min Mul Neg Pow "
+    "arithmetic": "Abs Add Ceil Clip Cos Div Erf Exp Floor Log Max Min Mul Neg Pow "
     "Reciprocal Round Sin Sqrt Sub",
     "comparison": "And Equal Greater GreaterOrEqual Less LessOrEqual Not Or Where",
     "activations": "Elu HardSigmoid HardSwish LeakyRelu Mish PRelu Relu Selu Sigmoid Softmax "
     "Softplus Tanh",
     "layers": "AveragePool BatchNormalization Conv ConvTranspose Gemm GlobalAveragePool "
-    "GlobalMaxPool GroupNormalization InstanceNormalization LayerNormalization MatMul MaxPool "
+    "GlobalMaxPool LayerNormalization MatMul MaxPool "
     "Resize",
     "reductions": "ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum",
     "shapes": "Cast Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather Identity "
-    " Pad Range Reshape Shape Slice SpaceToDepth Split Squeeze Tile Transpose Unsqueeze",
+    " Pad Range Reshape Shape Slice SpaceToDepth Split Squeeze Transpose Unsqueeze",
     "8-bit integers": "DequantizeLinear QuantizeLinear",
 }
 OPERATORS = frozenset(" ".join(_OPERATORS.values()).split())
 """What convolutional networks are exported with, and its nearest kin: functions of tensors,
 without control flow, chance, sequences or text."""
 
+_ATTRIBUTE_FIELD = {1: 2, 2: 3, 3: 4, 4: 5, 5: 6, 6: 7, 7: 8, 8: 9, 9: 10, 10: 11}
+"""In which field an attribute of each AttributeProto.AttributeType has its value."""
 _MAX_FIELDS = 1_000_000  # hrnet_w18, with its 21,000, has the most tried
+_MAX_NODES = 10_000
 _MAX_AXES = 8
 _STANDARD_DOMAINS = ("", "ai.onnx")
 _ELEMENTS = {
@@ -120,6 +124,19 @@ def read_graph_file(content: bytes, where: str, *, with_card: bool = True) -> Gr
         raise InvalidInspector(
             f"{where}: not an inspector's graph: {error}. Copy or export the inspector again"
         ) from error
+
+
+def find_card(content: bytes) -> str:
+    """Return the card of an ONNX file, of which nothing else is looked at; "" if none is found."""
+    walk = _Walk()
+    try:
+        return next(
+            walk.card(as_message(value))
+            for number, value in walk.fields(memoryview(content))
+            if number == 14
+        )
+    except (Damaged, StopIteration):
+        return ""
 
 
 class _Walk:
@@ -184,7 +201,9 @@ class _Walk:
         if not nodes:
             raise Damaged("its graph is empty")
         _check_flow([*ports[11], *(tensor.name for tensor in tensors)], nodes, ports[12])
-        check_divisions(tensors, nodes)
+        if len(nodes) > _MAX_NODES:
+            raise Damaged(f"it has {len(nodes)} operators, more than {_MAX_NODES}")
+        check_arguments(tensors, nodes)
         return ports[11], ports[12]
 
     def node(self, message: memoryview) -> Node:
@@ -203,24 +222,37 @@ class _Walk:
             name = _short(operators[0]) if operators else "without a name"
             raise Damaged(f"it uses the operator {name}, which inspectors never do")
         node.operator = as_text(operators[0])
+        if node.operator == "Constant" and (node.attributes != {"value"} or not node.constant):
+            raise Damaged("a constant is given by something else than one tensor")
         return node
 
     def attribute(self, message: memoryview, node: Node) -> None:
-        name, whole = "", 0
+        name, whole, kind = "", 0, 0
+        held: set[int] = set()
+        tensor = None
         for number, value in self.fields(message):
             if number == 1:
                 name = as_text(value)
-            elif number == 3 and isinstance(value, int):
+            elif number == 20 and isinstance(value, int):
+                kind = value
+            elif 2 <= number <= 11:
+                held.add(number)
+            if number == 3 and isinstance(value, int):
                 whole = value
             elif number in (5, 10):
-                node.constant = self.tensor(as_message(value))
+                tensor = self.tensor(as_message(value))
             elif number in (6, 11):
                 raise Damaged("it holds a graph within the graph, which inspectors never do")
             elif number in (22, 23):
                 raise Damaged("it holds sparse tensors, which inspectors never do")
         if name in node.attributes:
             raise Damaged(f"an operator has the attribute {name[:60]!r} twice")
+        if not held <= {_ATTRIBUTE_FIELD.get(kind)}:
+            # which of them counts differs from runtime to runtime
+            raise Damaged(f"the attribute {name[:60]!r} holds something else than its type says")
         node.attributes.add(name)
+        if name == "value":
+            node.constant = tensor
         if name == "to":
             node.cast_to = whole
 
@@ -240,7 +272,7 @@ class _Walk:
                 name = as_text(value)
             elif number == 9:
                 held += len(as_message(value))
-                content = bytes(as_message(value)[:MAX_DIVISOR_BYTES])
+                content = bytes(as_message(value)[:MAX_ARGUMENT_BYTES])
             elif number == 13 or (number == 14 and value != 0):
                 raise Damaged("it keeps tensors in another file, which inspectors never do")
         if not isinstance(element, int) or element not in _ELEMENTS or len(axes) > _MAX_AXES:

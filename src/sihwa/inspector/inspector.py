@@ -106,7 +106,7 @@ class Inspector:
         """Inspect pictures of one size, (N, H, W, 3), uint8 RGB.
 
         Raises:
-            ShapeError: A side is longer than 65,535 pixels.
+            ShapeError: They are not (N, H, W, 3) uint8, empty, or longer than 65,535 pixels.
             InvalidInspector: The runtime fails on them, or gives what the card does not say.
         """
         outputs = run_checked(self.card, self.runtime, image)

@@ -84,6 +84,16 @@ class ParityProof:
         )
 
 
+def is_proven(facts: Mapping[str, Any]) -> bool:
+    """Say whether a proof that was kept says that it holds, and its own numbers say so too.
+
+    Args:
+        facts: As `ParityProof.as_dict` gives them.
+    """
+    own = {key: value for key, value in facts.items() if key != "proven"}
+    return bool(facts["proven"]) and ParityProof(**own, worst_path="").proven
+
+
 def in_other_sizes(
     paths: Sequence[str], image: NDArray[np.uint8]
 ) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:

@@ -57,9 +57,14 @@ def run_checked(card: Card, runtime: Runtime, image: NDArray[np.uint8]) -> Outpu
     one size and not at another.
 
     Raises:
-        ShapeError: A side is longer than the graph can count.
+        ShapeError: They are not (N, H, W, 3) uint8, empty, or a side is longer than the graph can
+            count.
         InvalidInspector: It does not run, or gives other shapes than the card says.
     """
+    if image.dtype != np.uint8 or image.ndim != 4 or image.shape[3] != 3 or not image.size:
+        raise ShapeError(
+            f"pictures must be (N, H, W, 3) uint8 RGB but got {image.shape} {image.dtype}"
+        )
     count, height, width, _ = image.shape
     if max(height, width) > MAX_SIDE:
         raise ShapeError(f"a side may have {MAX_SIDE} pixels, the picture is {width} × {height}")

@@ -93,7 +93,10 @@ def _read(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     if size > _MAX_BYTES:
         raise InvalidInspector(f"its {size} bytes are more than {_MAX_BYTES}")
-    content = parse_json(path.read_bytes(), "it")
+    try:
+        content = parse_json(path.read_bytes(), path.name)
+    except InvalidInspector as error:
+        raise InvalidInspector("it is damaged") from error
     error = next(_validator().iter_errors(content), None)
     if error is not None:
         place = "/".join(str(step) for step in error.absolute_path)

@@ -91,6 +91,7 @@ def verify_inspector(
         StorageError: The result cannot be written.
     """
     bundle = read_bundle(path)
+    devices = tuple(dict.fromkeys(devices))
     try:
         listed = _list(path, source)
     except OSError as error:
@@ -102,8 +103,8 @@ def verify_inspector(
     images = _Pictures(chosen)
     for device in devices:
         _require_runtime(bundle, device)
-    runtimes, unusable = _usable_runtimes(bundle, devices)
-    reference = _Checked(bundle.card, create_runtime(bundle, REFERENCE))
+    runtimes, unusable = _usable_runtimes(bundle, devices, path)
+    reference = _Checked(bundle.card, create_runtime(bundle, REFERENCE), path)
     tolerance, flips = _rules(bundle)
     with progress_bar("verifying", len(chosen)) as advance:
         proofs = prove_parity(
@@ -129,7 +130,9 @@ def verify_inspector(
     )
 
 
-def _usable_runtimes(bundle: Bundle, devices: Sequence[str]) -> tuple[list[Runtime], list[str]]:
+def _usable_runtimes(
+    bundle: Bundle, devices: Sequence[str], path: Path
+) -> tuple[list[Runtime], list[str]]:
     """Return the runtimes that run a tiny picture, and why others do not."""
     usable, unusable = list[Runtime](), list[str]()
     for choice in installed_choices(bundle, devices):
@@ -138,10 +141,10 @@ def _usable_runtimes(bundle: Bundle, devices: Sequence[str]) -> tuple[list[Runti
             try_out(bundle.card, runtime)
         except InvalidInspector as error:
             if choice == REFERENCE:
-                raise
+                raise InvalidInspector(f"{path}: {error}") from error
             unusable.append(f"{choice}: {error}")
         else:
-            usable.append(_Checked(bundle.card, runtime))
+            usable.append(_Checked(bundle.card, runtime, path))
     if not usable:
         raise RuntimeUnavailable("; ".join(unusable))
     return usable, unusable
@@ -189,13 +192,16 @@ def _rules(bundle: Bundle) -> tuple[dict[str, float], dict[str, int]]:
 class _Checked:
     """A runtime whose outputs are checked at every size, and whose failures are clear errors."""
 
-    def __init__(self, card: Card, runtime: Runtime) -> None:
+    def __init__(self, card: Card, runtime: Runtime, path: Path) -> None:
         self.choice = runtime.choice
-        self._card, self._runtime = card, runtime
+        self._card, self._runtime, self._path = card, runtime, path
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """See `Runtime`."""
-        return run_checked(self._card, self._runtime, image)
+        try:
+            return run_checked(self._card, self._runtime, image)
+        except InvalidInspector as error:
+            raise InvalidInspector(f"{self._path}: {error}") from error
 
 
 def _against(

@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 import onnx.numpy_helper
 import torch
+from onnxscript import opset18
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -18,6 +19,7 @@ from sihwa.quiet import quieten
 
 __all__ = ["OPSET", "export_activation", "export_graph"]
 
+op: Any = opset18  # its types ask for the wrappers that it makes itself
 OPSET = 18
 """Oldest opset the graph needs: every runtime of the last three years reads it."""
 
@@ -109,11 +111,36 @@ def _export(module: nn.Module, outputs: list[str], end: dict[str, Tensor]) -> on
             output_names=outputs,
             dynamic_shapes=(shape, ({},) * len(end)) if end else (shape,),
             verbose=False,
+            custom_translation_table={torch.ops.aten.group_norm.default: _group_norm},
         )
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     _strip(model)
     return model
+
+
+def _group_norm(
+    image: Any,  # noqa: ANN401 -- a symbol of the graph being made, as all of them
+    groups: int,
+    weight: Any = None,  # noqa: ANN401
+    bias: Any = None,  # noqa: ANN401
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,  # noqa: ARG001
+) -> Any:  # noqa: ANN401
+    """Write a group norm as arithmetic.
+
+    The exporter would make it an InstanceNormalization, with which ONNX Runtime reads outside of
+    its memory where a map is empty; so inspectors may not have that operator.
+    """
+    grouped = op.Reshape(image, op.Constant(value_ints=[0, groups, -1]))
+    along = op.Constant(value_ints=[2])
+    centred = op.Sub(grouped, op.ReduceMean(grouped, along))
+    spread = op.Sqrt(op.Add(op.ReduceMean(op.Mul(centred, centred), along), eps))
+    result = op.Reshape(op.Div(centred, spread), op.Shape(image))
+    channel = op.Constant(value_ints=[1, 2])
+    if weight is not None:
+        result = op.Mul(result, op.Unsqueeze(weight, channel))
+    return result if bias is None else op.Add(result, op.Unsqueeze(bias, channel))
 
 
 def _serialise(model: onnx.ModelProto) -> bytes:

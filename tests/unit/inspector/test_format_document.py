@@ -130,6 +130,7 @@ def test_document_gives_the_limits_of_the_code() -> None:
         "bytes of the card, and of `card.json`": card.MAX_CARD_BYTES,
         "levels of nesting in the card": card._MAX_DEPTH,
         "fields of all protocol-buffer messages": graph_file._MAX_FIELDS,
+        "operators of the graph": graph_file._MAX_NODES,
         "axes of a tensor in the graph": graph_file._MAX_AXES,
         "opset": graph_file.OPSET,
         "classes": greatest("properties", "classes", "maxItems"),

@@ -12,6 +12,9 @@ from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
 
 __all__ = ["OnnxRuntime", "fault"]
 
+# what goes wrong is raised; it need not be printed too, and some of it no session's own level holds
+onnxruntime.set_default_logger_severity(4)
+
 Provider = tuple[str, dict[str, str]]
 
 
@@ -40,7 +43,7 @@ class OnnxRuntime:
         self.choice = choice
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 4  # what goes wrong is raised; it need not be printed too
+        options.log_severity_level = 4
         # else bytes 4 to 8 of the file decide, and it could be read as something else than checked
         options.add_session_config_entry("session.load_model_format", "ONNX")
         graph = bundle.twin if choice.precision == "int8" else bundle.graph

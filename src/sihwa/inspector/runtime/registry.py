@@ -24,6 +24,8 @@ __all__ = [
     "why_none",
 ]
 
+_LONGEST = 300
+"""Letters of what a library says that are shown."""
 REFERENCE = RuntimeChoice("onnxruntime", "cpu", "fp32")
 """What the others are compared with on a line PC, and what decides where nothing is proven."""
 
@@ -164,7 +166,9 @@ def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> R
 
 def one_line(error: Exception) -> str:
     """Return what a library says, on one printable line: it may quote names from the graph."""
-    flat = " ".join(str(error).split())[-300:]  # the reason comes after the place in the source
+    flat = " ".join(str(error).split())
+    if len(flat) > _LONGEST:  # the reason comes after the place in the source
+        flat = "… " + flat[-_LONGEST:].partition(" ")[2]
     return "".join(letter if letter.isprintable() else "?" for letter in flat)
 
 
