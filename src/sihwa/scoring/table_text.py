@@ -153,25 +153,43 @@ class TextTable:
     def _read_records(self, file: IO[bytes]) -> Iterator[_Record]:
         end = len(self._head)
         for number in itertools.count(1):
-            start, line = end, file.readline(_LONGEST_ROW)
-            # a line break inside a quoted name is part of the row
-            while self._is_csv and line.count(b'"') % 2 and len(line) < _LONGEST_ROW:
-                more = file.readline(_LONGEST_ROW)
-                if not more:
-                    return
-                line += more
-            if not line.endswith(b"\n") and (
+            start, (line, quotes) = end, self._read_row(file)
+            is_whole = line.endswith(b"\n") and quotes % 2 == 0
+            if not is_whole and (
                 len(line) < _LONGEST_ROW or (line.endswith(b"\0") and _only_zeros(file))
             ):
+                if self._holds_end_of_row(line):
+                    raise self._changed(number)
                 return
             end += len(line)
             try:
                 yield _Record(start, end, self._parse(line))
             except (ValueError, KeyError, TypeError, csv.Error) as error:
-                raise StorageError(
-                    f"{self._path}: row {number} is not as it was written; the file was changed. "
-                    "Name another --out"
-                ) from error
+                raise self._changed(number) from error
+
+    def _read_row(self, file: IO[bytes]) -> tuple[bytes, int]:
+        """Read to the end of a row, or of the file; return it with its number of quotes."""
+        line = file.readline(_LONGEST_ROW)
+        quotes = line.count(b'"') if self._is_csv else 0
+        # a line break inside a quoted name is part of the row
+        while quotes % 2 and len(line) < _LONGEST_ROW and (more := file.readline(_LONGEST_ROW)):
+            line += more
+            quotes += more.count(b'"')
+        return line, quotes
+
+    def _holds_end_of_row(self, half: bytes) -> bool:
+        """Say whether a row ends inside of what seems half a row: a quote was put before it.
+
+        Half a row may hold a line break of a name, but not so many commas before it.
+        """
+        lines = half.split(b"\r\n")[:-1] if self._is_csv else []
+        return any(line.count(b",") >= len(self._names) - 1 for line in lines)
+
+    def _changed(self, number: int) -> StorageError:
+        return StorageError(
+            f"{self._path}: row {number} is not as it was written; the file was changed. "
+            "Name another --out"
+        )
 
     def _parse(self, line: bytes) -> dict[str, Any]:
         if self._is_csv:

@@ -1,0 +1,70 @@
+"""Tables that someone changed: refused in one line, and left as they are."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sihwa.errors import SihwaError
+from sihwa.scoring import ScoreOptions, ScoreSummary, score_sources
+from tests.conftest import pictures, save_pictures
+from tests.unit.scoring.stub import stub_inspector
+
+
+def score(source: Path, out: Path) -> ScoreSummary:
+    return score_sources(stub_inspector(), source, out, ScoreOptions(resume=True, batch_size=2))
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """Pictures in plain files, one with line breaks and quotes in its name, and a TIFF."""
+    folder = tmp_path / "in"
+    saved = save_pictures(folder, pictures(6, 20, 20))
+    shutil.copy(saved[0], folder / 'one\r\n"two", three\n.png')
+    shutil.copy(saved[1], folder / "zz.png")
+    pages = [Image.fromarray(page) for page in pictures(3, 16, 18)]
+    pages[0].save(folder / "a.tif", save_all=True, append_images=pages[1:])
+    return folder
+
+
+def assert_refused(parts: Path, out: Path, match: str) -> None:
+    before = {path: path.read_bytes() for path in out.parent.rglob("*") if path.is_file()}
+    with pytest.raises(SihwaError, match=match) as caught:
+        score(parts, out)
+    assert "\n" not in str(caught.value)
+    for path, content in before.items():
+        assert path.suffix == ".json" or path.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["a.tif#page=2", "001.png", "005.png", "three\n.png", "zz.png"])
+@pytest.mark.parametrize("tail", [b"", b"/in/half", bytes(3_000_000)])
+@pytest.mark.parametrize("place", ["in front", "behind", "path_bytes"])
+def test_resume_stray_quote_is_refused_wherever_it_is(
+    parts: Path, tmp_path: Path, name: str, tail: bytes, place: str
+) -> None:
+    out = tmp_path / "scores.csv"
+    score(parts, out)
+    content, mark = out.read_bytes(), name.encode()
+    at = content.index(mark)
+    if place == "in front":
+        at = content.rindex(b"\r\n", 0, at) + 2
+    elif place == "behind":
+        at += len(mark)
+    else:
+        at = content.index(b",", at) + 1
+    out.write_bytes(content[:at] + b'"' + content[at:] + tail)
+    (parts / "002.png").unlink()
+    assert_refused(parts, out, "is not as it was written; the file was changed")
+
+
+def test_resume_name_with_line_breaks_cut_at_any_byte_becomes_the_whole_table(
+    parts: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.csv"
+    whole = score(parts, out).images
+    content = out.read_bytes()
+    begin = content.index(b'"', content.index(b"005.png"))
+    for length in range(content.index(b"one", begin), content.index(b".png", begin) + 8):
+        out.write_bytes(content[:length])
+        assert score(parts, out).images == whole
