@@ -81,7 +81,7 @@ class Output:
         """Refuse a .jsonl beside a .csv of the same name: one summary cannot speak of both."""
         try:
             format_ = json.loads(self.summary_path.read_bytes()).get("format", self._format)
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             return
         if format_ != self._format:
             raise ConfigError(
@@ -93,7 +93,7 @@ class Output:
         try:
             settings: dict[str, Any] = json.loads(self.summary_path.read_bytes())["settings"]
             return dict(settings)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(
                 f"{self.path}: cannot be gone on with: {self.summary_path.name}, which says what "
                 "it was made with, is not there or not readable. Name another --out"

@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 
 from sihwa.errors import StorageError
-from sihwa.scoring.rows import KEY_COLUMNS, Row
+from sihwa.scoring.rows import KEY_COLUMNS, Row, check_row
 from sihwa.storage import replacing, writing
 
 __all__ = ["TextTable"]
@@ -164,7 +164,7 @@ class TextTable:
             end += len(line)
             try:
                 yield _Record(start, end, self._parse(line))
-            except (ValueError, KeyError, TypeError, csv.Error) as error:
+            except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
                 raise self._changed(number) from error
 
     def _read_row(self, file: IO[bytes]) -> tuple[bytes, int]:
@@ -199,12 +199,19 @@ class TextTable:
             row = json.loads(line)
             if list(row) != self._names:
                 raise ValueError("other columns")
-        return {name: self._value(name, row[name]) for name in KEY_COLUMNS}
+        known = {name: self._value(name, row[name]) for name in KEY_COLUMNS}
+        check_row(known)
+        return known
 
     def _value(self, name: str, value: object) -> object:
         if value is None or value == "":
             return None
-        return int(str(value)) if name in self._integers else str(value)
+        if name in self._integers:
+            return int(str(value))
+        if not isinstance(value, str):
+            raise TypeError("expected text")
+        value.encode()  # JSON can spell half a character, which is none
+        return value
 
 
 def _only_zeros(file: IO[bytes]) -> bool:

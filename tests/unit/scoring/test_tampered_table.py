@@ -1,8 +1,12 @@
 """Tables that someone changed: refused in one line, and left as they are."""
 
+import csv
+import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -10,6 +14,8 @@ from sihwa.errors import SihwaError
 from sihwa.scoring import ScoreOptions, ScoreSummary, score_sources
 from tests.conftest import pictures, save_pictures
 from tests.unit.scoring.stub import stub_inspector
+
+FORMATS = ["scores.csv", "scores.jsonl", "scores"]
 
 
 def score(source: Path, out: Path) -> ScoreSummary:
@@ -68,3 +74,75 @@ def test_resume_name_with_line_breaks_cut_at_any_byte_becomes_the_whole_table(
     for length in range(content.index(b"one", begin), content.index(b".png", begin) + 8):
         out.write_bytes(content[:length])
         assert score(parts, out).images == whole
+
+
+def edit_cells(out: Path, **cells: object) -> None:
+    """Change cells of the third row of a table of any format."""
+    if out.suffix == ".csv":
+        with out.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file))
+        for name, cell in cells.items():
+            rows[3][rows[0].index(name)] = "" if cell is None else str(cell)
+        with out.open("w", encoding="utf-8-sig", newline="") as file:
+            csv.writer(file).writerows(rows)
+    elif out.suffix == ".jsonl":
+        lines = out.read_text("utf-8").splitlines()
+        lines[2] = json.dumps({**json.loads(lines[2]), **cells})
+        out.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    else:
+        part = out / "rows" / "part-00000000.parquet"
+        table = pq.read_table(part)
+        rows = table.to_pylist()
+        rows[2].update(cells)
+        pq.write_table(pa.Table.from_pylist(rows, table.schema), part)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("path", ""),
+        ("path_bytes", "no hex"),
+        ("decision", ""),
+        ("decision", "ACCEPT"),
+        ("decision", '{"a": 1}'),
+    ],
+)
+def test_resume_cell_that_no_row_may_hold_is_refused(
+    parts: Path, tmp_path: Path, name: str, column: str, cell: str
+) -> None:
+    out = tmp_path / name
+    score(parts, out)
+    edit_cells(out, **{column: cell})
+    assert_refused(parts, out, "(it|file) was changed. Name another --out")
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"path": None},
+        {"path": "\ud800x"},
+        {"path": ["a.png"]},
+        {"decision": "\ud800x"},
+        {"decision": {"a": 1}},
+        {"top_class": {"a": 1}},
+        {"size": 1.5},
+    ],
+)
+def test_resume_json_of_another_kind_is_refused(
+    parts: Path, tmp_path: Path, cells: dict[str, object]
+) -> None:
+    out = tmp_path / "scores.jsonl"
+    score(parts, out)
+    edit_cells(out, **cells)
+    assert_refused(parts, out, "row 3 is not as it was written")
+
+
+def test_resume_json_nested_too_deep_is_refused(parts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.jsonl"
+    score(parts, out)
+    content, summary = out.read_bytes(), tmp_path / "scores.summary.json"
+    out.write_bytes(b"[" * 200_000 + b"\n" + content)
+    assert_refused(parts, out, "row 1 is not as it was written")
+    summary.write_text("[" * 200_000)
+    assert_refused(parts, out, r"scores\.summary\.json, which says .* not readable")
