@@ -104,9 +104,9 @@ class _Run:
 
     def take_over(self, words: Sequence[str | Path]) -> None:
         """Keep of an old table what is still true, and count it."""
-        table = self._output.table
+        table, place = self._output.table, self._output.path
         # a listing of its own: the run's has begun, and counts what it leaves out
-        self.summary.changed = remove_stale(table, lambda: _named(Sources(words)))
+        self.summary.changed = remove_stale(table, place, lambda: _named(Sources(words)))
         for row in table.written():
             self.summary.count(row)
             self.ledger.add_written(file_of_row(row["path"], row["path_bytes"], row["page"]))

@@ -146,3 +146,26 @@ def test_resume_json_nested_too_deep_is_refused(parts: Path, tmp_path: Path) -> 
     assert_refused(parts, out, "row 1 is not as it was written")
     summary.write_text("[" * 200_000)
     assert_refused(parts, out, r"scores\.summary\.json, which says .* not readable")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_resume_row_that_is_there_twice_is_refused(parts: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    score(parts, out)
+    if name == "scores":
+        part = out / "rows" / "part-00000000.parquet"
+        shutil.copy(part, part.with_name("part-00000001.parquet"))
+    else:
+        with out.open("ab") as file:
+            file.write(out.read_bytes().splitlines(keepends=True)[3])
+    assert_refused(parts, out, "expected one row for each picture, got two for '/.*'; the")
+
+
+def test_resume_file_named_like_a_page_is_another_picture(parts: Path, tmp_path: Path) -> None:
+    shutil.copy(parts / "001.png", parts / "a.tif#page=2")
+    words = [parts, parts / "a.tif#page=2"]
+    for new_images in (12, 0):
+        summary = score_sources(
+            stub_inspector(), words, tmp_path / "scores.csv", ScoreOptions(resume=True)
+        )
+        assert summary.new_images == new_images
