@@ -278,6 +278,16 @@ def test_resume_file_that_could_not_be_read_is_tried_again(parts: Path, tmp_path
 
 
 @pytest.mark.parametrize("name", FORMATS)
+def test_resume_table_with_the_longest_names_goes_on(tmp_path: Path, name: str) -> None:
+    listed = tmp_path / "list.txt"
+    names = [b"/" + fill * 16_383 for fill in (b"\xff", b'"', b"\r", b"\1", b"a")]
+    listed.write_bytes(b"\0".join([*names, b"b" * 2_000_000]))
+    assert score(listed, tmp_path / name).images == len(names) + 1
+    summary = score(listed, tmp_path / name)
+    assert (summary.images, summary.new_images, summary.gone) == (len(names) + 1, 0, 0)
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_score_sources_table_that_is_there_is_never_overwritten(
     parts: Path, tmp_path: Path, name: str
 ) -> None:
