@@ -76,9 +76,11 @@ _MaxPixels = Annotated[
 ]
 _Workers = Annotated[
     int,
-    typer.Option(help="Threads; 0 is one per core. With ray, those of each worker process."),
+    typer.Option(
+        help="Threads, at most 1024; 0 is one per core. With ray, those of each worker process."
+    ),
 ]
-_BatchSize = Annotated[int, typer.Option(help="Most pictures per inference.")]
+_BatchSize = Annotated[int, typer.Option(help="Most pictures per inference, 1 to 4096.")]
 _Runtime = Annotated[str, typer.Option(help="auto, onnxruntime, openvino or torch.")]
 _Device = Annotated[
     str,

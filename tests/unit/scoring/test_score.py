@@ -602,9 +602,14 @@ def test_score_sources_suffix_of_another_table_is_refused(
         score(parts, tmp_path / name)
 
 
-@pytest.mark.parametrize(("name", "value"), [("workers", -1), ("batch_size", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("workers", -1), ("workers", 10**20), ("batch_size", 0), ("batch_size", 2**63 - 1)],
+)
 def test_score_options_out_of_range_are_refused(name: str, value: int) -> None:
-    with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} must be at least"):
+    with pytest.raises(
+        ConfigError, match=f"--{name.replace('_', '-')} must be [01] to [0-9]+, got {value}"
+    ):
         ScoreOptions(**{name: value})  # type: ignore[arg-type]
 
 
