@@ -594,12 +594,17 @@ def test_score_sources_evidence_that_a_glob_would_name_is_refused(
         assert score(glob, Path("scores"), options).images == first.images > 0
 
 
-@pytest.mark.parametrize("name", ["scores.parquet", "scores.xlsx", "scores.json"])
-def test_score_sources_suffix_of_another_table_is_refused(
-    parts: Path, tmp_path: Path, name: str
+@pytest.mark.parametrize(
+    "name", ["scores.parquet", "scores.xlsx", "scores.json", ".csv", "in/.JSONL", ".zip", "", "."]
+)
+def test_score_sources_name_of_no_table_is_refused(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(ConfigError, match=r"ends in .csv or .jsonl, or the name of a folder"):
-        score(parts, tmp_path / name)
+        score(parts, Path(name))
+    assert not list(Path().iterdir())
 
 
 @pytest.mark.parametrize(
