@@ -52,8 +52,8 @@ class Output:
         self.table = table
         self.summary_path = _beside(path, "summary.json", f"{path.stem}.summary.json")
         self._settings = settings
-        suffix = path.suffix.lower()
-        self._format = suffix[1:] if suffix in SUFFIXES else "parquet"
+        # as it is written: NAME.csv and NAME.CSV are two tables
+        self._format = path.suffix[1:] if path.suffix.lower() in SUFFIXES else "parquet"
 
     def begin(self, resume: bool) -> None:
         """Check that this run may write here, and note its settings.
@@ -78,7 +78,7 @@ class Output:
         write_json(self.summary_path, {**head, **counts})
 
     def _refuse_summary_of_another(self) -> None:
-        """Refuse a .jsonl beside a .csv of the same name: one summary cannot speak of both."""
+        """Refuse a .jsonl or .CSV beside a .csv of one name: one summary cannot speak of both."""
         try:
             format_ = json.loads(self.summary_path.read_bytes()).get("format", self._format)
         except (OSError, ValueError, AttributeError, RecursionError):

@@ -434,18 +434,19 @@ def test_resume_other_run_ends_before_the_lock_is_taken_and_keeps_its_part(
     assert set(map(str, (parts / "b").iterdir())) <= set(read(out).path)
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.CSV"])
 @pytest.mark.parametrize("options", [RESUME, ScoreOptions()])
 def test_score_sources_summary_of_another_format_is_refused_and_left_alone(
-    parts: Path, tmp_path: Path, options: ScoreOptions
+    parts: Path, tmp_path: Path, options: ScoreOptions, name: str
 ) -> None:
     score(parts / "b", tmp_path / "a.csv")
     summary = tmp_path / "a.summary.json"
     summary.write_text(summary.read_text().replace('"complete"', '"unfinished"'))
     before = summary.read_bytes()
-    with pytest.raises(ConfigError, match=r"a\.summary\.json is that of a\.csv, and a\.jsonl"):
-        score(parts / "b", tmp_path / "a.jsonl", options)
+    with pytest.raises(ConfigError, match=rf"a\.summary\.json is that of a\.csv, and {name}"):
+        score(parts / "b", tmp_path / name, options)
     assert summary.read_bytes() == before
-    assert not (tmp_path / "a.jsonl").exists()
+    assert name not in [path.name for path in tmp_path.iterdir()]
     assert score(parts / "b", tmp_path / "a.csv").new_images == 0
 
 
