@@ -1,7 +1,7 @@
 """One run's hold on its output: the lock, what the table was made with, and its summary."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sihwa.scoring.summary import ScoreSummary
 from sihwa.scoring.table import SUFFIXES, Table, open_table
 from sihwa.storage import write_json
 
-__all__ = ["Output", "open_output", "settings_of"]
+__all__ = ["Output", "open_output", "refuse_out_among", "settings_of"]
 
 _FLAGS = {
     "inspector": "INSPECTOR",
@@ -50,7 +50,7 @@ class Output:
     def __init__(self, path: Path, table: Table, settings: dict[str, Any]) -> None:
         self.path = path
         self.table = table
-        self.summary_path = _beside(path, "summary.json", f"{path.stem}.summary.json")
+        self.summary_path = _summary_of(path)
         self._settings = settings
         # as it is written: NAME.csv and NAME.CSV are two tables
         self._format = path.suffix[1:] if path.suffix.lower() in SUFFIXES else "parquet"
@@ -124,6 +124,26 @@ def open_output(
     lock = _beside(path, ".lock", f".{path.stem}.lock")
     with hold(lock, path, "Wait for it, or name another --out"):
         yield Output(path, table, settings_of(card, choice, options))
+
+
+def refuse_out_among(words: Sequence[str], out: Path) -> None:
+    """Refuse a table that is read as a list while it is written: it would never end.
+
+    Raises:
+        ConfigError: A source is the table, a part of it, or its summary.
+    """
+    table = out if out.suffix.lower() in SUFFIXES else out / "rows"
+    own = [place.resolve() for place in (table, _summary_of(out))]
+    for word in words:
+        if any(map(Path(word).resolve().is_relative_to, own)):
+            raise ConfigError(
+                f"--out {out}: expected a table that is none of the sources, got {word} as a "
+                "source too. Name another --out"
+            )
+
+
+def _summary_of(path: Path) -> Path:
+    return _beside(path, "summary.json", f"{path.stem}.summary.json")
 
 
 def _beside(path: Path, in_folder: str, beside_file: str) -> Path:

@@ -17,7 +17,7 @@ from sihwa.scoring.block import Entry
 from sihwa.scoring.engine import Engine, LocalEngine
 from sihwa.scoring.ledger import Ledger
 from sihwa.scoring.options import ScoreOptions
-from sihwa.scoring.output import Output, open_output
+from sihwa.scoring.output import Output, open_output, refuse_out_among
 from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.resume import remove_stale
 from sihwa.scoring.rows import Row, file_of_row
@@ -72,6 +72,7 @@ def score_with(
     words = [sources] if isinstance(sources, (str, Path)) else sources
     stop = stop or Event()
     listing = Sources(words)
+    refuse_out_among(listing.words, out)
     _refuse_overlays_among(listing.words, options.evidence)
     with ExitStack() as stack:
         arrivals = stack.enter_context(Arrivals(listing.folders(), stop)) if options.watch else None

@@ -565,6 +565,33 @@ def test_score_sources_evidence_among_the_pictures_is_refused(parts: Path, tmp_p
 
 
 @pytest.mark.parametrize(
+    ("out", "source"),
+    [
+        ("a.csv", "a.csv"),
+        ("a.csv", "link.csv"),
+        ("a.csv", "a.summary.json"),
+        ("a", "a/rows/part-00000000.parquet"),
+        ("a", "a/summary.json"),
+    ],
+)
+def test_score_sources_table_among_its_own_sources_is_refused(
+    parts: Path, tmp_path: Path, out: str, source: str
+) -> None:
+    score(parts / "b", tmp_path / out)
+    (tmp_path / "link.csv").symlink_to(tmp_path / "a.csv")
+    before = (tmp_path / source).read_bytes()
+    with pytest.raises(ConfigError, match=r"--out .*/a.* expected a table that is none of the"):
+        score(tmp_path / source, tmp_path / out)
+    assert (tmp_path / source).read_bytes() == before
+
+
+def test_score_sources_table_below_its_source_is_written(parts: Path) -> None:
+    whole = score(parts, parts / "scores").images
+    assert score(parts, parts / "scores").images == whole
+    assert score(parts, parts / "scores.csv").images == whole
+
+
+@pytest.mark.parametrize(
     ("glob", "evidence", "refused"),
     [
         ("g/**/*.[pj][np]g", "g/maps", True),

@@ -414,10 +414,8 @@ def test_sources_names_too_long_for_a_table_are_cut_and_stay_apart(
     assert first.path.startswith(f"{archive}!/d/d/")
     assert first.path != second.path
     assert len(first.path) < 300
-    assert (
-        first.fault
-        == f"a name of {len(f'{archive}!/1.png') + 2 * length} bytes, more than the 16384 allowed"
-    )
+    whole = len(f"{archive}!/1.png") + 2 * length
+    assert first.fault == f"a name of {whole} bytes, more than the 16384 allowed"
 
 
 def test_sources_longest_name_is_kept(tmp_path: Path) -> None:
