@@ -20,7 +20,7 @@ __all__ = ["Output", "open_output", "refuse_out_among", "settings_of"]
 _FLAGS = {
     "inspector": "INSPECTOR",
     "thresholds": "INSPECTOR",
-    "runtime": "--runtime, --device or --precision",
+    "runtime": "--runtime, --device or --precision; auto goes by --batch-size and what is proven here",
     "max_pixels": "--max-pixels",
     "pages": "--pages",
 }

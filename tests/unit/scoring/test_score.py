@@ -371,7 +371,12 @@ def other_runtime() -> Inspector:
     ("make", "read_options", "match"),
     [
         pytest.param(lambda: stub_inspector(metrics={"accuracy": 1.0}), {}, "INSPECTOR", id="id"),
-        pytest.param(other_runtime, {}, "in bf16.*--runtime, --device or --precision", id="bf16"),
+        pytest.param(
+            other_runtime,
+            {},
+            "in bf16.*--runtime, --device or .*auto goes by --batch-size",
+            id="bf16",
+        ),
         pytest.param(stub_inspector, {"max_pixels": 5}, "--max-pixels", id="pixels"),
         pytest.param(stub_inspector, {"pages": "error"}, "--pages", id="pages"),
     ],
