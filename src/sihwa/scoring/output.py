@@ -1,6 +1,7 @@
 """One run's hold on its output: the lock, what the table was made with, and its summary."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ __all__ = ["Output", "open_output", "refuse_out_among", "settings_of"]
 _FLAGS = {
     "inspector": "INSPECTOR",
     "thresholds": "INSPECTOR",
-    "runtime": "--runtime, --device or --precision; auto goes by --batch-size and what is proven here",
+    "runtime": "--runtime, --device or --precision; auto goes by --batch-size and what is proven",
     "max_pixels": "--max-pixels",
     "pages": "--pages",
 }
@@ -133,9 +134,10 @@ def refuse_out_among(words: Sequence[str], out: Path) -> None:
         ConfigError: A source is the table, a part of it, or its summary.
     """
     table = out if out.suffix.lower() in SUFFIXES else out / "rows"
-    own = [place.resolve() for place in (table, _summary_of(out))]
+    # realpath, for Path.resolve raises on a link that leads to itself
+    own = [os.path.realpath(place) for place in (table, _summary_of(out))]
     for word in words:
-        if any(map(Path(word).resolve().is_relative_to, own)):
+        if any(map(Path(os.path.realpath(word)).is_relative_to, own)):
             raise ConfigError(
                 f"--out {out}: expected a table that is none of the sources, got {word} as a "
                 "source too. Name another --out"

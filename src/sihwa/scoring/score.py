@@ -1,5 +1,6 @@
 """Scoring: an inspector and pictures in, one row per picture out, whatever happens."""
 
+import os
 import re
 import time
 from collections import Counter
@@ -153,7 +154,7 @@ def _fit_times(rows: Iterable[Row]) -> None:
 def _refuse_overlays_among(words: Sequence[str], evidence: Path | None) -> None:
     if evidence is None:
         return
-    place = evidence.resolve()
+    place = Path(os.path.realpath(evidence))
     for word in words:
         root, steps = _glob_parts(word)
         if place.is_relative_to(root) and _may_name(steps, place.relative_to(root).parts):
@@ -168,7 +169,8 @@ def _glob_parts(word: str) -> tuple[Path, Sequence[str]]:
     steps = Path(word).parts
     fixed = next((i for i, step in enumerate(steps) if re.search(r"[*?[]", step)), len(steps))
     fixed = len(steps) if Path(word).exists() else fixed
-    return Path(*steps[:fixed]).resolve(), steps[fixed:]
+    # Path.resolve raises on a link that leads to itself
+    return Path(os.path.realpath(Path(*steps[:fixed]))), steps[fixed:]
 
 
 def _may_name(steps: Sequence[str], folders: Sequence[str]) -> bool:

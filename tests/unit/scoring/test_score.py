@@ -590,6 +590,13 @@ def test_score_sources_table_among_its_own_sources_is_refused(
     assert (tmp_path / source).read_bytes() == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such links")
+def test_score_sources_link_that_leads_to_itself_has_its_row(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    options = ScoreOptions(evidence=tmp_path / "maps")
+    assert score(tmp_path / "loop.png", tmp_path / "scores.csv", options).decisions == {"review": 1}
+
+
 def test_score_sources_table_below_its_source_is_written(parts: Path) -> None:
     whole = score(parts, parts / "scores").images
     assert score(parts, parts / "scores").images == whole
