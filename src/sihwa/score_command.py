@@ -242,7 +242,10 @@ def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
         + (f"; {before} rows were there" if before else "")
     )
     for count, text in (
-        (summary.changed, "files had changed since their row and were scored again"),
+        (
+            summary.changed,
+            "files or lists were tried again: they changed since their row, or had an error then",
+        ),
         (summary.gone, "files that have a row are no longer there, or not named this time"),
         (summary.listed_twice, "files were named twice; they have one row"),
         (summary.left_out["other"], f"other files are not named like pictures: {suffixes}"),
