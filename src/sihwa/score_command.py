@@ -76,9 +76,11 @@ _MaxPixels = Annotated[
 ]
 _Workers = Annotated[
     int,
-    typer.Option(help="Threads; 0 is one per core. With ray, those of each worker process."),
+    typer.Option(
+        help="Threads, at most 1024; 0 is one per core. With ray, those of each worker process."
+    ),
 ]
-_BatchSize = Annotated[int, typer.Option(help="Most pictures per inference.")]
+_BatchSize = Annotated[int, typer.Option(help="Most pictures per inference, 1 to 4096.")]
 _Runtime = Annotated[str, typer.Option(help="auto, onnxruntime, openvino or torch.")]
 _Device = Annotated[
     str,
@@ -240,7 +242,10 @@ def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
         + (f"; {before} rows were there" if before else "")
     )
     for count, text in (
-        (summary.changed, "files had changed since their row and were scored again"),
+        (
+            summary.changed,
+            "files or lists were tried again: they changed since their row, or had an error then",
+        ),
         (summary.gone, "files that have a row are no longer there, or not named this time"),
         (summary.listed_twice, "files were named twice; they have one row"),
         (summary.left_out["other"], f"other files are not named like pictures: {suffixes}"),

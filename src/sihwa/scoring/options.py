@@ -13,6 +13,9 @@ __all__ = ["ScoreOptions", "available_cores"]
 
 _BATCHES_PER_BLOCK = 2
 """Pictures of mixed sizes fill larger batches when a worker sees more of them at once."""
+_MOST_WORKERS = 1024
+_MOST_PICTURES = 4096
+"""Beyond these nothing becomes faster, and memory grows with both."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +24,9 @@ class ScoreOptions:
 
     Attributes:
         read: How files become pictures.
-        workers: Threads that read, decode and inspect; 0 is one per core. On other machines, those
-            of each worker process.
-        batch_size: Most pictures in one inference.
+        workers: Threads that read, decode and inspect; 0 is one per core; at most 1024. On
+            other machines, those of each worker process.
+        batch_size: Most pictures in one inference, 1 to 4096.
         resume: Go on with a table that is there.
         watch: Go on with files as they arrive in the folders, until stopped.
         evidence: Folder for overlays, if any.
@@ -40,12 +43,12 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         """Reject what is out of range."""
-        for name, value, least in (
-            ("--workers", self.workers, 0),
-            ("--batch-size", self.batch_size, 1),
+        for name, value, least, most in (
+            ("--workers", self.workers, 0, _MOST_WORKERS),
+            ("--batch-size", self.batch_size, 1, _MOST_PICTURES),
         ):
-            if value < least:
-                raise ConfigError(f"{name} must be at least {least}, got {value}")
+            if not least <= value <= most:
+                raise ConfigError(f"{name} must be {least} to {most}, got {value}")
         unknown = [name for name in self.evidence_of if name not in CHOICES]
         if unknown:
             raise ConfigError(f"--evidence-of must be {', '.join(CHOICES)}; got {unknown[0]}")

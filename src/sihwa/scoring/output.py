@@ -1,7 +1,8 @@
 """One run's hold on its output: the lock, what the table was made with, and its summary."""
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ from sihwa.scoring.summary import ScoreSummary
 from sihwa.scoring.table import SUFFIXES, Table, open_table
 from sihwa.storage import write_json
 
-__all__ = ["Output", "open_output", "settings_of"]
+__all__ = ["Output", "open_output", "refuse_out_among", "settings_of"]
 
 _FLAGS = {
     "inspector": "INSPECTOR",
     "thresholds": "INSPECTOR",
-    "runtime": "--runtime, --device or --precision",
+    "runtime": "--runtime, --device or --precision; auto goes by --batch-size and what is proven",
     "max_pixels": "--max-pixels",
     "pages": "--pages",
 }
@@ -50,10 +51,10 @@ class Output:
     def __init__(self, path: Path, table: Table, settings: dict[str, Any]) -> None:
         self.path = path
         self.table = table
-        self.summary_path = _beside(path, "summary.json", f"{path.stem}.summary.json")
+        self.summary_path = _summary_of(path)
         self._settings = settings
-        suffix = path.suffix.lower()
-        self._format = suffix[1:] if suffix in SUFFIXES else "parquet"
+        # as it is written: NAME.csv and NAME.CSV are two tables
+        self._format = path.suffix[1:] if path.suffix.lower() in SUFFIXES else "parquet"
 
     def begin(self, resume: bool) -> None:
         """Check that this run may write here, and note its settings.
@@ -78,10 +79,10 @@ class Output:
         write_json(self.summary_path, {**head, **counts})
 
     def _refuse_summary_of_another(self) -> None:
-        """Refuse a .jsonl beside a .csv of the same name: one summary cannot speak of both."""
+        """Refuse a .jsonl or .CSV beside a .csv of one name: one summary cannot speak of both."""
         try:
             format_ = json.loads(self.summary_path.read_bytes()).get("format", self._format)
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             return
         if format_ != self._format:
             raise ConfigError(
@@ -93,7 +94,7 @@ class Output:
         try:
             settings: dict[str, Any] = json.loads(self.summary_path.read_bytes())["settings"]
             return dict(settings)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(
                 f"{self.path}: cannot be gone on with: {self.summary_path.name}, which says what "
                 "it was made with, is not there or not readable. Name another --out"
@@ -124,6 +125,27 @@ def open_output(
     lock = _beside(path, ".lock", f".{path.stem}.lock")
     with hold(lock, path, "Wait for it, or name another --out"):
         yield Output(path, table, settings_of(card, choice, options))
+
+
+def refuse_out_among(words: Sequence[str], out: Path) -> None:
+    """Refuse a table that is read as a list while it is written: it would never end.
+
+    Raises:
+        ConfigError: A source is the table, a part of it, or its summary.
+    """
+    table = out if out.suffix.lower() in SUFFIXES else out / "rows"
+    # realpath, for Path.resolve raises on a link that leads to itself
+    own = [os.path.realpath(place) for place in (table, _summary_of(out))]
+    for word in words:
+        if any(map(Path(os.path.realpath(word)).is_relative_to, own)):
+            raise ConfigError(
+                f"--out {out}: expected a table that is none of the sources, got {word} as a "
+                "source too. Name another --out"
+            )
+
+
+def _summary_of(path: Path) -> Path:
+    return _beside(path, "summary.json", f"{path.stem}.summary.json")
 
 
 def _beside(path: Path, in_folder: str, beside_file: str) -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from sihwa.errors import UnreadableImage
+from sihwa.errors import StorageError, UnreadableImage
 from sihwa.images import Member, identify_file, read_content, split_member
 from sihwa.scoring.ledger import Ledger
 from sihwa.scoring.rows import file_of_row
@@ -14,7 +14,7 @@ from sihwa.storage import sha256_of_bytes
 __all__ = ["remove_stale"]
 
 
-def remove_stale(table: Table, listed: Callable[[], Iterable[str]]) -> int:
+def remove_stale(table: Table, place: Path, listed: Callable[[], Iterable[str]]) -> int:
     """Remove the rows of files that changed since and will be scored again; count these files.
 
     A file is the same when its size and time of change are; or, if only the time differs, when
@@ -26,13 +26,22 @@ def remove_stale(table: Table, listed: Callable[[], Iterable[str]]) -> int:
 
     Args:
         table: What is there.
+        place: Where it is, for messages.
         listed: Lists the files of this run; called only if some row is no longer true, for a
             listing may take minutes.
+
+    Raises:
+        StorageError: The table is not as it was written.
     """
-    with Ledger() as stale:
+    with Ledger() as stale, Ledger() as pictures:
         last: tuple[str | None, bool] = (None, True)
         for row in table.written():
             file = _file_of(row)
+            if pictures.list(f"{row['page']}/{file}") == "twice":
+                raise StorageError(
+                    f"{place}: expected one row for each picture, got two for {row['path']!r}; the "
+                    "table was changed. Name another --out"
+                )
             if file != last[0]:
                 last = file, _is_true(file, row)
             if not last[1]:

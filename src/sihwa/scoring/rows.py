@@ -5,16 +5,26 @@ docs/row-contract.md describes every column; a test holds it to this schema.
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from sihwa.decision import ACCEPT, REJECT, REVIEW
 from sihwa.images import page_address
 from sihwa.inspector import Inspection
 
-__all__ = ["KEY_COLUMNS", "ROW_VERSION", "Facts", "Row", "file_of_row", "make_row", "row_schema"]
+__all__ = [
+    "KEY_COLUMNS",
+    "ROW_VERSION",
+    "Facts",
+    "Row",
+    "check_row",
+    "file_of_row",
+    "make_row",
+    "row_schema",
+]
 
 Row = dict[str, str | int | float | None]
 
@@ -120,6 +130,20 @@ def file_of_row(path: str, path_bytes: str | None, page: int | None) -> str:
     """
     address = path if path_bytes is None else os.fsdecode(bytes.fromhex(path_bytes))
     return address if page is None else address.removesuffix(page_address("", page))
+
+
+def check_row(row: Mapping[str, Any]) -> None:
+    """Refuse a row, read from a table, that names no file or has no decision.
+
+    Args:
+        row: Columns `KEY_COLUMNS`, each of its type or None.
+
+    Raises:
+        ValueError: No such row was ever written.
+    """
+    if not row["path"] or row["decision"] not in (ACCEPT, REJECT, REVIEW):
+        raise ValueError("no path, or no decision")
+    bytes.fromhex(row["path_bytes"] or "")
 
 
 def _is_number(value: float | None) -> bool:

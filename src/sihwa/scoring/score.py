@@ -1,5 +1,6 @@
 """Scoring: an inspector and pictures in, one row per picture out, whatever happens."""
 
+import os
 import re
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from sihwa.scoring.block import Entry
 from sihwa.scoring.engine import Engine, LocalEngine
 from sihwa.scoring.ledger import Ledger
 from sihwa.scoring.options import ScoreOptions
-from sihwa.scoring.output import Output, open_output
+from sihwa.scoring.output import Output, open_output, refuse_out_among
 from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.resume import remove_stale
 from sihwa.scoring.rows import Row, file_of_row
@@ -72,6 +73,7 @@ def score_with(
     words = [sources] if isinstance(sources, (str, Path)) else sources
     stop = stop or Event()
     listing = Sources(words)
+    refuse_out_among(listing.words, out)
     _refuse_overlays_among(listing.words, options.evidence)
     with ExitStack() as stack:
         arrivals = stack.enter_context(Arrivals(listing.folders(), stop)) if options.watch else None
@@ -104,9 +106,9 @@ class _Run:
 
     def take_over(self, words: Sequence[str | Path]) -> None:
         """Keep of an old table what is still true, and count it."""
-        table = self._output.table
+        table, place = self._output.table, self._output.path
         # a listing of its own: the run's has begun, and counts what it leaves out
-        self.summary.changed = remove_stale(table, lambda: _named(Sources(words)))
+        self.summary.changed = remove_stale(table, place, lambda: _named(Sources(words)))
         for row in table.written():
             self.summary.count(row)
             self.ledger.add_written(file_of_row(row["path"], row["path_bytes"], row["page"]))
@@ -152,7 +154,7 @@ def _fit_times(rows: Iterable[Row]) -> None:
 def _refuse_overlays_among(words: Sequence[str], evidence: Path | None) -> None:
     if evidence is None:
         return
-    place = evidence.resolve()
+    place = Path(os.path.realpath(evidence))
     for word in words:
         root, steps = _glob_parts(word)
         if place.is_relative_to(root) and _may_name(steps, place.relative_to(root).parts):
@@ -167,7 +169,8 @@ def _glob_parts(word: str) -> tuple[Path, Sequence[str]]:
     steps = Path(word).parts
     fixed = next((i for i, step in enumerate(steps) if re.search(r"[*?[]", step)), len(steps))
     fixed = len(steps) if Path(word).exists() else fixed
-    return Path(*steps[:fixed]).resolve(), steps[fixed:]
+    # Path.resolve raises on a link that leads to itself
+    return Path(os.path.realpath(Path(*steps[:fixed]))), steps[fixed:]
 
 
 def _may_name(steps: Sequence[str], folders: Sequence[str]) -> bool:

@@ -31,6 +31,7 @@ from sihwa.scoring.lists import (
     require_path,
     require_utf8,
 )
+from sihwa.storage import sha256_of_bytes
 
 __all__ = ["Sources", "counted"]
 
@@ -42,6 +43,9 @@ _MAGIC = re.compile(r"[*?[]")
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 """What makes a spreadsheet program run a cell; those of full width, in an East Asian setting."""
 _MOST_SUFFIXES = 20
+_LONGEST_NAME = 2**14
+"""In bytes: four times what Linux opens, and short enough for any reader of a CSV."""
+_SHOWN = 200
 
 
 class _Glob(NamedTuple):
@@ -81,20 +85,22 @@ class Sources:
     def __iter__(self) -> Listing:
         self.left_out.clear()
         self.suffixes.clear()
+        return map(_writable, self._entries())
+
+    def folders(self) -> list[str]:
+        """Return the sources that are folders."""
+        return [word for word in self.words if Path(word).is_dir()]
+
+    def _entries(self) -> Listing:
         for word, listing in zip(self.words, self._listings, strict=True):
             try:
-                for entry in listing():
-                    yield entry._replace(path=_no_formula(entry.path))
+                yield from listing()
             except UnreadableImage as error:
                 yield Entry(word, fault=error.reason)
             except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
                 # a list that breaks off is a fact about the source; what was listed stands
                 reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:160]
                 yield Entry(word, fault=f"the list breaks off: {reason}")
-
-    def folders(self) -> list[str]:
-        """Return the sources that are folders."""
-        return [word for word in self.words if Path(word).is_dir()]
 
     def _open(self, word: str) -> Callable[[], Listing]:
         path = Path(word)
@@ -186,6 +192,22 @@ class Sources:
 
 def _is_archive(path: str) -> bool:
     return path.lower().endswith(_ARCHIVE_SUFFIXES)
+
+
+def _writable(entry: Entry) -> Entry:
+    """Return an entry whose path any table can hold; one that is too long is cut, to a fault.
+
+    >>> _writable(Entry("a" * 20_000)).fault
+    'a name of 20000 bytes, more than the 16384 allowed'
+    """
+    path = _no_formula(entry.path)
+    name = os.fsencode(path)
+    if len(name) <= _LONGEST_NAME:
+        return entry._replace(path=path)
+    return Entry(
+        f"{path[:_SHOWN]}... (SHA-256 {sha256_of_bytes(name)})",
+        fault=f"a name of {len(name)} bytes, more than the {_LONGEST_NAME} allowed",
+    )
 
 
 def _no_formula(path: str) -> str:

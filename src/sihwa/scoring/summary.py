@@ -22,7 +22,8 @@ class ScoreSummary:
         decisions: Rows per decision.
         classes: Pictures per top class, of those that have one.
         errors: Unreadable pictures per kind of error.
-        changed: Files that were scored again because they had changed since their row.
+        changed: Files and lists that were tried again, because they had changed since their row
+            or could not be read then.
         gone: Files that have a row and are no longer there, or no longer named.
         listed_twice: Files that were named more than once; they have one row.
         left_out: Files that were no pictures by their names, links to folders, special files.

@@ -19,6 +19,7 @@ __all__ = ["SUFFIXES", "Table", "open_table"]
 
 SUFFIXES = (".csv", ".jsonl")
 """What makes a table one file; any other name is a folder of Parquet parts."""
+_OTHERS = (".parquet", ".json", ".xlsx", ".tsv", ".txt", ".zip", ".tar")
 
 Keep = Callable[[dict[str, Any]], bool]
 
@@ -55,12 +56,13 @@ def open_table(path: Path, schema: pa.Schema) -> Table:
     """Open a table to add rows, by its suffix; nothing is written before the first row.
 
     Raises:
-        ConfigError: The suffix is that of another kind of file.
+        ConfigError: There is no name, or its suffix is that of another kind of file.
     """
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
         return TextTable(path, schema)
-    if suffix in (".parquet", ".json", ".xlsx", ".tsv", ".txt", ".zip", ".tar"):
+    # a suffix alone is a name to Path, and no name is the current folder
+    if suffix in _OTHERS or path.name.lower() in ("", *SUFFIXES, *_OTHERS):
         raise ConfigError(
             f"--out: expected a name that ends in {' or '.join(SUFFIXES)}, or the name of a "
             f"folder, which gets Parquet parts; got {str(path)!r}"

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sihwa.errors import StorageError
-from sihwa.scoring.rows import KEY_COLUMNS, Row
+from sihwa.scoring.rows import KEY_COLUMNS, Row, check_row
 from sihwa.storage import replacing
 
 __all__ = ["PartFolder"]
@@ -63,7 +63,7 @@ class PartFolder:
     def written(self) -> Iterator[dict[str, Any]]:
         """See `Table`."""
         for part in self._parts():
-            yield from self._read(part, KEY_COLUMNS).to_pylist()
+            yield from self._rows(part)
 
     def keep(self, keep: Callable[[dict[str, Any]], bool]) -> None:
         """See `Table`."""
@@ -72,7 +72,7 @@ class PartFolder:
                 left.unlink()
         changes: list[tuple[Path, pa.Array]] = []
         for part in self._parts():
-            kept = [keep(row) for row in self._read(part, KEY_COLUMNS).to_pylist()]
+            kept = [keep(row) for row in self._rows(part)]
             if not all(kept):
                 self._read(part)  # all of it, before any part is changed
                 changes.append((part, pa.array(kept)))
@@ -120,6 +120,17 @@ class PartFolder:
                     "copy of one? Move it out of the folder and resume"
                 )
         return parts
+
+    def _rows(self, part: Path) -> list[dict[str, Any]]:
+        try:
+            rows: list[dict[str, Any]] = self._read(part, KEY_COLUMNS).to_pylist()
+            for row in rows:
+                check_row(row)
+        except ValueError as error:
+            raise StorageError(
+                f"{part}: its rows are not as they were written; it was changed. Name another --out"
+            ) from error
+        return rows
 
     def _read(self, part: Path, columns: Sequence[str] | None = None) -> pa.Table:
         try:

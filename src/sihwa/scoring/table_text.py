@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 
 from sihwa.errors import StorageError
-from sihwa.scoring.rows import KEY_COLUMNS, Row
+from sihwa.scoring.rows import KEY_COLUMNS, Row, check_row
 from sihwa.storage import replacing, writing
 
 __all__ = ["TextTable"]
@@ -153,25 +153,43 @@ class TextTable:
     def _read_records(self, file: IO[bytes]) -> Iterator[_Record]:
         end = len(self._head)
         for number in itertools.count(1):
-            start, line = end, file.readline(_LONGEST_ROW)
-            # a line break inside a quoted name is part of the row
-            while self._is_csv and line.count(b'"') % 2 and len(line) < _LONGEST_ROW:
-                more = file.readline(_LONGEST_ROW)
-                if not more:
-                    return
-                line += more
-            if not line.endswith(b"\n") and (
+            start, (line, quotes) = end, self._read_row(file)
+            is_whole = line.endswith(b"\n") and quotes % 2 == 0
+            if not is_whole and (
                 len(line) < _LONGEST_ROW or (line.endswith(b"\0") and _only_zeros(file))
             ):
+                if self._holds_end_of_row(line):
+                    raise self._changed(number)
                 return
             end += len(line)
             try:
                 yield _Record(start, end, self._parse(line))
-            except (ValueError, KeyError, TypeError, csv.Error) as error:
-                raise StorageError(
-                    f"{self._path}: row {number} is not as it was written; the file was changed. "
-                    "Name another --out"
-                ) from error
+            except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
+                raise self._changed(number) from error
+
+    def _read_row(self, file: IO[bytes]) -> tuple[bytes, int]:
+        """Read to the end of a row, or of the file; return it with its number of quotes."""
+        line = file.readline(_LONGEST_ROW)
+        quotes = line.count(b'"') if self._is_csv else 0
+        # a line break inside a quoted name is part of the row
+        while quotes % 2 and len(line) < _LONGEST_ROW and (more := file.readline(_LONGEST_ROW)):
+            line += more
+            quotes += more.count(b'"')
+        return line, quotes
+
+    def _holds_end_of_row(self, half: bytes) -> bool:
+        """Say whether a row ends inside of what seems half a row: a quote was put before it.
+
+        Half a row may hold a line break of a name, but not so many commas before it.
+        """
+        lines = half.split(b"\r\n")[:-1] if self._is_csv else []
+        return any(line.count(b",") >= len(self._names) - 1 for line in lines)
+
+    def _changed(self, number: int) -> StorageError:
+        return StorageError(
+            f"{self._path}: row {number} is not as it was written; the file was changed. "
+            "Name another --out"
+        )
 
     def _parse(self, line: bytes) -> dict[str, Any]:
         if self._is_csv:
@@ -181,12 +199,19 @@ class TextTable:
             row = json.loads(line)
             if list(row) != self._names:
                 raise ValueError("other columns")
-        return {name: self._value(name, row[name]) for name in KEY_COLUMNS}
+        known = {name: self._value(name, row[name]) for name in KEY_COLUMNS}
+        check_row(known)
+        return known
 
     def _value(self, name: str, value: object) -> object:
         if value is None or value == "":
             return None
-        return int(str(value)) if name in self._integers else str(value)
+        if name in self._integers:
+            return int(str(value))
+        if not isinstance(value, str):
+            raise TypeError("expected text")
+        value.encode()  # JSON can spell half a character, which is none
+        return value
 
 
 def _only_zeros(file: IO[bytes]) -> bool:

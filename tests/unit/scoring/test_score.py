@@ -278,6 +278,16 @@ def test_resume_file_that_could_not_be_read_is_tried_again(parts: Path, tmp_path
 
 
 @pytest.mark.parametrize("name", FORMATS)
+def test_resume_table_with_the_longest_names_goes_on(tmp_path: Path, name: str) -> None:
+    listed = tmp_path / "list.txt"
+    names = [b"/" + fill * 16_383 for fill in (b"\xff", b'"', b"\r", b"\1", b"a")]
+    listed.write_bytes(b"\0".join([*names, b"b" * 2_000_000]))
+    assert score(listed, tmp_path / name).images == len(names) + 1
+    summary = score(listed, tmp_path / name)
+    assert (summary.images, summary.new_images, summary.gone) == (len(names) + 1, 0, 0)
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_score_sources_table_that_is_there_is_never_overwritten(
     parts: Path, tmp_path: Path, name: str
 ) -> None:
@@ -361,7 +371,12 @@ def other_runtime() -> Inspector:
     ("make", "read_options", "match"),
     [
         pytest.param(lambda: stub_inspector(metrics={"accuracy": 1.0}), {}, "INSPECTOR", id="id"),
-        pytest.param(other_runtime, {}, "in bf16.*--runtime, --device or --precision", id="bf16"),
+        pytest.param(
+            other_runtime,
+            {},
+            "in bf16.*--runtime, --device or .*auto goes by --batch-size",
+            id="bf16",
+        ),
         pytest.param(stub_inspector, {"max_pixels": 5}, "--max-pixels", id="pixels"),
         pytest.param(stub_inspector, {"pages": "error"}, "--pages", id="pages"),
     ],
@@ -424,18 +439,19 @@ def test_resume_other_run_ends_before_the_lock_is_taken_and_keeps_its_part(
     assert set(map(str, (parts / "b").iterdir())) <= set(read(out).path)
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.CSV"])
 @pytest.mark.parametrize("options", [RESUME, ScoreOptions()])
 def test_score_sources_summary_of_another_format_is_refused_and_left_alone(
-    parts: Path, tmp_path: Path, options: ScoreOptions
+    parts: Path, tmp_path: Path, options: ScoreOptions, name: str
 ) -> None:
     score(parts / "b", tmp_path / "a.csv")
     summary = tmp_path / "a.summary.json"
     summary.write_text(summary.read_text().replace('"complete"', '"unfinished"'))
     before = summary.read_bytes()
-    with pytest.raises(ConfigError, match=r"a\.summary\.json is that of a\.csv, and a\.jsonl"):
-        score(parts / "b", tmp_path / "a.jsonl", options)
+    with pytest.raises(ConfigError, match=rf"a\.summary\.json is that of a\.csv, and {name}"):
+        score(parts / "b", tmp_path / name, options)
     assert summary.read_bytes() == before
-    assert not (tmp_path / "a.jsonl").exists()
+    assert name not in [path.name for path in tmp_path.iterdir()]
     assert score(parts / "b", tmp_path / "a.csv").new_images == 0
 
 
@@ -554,6 +570,40 @@ def test_score_sources_evidence_among_the_pictures_is_refused(parts: Path, tmp_p
 
 
 @pytest.mark.parametrize(
+    ("out", "source"),
+    [
+        ("a.csv", "a.csv"),
+        ("a.csv", "link.csv"),
+        ("a.csv", "a.summary.json"),
+        ("a", "a/rows/part-00000000.parquet"),
+        ("a", "a/summary.json"),
+    ],
+)
+def test_score_sources_table_among_its_own_sources_is_refused(
+    parts: Path, tmp_path: Path, out: str, source: str
+) -> None:
+    score(parts / "b", tmp_path / out)
+    (tmp_path / "link.csv").symlink_to(tmp_path / "a.csv")
+    before = (tmp_path / source).read_bytes()
+    with pytest.raises(ConfigError, match=r"--out .*/a.* expected a table that is none of the"):
+        score(tmp_path / source, tmp_path / out)
+    assert (tmp_path / source).read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such links")
+def test_score_sources_link_that_leads_to_itself_has_its_row(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    options = ScoreOptions(evidence=tmp_path / "maps")
+    assert score(tmp_path / "loop.png", tmp_path / "scores.csv", options).decisions == {"review": 1}
+
+
+def test_score_sources_table_below_its_source_is_written(parts: Path) -> None:
+    whole = score(parts, parts / "scores").images
+    assert score(parts, parts / "scores").images == whole
+    assert score(parts, parts / "scores.csv").images == whole
+
+
+@pytest.mark.parametrize(
     ("glob", "evidence", "refused"),
     [
         ("g/**/*.[pj][np]g", "g/maps", True),
@@ -584,17 +634,27 @@ def test_score_sources_evidence_that_a_glob_would_name_is_refused(
         assert score(glob, Path("scores"), options).images == first.images > 0
 
 
-@pytest.mark.parametrize("name", ["scores.parquet", "scores.xlsx", "scores.json"])
-def test_score_sources_suffix_of_another_table_is_refused(
-    parts: Path, tmp_path: Path, name: str
+@pytest.mark.parametrize(
+    "name", ["scores.parquet", "scores.xlsx", "scores.json", ".csv", "in/.JSONL", ".zip", "", "."]
+)
+def test_score_sources_name_of_no_table_is_refused(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(ConfigError, match=r"ends in .csv or .jsonl, or the name of a folder"):
-        score(parts, tmp_path / name)
+        score(parts, Path(name))
+    assert not list(Path().iterdir())
 
 
-@pytest.mark.parametrize(("name", "value"), [("workers", -1), ("batch_size", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("workers", -1), ("workers", 10**20), ("batch_size", 0), ("batch_size", 2**63 - 1)],
+)
 def test_score_options_out_of_range_are_refused(name: str, value: int) -> None:
-    with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} must be at least"):
+    with pytest.raises(
+        ConfigError, match=f"--{name.replace('_', '-')} must be [01] to [0-9]+, got {value}"
+    ):
         ScoreOptions(**{name: value})  # type: ignore[arg-type]
 
 

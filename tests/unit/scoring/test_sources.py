@@ -400,3 +400,26 @@ def test_sources_packed_tar_is_refused_with_what_to_do(tmp_path: Path, name: str
     write(tmp_path, name)
     with pytest.raises(DatasetNotFound, match="unpack it"):
         Sources([tmp_path / name])
+
+
+@pytest.mark.parametrize("length", [70_000, 700_000])
+def test_sources_names_too_long_for_a_table_are_cut_and_stay_apart(
+    tmp_path: Path, length: int
+) -> None:
+    archive = tmp_path / "a.tar"
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as file:
+        for name in ("1.png", "2.png"):
+            file.addfile(tarfile.TarInfo("d/" * length + name))
+    first, second = Sources([archive])
+    assert first.path.startswith(f"{archive}!/d/d/")
+    assert first.path != second.path
+    assert len(first.path) < 300
+    whole = len(f"{archive}!/1.png") + 2 * length
+    assert first.fault == f"a name of {whole} bytes, more than the 16384 allowed"
+
+
+def test_sources_longest_name_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"/" + b"\xff" * 16_383 + b"\n/" + b"\xff" * 16_384)
+    kept, cut = Sources([tmp_path / "list.txt"])
+    assert os.fsencode(kept.path) == b"/" + b"\xff" * 16_383
+    assert "16385 bytes" in (cut.fault or "")
