@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from sihwa.errors import SihwaError
+from sihwa.printable import printable
 
 __all__ = ["EXIT_INTERRUPTED", "errors_as_lines", "loading"]
 
@@ -21,7 +22,7 @@ def errors_as_lines() -> Iterator[None]:
     try:
         yield
     except SihwaError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"error: {printable(str(error))}", file=sys.stderr)  # noqa: T201
         raise SystemExit(error.exit_code) from error
     except KeyboardInterrupt:
         print(_STOPPED, file=sys.stderr)  # noqa: T201

@@ -18,6 +18,7 @@ from sihwa.console import EXIT_INTERRUPTED, loading
 from sihwa.errors import ConfigError
 from sihwa.images import MAX_PIXELS
 from sihwa.inspector import load_inspector
+from sihwa.printable import printable
 from sihwa.scoring import (
     BATCH_SIZE,
     Engine,
@@ -223,7 +224,7 @@ def _print_summary(summary: ScoreSummary, out: Path) -> None:
     for kind, counts in kinds.items():
         for place, (name, count) in enumerate(sorted(counts.items())):
             # as text, not markup: an error may quote a name such as "a[/b].zip"
-            table.add_row("" if place else kind, Text(name), f"{count:,}")
+            table.add_row("" if place else kind, Text(printable(name)), f"{count:,}")
     console = Console()
     console.print(table)
     for line in _notes(summary, out):

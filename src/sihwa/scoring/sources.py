@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from sihwa.errors import DatasetNotFound, UnreadableImage
 from sihwa.images import MEMBER_MARK, is_image_name, list_members, walk_folder
+from sihwa.printable import printable
 from sihwa.scoring.block import Entry
 from sihwa.scoring.lists import (
     Listing,
@@ -179,9 +180,21 @@ class Sources:
     def _leave_out(self, kind: str, path: str) -> None:
         self.left_out[kind] += 1
         if kind == "other":
-            suffix = os.path.splitext(path)[1].lower() or "no suffix"  # noqa: PTH122 -- any bytes
+            suffix = _suffix(path)
             known = suffix in self.suffixes or len(self.suffixes) < _MOST_SUFFIXES
-            self.suffixes[suffix[:20] if known else "others"] += 1
+            self.suffixes[suffix if known else "others"] += 1
+
+
+def _suffix(path: str) -> str:
+    r"""Return what the summary counts a file under that is no picture by its name.
+
+    >>> _suffix("parts/NOTE.TXT"), _suffix("note.\udcff"), _suffix("parts/._mac.jpg")
+    ('.txt', '.\\xff', '._* of macOS')
+    """
+    if path.replace("\\", "/").rpartition("/")[2].startswith("._"):
+        return "._* of macOS"
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 -- any bytes
+    return printable(suffix)[:20] or "no suffix"
 
 
 def _is_archive(path: str) -> bool:

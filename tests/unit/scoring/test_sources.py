@@ -161,6 +161,18 @@ def test_sources_names_of_any_bytes_are_listed(tmp_path: Path) -> None:
     assert [read_content(path).content for path in found] == sorted(names)
 
 
+@posix
+def test_sources_suffixes_of_any_bytes_are_counted_as_they_are_shown(tmp_path: Path) -> None:
+    names = [b"note.\xff", b"a.\x1b[2J", b"a.\nb", b"A.TXT", b"._mac.jpg", b"none"]
+    for name in names:
+        write(tmp_path, os.fsdecode(name))
+    sources = Sources([tmp_path])
+    assert list(sources) == []
+    assert sorted(sources.suffixes) == sorted(
+        [r".\xff", r".\x1b[2j", r".\nb", ".txt", "._* of macOS", "no suffix"]
+    )
+
+
 def test_sources_come_in_the_order_given(tmp_path: Path) -> None:
     b, a, single = write(tmp_path, "b/1.png", "a/1.png", "z.dat")
     assert listed(tmp_path / "b", single, tmp_path / "a") == [b, single, a]
