@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sihwa.console import EXIT_INTERRUPTED, loading
+from sihwa.console import EXIT_INTERRUPTED, loading, note, say, saying_if_possible
 from sihwa.errors import ConfigError
 from sihwa.images import MAX_PIXELS
 from sihwa.inspector import load_inspector
@@ -157,12 +157,12 @@ def _load(
     precision: str,
 ) -> Iterator[Engine]:
     if engine == EngineName.ray:
-        _note("connecting to " + (f"Ray at {address}" if address else "Ray"))
+        note("connecting to " + (f"Ray at {address}" if address else "Ray"))
         with ray_engine(inspector, options, address, runtime, device, precision) as cluster:
-            _note(f"inspector {cluster.card.id}, {cluster.explanation}; {cluster.places}")
+            note(f"inspector {cluster.card.id}, {cluster.explanation}; {cluster.places}")
             yield cluster
             if cluster.lost:
-                _note(f"{cluster.lost} times work was lost with its process, and done again")
+                note(f"{cluster.lost} times work was lost with its process, and done again")
         return
     if address:
         raise ConfigError(f"--address {address} is that of a Ray cluster; add --engine ray")
@@ -175,23 +175,20 @@ def _load(
             threads=max(1, available_cores() // (options.workers or available_cores())),
             batch_size=options.batch_size,
         )
-    _note(f"inspector {loaded.card.id}, {loaded.explanation}")
+    note(f"inspector {loaded.card.id}, {loaded.explanation}")
     yield LocalEngine(loaded, options)
 
 
 def _score(engine: Engine, source: list[str], out: Path, options: ScoreOptions) -> None:
     if options.watch:
-        _note("scoring what is there, then what arrives, until Ctrl-C")
+        note("scoring what is there, then what arrives, until Ctrl-C")
     with _stop_on_signals() as (stop, received):
         summary = score_with(engine, source, out, options, stop)
-    _print_summary(summary, out)
+    with saying_if_possible():  # the table is written, and summary.json says the same
+        _print_summary(summary, out)
     if summary.stopped and not options.watch:
-        _note("stopped: all rows so far are written; go on with --resume")
+        note("stopped: all rows so far are written; go on with --resume")
         raise typer.Exit(EXIT_TERMINATED if signal.SIGTERM in received else EXIT_INTERRUPTED)
-
-
-def _note(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager
@@ -225,10 +222,9 @@ def _print_summary(summary: ScoreSummary, out: Path) -> None:
         for place, (name, count) in enumerate(sorted(counts.items())):
             # as text, not markup: an error may quote a name such as "a[/b].zip"
             table.add_row("" if place else kind, Text(printable(name)), f"{count:,}")
-    console = Console()
-    console.print(table)
+    Console().print(table)
     for line in _notes(summary, out):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        say(line)
 
 
 def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
