@@ -9,6 +9,7 @@ from typing import Any
 __all__ = ["ScoreSummary"]
 
 _MOST_KINDS = 50
+_MOST_LETTERS = 100
 
 
 @dataclass
@@ -94,6 +95,12 @@ def error_kind(error: str) -> str:
     'N x N pixels are more than the N allowed'
     >>> error_kind("damaged: Premature end of JPEG file")
     'damaged'
+    >>> error_kind("not UTF-8 (cp949?): save it")
+    'not UTF-8 (cp949?)'
+    >>> error_kind("a list in cp949 " + "of many words " * 9 + ": save it")[-20:]
+    'words of many words…'
     """
-    # small numbers tell kinds apart (16-bit, 3 pages); sizes and places do not
-    return re.sub(r"\d{3,}", "N", error.partition(":")[0])[:80]
+    # small numbers tell kinds apart (16-bit, 3 pages), as those of names do (cp949); sizes and
+    # places do not
+    kind = re.sub(r"(?<![^\W_])\d{3,}", "N", error.partition(":")[0].rstrip())
+    return kind if len(kind) <= _MOST_LETTERS else kind[:_MOST_LETTERS].rpartition(" ")[0] + "…"
