@@ -159,7 +159,8 @@ class Sources:
         if not Path(root).is_dir():
             raise UnreadableImage(pattern, f"no folder {root}")
         steps = [
-            "(?:[^/]+/)*" if part == "**" else f"{_translated(part)}/" for part in parts[fixed:]
+            r"(?:(?!\.)[^/]+/)*" if part == "**" else f"{_translated(part)}/"
+            for part in parts[fixed:]
         ]
         prefix = "" if root == "." else re.escape(root.rstrip("/") + "/")
         whole = prefix + "".join(steps)
@@ -236,16 +237,17 @@ def counted(words: Sequence[str | Path]) -> Iterator[Callable[[], int | None]]:
 def _translated(part: str) -> str:
     r"""Return a regular expression for one step of a glob: `*` stops at a slash.
 
-    >>> _translated("*.jpg") == r"(?s:(?=[^/]*/)[^/]*\.jpg)"
+    >>> _translated("*.jpg") == r"(?s:(?=[^/]*/)(?!\.)[^/]*\.jpg)"
     True
     """
+    shown = "" if part.startswith(".") else r"(?!\.)"  # a dot in front hides, and must be written
     pieces = re.split(r"(\*|\?|\[[^\]]+\])", part)
     wild = {"*": "[^/]*", "?": "[^/]"}
     body = "".join(
         wild.get(piece) or (_set(piece) if piece.startswith("[") else re.escape(piece))
         for piece in pieces
     )
-    return f"(?s:(?=[^/]*/){body})"
+    return f"(?s:(?=[^/]*/){shown}{body})"
 
 
 def _set(piece: str) -> str:
