@@ -186,6 +186,8 @@ def _score(engine: Engine, source: list[str], out: Path, options: ScoreOptions) 
         summary = score_with(engine, source, out, options, stop)
     with saying_if_possible():  # the table is written, and summary.json says the same
         _print_summary(summary, out)
+    for word in summary.empty:
+        note(f"{word}: no picture found; is it the right name?")
     if summary.stopped and not options.watch:
         note("stopped: all rows so far are written; go on with --resume")
         raise typer.Exit(EXIT_TERMINATED if signal.SIGTERM in received else EXIT_INTERRUPTED)

@@ -84,6 +84,8 @@ def score_with(
             run.score(entries, advance)
             run.summary.left_out = Counter(listing.left_out)
             run.summary.suffixes = Counter(listing.suffixes)
+            watched = listing.folders() if arrivals else ()
+            run.summary.empty = [word for word in listing.empty if word not in watched]
             run.summary.gone = 0 if stop.is_set() else run.ledger.count_gone()
             for arrived in arrivals.until_stopped(run.ledger) if arrivals else ():
                 run.score(arrived, advance)

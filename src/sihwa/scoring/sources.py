@@ -67,6 +67,7 @@ class Sources:
     Attributes:
         left_out: What the last listing met and did not list, by kind.
         suffixes: Of its files that are not named like pictures.
+        empty: Those of the words in which it found no picture at all.
 
     Raises:
         DatasetNotFound: There is no such source.
@@ -77,12 +78,15 @@ class Sources:
         self.words = tuple(_no_formula(str(word)) for word in words)
         self.left_out: Counter[str] = Counter()
         self.suffixes: Counter[str] = Counter()
+        self.empty: list[str] = []
         self._listings = [self._open(word) for word in self.words]
 
     def __iter__(self) -> Listing:
         self.left_out.clear()
         self.suffixes.clear()
+        self.empty.clear()
         for word, listing in zip(self.words, self._listings, strict=True):
+            entry = None
             try:
                 for entry in listing():
                     yield entry._replace(path=_no_formula(entry.path))
@@ -92,6 +96,9 @@ class Sources:
                 # a list that breaks off is a fact about the source; what was listed stands
                 reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:160]
                 yield Entry(word, fault=f"the list breaks off: {reason}")
+            else:
+                if entry is None:
+                    self.empty.append(word)
 
     def folders(self) -> list[str]:
         """Return the sources that are folders."""

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sihwa.printable import printable
+
 __all__ = ["ScoreSummary"]
 
 _MOST_KINDS = 50
@@ -28,6 +30,7 @@ class ScoreSummary:
         listed_twice: Files that were named more than once; they have one row.
         left_out: Files that were no pictures by their names, links to folders, special files.
         suffixes: Of the files that were no pictures by their names.
+        empty: Sources that hold, or name, no picture at all; a folder that is watched may.
         stopped: The run was told to stop before all files had rows.
     """
 
@@ -42,6 +45,7 @@ class ScoreSummary:
     listed_twice: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     suffixes: Counter[str] = field(default_factory=Counter)
+    empty: list[str] = field(default_factory=list)
     stopped: bool = False
 
     @property
@@ -82,6 +86,7 @@ class ScoreSummary:
                 "changed": self.changed,
                 "gone": self.gone,
                 "listed_twice": self.listed_twice,
+                "empty_sources": [printable(word) for word in self.empty],
                 "left_out": dict(sorted(self.left_out.items())),
                 "left_out_suffixes": dict(sorted(self.suffixes.items())),
             },
