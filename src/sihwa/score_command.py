@@ -242,6 +242,7 @@ def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
         (summary.changed, "files had changed since their row and were scored again"),
         (summary.gone, "files that have a row are no longer there, or not named this time"),
         (summary.listed_twice, "files were named twice; they have one row"),
+        (summary.overwritten, "files changed after they were scored; --resume scores them again"),
         (summary.left_out["other"], f"other files are not named like pictures: {suffixes}"),
         (summary.left_out["folder link"], "links to folders were not followed"),
         (summary.left_out["special"], "pipes, sockets or devices were left alone"),

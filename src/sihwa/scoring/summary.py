@@ -28,6 +28,7 @@ class ScoreSummary:
         changed: Files that were scored again because they had changed since their row.
         gone: Files that have a row and are no longer there, or no longer named.
         listed_twice: Files that were named more than once; they have one row.
+        overwritten: Files that were written again, under watch, after they were scored.
         left_out: Files that were no pictures by their names, links to folders, special files.
         suffixes: Of the files that were no pictures by their names.
         empty: Sources that hold, or name, no picture at all; a folder that is watched may.
@@ -43,6 +44,7 @@ class ScoreSummary:
     changed: int = 0
     gone: int = 0
     listed_twice: int = 0
+    overwritten: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     suffixes: Counter[str] = field(default_factory=Counter)
     empty: list[str] = field(default_factory=list)
@@ -86,6 +88,7 @@ class ScoreSummary:
                 "changed": self.changed,
                 "gone": self.gone,
                 "listed_twice": self.listed_twice,
+                "overwritten": self.overwritten,
                 "empty_sources": [printable(word) for word in self.empty],
                 "left_out": dict(sorted(self.left_out.items())),
                 "left_out_suffixes": dict(sorted(self.suffixes.items())),
