@@ -33,7 +33,7 @@ _Images = Annotated[
 _Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", help="Folder for the results.  [default: outputs/benchmarks/<time>]"
+        "--out", "-o", help="Folder for the results.  \\[default: outputs/benchmarks/<time>]"
     ),
 ]
 _LineRate = Annotated[

@@ -69,7 +69,7 @@ _Evidence = Annotated[
 ]
 _EvidenceOf = Annotated[
     list[str] | None,
-    typer.Option(help="accept, reject, review or all; may be repeated.  [default: all]"),
+    typer.Option(help="accept, reject, review or all; may be repeated.  \\[default: all]"),
 ]
 _Pages = Annotated[str, typer.Option(help="A TIFF of several pages: rows (one each) or error.")]
 _MaxPixels = Annotated[

@@ -28,7 +28,7 @@ def verify(
     ] = None,
     device: Annotated[
         list[str] | None,
-        typer.Option(help="cpu, cuda or cuda:N; may be given more than once.  [default: cpu]"),
+        typer.Option(help="cpu, cuda or cuda:N; may be given more than once.  \\[default: cpu]"),
     ] = None,
     limit: Annotated[
         int, typer.Option(min=1, help="Look at no more pictures than this, taken evenly.")

@@ -298,7 +298,10 @@ def test_help_shows_examples_that_can_be_pasted(command: Callable[..., None]) ->
     parser = typer.main.get_command(app)
     for example in examples:
         parser.make_context("sihwa", shlex.split(example)[1:])
-    shown = {"score": ("--resume", "--watch", "--device", "--engine"), "verify": ("--limit",)}
+    shown = {
+        "score": ("--resume", "--watch", "--device", "--engine", "[default: all]"),
+        "verify": ("--limit", "[default: cpu]"),
+    }
     assert all(option in done.stdout for option in shown[name])
 
 
