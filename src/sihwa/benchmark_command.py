@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sihwa.console import say
 from sihwa.errors import ConfigError
 
 __all__ = ["benchmark"]
@@ -32,7 +33,7 @@ _Images = Annotated[
 _Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", help="Folder for the results.  [default: outputs/benchmarks/<time>]"
+        "--out", "-o", help="Folder for the results.  \\[default: outputs/benchmarks/<time>]"
     ),
 ]
 _LineRate = Annotated[
@@ -118,9 +119,8 @@ def benchmark(
     write_results(folder / "benchmark.json", document)
     write_csv(folder / "benchmark.csv", document["variants"])
     write_page(folder / "benchmark.html", document)
-    console = Console()
-    console.print(results_table(document), soft_wrap=True, highlight=False)
-    console.print(f"-> {folder}", soft_wrap=True, highlight=False)
+    Console().print(results_table(document), soft_wrap=True, highlight=False)
+    say(f"-> {folder}")
 
 
 def _words(text: str) -> list[str]:

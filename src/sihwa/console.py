@@ -1,35 +1,113 @@
-"""How commands speak: results on standard output, one-line errors on standard error."""
+"""How commands speak: results on standard output, one-line errors and notes on standard error."""
 
 import contextlib
+import io
 import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
-from sihwa.errors import SihwaError
+from sihwa.errors import SihwaError, StorageError
+from sihwa.printable import printable
 
-__all__ = ["EXIT_INTERRUPTED", "errors_as_lines", "loading"]
+__all__ = ["EXIT_INTERRUPTED", "errors_as_lines", "loading", "note", "say", "saying_if_possible"]
 
 EXIT_INTERRUPTED = 130
 _STOPPED = "stopped; every file that is there is whole"
 
 
+class _OutputLost(StorageError):
+    """Standard output takes no more."""
+
+
 @contextlib.contextmanager
 def errors_as_lines() -> Iterator[None]:
     """End the program with one line, no traceback, on any error that a user can cause."""
+    _guard_streams()
     try:
         yield
+        sys.stdout.flush()
     except SihwaError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        if not _is_pipe_that_ended(error):
+            note(f"error: {error}")
         raise SystemExit(error.exit_code) from error
     except KeyboardInterrupt:
-        print(_STOPPED, file=sys.stderr)  # noqa: T201
+        note(_STOPPED)
         raise SystemExit(EXIT_INTERRUPTED) from None
-    except BrokenPipeError:
-        # what reads the output has ended (`| head`); Python's last flush must not complain of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
+
+
+@contextlib.contextmanager
+def saying_if_possible() -> Iterator[None]:
+    """Go on where standard output takes no more: what is said here is also written elsewhere."""
+    try:
+        yield
+    except _OutputLost as error:
+        if not _is_pipe_that_ended(error):
+            note(str(error))
+
+
+def _is_pipe_that_ended(error: SihwaError) -> bool:
+    """Say whether what reads the output has ended, as `| head` does once it has all it wants."""
+    return isinstance(error, _OutputLost) and isinstance(error.__cause__, BrokenPipeError)
+
+
+def say(line: str) -> None:
+    """Print a line on standard output, whatever names it holds."""
+    print(printable(line), flush=True)  # noqa: T201
+
+
+def note(line: str) -> None:
+    """Print a line on standard error, whatever names it holds."""
+    print(printable(line), file=sys.stderr)  # noqa: T201
+
+
+class _Notes(io.TextIOWrapper):
+    """A stream that shows any name in whatever code, and drops all from where it cannot write."""
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        super().__init__(
+            stream.buffer,
+            stream.encoding,
+            "backslashreplace",
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+
+    def write(self, text: str) -> int:
+        try:
+            super().write(text)
+        except OSError as error:
+            self._lose(error)
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, _: OSError) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+
+
+class _Results(_Notes):
+    """The same, but it says once that it cannot write."""
+
+    def _lose(self, error: OSError) -> None:
+        super()._lose(error)
+        reason = f"cannot write to standard output: {error.strerror}"
+        raise _OutputLost(reason) from error
+
+
+def _guard_streams() -> None:
+    for name, kind in (("stdout", _Results), ("stderr", _Notes)):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by who started the program
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif type(stream) is io.TextIOWrapper:  # what tests put there stays
+            setattr(sys, name, kind(stream))
 
 
 @contextlib.contextmanager
@@ -54,5 +132,6 @@ def loading() -> Iterator[None]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    os.write(2, f"{_STOPPED}\n".encode())
+    with contextlib.suppress(OSError):
+        os.write(2, f"{_STOPPED}\n".encode())
     os._exit(EXIT_INTERRUPTED)

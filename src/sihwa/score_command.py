@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sihwa.console import EXIT_INTERRUPTED, loading
+from sihwa.console import EXIT_INTERRUPTED, loading, note, say, saying_if_possible
 from sihwa.errors import ConfigError
 from sihwa.images import MAX_PIXELS
 from sihwa.inspector import load_inspector
+from sihwa.printable import printable
 from sihwa.scoring import (
     BATCH_SIZE,
     Engine,
@@ -68,7 +69,7 @@ _Evidence = Annotated[
 ]
 _EvidenceOf = Annotated[
     list[str] | None,
-    typer.Option(help="accept, reject, review or all; may be repeated.  [default: all]"),
+    typer.Option(help="accept, reject, review or all; may be repeated.  \\[default: all]"),
 ]
 _Pages = Annotated[str, typer.Option(help="A TIFF of several pages: rows (one each) or error.")]
 _MaxPixels = Annotated[
@@ -158,12 +159,12 @@ def _load(
     precision: str,
 ) -> Iterator[Engine]:
     if engine == EngineName.ray:
-        _note("connecting to " + (f"Ray at {address}" if address else "Ray"))
+        note("connecting to " + (f"Ray at {address}" if address else "Ray"))
         with ray_engine(inspector, options, address, runtime, device, precision) as cluster:
-            _note(f"inspector {cluster.card.id}, {cluster.explanation}; {cluster.places}")
+            note(f"inspector {cluster.card.id}, {cluster.explanation}; {cluster.places}")
             yield cluster
             if cluster.lost:
-                _note(f"{cluster.lost} times work was lost with its process, and done again")
+                note(f"{cluster.lost} times work was lost with its process, and done again")
         return
     if address:
         raise ConfigError(f"--address {address} is that of a Ray cluster; add --engine ray")
@@ -176,23 +177,22 @@ def _load(
             threads=max(1, available_cores() // (options.workers or available_cores())),
             batch_size=options.batch_size,
         )
-    _note(f"inspector {loaded.card.id}, {loaded.explanation}")
+    note(f"inspector {loaded.card.id}, {loaded.explanation}")
     yield LocalEngine(loaded, options)
 
 
 def _score(engine: Engine, source: list[str], out: Path, options: ScoreOptions) -> None:
     if options.watch:
-        _note("scoring what is there, then what arrives, until Ctrl-C")
+        note("scoring what is there, then what arrives, until Ctrl-C")
     with _stop_on_signals() as (stop, received):
         summary = score_with(engine, source, out, options, stop)
-    _print_summary(summary, out)
+    with saying_if_possible():  # the table is written, and summary.json says the same
+        _print_summary(summary, out)
+    for word in summary.empty:
+        note(f"{word}: no picture found; is it the right name?")
     if summary.stopped and not options.watch:
-        _note("stopped: all rows so far are written; go on with --resume")
+        note("stopped: all rows so far are written; go on with --resume")
         raise typer.Exit(EXIT_TERMINATED if signal.SIGTERM in received else EXIT_INTERRUPTED)
-
-
-def _note(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager
@@ -225,11 +225,10 @@ def _print_summary(summary: ScoreSummary, out: Path) -> None:
     for kind, counts in kinds.items():
         for place, (name, count) in enumerate(sorted(counts.items())):
             # as text, not markup: an error may quote a name such as "a[/b].zip"
-            table.add_row("" if place else kind, Text(name), f"{count:,}")
-    console = Console()
-    console.print(table)
+            table.add_row("" if place else kind, Text(printable(name)), f"{count:,}")
+    Console().print(table)
     for line in _notes(summary, out):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        say(line)
 
 
 def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
@@ -248,6 +247,7 @@ def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
         ),
         (summary.gone, "files that have a row are no longer there, or not named this time"),
         (summary.listed_twice, "files were named twice; they have one row"),
+        (summary.overwritten, "files changed after they were scored; --resume scores them again"),
         (summary.left_out["other"], f"other files are not named like pictures: {suffixes}"),
         (summary.left_out["folder link"], "links to folders were not followed"),
         (summary.left_out["special"], "pipes, sockets or devices were left alone"),

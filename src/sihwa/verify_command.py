@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sihwa.console import say
 from sihwa.inspector import ParityProof
 from sihwa.inspector.verify import VerifiedInspector, verify_inspector
 
@@ -27,7 +28,7 @@ def verify(
     ] = None,
     device: Annotated[
         list[str] | None,
-        typer.Option(help="cpu, cuda or cuda:N; may be given more than once.  [default: cpu]"),
+        typer.Option(help="cpu, cuda or cuda:N; may be given more than once.  \\[default: cpu]"),
     ] = None,
     limit: Annotated[
         int, typer.Option(min=1, help="Look at no more pictures than this, taken evenly.")
@@ -52,7 +53,6 @@ def verify(
 
 
 def _print_verified(found: VerifiedInspector) -> None:
-    console = Console()
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("runtime", "verdict"):
         table.add_column(name, no_wrap=True)
@@ -60,14 +60,14 @@ def _print_verified(found: VerifiedInspector) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for proof in found.proof:
         table.add_row(*_proof_row(proof))
-    console.print(table)
+    Console().print(table)
     for proof in found.proof:
         if not proof.proven:
-            _print(f"refused: {proof}")
+            say(f"refused: {proof}")
     for image in found.unreadable:
-        _print(f"unreadable: {image}")
+        say(f"unreadable: {image}")
     for reason in found.unusable:
-        _print(f"not usable: {reason}")
+        say(f"not usable: {reason}")
     count = found.proof[0].images
     lines = [
         f"{count} comparisons each of {found.pictures} pictures, some in other sizes, with float32 "
@@ -79,13 +79,7 @@ def _print_verified(found: VerifiedInspector) -> None:
     if found.before > count:
         lines.append(f"this replaces a verification of {found.before} comparisons")
     for line in (*lines, f"-> {found.written}"):
-        _print(line)
-
-
-def _print(line: str) -> None:
-    # names come from outside: brackets are no markup, and nothing in them moves the cursor
-    shown = "".join(letter if letter.isprintable() else "?" for letter in line)
-    Console().print(shown, soft_wrap=True, highlight=False, markup=False)
+        say(line)
 
 
 def _proof_row(proof: ParityProof) -> list[str]:

@@ -116,7 +116,7 @@ def divide(model: Model, divisor: int, through: str = "Identity") -> None:
     model.graph.node.append(node("Div", ["least", by], ["quotient"]))
 
 
-def argument(model: Model, operator: str, *given: int | None, **attributes: Any) -> None:
+def argument(model: Model, operator: str, *given: int | None, **attributes: Any) -> None:  # noqa: ANN401
     """Let an operator take whole numbers; None is what the picture's first pixels say."""
     model.graph.node.append(node("Cast", ["image"], ["pixels"], to=TensorProto.INT64))
     names = []

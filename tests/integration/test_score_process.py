@@ -254,6 +254,32 @@ def test_score_watch_takes_each_file_once_it_is_complete(tiny_bundle: Path, tmp_
     assert names == {"early.png", "late.png", "slow.png"} | given
 
 
+def test_score_watch_counts_a_file_that_is_written_over_once_and_resume_scores_it_again(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "scores.jsonl"
+    first, second, third, mark, last = save_pictures(tmp_path / "given", pictures(5, 50, 60))
+    folder.mkdir()
+    shutil.copy(first, folder / "latest.png")
+    shutil.copy(mark, folder / "same.png")
+    process = start(tiny_bundle, folder, "--out", out, "--watch")
+    before = lines_of(out, 2, process)
+    for number, picture in enumerate((second, third)):
+        shutil.copy(picture, folder / "latest.png")
+        (folder / "same.png").chmod(0o600)
+        time.sleep(2)
+        shutil.copy(last, folder / f"{number}.png")
+        lines_of(out, 3 + number, process)
+    process.send_signal(signal.SIGTERM)
+    code, told, err = finish(process)
+    assert code == 0, err
+    assert "1 files changed after they were scored; --resume" in told
+    assert "named twice" not in told
+    assert lines_of(out, 4, process)[:2] == before
+    _, told, _ = finish(start(tiny_bundle, folder, "--out", out, "--resume"))
+    assert "1 files had changed since their row and were scored again" in told
+
+
 @pytest.mark.parametrize("command", [score, verify], ids=["score", "verify"])
 def test_help_shows_examples_that_can_be_pasted(command: Callable[..., None]) -> None:
     name = command.__name__
@@ -272,7 +298,10 @@ def test_help_shows_examples_that_can_be_pasted(command: Callable[..., None]) ->
     parser = typer.main.get_command(app)
     for example in examples:
         parser.make_context("sihwa", shlex.split(example)[1:])
-    shown = {"score": ("--resume", "--watch", "--device", "--engine"), "verify": ("--limit",)}
+    shown = {
+        "score": ("--resume", "--watch", "--device", "--engine", "[default: all]"),
+        "verify": ("--limit", "[default: cpu]"),
+    }
     assert all(option in done.stdout for option in shown[name])
 
 

@@ -95,8 +95,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise InvalidInspector(f"its {size} bytes are more than {_MAX_BYTES}")
     try:
         content = parse_json(path.read_bytes(), path.name)
-    except InvalidInspector as error:
-        raise InvalidInspector("it is damaged") from error
+    except InvalidInspector as damage:
+        raise InvalidInspector("it is damaged") from damage
     error = next(_validator().iter_errors(content), None)
     if error is not None:
         place = "/".join(str(step) for step in error.absolute_path)

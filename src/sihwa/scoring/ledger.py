@@ -30,7 +30,8 @@ class Ledger:
                 f"PRAGMA cache_size = -{_CACHE_KIB}",
                 "PRAGMA journal_mode = OFF",
                 "PRAGMA synchronous = OFF",
-                "CREATE TABLE file (name BLOB PRIMARY KEY, listed INTEGER) WITHOUT ROWID",
+                "CREATE TABLE file (name BLOB PRIMARY KEY, listed INTEGER, size INTEGER, "
+                "modified_ns INTEGER, changed INTEGER) WITHOUT ROWID",
             )
         return self
 
@@ -44,19 +45,36 @@ class Ledger:
 
     def add_written(self, file: str) -> None:
         """Note that a file has its row, or rows."""
-        self._execute("INSERT OR IGNORE INTO file VALUES (?, 0)", os.fsencode(file))
+        self._execute("INSERT OR IGNORE INTO file (name, listed) VALUES (?, 0)", os.fsencode(file))
 
     def list(self, file: str) -> Literal["new", "written", "twice"]:
         """Note that a file is listed; say whether it is new, has a row, or was listed before."""
         name = os.fsencode(file)
         known = self._execute("SELECT listed FROM file WHERE name = ?", name).fetchone()
         if known is None:
-            self._execute("INSERT INTO file VALUES (?, 1)", name)
+            self._execute("INSERT INTO file (name, listed) VALUES (?, 1)", name)
             return "new"
         if known[0]:
             return "twice"
         self._execute("UPDATE file SET listed = 1 WHERE name = ?", name)
         return "written"
+
+    def remember(self, file: str, size: int | None, modified_ns: int | None) -> None:
+        """Note what a file was like when it got its row."""
+        line = "UPDATE file SET size = ?, modified_ns = ? WHERE name = ?"
+        self._execute(line, size, modified_ns, os.fsencode(file))
+
+    def mark_changed(self, file: str, size: int | None, modified_ns: int | None) -> None:
+        """Note what a file is like now, if it was another when it got its row."""
+        line = (
+            "UPDATE file SET changed = 1 WHERE name = ? AND (size IS NOT ? OR modified_ns IS NOT ?)"
+        )
+        self._execute(line, os.fsencode(file), size, modified_ns)
+
+    def count_changed(self) -> int:
+        """Count the files that are others than when they got their rows."""
+        (count,) = self._execute("SELECT count(*) FROM file WHERE changed = 1").fetchone()
+        return int(count)
 
     def has(self, file: str) -> bool:
         """Say whether a file has a row or was listed."""

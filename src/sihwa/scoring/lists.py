@@ -193,7 +193,25 @@ def require_path(names: Sequence[str], word: str) -> None:
         InvalidLabels: There is none.
     """
     if "path" not in names:
+        found = ", ".join(names)
         raise InvalidLabels(
             f"{word}: expected a column 'path' that lists the pictures, found "
-            f"{', '.join(names)[:120] or 'none'}"
+            f"{_decoded(found)[:120] or 'none'}{_advice(found)}"
         )
+
+
+def _decoded(text: str) -> str:
+    """Return a text whose bytes are not UTF-8 as Korean Windows reads it."""
+    raw = text.encode("utf-8", "surrogateescape")
+    return text if _is_unicode(text) else raw.decode("cp949", "backslashreplace")
+
+
+def _advice(found: str) -> str:
+    if not _is_unicode(found):
+        return "; it is not UTF-8 (read here as cp949): in Excel, save it as 'CSV UTF-8'"
+    words = re.split(r"[,;\t|]", found.lower())
+    if "path" not in [word.strip(" \"'") for word in words]:
+        return ""
+    if re.search(r"[;\t|]", found):
+        return "; separate the columns by commas"
+    return "; write its name as path, in small letters and without spaces"

@@ -4,14 +4,16 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from sihwa.errors import ConfigError, EmptyDataset
+from sihwa.images import identify_file
 from sihwa.inspector import Inspector
 from sihwa.progress import progress_bar
 from sihwa.scoring.block import Entry
@@ -79,16 +81,18 @@ def score_with(
         arrivals = stack.enter_context(Arrivals(listing.folders(), stop)) if options.watch else None
         entries = arrivals.settled(listing) if arrivals else _require_any(listing)
         output = stack.enter_context(open_output(out, engine.card, engine.choice, options.read))
-        run = _Run(engine, output, stack.enter_context(Ledger()), stop)
+        run = _Run(engine, output, stack.enter_context(Ledger()), stop, watch=options.watch)
         output.begin(options.resume)
         run.take_over(words)
         with progress_bar("scoring", stack.enter_context(counted(words))) as advance:
             run.score(entries, advance)
             run.summary.left_out = Counter(listing.left_out)
             run.summary.suffixes = Counter(listing.suffixes)
+            watched = listing.folders() if arrivals else ()
+            run.summary.empty = [word for word in listing.empty if word not in watched]
             run.summary.gone = 0 if stop.is_set() else run.ledger.count_gone()
             for arrived in arrivals.until_stopped(run.ledger) if arrivals else ():
-                run.score(arrived, advance)
+                run.score_arrived(arrived, advance)
         run.finish()
     return run.summary
 
@@ -96,12 +100,15 @@ def score_with(
 class _Run:
     """One run over its sources."""
 
-    def __init__(self, engine: Engine, output: Output, ledger: Ledger, stop: Event) -> None:
+    def __init__(
+        self, engine: Engine, output: Output, ledger: Ledger, stop: Event, *, watch: bool
+    ) -> None:
         self.summary = ScoreSummary()
         self.ledger = ledger
         self._engine = engine
         self._output = output
         self._stop = stop
+        self._watch = watch
         self._begin = time.perf_counter()
 
     def take_over(self, words: Sequence[str | Path]) -> None:
@@ -111,7 +118,8 @@ class _Run:
         self.summary.changed = remove_stale(table, place, lambda: _named(Sources(words)))
         for row in table.written():
             self.summary.count(row)
-            self.ledger.add_written(file_of_row(row["path"], row["path_bytes"], row["page"]))
+            self.ledger.add_written(_file_of(row))
+            self._remember([row])
 
     def score(self, entries: Iterable[Entry], advance: Callable[[int], None]) -> None:
         """Score the files that have no row yet."""
@@ -120,9 +128,26 @@ class _Run:
             for count, rows in done:
                 _fit_times(rows)
                 self._output.table.append(rows)
+                self._remember(rows)
                 self.summary.add(rows)
                 advance(count)
         self._output.table.append([])
+
+    def score_arrived(self, arrived: Iterable[Entry], advance: Callable[[int], None]) -> None:
+        """Score what came under watch; a file that has a row keeps it, and is counted."""
+        new = []
+        for entry in arrived:
+            if not self.ledger.has(entry.path):
+                new.append(entry)
+                continue
+            size, modified_ns = identify_file(entry.path) or (None, None)
+            self.ledger.mark_changed(entry.path, size, _fitted(modified_ns))
+        self.score(new, advance)
+        self.summary.overwritten = self.ledger.count_changed()
+
+    def _remember(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows if self._watch else ():
+            self.ledger.remember(_file_of(row), row["size"], row["modified_ns"])
 
     def finish(self) -> None:
         """Make the table durable and say what is in it."""
@@ -148,7 +173,15 @@ def _fit_times(rows: Iterable[Row]) -> None:
     """Bring times of change into the years 1678 to 2262, which an int64 of ns can hold."""
     for row in rows:
         if isinstance(time_ns := row["modified_ns"], int):
-            row["modified_ns"] = max(-_MOST_NS, min(time_ns, _MOST_NS))
+            row["modified_ns"] = _fitted(time_ns)
+
+
+def _fitted(time_ns: int | None) -> int | None:
+    return None if time_ns is None else max(-_MOST_NS, min(time_ns, _MOST_NS))
+
+
+def _file_of(row: Mapping[str, Any]) -> str:
+    return file_of_row(row["path"], row["path_bytes"], row["page"])
 
 
 def _refuse_overlays_among(words: Sequence[str], evidence: Path | None) -> None:

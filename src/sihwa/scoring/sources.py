@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from sihwa.errors import DatasetNotFound, UnreadableImage
 from sihwa.images import MEMBER_MARK, is_image_name, list_members, walk_folder
+from sihwa.printable import printable
 from sihwa.scoring.block import Entry
 from sihwa.scoring.lists import (
     Listing,
@@ -70,6 +71,7 @@ class Sources:
     Attributes:
         left_out: What the last listing met and did not list, by kind.
         suffixes: Of its files that are not named like pictures.
+        empty: Those of the words in which it found no picture at all.
 
     Raises:
         DatasetNotFound: There is no such source.
@@ -80,11 +82,13 @@ class Sources:
         self.words = tuple(_no_formula(str(word)) for word in words)
         self.left_out: Counter[str] = Counter()
         self.suffixes: Counter[str] = Counter()
+        self.empty: list[str] = []
         self._listings = [self._open(word) for word in self.words]
 
     def __iter__(self) -> Listing:
         self.left_out.clear()
         self.suffixes.clear()
+        self.empty.clear()
         return map(_writable, self._entries())
 
     def folders(self) -> list[str]:
@@ -93,14 +97,19 @@ class Sources:
 
     def _entries(self) -> Listing:
         for word, listing in zip(self.words, self._listings, strict=True):
+            entry = None
             try:
-                yield from listing()
+                for entry in listing():
+                    yield entry
             except UnreadableImage as error:
                 yield Entry(word, fault=error.reason)
             except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
                 # a list that breaks off is a fact about the source; what was listed stands
                 reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:160]
                 yield Entry(word, fault=f"the list breaks off: {reason}")
+            else:
+                if entry is None:
+                    self.empty.append(word)
 
     def _open(self, word: str) -> Callable[[], Listing]:
         path = Path(word)
@@ -164,7 +173,8 @@ class Sources:
         if not Path(root).is_dir():
             raise UnreadableImage(pattern, f"no folder {root}")
         steps = [
-            "(?:[^/]+/)*" if part == "**" else f"{_translated(part)}/" for part in parts[fixed:]
+            r"(?:(?!\.)[^/]+/)*" if part == "**" else f"{_translated(part)}/"
+            for part in parts[fixed:]
         ]
         prefix = "" if root == "." else re.escape(root.rstrip("/") + "/")
         whole = prefix + "".join(steps)
@@ -185,9 +195,21 @@ class Sources:
     def _leave_out(self, kind: str, path: str) -> None:
         self.left_out[kind] += 1
         if kind == "other":
-            suffix = os.path.splitext(path)[1].lower() or "no suffix"  # noqa: PTH122 -- any bytes
+            suffix = _suffix(path)
             known = suffix in self.suffixes or len(self.suffixes) < _MOST_SUFFIXES
-            self.suffixes[suffix[:20] if known else "others"] += 1
+            self.suffixes[suffix if known else "others"] += 1
+
+
+def _suffix(path: str) -> str:
+    r"""Return what the summary counts a file under that is no picture by its name.
+
+    >>> _suffix("parts/NOTE.TXT"), _suffix("note.\udcff"), _suffix("parts/._mac.jpg")
+    ('.txt', '.\\xff', '._* of macOS')
+    """
+    if path.replace("\\", "/").rpartition("/")[2].startswith("._"):
+        return "._* of macOS"
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 -- any bytes
+    return printable(suffix)[:20] or "no suffix"
 
 
 def _is_archive(path: str) -> bool:
@@ -245,16 +267,17 @@ def counted(words: Sequence[str | Path]) -> Iterator[Callable[[], int | None]]:
 def _translated(part: str) -> str:
     r"""Return a regular expression for one step of a glob: `*` stops at a slash.
 
-    >>> _translated("*.jpg") == r"(?s:(?=[^/]*/)[^/]*\.jpg)"
+    >>> _translated("*.jpg") == r"(?s:(?=[^/]*/)(?!\.)[^/]*\.jpg)"
     True
     """
+    shown = "" if part.startswith(".") else r"(?!\.)"  # a dot in front hides, and must be written
     pieces = re.split(r"(\*|\?|\[[^\]]+\])", part)
     wild = {"*": "[^/]*", "?": "[^/]"}
     body = "".join(
         wild.get(piece) or (_set(piece) if piece.startswith("[") else re.escape(piece))
         for piece in pieces
     )
-    return f"(?s:(?=[^/]*/){body})"
+    return f"(?s:(?=[^/]*/){shown}{body})"
 
 
 def _set(piece: str) -> str:

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sihwa.printable import printable
+
 __all__ = ["ScoreSummary"]
 
 _MOST_KINDS = 50
+_MOST_LETTERS = 100
 
 
 @dataclass
@@ -26,8 +29,10 @@ class ScoreSummary:
             or could not be read then.
         gone: Files that have a row and are no longer there, or no longer named.
         listed_twice: Files that were named more than once; they have one row.
+        overwritten: Files that were written again, under watch, after they were scored.
         left_out: Files that were no pictures by their names, links to folders, special files.
         suffixes: Of the files that were no pictures by their names.
+        empty: Sources that hold, or name, no picture at all; a folder that is watched may.
         stopped: The run was told to stop before all files had rows.
     """
 
@@ -40,8 +45,10 @@ class ScoreSummary:
     changed: int = 0
     gone: int = 0
     listed_twice: int = 0
+    overwritten: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     suffixes: Counter[str] = field(default_factory=Counter)
+    empty: list[str] = field(default_factory=list)
     stopped: bool = False
 
     @property
@@ -82,6 +89,8 @@ class ScoreSummary:
                 "changed": self.changed,
                 "gone": self.gone,
                 "listed_twice": self.listed_twice,
+                "overwritten": self.overwritten,
+                "empty_sources": [printable(word) for word in self.empty],
                 "left_out": dict(sorted(self.left_out.items())),
                 "left_out_suffixes": dict(sorted(self.suffixes.items())),
             },
@@ -95,6 +104,12 @@ def error_kind(error: str) -> str:
     'N x N pixels are more than the N allowed'
     >>> error_kind("damaged: Premature end of JPEG file")
     'damaged'
+    >>> error_kind("not UTF-8 (cp949?): save it")
+    'not UTF-8 (cp949?)'
+    >>> error_kind("a list in cp949 " + "of many words " * 9 + ": save it")[-20:]
+    'words of many words…'
     """
-    # small numbers tell kinds apart (16-bit, 3 pages); sizes and places do not
-    return re.sub(r"\d{3,}", "N", error.partition(":")[0])[:80]
+    # small numbers tell kinds apart (16-bit, 3 pages), as those of names do (cp949); sizes and
+    # places do not
+    kind = re.sub(r"(?<![^\W_])\d{3,}", "N", error.partition(":")[0].rstrip())
+    return kind if len(kind) <= _MOST_LETTERS else kind[:_MOST_LETTERS].rpartition(" ")[0] + "…"

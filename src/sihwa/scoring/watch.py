@@ -21,6 +21,8 @@ _TICK_MS = 250
 _SETTLED_SECONDS = 1.0
 """A file is complete when size and time of change stay the same for so long."""
 _RESCAN_SECONDS = 60.0
+_UNSEEN = ((-1, -1), 0.0)
+"""Unlike any file, and unlike a link that leads nowhere, which has no size and time at all."""
 
 
 class Arrivals:
@@ -64,7 +66,7 @@ class Arrivals:
         for entry in listing:
             identity = None if entry.fault or entry.member else identify_file(entry.path)
             if identity and time.time_ns() - identity[1] < _SETTLED_SECONDS * 1e9:
-                self._waiting.setdefault(entry.path, (None, 0.0))
+                self._waiting.setdefault(entry.path, _UNSEEN)
             else:
                 yield entry
 
@@ -108,16 +110,16 @@ class Arrivals:
             if Path(name).is_dir():  # moved here with all that is in it
                 for found in () if Path(name).is_symlink() else walk_folder(name):
                     if found.kind == "image":
-                        self._waiting.setdefault(found.path, (None, 0.0))
+                        self._waiting.setdefault(found.path, _UNSEEN)
             elif is_image_name(name):
-                self._waiting.setdefault(name, (None, 0.0))
+                self._waiting.setdefault(name, _UNSEEN)
 
     def _rescan(self, ledger: Ledger) -> None:
         begin = time.monotonic()
         for folder in self._folders.values():
             for found in walk_folder(folder):
                 if found.kind == "image" and not ledger.has(found.path):
-                    self._waiting.setdefault(found.path, (None, 0.0))
+                    self._waiting.setdefault(found.path, _UNSEEN)
         self._scanned = time.monotonic()
         self._scan_seconds = self._scanned - begin
 
@@ -125,7 +127,7 @@ class Arrivals:
         complete = []
         for path, (before, since) in sorted(self._waiting.items()):
             identity, now = identify_file(path), time.monotonic()
-            if identity is None:  # gone again, as a temporary name is
+            if identity is None and not os.path.lexists(path):  # as a temporary name goes
                 del self._waiting[path]
             elif identity != before:
                 self._waiting[path] = identity, now

@@ -266,7 +266,7 @@ def test_benchmark_options_of_nothing_are_refused(name: str) -> None:
 
 
 def test_list_variants_unknown_device_is_refused() -> None:
-    with pytest.raises(RuntimeUnavailable, match="device must be cpu, cuda or cuda:N; got 'tpu'"):
+    with pytest.raises(ConfigError, match="device must be cpu, cuda or cuda:N; got 'tpu'"):
         list_variants(read_bundle(FOLDER), Verification(), ["tpu"], [1])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sihwa.errors import InvalidInspector, RuntimeUnavailable, ShapeError
+from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable, ShapeError
 from sihwa.inspector import Card, RuntimeChoice, installed_choices, load_inspector, read_bundle
 from sihwa.model import Network
 from tests.conftest import CLASSES, changed, pictures, save_pictures
@@ -129,7 +129,8 @@ def test_load_inspector_missing_folder_says_what_was_expected(tmp_path: Path) ->
 def test_load_inspector_unknown_runtime_lists_what_there_is(
     tiny_bundle: Path, settings: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(RuntimeUnavailable, match=message):
+    kind = ConfigError if " must be " in message else RuntimeUnavailable
+    with pytest.raises(kind, match=message):
         load_inspector(tiny_bundle, **settings)  # type: ignore[arg-type]
 
 

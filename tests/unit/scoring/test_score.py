@@ -522,6 +522,17 @@ def test_score_sources_no_picture_at_all_is_refused_and_leaves_nothing(tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
+def test_score_sources_source_without_a_picture_is_told_beside_others(
+    parts: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    words = [str(parts), f"{tmp_path}/nosuch*", str(tmp_path / "empty")]
+    summary = score_sources(stub_inspector(), words, tmp_path / "s.csv")
+    assert summary.empty == words[1:]
+    written = json.loads((tmp_path / "s.summary.json").read_bytes())
+    assert written["this_run"]["empty_sources"] == words[1:]
+
+
 def test_score_sources_summary_says_what_the_table_holds(parts: Path, tmp_path: Path) -> None:
     score(parts, tmp_path / "scores.csv")
     summary = json.loads((tmp_path / "scores.summary.json").read_bytes())

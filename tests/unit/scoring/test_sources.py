@@ -161,6 +161,18 @@ def test_sources_names_of_any_bytes_are_listed(tmp_path: Path) -> None:
     assert [read_content(path).content for path in found] == sorted(names)
 
 
+@posix
+def test_sources_suffixes_of_any_bytes_are_counted_as_they_are_shown(tmp_path: Path) -> None:
+    names = [b"note.\xff", b"a.\x1b[2J", b"a.\nb", b"A.TXT", b"._mac.jpg", b"none"]
+    for name in names:
+        write(tmp_path, os.fsdecode(name))
+    sources = Sources([tmp_path])
+    assert list(sources) == []
+    assert sorted(sources.suffixes) == sorted(
+        [r".\xff", r".\x1b[2j", r".\nb", ".txt", "._* of macOS", "no suffix"]
+    )
+
+
 def test_sources_come_in_the_order_given(tmp_path: Path) -> None:
     b, a, single = write(tmp_path, "b/1.png", "a/1.png", "z.dat")
     assert listed(tmp_path / "b", single, tmp_path / "a") == [b, single, a]
@@ -183,6 +195,26 @@ def test_sources_glob_names_what_a_shell_would(
 ) -> None:
     write(tmp_path, "a.png", "b.png", "d/c.png", "d/e/f.png", "d/n.txt")
     assert listed(tmp_path / pattern) == [str(tmp_path / name) for name in expected]
+    monkeypatch.chdir(tmp_path)
+    assert listed(pattern) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", ["a.png", "d/.h.png"]),  # a folder that it names is listed with all below
+        ("**/*.png", ["a.png"]),
+        ("[.]*", []),
+        ("?h.png", []),
+        (".*", [".d/b.png", ".h.png"]),
+        (".d/*", [".d/b.png"]),
+        ("**/.h.png", [".h.png", "d/.h.png"]),
+    ],
+)
+def test_sources_glob_names_hidden_files_only_by_their_dot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, expected: list[str]
+) -> None:
+    write(tmp_path, "a.png", ".h.png", ".d/b.png", "d/.h.png")
     monkeypatch.chdir(tmp_path)
     assert listed(pattern) == expected
 
@@ -279,6 +311,25 @@ def test_sources_table_without_paths_is_refused(tmp_path: Path, name: str) -> No
     pq.write_table(pa.table({"file": ["a.png"]}), tmp_path / "t.parquet")
     with pytest.raises(InvalidLabels, match=f"{name}: expected a column 'path'.*found file"):
         Sources([tmp_path / name])
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("경로,비고".encode("cp949"), "found 경로, 비고; it is not UTF-8 .*save it as 'CSV UTF-8'"),
+        (b"\xff\xff,b", r"found \\xff\\xff, b; it is not UTF-8"),
+        (b"Path,label", "found Path, label; write its name as path, in small"),
+        (b"label, path", "found label,  path; write its name as path, .* without spaces"),
+        ("path;비고".encode(), "found path;비고; separate the columns by commas"),
+        (b"label\tpath", "; separate the columns by commas"),
+    ],
+)
+def test_sources_table_with_almost_a_column_of_paths_is_refused_with_what_to_do(
+    tmp_path: Path, header: bytes, told: str
+) -> None:
+    (tmp_path / "t.csv").write_bytes(header + b"\r\na.png,x\r\n")
+    with pytest.raises(InvalidLabels, match=told):
+        Sources([tmp_path / "t.csv"])
 
 
 def test_sources_table_row_without_a_file_is_a_fault_alone(tmp_path: Path) -> None:

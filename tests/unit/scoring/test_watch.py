@@ -78,6 +78,16 @@ def test_arrivals_go_on_after_a_name_that_is_not_unicode(
         assert watch.until("later.png") == [str(tmp_path / "later.png")]
 
 
+@posix
+def test_arrivals_link_that_leads_nowhere_arrives_as_one_does_in_a_folder(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    with Arrivals([str(tmp_path)], Event()) as arrivals:
+        watch = Watch(arrivals, ledger)
+        (tmp_path / "dead.png").symlink_to("gone.png")
+        assert watch.until("dead.png") == [str(tmp_path / "dead.png")]
+
+
 def test_arrivals_file_half_written_at_the_start_comes_once_it_is_complete(
     tmp_path: Path, ledger: Ledger
 ) -> None:

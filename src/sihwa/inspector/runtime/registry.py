@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from sihwa.errors import InvalidInspector, RuntimeUnavailable
+from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable
 from sihwa.inspector.machine import package_version
 from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime.interface import PRECISIONS, Runtime, RuntimeChoice
@@ -73,16 +73,15 @@ def check_choice(runtime: str, device: str, precision: str) -> None:
     """Check that a runtime, device and precision exist and go together; `auto` goes with all.
 
     Raises:
-        RuntimeUnavailable: With what there is instead.
+        ConfigError: There is none of that name.
+        RuntimeUnavailable: They do not go together; with what there is instead.
     """
     if runtime not in ("auto", *_OFFERS):
-        raise RuntimeUnavailable(
-            f"runtime must be one of auto, {', '.join(_OFFERS)}; got {runtime!r}"
-        )
+        raise ConfigError(f"runtime must be one of auto, {', '.join(_OFFERS)}; got {runtime!r}")
     if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", device):
-        raise RuntimeUnavailable(f"device must be cpu, cuda or cuda:N; got {device!r}")
+        raise ConfigError(f"device must be cpu, cuda or cuda:N; got {device!r}")
     if precision not in ("auto", *PRECISIONS):
-        raise RuntimeUnavailable(
+        raise ConfigError(
             f"precision must be one of auto, {', '.join(PRECISIONS)}; got {precision!r}"
         )
     offers = _OFFERS.items() if runtime == "auto" else [(runtime, _OFFERS[runtime])]
