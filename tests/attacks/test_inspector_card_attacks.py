@@ -127,7 +127,7 @@ TEXTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda _: b"", "not strict JSON"),
     "not_json": (lambda _: b"classes: good", "not strict JSON"),
     "truncated": (lambda text: text[:-9], "not strict JSON"),
-    "no_object": (lambda _: b"[1]", r"expected a JSON object as card, got \[1\]"),
+    "no_object": (lambda _: b"[1]", r"expected a JSON object, got \[1\]"),
     "not_utf8": (lambda text: text.replace(b"scratch", b"scr\xe4tch"), "not UTF-8|'utf-8' codec"),
     "with_byte_order_mark": (lambda text: b"\xef\xbb\xbf" + text, "not strict JSON"),
     "nested_very_deeply": (lambda _: b"[" * 10**6, "not strict JSON"),

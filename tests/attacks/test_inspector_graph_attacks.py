@@ -384,3 +384,21 @@ def test_load_inspector_field_hidden_behind_a_long_number_is_refused(
     hidden = encode_field(field + 2**29, b"")
     forge(tiny_bundle, graph_of(tiny_bundle) + hidden)
     refuse(tiny_bundle, "is no protocol buffer")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: setattr(m.opset_import[0], "version", 20),
+        lambda m: m.graph.node.append(node("Gelu", ["embedding"], ["x"])),
+        lambda m: m.metadata_props.add(key="more", value="x"),
+    ],
+    ids=["opset", "operator", "metadata"],
+)
+def test_load_inspector_of_a_newer_format_says_so_whatever_its_graph_is(
+    tiny_bundle: Path, change: Callable[[Model], Any]
+) -> None:
+    model = onnx.load_from_string(graph_of(tiny_bundle))
+    change(model)
+    forge(tiny_bundle, model.SerializeToString(), lambda card: card.update(format_version=2))
+    refuse(tiny_bundle, r"format version 2 is newer than this program reads \(1\)")

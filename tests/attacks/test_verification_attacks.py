@@ -74,7 +74,7 @@ BYTES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda _: b"", "it is damaged"),
     "truncated": (lambda text: text[: len(text) // 2], "it is damaged"),
     "no_json": (lambda _: b"proven: all", "it is damaged"),
-    "a_list": (lambda text: b"[" + text + b"]", "it: expected a JSON object"),
+    "a_list": (lambda text: b"[" + text + b"]", "it is damaged"),
     "pickle": (lambda _: b"\x80\x04K\x01.", "it is damaged"),
     "nested_deeply": (lambda _: b"[" * 10**5, "it is damaged"),
     "key_twice": (lambda text: b'{"proof":[],' + text[1:], "it is damaged"),
@@ -156,9 +156,12 @@ def test_load_inspector_verification_no_plain_file_does_not_count(
         pytest.param(put("proof", 0, "runtime", to="os"), id="a module as runtime"),
         pytest.param(put("proof", 0, "device", to="cpu; rm"), id="device of another name"),
         pytest.param(put("proof", 0, "precision", to="int8"), id="a twin that is not there"),
+        pytest.param(put("proof", 0, "flips", to=9), id="flips that it says do not matter"),
+        pytest.param(put("proof", 0, "images", to=0), id="proven on nothing"),
+        pytest.param(put("proof", 0, "greatest_difference", to=1.0), id="beyond its tolerance"),
     ],
 )
-def test_load_inspector_verification_of_what_is_not_here_is_passed_over(
+def test_load_inspector_verification_of_what_is_not_here_or_not_true_is_passed_over(
     verified: Path, change: Callable[[Json], Any]
 ) -> None:
     path = verification_path(verified)

@@ -131,7 +131,8 @@ def load_inspector(
 
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.
-        RuntimeUnavailable: The runtime is unknown, not installed, or refused by its proof.
+        ConfigError: There is no runtime, device or precision of that name.
+        RuntimeUnavailable: The runtime is not installed, or refused by its proof.
     """
     bundle = read_bundle(Path(path))
     verification = read_verification(Path(path), bundle)
@@ -166,7 +167,8 @@ def open_bundle(
 
     Raises:
         InvalidInspector: The runtime finds it to be none.
-        RuntimeUnavailable: As in `load_inspector`.
+        ConfigError: As in `load_inspector`.
+        RuntimeUnavailable: As there.
     """
     choice, reason = choose_runtime(bundle, verification, runtime, device, precision, batch_size)
     loaded = create_runtime(bundle, choice, threads)

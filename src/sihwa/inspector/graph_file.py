@@ -15,6 +15,7 @@ from math import prod
 
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.arguments import MAX_ARGUMENT_BYTES, Node, Tensor, check_arguments
+from sihwa.inspector.operators import OPERATORS
 from sihwa.inspector.protobuf import (
     Damaged,
     Reader,
@@ -28,7 +29,6 @@ from sihwa.inspector.protobuf import (
 __all__ = [
     "CARD_KEY",
     "MAX_BYTES",
-    "OPERATORS",
     "OPSET",
     "GraphFile",
     "Port",
@@ -41,24 +41,6 @@ CARD_KEY = "sihwa.card"
 MAX_BYTES = 2**31 - 1  # what protocol buffers allow for one message
 OPSET = 18
 """The one that sihwa.model exports; another meaning of an operator is another decision."""
-
-_OPERATORS = {
-    "arithmetic": "Abs Add Ceil Clip Cos Div Erf Exp Floor Log Max Min Mul Neg Pow "
-    "Reciprocal Round Sin Sqrt Sub",
-    "comparison": "And Equal Greater GreaterOrEqual Less LessOrEqual Not Or Where",
-    "activations": "Elu HardSigmoid HardSwish LeakyRelu Mish PRelu Relu Selu Sigmoid Softmax "
-    "Softplus Tanh",
-    "layers": "AveragePool BatchNormalization Conv ConvTranspose Gemm GlobalAveragePool "
-    "GlobalMaxPool LayerNormalization MatMul MaxPool "
-    "Resize",
-    "reductions": "ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum",
-    "shapes": "Cast Concat Constant ConstantOfShape DepthToSpace Expand Flatten Gather Identity "
-    " Pad Range Reshape Shape Slice SpaceToDepth Split Squeeze Transpose Unsqueeze",
-    "8-bit integers": "DequantizeLinear QuantizeLinear",
-}
-OPERATORS = frozenset(" ".join(_OPERATORS.values()).split())
-"""What convolutional networks are exported with, and its nearest kin: functions of tensors,
-without control flow, chance, sequences or text."""
 
 _ATTRIBUTE_FIELD = {1: 2, 2: 3, 3: 4, 4: 5, 5: 6, 6: 7, 7: 8, 8: 9, 9: 10, 10: 11}
 """In which field an attribute of each AttributeProto.AttributeType has its value."""
@@ -128,15 +110,15 @@ def read_graph_file(content: bytes, where: str, *, with_card: bool = True) -> Gr
 
 def find_card(content: bytes) -> str:
     """Return the card of an ONNX file, of which nothing else is looked at; "" if none is found."""
-    walk = _Walk()
+    fields = Reader(_MAX_FIELDS).fields
     try:
-        return next(
-            walk.card(as_message(value))
-            for number, value in walk.fields(memoryview(content))
-            if number == 14
-        )
-    except (Damaged, StopIteration):
-        return ""
+        for number, value in fields(memoryview(content)):
+            entry = dict(fields(as_message(value))) if number == 14 else {}
+            if as_text(entry.get(1, memoryview(b""))) == CARD_KEY:
+                return as_text(entry.get(2, memoryview(b"")))
+    except Damaged:
+        pass
+    return ""
 
 
 class _Walk:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable, ShapeError
 from sihwa.inspector import Card, RuntimeChoice, installed_choices, load_inspector, read_bundle
@@ -86,6 +87,27 @@ def test_predict_nothing_gives_nothing(tiny_bundle: Path) -> None:
 def test_predict_array_of_another_kind_is_refused(tiny_bundle: Path, image: np.ndarray) -> None:
     with pytest.raises(ShapeError, match=r"must be \(H, W, 3\) uint8 RGB but got"):
         load_inspector(tiny_bundle).predict(image)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((1, 5, 5, 3), np.float32),
+        np.zeros((1, 5, 5, 3), np.int64),
+        np.zeros((1, 0, 5, 3), np.uint8),
+        np.zeros((0, 5, 5, 3), np.uint8),
+        np.zeros((5, 5, 3), np.uint8),
+        np.zeros((1, 5, 5, 4), np.uint8),
+    ],
+    ids=["float", "int", "no row", "none", "one", "alpha"],
+)
+def test_predict_batch_array_of_another_kind_is_refused(
+    tiny_bundle: Path, runtime: str, image: NDArray[np.generic]
+) -> None:
+    inspector = load_inspector(tiny_bundle, runtime=runtime)
+    with pytest.raises(ShapeError, match=r"must be \(N, H, W, 3\) uint8 RGB but got"):
+        inspector.predict_batch(image)  # type: ignore[arg-type]
 
 
 def test_read_bundle_card_survives_the_journey(tiny_bundle: Path, tiny_card: Card) -> None:

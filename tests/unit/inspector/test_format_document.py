@@ -30,6 +30,7 @@ from sihwa.inspector import (
     verification,
     weights_file,
 )
+from sihwa.inspector.operators import OPERATORS
 from sihwa.inspector.runtime.registry import _OFFERS
 from sihwa.inspector.verify import verify_inspector
 from sihwa.model import Network
@@ -112,7 +113,7 @@ def test_document_lists_the_outputs_in_order() -> None:
 
 def test_document_lists_the_operators_and_types_of_the_graph() -> None:
     text = section("What the graph may hold")
-    assert text.split("```")[1].split() == sorted(graph_file.OPERATORS)
+    assert text.split("```")[1].split() == sorted(OPERATORS)
     held = re.search(r"and hold (.*?)\. There", text, re.S)
     assert held is not None
     types = {element for element, _ in graph_file._ELEMENTS.values()}

@@ -8,7 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 import sihwa.inspector.verify
-from sihwa.errors import DatasetNotFound, EmptyDataset, InvalidInspector, RuntimeUnavailable
+from sihwa.errors import (
+    ConfigError,
+    DatasetNotFound,
+    EmptyDataset,
+    InvalidInspector,
+    RuntimeUnavailable,
+)
 from sihwa.inspector import (
     Outputs,
     RuntimeChoice,
@@ -182,7 +188,16 @@ def test_verify_inspector_device_that_nothing_uses_replaces_no_verification(
     tiny_bundle: Path, folder: Path
 ) -> None:
     before = verify_inspector(tiny_bundle, folder).written.read_bytes()
-    for device, message in (("cuda:99", "some runtime uses here, got cuda:99"), ("gpu", "'gpu'")):
-        with pytest.raises(RuntimeUnavailable, match=message):
-            verify_inspector(tiny_bundle, folder, devices=[device])
+    with pytest.raises(RuntimeUnavailable, match="some runtime uses here, got cuda:99"):
+        verify_inspector(tiny_bundle, folder, devices=["cuda:99"])
+    with pytest.raises(ConfigError, match="got 'gpu'"):
+        verify_inspector(tiny_bundle, folder, devices=["gpu"])
     assert verification_path(tiny_bundle).read_bytes() == before
+
+
+def test_verify_inspector_device_named_twice_is_measured_once(
+    tiny_bundle: Path, folder: Path
+) -> None:
+    once = [proof.choice for proof in verify_inspector(tiny_bundle, folder).proof]
+    twice = verify_inspector(tiny_bundle, folder, devices=["cpu", "cpu"])
+    assert [proof.choice for proof in twice.proof] == once

@@ -94,3 +94,20 @@ def test_export_graph_leaves_the_network_as_it_was() -> None:
     export_graph(network)
     assert [getattr(part, "inplace", None) for part in network.modules()] == flags
     assert True in flags
+
+
+def test_export_graph_group_norms_are_arithmetic_that_any_size_may_pass() -> None:
+    """ONNX Runtime reads beyond an empty map in the operator that the exporter would take."""
+    network = create_network(tiny_config(architecture="resnetv2_50x1_bit"), 3, seed=0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    graph = export_graph(network)
+    operators = {node.op_type for node in onnx.load_from_string(graph).graph.node}
+    assert "InstanceNormalization" not in operators
+    image = pictures(2, 60, 50)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(image))
+    outputs = onnxruntime.InferenceSession(graph).run(["embedding"], {"image": image})
+    scale = float(expected.embedding.abs().max())
+    np.testing.assert_allclose(outputs[0] / scale, expected.embedding / scale, atol=2e-4)
