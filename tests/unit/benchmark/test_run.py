@@ -254,7 +254,7 @@ def test_run_benchmark_runtime_that_never_runs_on_a_device_says_so(
 
 
 def test_list_variants_unknown_runtime_is_refused() -> None:
-    with pytest.raises(RuntimeUnavailable, match="onnxruntime, openvino, torch; got 'onyx'"):
+    with pytest.raises(ConfigError, match="onnxruntime, openvino, torch; got 'onyx'"):
         list_variants(read_bundle(FOLDER), Verification(), ["cpu"], [1], ["onyx"])
 
 
