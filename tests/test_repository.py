@@ -210,3 +210,12 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
         if FOREIGN.search(line)
     ]
     assert found == []
+
+
+def test_no_file_is_a_foreign_package_or_network() -> None:
+    kinds = {".whl", ".zip", ".gz", ".so", ".pyd", ".exe", ".pt", ".pth", ".onnx", ".safetensors"}
+    found = {str(path.relative_to(ROOT)) for path in files_of_the_project() if path.suffix in kinds}
+    # our own smallest network, from random weights
+    assert found == {
+        f"tests/golden/inspector_v1/{n}" for n in ("inspector.onnx", "weights.safetensors")
+    }

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 TrunkRunner = Callable[[NDArray[np.uint8]], NDArray[np.float16]]
 """Pictures (N, H, W, 3), uint8 → activations (N, C, h, w), float16."""
 
-TOLERANCE = {"f32": 1e-3, "bf16": 0.05}
+TOLERANCE = 1e-3
 """Greatest root mean square difference, as a share of the activations' own."""
 
 
@@ -42,13 +42,13 @@ def create_trunk_runner(
     reference = _run_torch(trunk, device)
     if device.type != "cpu":
         return reference
-    runner, precision = _compile(trunk)
+    runner = _compile(trunk)
     difference = relative_difference(runner(sample), reference(sample))
-    log.info("trunk: OpenVINO in %s, %.1e from PyTorch", precision, difference)
-    if not difference <= TOLERANCE[precision]:
+    log.info("trunk: OpenVINO, %.1e from PyTorch", difference)
+    if not difference <= TOLERANCE:
         raise ParityError(
-            f"the trunk in OpenVINO ({precision}) differs from PyTorch by {difference:.1e}, "
-            f"allowed are {TOLERANCE[precision]:.0e}; use training=finetune"
+            f"the trunk in OpenVINO differs from PyTorch by {difference:.1e}, "
+            f"allowed are {TOLERANCE:.0e}; use training=finetune"
         )
     return runner
 
@@ -72,13 +72,12 @@ def _run_torch(trunk: nn.Module, device: torch.device) -> TrunkRunner:
     return run
 
 
-def _compile(trunk: nn.Module) -> tuple[TrunkRunner, str]:
+def _compile(trunk: nn.Module) -> TrunkRunner:
     import openvino
 
     core: Any = openvino.Core()
-    can_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    precision = "bf16" if can_bf16 else "f32"
-    settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    # in bfloat16, its default where the processor has it, the resize alone is 24 % off
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     compiled = core.compile_model(core.read_model(export_activation(trunk)), "CPU", settings)
     request = compiled.create_infer_request()
 
@@ -86,4 +85,4 @@ def _compile(trunk: nn.Module) -> tuple[TrunkRunner, str]:
         result: NDArray[np.float16] = request.infer({"image": image})[0].astype(np.float16)
         return result
 
-    return run, precision
+    return run

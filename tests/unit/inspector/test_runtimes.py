@@ -206,21 +206,51 @@ def test_onnx_runtime_gpu_that_does_not_start_is_not_replaced_by_the_cpu(
         create_runtime(bundle, RuntimeChoice("onnxruntime", "cuda", "fp32"))
 
 
-def test_keep_float32_marks_all_but_the_trunk(bundle: Bundle) -> None:
-    model = openvino.Core().read_model(bundle.graph)
-    marked = openvino_runtime.keep_float32(model)
-    nodes = model.get_ordered_ops()
-    assert 0 < marked < len(nodes)
-    kept = {node.get_name() for node in nodes if "precise_0" in node.get_rt_info()}
-    kinds: dict[str, list[bool]] = {}
-    for node in nodes:
-        kinds.setdefault(node.get_type_name(), []).append(node.get_name() in kept)
-    # of the convolutions only the one that makes the evidence map, but every matrix product
-    assert sum(kinds["Convolution"]) == 1
-    assert not any(kinds["GroupConvolution"])
-    assert all(kinds["MatMul"])
-    assert all(kinds["Softmax"])
-    assert model.output("evidence").get_node().input_value(0).get_node().get_name() in kept
+def test_split_trunk_leaves_only_the_trunk_to_a_lower_precision(bundle: Bundle) -> None:
+    core = openvino.Core()
+    image = pictures(3, 40, 50)
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    whole = core.compile_model(core.read_model(bundle.graph), "CPU", exact)
+    parts = openvino_runtime.split_trunk(core.read_model(bundle.graph))
+    before, trunk, after = [{node.get_type_name() for node in part.get_ops()} for part in parts]
+    convolutions = {"Convolution", "GroupConvolution"}
+    assert "GroupConvolution" in trunk
+    assert not trunk & {"MatMul", "Softmax"}
+    assert not before & convolutions
+    assert {"Softmax", "MatMul", "Convolution"} <= after  # the one that makes the evidence map
+    assert "GroupConvolution" not in after
+
+    run = [core.compile_model(part, "CPU", exact) for part in parts]
+    maps = run[1](list(run[0]([image]).values()))
+    given = run[2]([*maps.values(), image]).values()
+    for found, expected in zip(given, whole([image]).values(), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_openvino_in_bfloat16_sees_the_picture_in_float32(bundle: Bundle) -> None:
+    choice = RuntimeChoice("openvino", "cpu", "bf16")
+    if (reason := openvino_runtime.fault(choice)) is not None:
+        pytest.skip(reason)
+    image = pictures(6, 90, 70)
+    expected = create_runtime(bundle, RuntimeChoice("openvino", "cpu", "fp32")).run(image)
+    found = create_runtime(bundle, choice).run(image)
+    core = openvino.Core()
+    lower = {"INFERENCE_PRECISION_HINT": "bf16"}
+    whole = core.compile_model(core.read_model(bundle.graph), "CPU", lower)
+    everything = whole([image])[whole.output("embedding")]
+    error, worse = (np.abs(e - expected.embedding).mean() for e in (found.embedding, everything))
+    assert 0 < error < 0.7 * worse
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_many_pictures_give_the_same_in_parts(bundle: Bundle, runtime: str) -> None:
+    loaded = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "fp32"))
+    image = pictures(11, 40, 50)
+    together = loaded.run(image)
+    for place, one in enumerate(image):
+        for found, expected in zip(together, loaded.run(one[None]), strict=True):
+            assert len(found) == len(image)
+            np.testing.assert_array_equal(found[place], expected[0])
 
 
 def test_measure_speed_tells_the_slow_from_the_fast() -> None:

@@ -3,15 +3,17 @@
 Axes: N images, H and W picture size, K classes, h and w evidence-map size, D embedding width.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PRECISIONS", "Outputs", "Runtime", "RuntimeChoice"]
+__all__ = ["PRECISIONS", "Outputs", "Runtime", "RuntimeChoice", "run_in_parts"]
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+_PART = 4  # docs/decisions/0013-four-pictures-at-a-time.md
 
 
 class Outputs(NamedTuple):
@@ -61,3 +63,16 @@ class Runtime(Protocol):
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """Run pictures of one size, (N, H, W, 3), uint8 RGB, C-contiguous."""
         ...
+
+
+def run_in_parts(run: Callable[[NDArray[np.uint8]], Outputs], image: NDArray[np.uint8]) -> Outputs:
+    """Run pictures a few at a time: the feature maps of more leave a processor's cache.
+
+    Args:
+        run: Runs any number of pictures.
+        image: As many as there are, (N, H, W, 3).
+    """
+    if len(image) <= _PART:
+        return run(image)
+    parts = [run(image[begin : begin + _PART]) for begin in range(0, len(image), _PART)]
+    return Outputs(*(np.concatenate(values) for values in zip(*parts, strict=True)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
+from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice, run_in_parts
 
 __all__ = ["OnnxRuntime", "fault"]
 
@@ -60,6 +60,11 @@ class OnnxRuntime:
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """Run pictures of one size, (N, H, W, 3), uint8 RGB."""
+        if self.choice.kind == "cpu":
+            return run_in_parts(self._run, image)
+        return self._run(image)
+
+    def _run(self, image: NDArray[np.uint8]) -> Outputs:
         return Outputs(*self._session.run(list(Outputs._fields), {"image": image}))
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
+from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice, run_in_parts
 
-__all__ = ["OpenVinoRuntime", "fault", "keep_float32"]
+__all__ = ["OpenVinoRuntime", "fault", "split_trunk"]
 
 
 _KEPT = "256"
@@ -44,7 +44,6 @@ def _import_openvino() -> ModuleType:
 
 openvino: Any = _import_openvino()
 
-_KEEP = "precise_0"  # OpenVINO's name for the mark that an operation keeps its precision
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 
 
@@ -71,8 +70,6 @@ class OpenVinoRuntime:
     def __init__(self, bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> None:
         self.choice = choice
         settings: dict[str, Any] = {
-            # beside 8-bit layers, too, what is not quantised keeps all its bits
-            "INFERENCE_PRECISION_HINT": "bf16" if choice.precision == "bf16" else "f32",
             "PERFORMANCE_HINT": "LATENCY",
             # what it prepares for each size of picture is kept: 5,000 operations by default
             "CPU_RUNTIME_CACHE_CAPACITY": _KEPT,
@@ -82,28 +79,49 @@ class OpenVinoRuntime:
             settings["NUM_STREAMS"] = str(max(1, (os.cpu_count() or 1) // threads))
         core = openvino.Core()
         model = core.read_model(bundle.twin if choice.precision == "int8" else bundle.graph)
+        # beside 8-bit layers, too, what is not quantised keeps all its bits
+        parts = [(model, "f32")]
         if choice.precision == "bf16":
-            keep_float32(model)
-        self._compiled = core.compile_model(model, "CPU", settings)
-        self._ports = [self._compiled.output(name) for name in Outputs._fields]
+            parts = list(zip(split_trunk(model), ("f32", "bf16", "f32"), strict=True))
+        self._compiled = [
+            core.compile_model(part, "CPU", {**settings, "INFERENCE_PRECISION_HINT": precision})
+            for part, precision in parts
+        ]
+        self._ports = [self._compiled[-1].output(name) for name in Outputs._fields]
         self._local = threading.local()
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """Run pictures of one size, (N, H, W, 3), uint8 RGB."""
-        if not hasattr(self._local, "request"):
-            self._local.request = self._compiled.create_infer_request()
-        result = self._local.request.infer({"image": image}, share_inputs=True)
+        return run_in_parts(self._run, image)
+
+    def _run(self, image: NDArray[np.uint8]) -> Outputs:
+        if not hasattr(self._local, "requests"):
+            self._local.requests = [part.create_infer_request() for part in self._compiled]
+        *earlier, last = self._local.requests
+        given = [image]
+        for request in earlier:
+            # what one part hands to the next stays where it is: it is used up before the next run
+            passed = request.infer(given, share_inputs=True, share_outputs=True)
+            given = [*passed.values()]
+        if earlier:
+            given.append(image)
+        result = last.infer(given, share_inputs=True)
         return Outputs(*(result[port] for port in self._ports))
 
 
-def keep_float32(model: Any) -> int:  # noqa: ANN401 -- openvino has no types
-    """Mark what a lower precision must leave alone: all but the convolutional trunk.
+def split_trunk(model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 -- openvino has no types
+    """Take a graph apart into what comes before its convolutional trunk, the trunk, and the rest.
 
-    The trunk is what lies between the first convolution and the last; the one that makes the
-    evidence map comes after it.
+    A lower precision is for the trunk alone: what lies between the first convolution and the last;
+    the one that makes the evidence map comes after it. Marks on single operations would be less to
+    do, but OpenVINO 2026.4 does not heed them in bfloat16.
+
+    Args:
+        model: The graph, from `image` to the outputs. It is used up.
 
     Returns:
-        How many operations are marked.
+        Three models; what each gives is, in this order, what the next one takes. The last takes the
+        pictures, too, for how many there are.
     """
     nodes = model.get_ordered_ops()
     evidence = model.output("evidence").get_node().input_value(0).get_node()
@@ -113,10 +131,43 @@ def keep_float32(model: Any) -> int:  # noqa: ANN401 -- openvino has no types
         if node.get_type_name() in _CONVOLUTIONS and node.get_name() != evidence.get_name()
     ]
     trunk = _reached(convolutions, _users) & _reached(convolutions, _sources)
-    kept = [node for node in nodes if node.get_name() not in trunk]
-    for node in kept:
-        node.get_rt_info()[_KEEP] = ""
-    return len(kept)
+    # weights, and what is computed from them alone, stay with whoever needs them
+    outside = _reached(model.get_parameters(), _users) - trunk
+    entries, exits = [], []
+    for node in nodes:
+        for port in node.inputs():
+            source = port.get_source_output().get_node().get_name()
+            if node.get_name() in trunk and source in outside:
+                entries.append(port)
+            if node.get_name() not in trunk and source in trunk:
+                exits.append(port)
+    maps, taken = _cut(exits)
+    pictures, given = _cut(entries)
+    return (
+        openvino.Model(pictures, model.get_parameters(), "before"),
+        openvino.Model(maps, given, "trunk"),
+        openvino.Model(model.get_results(), [*taken, *model.get_parameters()], "after"),
+    )
+
+
+def _cut(ports: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """Put a parameter before each of these inputs; one for all that took the same value.
+
+    Returns:
+        What they took, and the parameters, in the same order.
+    """
+    sources: dict[tuple[str, int], Any] = {}
+    parameters: dict[tuple[str, int], Any] = {}
+    for port in ports:
+        source = port.get_source_output()
+        key = source.get_node().get_name(), source.get_index()
+        if key not in sources:
+            sources[key] = source
+            parameters[key] = openvino.op.Parameter(
+                source.get_element_type(), source.get_partial_shape()
+            )
+        port.replace_source_output(parameters[key].output(0))
+    return list(sources.values()), list(parameters.values())
 
 
 def _reached(start: Iterable[Any], step: Callable[[Any], Iterable[Any]]) -> set[str]:
