@@ -75,6 +75,8 @@ def main() -> None:
     python = given.environment / BIN / "python"
     if not python.exists():
         raise PackageMissing(f"{python} is not there: run `make bench-peers` once")
+    if given.results:
+        around_the_marks(given.results)  # now rather than after many minutes of measuring
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         paths = copy_pictures(given.pictures, root / "pictures", given.limit)
@@ -304,17 +306,23 @@ def spread(found: Ratio) -> str:
 
 def write_table(path: Path, results: dict[str, object]) -> None:
     """Write the tables between the marks of a Markdown file."""
-    text = path.read_text("utf-8")
-    before, begin, rest = text.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not (begin and end):
-        raise SystemExit(f"{path}: expected the marks {MARKS[0]} and {MARKS[1]}")
+    before, after = around_the_marks(path)
     lines = []
     for title, header, rows in tables(results):
         lines += [f"{title}:", "", *map(markdown, (header, ["---"] * len(header), *rows)), ""]
     known = ", ".join(f"{name} {version}" for name, version in results["peers"].items())  # type: ignore[attr-defined]
     lines.append(f"Peers: {known}.")
-    write_text(path, "\n".join([before + begin, "", *lines, end + after]))
+    write_text(path, "\n".join([before + MARKS[0], "", *lines, MARKS[1] + after]))
+
+
+def around_the_marks(path: Path) -> tuple[str, str]:
+    """Return what a Markdown file says before the first mark and after the second."""
+    text = path.read_text("utf-8") if path.is_file() else ""
+    before, begin, rest = text.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not (begin and end):
+        raise SystemExit(f"--results {path}: expected a file with {MARKS[0]} and {MARKS[1]}")
+    return before, after
 
 
 def markdown(cells: Sequence[str]) -> str:
