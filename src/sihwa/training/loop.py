@@ -95,6 +95,11 @@ def run_loop(
             trainer.fit(
                 learner, batches, held_out, ckpt_path=checkpoint if checkpoint.exists() else None
             )
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                # a run that was stopped after its last epoch: Lightning has nothing left to do,
+                # and leaves the weights of the last step where the averaged ones belong
+                if isinstance(callback, WeightAveraging):
+                    callback.on_train_end(trainer, learner)
         except SystemExit as error:
             if isinstance(error.__context__, KeyboardInterrupt):
                 # Lightning ends the program by itself, and stops listening to Ctrl-C

@@ -84,14 +84,15 @@ def test_verify_inspector_runtime_that_strays_is_refused_from_then_on(
     monkeypatch.undo()
     assert load_inspector(tiny_bundle).runtime.choice.runtime != "openvino"
     with pytest.raises(RuntimeUnavailable, match="openvino on cpu in fp32 is refused"):
-        load_inspector(tiny_bundle, runtime="openvino")
+        load_inspector(tiny_bundle, runtime="openvino", precision="fp32")
 
 
 def test_verify_inspector_flip_names_the_picture(
     tiny_bundle: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _disturb(monkeypatch, "openvino", by=1.0)
-    [proof] = [p for p in verify_inspector(tiny_bundle, folder).proof if p.runtime == "openvino"]
+    proofs = {proof.choice: proof for proof in verify_inspector(tiny_bundle, folder).proof}
+    proof = proofs[RuntimeChoice("openvino", "cpu", "fp32")]
     assert proof.flips > 0
     assert "부품" in proof.worst_path
 

@@ -135,6 +135,23 @@ def test_train_network_killed_and_resumed_equals_the_uninterrupted_run(
     assert_same(whole, again)
 
 
+@WAYS
+def test_train_network_killed_after_its_last_epoch_keeps_the_averaged_weights(
+    manifest: Manifest,
+    work: Workplace,
+    tmp_path: Path,
+    way: type[FinetuneConfig],
+    killer: Iterator[list[int]],
+) -> None:
+    settings = config(way, epochs=3)
+    whole, _ = trained(manifest, replace(work, folder=tmp_path / "whole"), settings)
+    next(killer).append(2)
+    with pytest.raises(Killed):
+        trained(manifest, work, settings)
+    resumed, _ = trained(manifest, work, settings)
+    assert_same(whole, resumed)
+
+
 def test_train_network_losses_by_step_are_those_of_the_golden_run(
     manifest: Manifest, work: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
