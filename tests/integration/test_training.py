@@ -116,10 +116,12 @@ def test_resume_inspector_no_run_folder_is_one_clear_error(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["a: [", "schema: {dataset: moon}", "seed: 1"], ids=["no YAML", "schema", "no schema"]
+    "text",
+    [b"a: [", b"schema: {dataset: moon}", b"seed: 1", b"schema: 5", b"- 1", b"\xff\xfe\xfd"],
+    ids=["no YAML", "schema", "no schema", "number", "list", "no text"],
 )
-def test_resume_inspector_foreign_config_is_one_clear_error(tmp_path: Path, text: str) -> None:
-    (tmp_path / "config.yaml").write_text(text)
+def test_resume_inspector_foreign_config_is_one_clear_error(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "config.yaml").write_bytes(text)
     with pytest.raises(ConfigError, match="not as a run wrote it"):
         resume_inspector(tmp_path)
 

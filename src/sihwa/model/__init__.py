@@ -5,6 +5,7 @@ from sihwa.model.graph import OPSET, export_activation, export_graph
 from sihwa.model.network import Network, Prediction, create_network, predict, use_exact_float32
 from sihwa.model.preprocessing import Preprocessing
 from sihwa.model.split import Parts, split_network
+from sihwa.model.tensor_file import read_tensor_file
 
 __all__ = [
     "OPSET",
@@ -17,6 +18,7 @@ __all__ = [
     "export_activation",
     "export_graph",
     "predict",
+    "read_tensor_file",
     "split_network",
     "use_exact_float32",
 ]

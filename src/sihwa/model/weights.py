@@ -1,13 +1,12 @@
 """Pretrained weights: from a pip package, the hub, or a file; never by unpickling."""
 
 import importlib.util
-import pickle
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from sihwa.errors import WeightsUnavailable
+from sihwa.model.tensor_file import read_tensor_file
 
 __all__ = ["load_weights"]
 
@@ -70,18 +69,22 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             f"model.weights: expected package, hub, none or a file, got {str(path)!r}, "
             "which does not exist"
         )
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
             return dict(load_file(path))
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        state = read_tensor_file(path)
+    except (OSError, ValueError, SafetensorError) as error:
         raise WeightsUnavailable(
             f"model.weights: {path} is not a file of tensors: {str(error).splitlines()[0][:200]}"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsUnavailable(f"model.weights: {path} holds no state dict (name → tensor)")
+        raise WeightsUnavailable(
+            f"model.weights: {path} holds no state dict (name → tensor); where one lies inside, "
+            "save that alone: torch.save(torch.load(FILE)['state_dict'], NEW)"
+        )
     return state
 
 

@@ -1,7 +1,6 @@
 """The file that a killed training goes on from: whole or not there, and never unpickled."""
 
-import pickle
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,14 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
 from sihwa.errors import StorageError
+from sihwa.model import read_tensor_file
 from sihwa.storage import replacing
 
 __all__ = ["CheckpointFiles", "KeepLast"]
+
+
+_PARTS = {"state_dict", "epoch", "global_step", "loops", "callbacks", "optimizer_states",
+          "lr_schedulers", "pytorch-lightning_version"}  # fmt: skip
 
 
 class KeepLast(Checkpoint):
@@ -29,7 +33,14 @@ class KeepLast(Checkpoint):
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """Checkpoints that are whole or not there, and are read without unpickling anything."""
+    """Checkpoints that are whole or not there, and are read without unpickling anything.
+
+    Args:
+        own: The tensors of the network that is trained; a checkpoint must have the same.
+    """
+
+    def __init__(self, own: Mapping[str, torch.Tensor]) -> None:
+        self._shape = {name: tensor.shape for name, tensor in own.items()}
 
     def save_checkpoint(
         self,
@@ -59,20 +70,18 @@ class CheckpointFiles(TorchCheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            StorageError: It is not one.
+            StorageError: It is not one of this network.
         """
         del map_location, weights_only
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (
-            OSError,
-            RuntimeError,
-            EOFError,
-            pickle.UnpicklingError,
-            zipfile.BadZipFile,
-        ) as error:
+            state = read_tensor_file(Path(path))
+            if not isinstance(state, dict) or not state.keys() >= _PARTS:
+                raise ValueError("it lacks what a training goes on from")
+            if {name: tensor.shape for name, tensor in state["state_dict"].items()} != self._shape:
+                raise ValueError("it is of another network")
+        except (OSError, ValueError, AttributeError) as error:
             raise StorageError(
-                f"{path}: not a checkpoint of a training run: {str(error).splitlines()[0][:200]}; "
-                "delete it, and the run begins its training anew"
+                f"{path}: not a checkpoint of this training run: {error}; delete it, and the run "
+                "begins its training anew"
             ) from error
         return state

@@ -1,6 +1,7 @@
 """What a user may say about training."""
 
 from dataclasses import dataclass, field
+from math import inf
 
 from sihwa.errors import ConfigError
 
@@ -30,7 +31,7 @@ class ProbeConfig(TrainingConfig):
 
     def __post_init__(self) -> None:
         """Reject what cannot be fitted."""
-        if not self.strengths or min(self.strengths) <= 0:
+        if not self.strengths or not all(0 < value < inf for value in self.strengths):
             raise ConfigError(
                 f"training.strengths must be one or more positive numbers, got {self.strengths}"
             )

@@ -88,7 +88,7 @@ def run_loop(
     record = Record(config.selection)
     checkpoint = work.folder / LAST
     with quieten(*_CHATTY), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        trainer = _create_trainer(record, checkpoint, config, work, images)
+        trainer = _create_trainer(learner, record, checkpoint, config, work, images)
         learner.train()  # Lightning takes modules in the mode they come in
         handler = signal.getsignal(signal.SIGINT)
         try:
@@ -112,7 +112,12 @@ def run_loop(
 
 
 def _create_trainer(
-    record: Record, checkpoint: Path, config: FinetuneConfig, work: Workplace, images: int
+    learner: Learner,
+    record: Record,
+    checkpoint: Path,
+    config: FinetuneConfig,
+    work: Workplace,
+    images: int,
 ) -> pl.Trainer:
     callbacks: list[Callback] = [
         SeedEachEpoch(work.seed),
@@ -138,7 +143,7 @@ def _create_trainer(
         accumulate_grad_batches=config.optimizer.accumulate,
         gradient_clip_val=config.optimizer.clip or None,
         callbacks=callbacks,
-        plugins=[CheckpointFiles()],
+        plugins=[CheckpointFiles(learner.state_dict())],
         logger=create_loggers(config, work),
         use_distributed_sampler=False,
         num_sanity_val_steps=0,

@@ -24,6 +24,8 @@ __all__ = [
     "to_config",
 ]
 
+_NEEDED = ("dataset", "augmentation", "model", "training", "decision", "evaluation", "export")
+"""Groups of which one option must be chosen."""
 _WORD = re.compile(r"""(?P<quoted>"[^"]*"|'[^']*')|[^\s,\[\]{}"'][^,\[\]{}"']*""")
 
 
@@ -44,6 +46,10 @@ def compose_config(overrides: Sequence[str]) -> TrainConfig:
     """
     register_schemas()
     quoted = [quote_override(override) for override in overrides]
+    for override in quoted:
+        key, _, value = override.partition("=")
+        if key in _NEEDED and value.lower() in ("null", ""):
+            raise _unknown_option(key, value)
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         try:
             return to_config(compose("train", quoted))

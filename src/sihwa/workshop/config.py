@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 DEVICES = ("auto", "cpu", "cuda")
+_GREATEST_SEED = 2**32 - 1
 MAX_PICTURES = 200
 
 
@@ -112,7 +113,7 @@ class TrainConfig:
     export: ExportConfig = field(default_factory=ExportConfig)
     """How it is shipped."""
     seed: int = 0
-    """Seeds splits, folds, training and bootstrap; at least 0."""
+    """Seeds splits, folds, training and bootstrap; in [0, 4294967295]."""
     device: str = "auto"
     """Where PyTorch runs: auto, cpu or cuda."""
     output_dir: str = "outputs"
@@ -124,8 +125,8 @@ class TrainConfig:
         """Reject an unknown device or a negative seed."""
         if self.device not in DEVICES:
             raise ConfigError(f"device must be one of {', '.join(DEVICES)}; got {self.device!r}")
-        if self.seed < 0:
-            raise ConfigError(f"seed must be at least 0, got {self.seed}")
+        if not 0 <= self.seed <= _GREATEST_SEED:
+            raise ConfigError(f"seed must be in [0, {_GREATEST_SEED}], got {self.seed}")
         if self.evaluation.folds > 1 and self.dataset.split.train_per_class:
             raise ConfigError(
                 "evaluation.folds divides all pictures anew, so it cannot be joined with "

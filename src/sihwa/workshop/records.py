@@ -55,12 +55,20 @@ def read_config(folder: Path) -> TrainConfig:
         )
     try:
         content = OmegaConf.load(path)
-        assert isinstance(content, DictConfig)
+        if not isinstance(content, DictConfig) or not isinstance(content.schema, DictConfig):
+            raise TypeError("it is no list of settings")
         settings = OmegaConf.structured(TrainConfig)
         for group, node in schema_nodes(content.pop("schema")).items():
             settings[group] = OmegaConf.structured(node)
         return to_config(OmegaConf.merge(settings, content))  # type: ignore[arg-type]
-    except (OmegaConfBaseException, yaml.YAMLError, OSError, KeyError, AssertionError) as error:
+    except (
+        OmegaConfBaseException,
+        yaml.YAMLError,
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"resume: {path} is not as a run wrote it: {reason}") from error
 

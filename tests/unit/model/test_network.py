@@ -108,6 +108,16 @@ def test_create_network_weights_of_another_network_name_the_tensor(tmp_path: Pat
         create_network(tiny_config(weights=str(tmp_path / "w.safetensors")), 2)
 
 
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+@pytest.mark.parametrize("content", [b"", b"hello world\n", b"\x80\x02", b"\xff" * 64])
+def test_create_network_damaged_weights_are_one_clear_error(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsUnavailable, match="is not a file of tensors"):
+        create_network(tiny_config(weights=str(tmp_path / name)), 2)
+
+
 class _Evil:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (Path.touch, (Path("owned"),))  # type: ignore[return-value]

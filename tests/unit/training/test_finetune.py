@@ -275,14 +275,33 @@ def test_train_network_interrupted_is_an_interrupt_and_leaves_ctrl_c_alone(
     assert signal.getsignal(signal.SIGINT) == before
 
 
+@pytest.mark.parametrize(
+    "content", [b"no checkpoint" * 100, b"hello world\n", b"", b"\x80\x02", {"epoch": 3}, [1, 2]]
+)
 def test_train_network_damaged_checkpoint_is_one_clear_error(
-    manifest: Manifest, work: Workplace
+    manifest: Manifest, work: Workplace, content: object
 ) -> None:
     path = work.folder / "checkpoints" / "last.ckpt"
     path.parent.mkdir(parents=True)
-    path.write_bytes(b"no checkpoint" * 100)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
     with pytest.raises(StorageError, match=r"last\.ckpt: not a checkpoint .* delete it"):
         trained(manifest, work, config())
+
+
+def test_train_network_checkpoint_of_another_network_is_one_clear_error(
+    manifest: Manifest, work: Workplace
+) -> None:
+    trained(manifest, work, config(epochs=1))
+    path = work.folder / "checkpoints" / "last.ckpt"
+    state = torch.load(path, weights_only=True)
+    name = next(name for name, tensor in state["state_dict"].items() if tensor.ndim > 1)
+    state["state_dict"][name] = state["state_dict"][name][:1]
+    torch.save(state, path)
+    with pytest.raises(StorageError, match=r"last\.ckpt: .* of another network; delete it"):
+        trained(manifest, work, config(epochs=2))
 
 
 def test_train_network_checkpoint_that_would_run_code_is_refused(

@@ -112,6 +112,8 @@ def test_fit_probe_few_steps_is_told() -> None:
     [
         ({"strengths": []}, "one or more positive numbers"),
         ({"strengths": [0.1, -1.0]}, "one or more positive numbers"),
+        ({"strengths": [float("nan")]}, "one or more positive numbers"),
+        ({"strengths": [float("inf")]}, "one or more positive numbers"),
         ({"folds": 1}, "training.folds must be at least 2, got 1"),
         ({"max_iterations": 0}, "training.max_iterations must be at least 1, got 0"),
     ],

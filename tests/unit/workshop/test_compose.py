@@ -75,7 +75,9 @@ def test_compose_config_every_option_composes(option: Path) -> None:
         ),
         pytest.param(["dataset=neu_det"], "dataset.root is required", id="mandatory"),
         pytest.param(["seed=many"], "seed: .*'many'", id="type"),
-        pytest.param(["seed=-1"], "seed must be at least 0, got -1", id="range"),
+        pytest.param(["seed=-1"], r"seed must be in \[0, 4294967295\], got -1", id="range"),
+        pytest.param(["seed=99999999999999999999"], r"seed must be in \[0, ", id="huge"),
+        pytest.param(["training=null"], "training must be one of finetune, probe", id="no option"),
         pytest.param(
             ["training.folds=1"], "training.folds must be at least 2, got 1", id="nested range"
         ),
