@@ -39,12 +39,14 @@ from sihwa.benchmark.contestant import ProcessContestant
 from sihwa.benchmark.environment import describe_environment
 from sihwa.benchmark.variant import Variant, list_variants
 from sihwa.console import errors_as_lines
-from sihwa.errors import PackageMissing
-from sihwa.images import decode_image, find_images, read_bytes
+from sihwa.errors import ConfigError, PackageMissing, SihwaError
+from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import RuntimeChoice, read_bundle
+from sihwa.inspector.pictures import list_pictures
+from sihwa.inspector.pictures import spread as spread_evenly
 from sihwa.inspector.verification import read_verification
 from sihwa.progress import progress_bar
-from sihwa.storage import write_json, write_text
+from sihwa.storage import usable_folder, write_json, write_text
 
 LOOP = Path(__file__).with_name("peers_loop.py")
 BIN = "Scripts" if sys.platform == "win32" else "bin"
@@ -62,22 +64,30 @@ Ratio = tuple[float, float, float]
 def main() -> None:
     """Measure, print a table, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("inspector", type=Path)
+    parser.add_argument("inspector", type=Path, help="its folder")
     parser.add_argument("pictures", type=Path, help="a folder or an archive")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--limit", type=int, default=1800, help="at most so many pictures")
-    parser.add_argument("--yolo", default="yolo11n-cls,yolo11s-cls")
-    parser.add_argument("--calls", type=int, default=300, help="of benchmark_app, each round")
-    parser.add_argument("--environment", type=Path, default=Path(".venv-peers"))
-    parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks/peers.json"))
-    parser.add_argument("--results", type=Path, help="Markdown with the marks")
+    parser.add_argument("--rounds", type=at_least_one, default=5, help="counted runs of each")
+    parser.add_argument("--limit", type=at_least_one, default=1800, help="most pictures")
+    parser.add_argument(
+        "--yolo", default="yolo11n-cls,yolo11s-cls", help="networks of Ultralytics, with commas"
+    )
+    parser.add_argument(
+        "--calls", type=at_least_one, default=300, help="of benchmark_app, each round"
+    )
+    parser.add_argument(
+        "--environment", type=Path, default=Path(".venv-peers"), help="where the peers live"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("outputs/benchmarks/peers.json"), help="of the figures"
+    )
+    parser.add_argument("--results", type=Path, help="Markdown with the marks, for the table")
     given = parser.parse_args()
     python = given.environment / BIN / "python"
     if not python.exists():
         raise PackageMissing(f"{python} is not there: run `make bench-peers` once")
     if given.results:
         around_the_marks(given.results)  # now rather than after many minutes of measuring
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, usable_folder(given.out.parent):
         root = Path(folder)
         paths = copy_pictures(given.pictures, root / "pictures", given.limit)
         models = export_models(python, given.yolo.split(","), root)
@@ -107,14 +117,23 @@ def main() -> None:
         write_table(given.results, results)
 
 
+class PeerFailed(SihwaError):
+    """A program that is timed ended otherwise than it should."""
+
+
+def at_least_one(word: str) -> int:
+    """Return a count from the command line."""
+    if not word.isdecimal() or not int(word):
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {word!r}")
+    return int(word)
+
+
 def copy_pictures(source: Path, folder: Path, limit: int) -> list[str]:
     """Write pictures, evenly from all there are, into one flat folder; return their paths."""
     folder.mkdir()
-    listed = find_images(source).images
-    count = min(limit, len(listed))
     paths = []
-    for number in range(count):
-        path = listed[number * len(listed) // count]
+    listed = list_pictures(folder, source, "make bench-peers ARGS='INSPECTOR PICTURES'")
+    for number, path in enumerate(spread_evenly(listed, limit)):
         target = folder / f"{number:06d}{Path(path).suffix}"
         target.write_bytes(read_bytes(path))
         paths.append(str(target))
@@ -126,7 +145,7 @@ def export_models(python: Path, names: Sequence[str], root: Path) -> list[Path]:
     command = [str(python.absolute()), str(LOOP.absolute()), "export", str(root), *names]
     done = subprocess.run(command, env=quiet(root), capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(f"Ultralytics cannot export: {done.stderr.strip()[-2000:]}")
+        raise PeerFailed(f"Ultralytics cannot export: {last_line(done.stderr)}")
     return [Path(line[6:]) for line in done.stdout.splitlines() if line.startswith("model ")]
 
 
@@ -181,6 +200,12 @@ def loop_commands(python: Path, root: Path) -> dict[str, list[str]]:
     }  # fmt: skip
 
 
+def last_line(said: str) -> str:
+    """Return the last thing that a program said."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1][-500:] if lines else "it said nothing"
+
+
 def race(commands: dict[str, list[str]], rounds: int, root: Path, count: int) -> Seconds:
     """Return seconds of each command and round; whatever writes a table must have every row."""
     seconds: Seconds = {name: [] for name in commands}
@@ -203,11 +228,11 @@ def run(name: str, command: list[str], root: Path, count: int) -> float:
         done = subprocess.run(command, cwd=folder, env=quiet(root), capture_output=True, text=True)
         taken = time.perf_counter() - began
         if done.returncode:
-            raise SystemExit(f"{name} failed: {done.stderr.strip()[-1000:]}")
+            raise PeerFailed(f"{name} failed: {last_line(done.stderr)}")
         if TABLE in command:
             rows = len(Path(folder, TABLE).read_text("utf-8").splitlines()) - 1
             if rows != count:
-                raise SystemExit(f"{name} wrote {rows} rows for {count} pictures")
+                raise PeerFailed(f"{name} wrote {rows} rows for {count} pictures")
     return taken
 
 
@@ -246,7 +271,7 @@ def median_of_benchmark_app(command: list[str]) -> float:
     done = subprocess.run(command, capture_output=True, text=True)
     said = re.search(r"Median:\s+([\d.]+) ms", done.stdout)
     if said is None:
-        raise SystemExit(f"benchmark_app failed: {(done.stdout + done.stderr).strip()[-1000:]}")
+        raise PeerFailed(f"benchmark_app failed: {last_line(done.stdout + done.stderr)}")
     return float(said[1])
 
 
@@ -321,7 +346,10 @@ def around_the_marks(path: Path) -> tuple[str, str]:
     before, begin, rest = text.partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
     if not (begin and end):
-        raise SystemExit(f"--results {path}: expected a file with {MARKS[0]} and {MARKS[1]}")
+        came = "neither or one" if path.is_file() else "no file"
+        raise ConfigError(
+            f"--results {path}: expected Markdown with {' and '.join(MARKS)}, {came} is there"
+        )
     return before, after
 
 

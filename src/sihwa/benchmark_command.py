@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sihwa.console import say
+from sihwa.console import a_path, say, saying_if_possible
 from sihwa.errors import ConfigError
 
 __all__ = ["benchmark"]
@@ -17,7 +17,13 @@ _ROUNDS = 20
 
 
 _Inspector = Annotated[
-    Path, typer.Argument(help="Inspector folder, or its .onnx file.", show_default=False)
+    Path,
+    typer.Argument(
+        parser=a_path,
+        metavar="INSPECTOR",
+        help="Inspector folder, or its .onnx file.",
+        show_default=False,
+    ),
 ]
 _Devices = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; several with commas.")]
 _Runtimes = Annotated[
@@ -26,6 +32,8 @@ _Runtimes = Annotated[
 _Images = Annotated[
     Path | None,
     typer.Option(
+        parser=a_path,
+        metavar="PATH",
         help="Pictures from the line: a folder or an archive. Without it, those kept inside.",
         show_default=False,
     ),
@@ -33,7 +41,11 @@ _Images = Annotated[
 _Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", help="Folder for the results.  \\[default: outputs/benchmarks/<time>]"
+        "--out",
+        "-o",
+        parser=a_path,
+        metavar="PATH",
+        help="Folder for the results.  \\[default: outputs/benchmarks/<time>]",
     ),
 ]
 _LineRate = Annotated[
@@ -43,8 +55,13 @@ _BudgetMs = Annotated[
     float | None,
     typer.Option(help="Time from picture to decision, for a verdict.", show_default=False),
 ]
-_Samples = Annotated[int, typer.Option(min=1, help="Pictures timed one by one, per variant.")]
-_Threads = Annotated[str, typer.Option(help="Per inference on the CPU; 0 is all.")]
+_Samples = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Pictures timed one by one, per variant; rounded up to 20 equal turns."
+    ),
+]
+_Threads = Annotated[str, typer.Option(help="Per inference on the CPU; 0 is all cores.")]
 _Batches = Annotated[str, typer.Option(help="Batch sizes.")]
 _Limit = Annotated[int, typer.Option(min=1, help="At most so many different pictures.")]
 _Seed = Annotated[int, typer.Option(min=0, help="Of the order and the intervals.")]
@@ -116,10 +133,12 @@ def benchmark(
     )
     folder = out or Path("outputs", "benchmarks", datetime.now().strftime("%Y-%m-%d_%H%M%S"))
     document = run_benchmark(inspector, options, folder)
+    # shown first: a disk that is full by now must not cost the measurement
+    with saying_if_possible():
+        Console().print(results_table(document), soft_wrap=True, highlight=False)
     write_results(folder / "benchmark.json", document)
     write_csv(folder / "benchmark.csv", document["variants"])
     write_page(folder / "benchmark.html", document)
-    Console().print(results_table(document), soft_wrap=True, highlight=False)
     say(f"-> {folder}")
 
 

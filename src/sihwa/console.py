@@ -9,10 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from sihwa.errors import SihwaError, StorageError
+from sihwa.errors import ConfigError, SihwaError, StorageError
 from sihwa.printable import printable
 
-__all__ = ["EXIT_INTERRUPTED", "errors_as_lines", "loading", "note", "say", "saying_if_possible"]
+__all__ = [
+    "EXIT_INTERRUPTED",
+    "a_path",
+    "errors_as_lines",
+    "loading",
+    "note",
+    "say",
+    "saying_if_possible",
+]
 
 EXIT_INTERRUPTED = 130
 _STOPPED = "stopped; every file that is there is whole"
@@ -36,6 +44,11 @@ def errors_as_lines() -> Iterator[None]:
     except KeyboardInterrupt:
         note(_STOPPED)
         raise SystemExit(EXIT_INTERRUPTED) from None
+    except SystemExit as stop:
+        # Typer makes an exit of its own of Ctrl-C, and says nothing
+        if isinstance(getattr(stop.__context__, "__cause__", None), KeyboardInterrupt):
+            note(_STOPPED)
+        raise
 
 
 @contextlib.contextmanager
@@ -51,6 +64,17 @@ def saying_if_possible() -> Iterator[None]:
 def _is_pipe_that_ended(error: SihwaError) -> bool:
     """Say whether what reads the output has ended, as `| head` does once it has all it wants."""
     return isinstance(error, _OutputLost) and isinstance(error.__cause__, BrokenPipeError)
+
+
+def a_path(text: str) -> Path:
+    """Return a path that was given on the command line; `"$UNSET"` is no folder.
+
+    Raises:
+        ConfigError: It is empty.
+    """
+    if not text:
+        raise ConfigError("expected a path, got an empty word; name the current folder as .")
+    return Path(text)
 
 
 def say(line: str) -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "replacing",
     "sha256_of_bytes",
     "sha256_of_file",
+    "usable_folder",
     "write_bytes",
     "write_json",
     "write_text",
@@ -66,6 +67,32 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def usable_folder(path: Path) -> Iterator[None]:
+    """Before long work, see that results can be written to a folder; make it where it is missing.
+
+    On any error, Ctrl-C included, what was made and is still empty is removed.
+
+    Raises:
+        StorageError: It is no folder, or the file system refuses a file in it.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        tried = path / ".tried"
+        try:
+            with replacing(tried):
+                pass
+        except StorageError as error:
+            raise StorageError(str(error).replace(str(tried), str(path))) from error
+        tried.unlink()
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for folder in missing:
+                folder.rmdir()
+        raise
 
 
 @contextlib.contextmanager

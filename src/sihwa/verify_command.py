@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sihwa.console import say
+from sihwa.console import a_path, say
 from sihwa.inspector import ParityProof
 from sihwa.inspector.verify import VerifiedInspector, verify_inspector
 
@@ -16,13 +16,20 @@ __all__ = ["verify"]
 
 def verify(
     inspector: Annotated[
-        Path, typer.Argument(help="Inspector folder, or its .onnx file.", show_default=False)
+        Path,
+        typer.Argument(
+            parser=a_path,
+            metavar="INSPECTOR",
+            help="Inspector folder, or its .onnx file.",
+            show_default=False,
+        ),
     ],
     source: Annotated[
         Path | None,
         typer.Argument(
+            parser=a_path,
             metavar="FOLDER",
-            help="Pictures from the line: a folder or a .zip. Without it, those kept inside.",
+            help="Pictures from the line: a folder or an archive. Without it, those kept inside.",
             show_default=False,
         ),
     ] = None,

@@ -53,8 +53,12 @@ def test_benchmark_writes_json_csv_and_page(
     [
         pytest.param(["--devices", "tpu"], "got 'tpu'", id="device"),
         pytest.param(["--threads", "two"], "--threads must be whole numbers", id="threads"),
-        pytest.param(["--images", "nowhere"], "expected a folder or an archive", id="pictures"),
-        pytest.param(["--line-rate", "-3"], "--line-rate must be above 0", id="rate"),
+        pytest.param(["--threads", "99999"], "the cores of this machine, got 99999", id="cores"),
+        pytest.param(["--images", "nowhere"], "got 'nowhere', which is not there", id="pictures"),
+        pytest.param(["--images", __file__], "or one picture, got the file", id="a file"),
+        pytest.param(["--images", ""], "expected a path, got an empty word", id="no pictures"),
+        pytest.param(["--out", ""], "expected a path, got an empty word", id="no folder"),
+        pytest.param(["--line-rate", "-3"], "--line-rate must be a number above 0", id="rate"),
     ],
 )
 def test_benchmark_wrong_options_are_one_line(words: list[str], message: str) -> None:
@@ -62,3 +66,40 @@ def test_benchmark_wrong_options_are_one_line(words: list[str], message: str) ->
     assert done.returncode != 0
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("out", ["taken", "taken/below", "/dev/full"])
+def test_benchmark_folder_that_takes_nothing_is_refused_before_anything_is_timed(
+    out: str, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("mine")
+    done = run(
+        sys.executable, "-m", "sihwa", "benchmark", FOLDER, "--images", folder,
+        "--out", tmp_path / out, *SHORT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: cannot write {tmp_path / out}")
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+PRESSED = """
+import os, signal
+import sihwa.benchmark.run
+from sihwa.benchmark.race import run_race
+def pressed(*given):
+    os.kill(os.getpid(), signal.SIGINT)
+    return run_race(*given)
+sihwa.benchmark.run.run_race = pressed
+from sihwa.cli import main
+main()
+"""
+
+
+def test_benchmark_interrupted_says_so_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a" / "b"
+    given = ("benchmark", FOLDER, "--images", folder, "--out", out, *SHORT)
+    done = run(sys.executable, "-c", PRESSED, *given)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "stopped; every file that is there is whole\n"
+    assert not (tmp_path / "a").exists()

@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +18,9 @@ from sihwa.errors import RuntimeUnavailable
 __all__ = ["Contestant", "ProcessContestant"]
 
 _WORKER = Path(__file__).with_name("worker.py")
+_PATIENCE_S = 600.0
+_PATIENCE_S_A_PICTURE = 10.0
+"""For an answer: a slow machine loads, or decides, in far less; one that hangs is left behind."""
 
 
 class Contestant(Protocol):
@@ -43,10 +48,18 @@ class ProcessContestant:
         variant: Which.
         inspector: The inspector folder, or its .onnx file.
         pictures: Readable picture files; the first is decided at the start.
+        patience_s: Longest wait for an answer, besides 10 s for each picture asked for.
     """
 
-    def __init__(self, variant: Variant, inspector: Path, pictures: Sequence[str]) -> None:
+    def __init__(
+        self,
+        variant: Variant,
+        inspector: Path,
+        pictures: Sequence[str],
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
         self.variant = variant
+        self._patience_s = patience_s
         choice = variant.choice
         self._job = {
             "inspector": str(inspector),
@@ -63,7 +76,7 @@ class ProcessContestant:
         """Start the process; return the seconds from here to its first decision.
 
         Raises:
-            RuntimeUnavailable: The process has ended, with what it said last.
+            RuntimeUnavailable: The process has ended, with what it said last, or does not answer.
         """
         self.close()
         self._complaints = tempfile.TemporaryFile(  # noqa: SIM115 -- until `close`
@@ -85,7 +98,7 @@ class ProcessContestant:
         """Send a request; return the answer.
 
         Raises:
-            RuntimeUnavailable: The process has ended, with what it said last.
+            RuntimeUnavailable: The process has ended, with what it said last, or does not answer.
         """
         return self._exchange({"time": kind, **request})
 
@@ -105,12 +118,26 @@ class ProcessContestant:
         assert process is not None, "start it first"
         assert process.stdin is not None
         assert process.stdout is not None
+        patience_s = self._patience_s + _PATIENCE_S_A_PICTURE * message.get("count", 0)
+        is_late = threading.Event()
+
+        def give_up() -> None:
+            is_late.set()
+            process.kill()
+
+        alarm = threading.Timer(patience_s, give_up)
+        alarm.daemon = True
+        alarm.start()
         try:
             process.stdin.write(json.dumps(message) + "\n")
             process.stdin.flush()
             line = process.stdout.readline()
         except OSError:
             line = ""
+        finally:
+            alarm.cancel()
+        if is_late.is_set():
+            raise RuntimeUnavailable(f"its process did not answer for {patience_s:,.0f} s")
         if not line.endswith("\n"):
             raise RuntimeUnavailable(f"its process ended: {self._last_words(process)}")
         return json.loads(line)
@@ -121,4 +148,18 @@ class ProcessContestant:
         self._complaints.seek(0)
         lines = [line.strip() for line in self._complaints if line.strip()]
         said = lines[-1][-300:] if lines else "it said nothing"
-        return f"{said} (exit code {code})"
+        return f"{said} ({_manner(code)})"
+
+
+def _manner(code: int) -> str:
+    """Return how a process ended: a negative code is the signal that killed it.
+
+    >>> _manner(1), _manner(-9)
+    ('exit code 1', 'killed by SIGKILL')
+    """
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from sihwa.benchmark.percentiles import QUANTILES
 from sihwa.benchmark.timing import STAGES
+from sihwa.benchmark.wording import at_least
 
 __all__ = ["COLOURS", "WIDTH", "bars", "stage_bars", "tail_drawing", "throughput_drawing"]
 
@@ -129,11 +130,15 @@ def bars(values: Mapping[str, float], unit: str) -> list[Document]:
     """Return one bar per name, the longest as wide as the drawing.
 
     >>> [(bar["width"], bar["text"]) for bar in bars({"a": 2.0, "b": 1.0}, "/s")]
-    [(560.0, '2 /s'), (280.0, '1 /s')]
+    [(560.0, '2.00 /s'), (280.0, '1.00 /s')]
     """
     longest = max(values.values(), default=0.0) or 1.0
     return [
-        {"name": name, "width": round(WIDTH * value / longest, 1), "text": f"{value:.3g} {unit}"}
+        {
+            "name": name,
+            "width": round(WIDTH * value / longest, 1),
+            "text": f"{at_least(value)} {unit}",
+        }
         for name, value in values.items()
     ]
 

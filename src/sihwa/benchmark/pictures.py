@@ -8,9 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sihwa.errors import DatasetNotFound, EmptyDataset, UnreadableImage
-from sihwa.images import decode_image, find_images, read_bytes, split_member
+from sihwa.errors import EmptyDataset, UnreadableImage
+from sihwa.images import decode_image, read_bytes, split_member
 from sihwa.inspector import PICTURES_NAME
+from sihwa.inspector.pictures import list_pictures, none_readable, spread
 
 __all__ = ["Pictures", "prepared_pictures"]
 
@@ -68,9 +69,8 @@ def prepared_pictures(inspector: Path, source: Path | None, limit: int) -> Itera
         EmptyDataset: None of them can be read.
         UnreadableImage: The archive cannot be opened.
     """
-    listed = _list(inspector, source)
-    chosen = [listed[place * len(listed) // limit] for place in range(limit)]
-    chosen = list(dict.fromkeys(chosen)) if len(listed) > limit else list(listed)
+    usage = f"sihwa benchmark {inspector} --images FOLDER"
+    chosen = spread(list_pictures(inspector, source, usage), limit)
     with TemporaryDirectory() as folder:
         paths: list[str] = []
         shapes: Counter[tuple[int, int]] = Counter()
@@ -86,25 +86,9 @@ def prepared_pictures(inspector: Path, source: Path | None, limit: int) -> Itera
             shapes[height, width] += 1
             size += len(content)
         if not paths:
-            raise EmptyDataset(f"none of {len(chosen)} pictures can be read; {unreadable[0]}")
+            raise EmptyDataset(none_readable(unreadable))
         name = f"kept in the inspector ({PICTURES_NAME})" if source is None else source.name
         yield Pictures(paths, name, dict(shapes), size, unreadable)
-
-
-def _list(inspector: Path, source: Path | None) -> tuple[str, ...]:
-    if source is None:
-        source = inspector / PICTURES_NAME
-        if not source.is_file():
-            raise DatasetNotFound(
-                f"{inspector} keeps no pictures to time it on. Give it some of the line: "
-                f"sihwa benchmark {inspector} --images FOLDER"
-            )
-    if not source.exists():
-        raise DatasetNotFound(f"--images: expected a folder or an archive, got {str(source)!r}")
-    images = find_images(source).images
-    if not images:
-        raise EmptyDataset(f"{source}: no picture found")
-    return images
 
 
 def _as_file(path: str, content: bytes, folder: Path, number: int) -> str:

@@ -1,7 +1,7 @@
 """A whole benchmark of an inspector on this machine."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ from sihwa.errors import ConfigError, RuntimeUnavailable
 from sihwa.inspector import Bundle, read_bundle
 from sihwa.inspector.verification import read_verification
 from sihwa.progress import progress_bar
+from sihwa.scoring import available_cores
+from sihwa.storage import usable_folder
 
 __all__ = ["BenchmarkOptions", "run_benchmark"]
 
@@ -67,17 +69,20 @@ class BenchmarkOptions:
             raise ConfigError(f"{name} must name at least one, got none")
         for name, value in (("--line-rate", self.line_rate), ("--budget-ms", self.budget_ms)):
             if value is not None and not 0 < value < float("inf"):
-                raise ConfigError(f"{name} must be above 0, got {value}")
-        for name, values, least in (
-            ("--limit", (self.limit,), 1),
-            ("--threads", self.threads, 0),
-            ("--batches", self.course.batches, 1),
-            ("--samples", (self.course.samples,), 1),
+                raise ConfigError(f"{name} must be a number above 0, got {value}")
+        cores = available_cores()
+        for name, values, least, most, why in (
+            ("--limit", (self.limit,), 1, None, ""),
+            ("--threads", self.threads, 0, cores, ", the cores of this machine"),
+            ("--batches", self.course.batches, 1, None, ""),
+            ("--samples", (self.course.samples,), 1, None, ""),
         ):
-            wrong = [value for value in values if value < least]
+            wrong = [v for v in values if v < least or (most is not None and v > most)]
             if wrong or not values:
-                got = wrong[0] if wrong else "nothing"
-                raise ConfigError(f"{name} must be at least {least}, got {got}")
+                range_ = f"at least {least}" if most is None else f"{least} to {most}{why}"
+                raise ConfigError(
+                    f"{name} must be {range_}, got {wrong[0] if wrong else 'nothing'}"
+                )
 
 
 def run_benchmark(
@@ -99,11 +104,17 @@ def run_benchmark(
         RuntimeUnavailable: There is no such device, or nothing may decide on it.
         DatasetNotFound: There are no pictures.
         EmptyDataset: None of them can be read.
+        ConfigError: Every batch size takes too much memory.
+        StorageError: The folder cannot be written to.
     """
     bundle = read_bundle(path)
     variants, left_out = _variants(path, bundle, options)
-    with prepared_pictures(path, options.images, options.limit) as pictures:
-        course = _fitting(options.course, pictures)
+    with (
+        prepared_pictures(path, options.images, options.limit) as pictures,
+        usable_folder(folder),
+    ):
+        course, too_large = _fitting(options.course, pictures)
+        left_out += too_large
         ceilings = None
         if options.ceilings:
             given = options.devices, options.threads, folder
@@ -154,20 +165,24 @@ def _variants(
         bundle, verification, options.devices, options.threads, options.runtimes
     )
     if not variants:
-        reasons = [f"{one.name} is {one.reason}" for one in left_out]
-        reasons.append(f"--runtimes {','.join(options.runtimes)} never runs there")
+        reasons = dict.fromkeys(f"{one.name}: {one.reason}" for one in left_out)
+        never = f"--runtimes {','.join(options.runtimes)} never runs there"
         raise RuntimeUnavailable(
-            f"nothing may decide on {', '.join(options.devices)}: {reasons[0]}"
+            f"nothing may decide on {', '.join(options.devices)}: {'; '.join(reasons) or never}"
         )
     return variants, left_out
 
 
-def _fitting(course: Course, pictures: Pictures) -> Course:
+def _fitting(course: Course, pictures: Pictures) -> tuple[Course, list[LeftOut]]:
     """Leave out batches that would take too much memory; a large picture fills cores alone."""
     height, width = pictures.usual_shape
     most = max(1, _MOST_BATCH_BYTES // (height * width * 3))
-    batches = [size for size in course.batches if size <= most] or [1]
-    return Course(**{**vars(course), "batches": batches})
+    batches = [size for size in course.batches if size <= most]
+    reason = f"more than {most} pictures of {width} × {height} take over 256 MiB"
+    if not batches:
+        raise ConfigError(f"--batches must be 1 to {most} here, got {course.batches[0]}: {reason}")
+    left_out = [LeftOut(f"batches of {n}", reason) for n in course.batches if n > most]
+    return replace(course, batches=batches), left_out
 
 
 def _device_memory_mib(device: str) -> float | None:
@@ -206,7 +221,7 @@ def _line(measured: Sequence[Measured], options: BenchmarkOptions, seed: int) ->
     wanted = options.line_rate is not None or options.budget_ms is not None
     verdict = partial(give_verdict, rate=options.line_rate, budget_ms=options.budget_ms, seed=seed)
     devices = {str(one.variant): one.variant.choice.device for one in measured}
-    highest = {name: highest_rate(turns, options.budget_ms) for name, turns in whole.items()}
+    highest = {name: highest_rate(turns, options.budget_ms, seed) for name, turns in whole.items()}
     best: dict[str, str] = {}
     for name, rate in sorted(highest.items(), key=lambda pair: pair[1]):
         best[devices[name]] = name if rate else ""

@@ -1,6 +1,6 @@
 """Is this machine enough for the line? From measured times to a yes or a no with its margin."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,11 +9,21 @@ from numpy.typing import NDArray
 
 from sihwa.benchmark.percentiles import bootstrap_interval
 
-__all__ = ["Verdict", "best_of", "give_verdict", "highest_rate", "response_ms"]
+__all__ = [
+    "ENOUGH",
+    "NOT_ENOUGH",
+    "TOO_CLOSE",
+    "Verdict",
+    "best_of",
+    "give_verdict",
+    "highest_rate",
+    "response_ms",
+]
 
 PERCENT = 99.9
 ENOUGH, TOO_CLOSE, NOT_ENOUGH = "enough", "too close to tell", "not enough"
-_RATE_STEPS = 40
+_RATE_STEPS = 14
+"""Halvings: the highest rate is found to a 16,000th of what is looked through."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,8 @@ class Verdict:
         low_ms: Lower end of its interval.
         high_ms: Upper end.
         margin: What is left of the budget at `response_ms`, as a share of it; negative: lacking.
+        decided_per_s: Parts per second on the average, one by one. From that line rate on the queue
+            grows without end: times and margin then tell only how long was measured.
     """
 
     variant: str
@@ -39,6 +51,12 @@ class Verdict:
     low_ms: float
     high_ms: float
     margin: float
+    decided_per_s: float
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether parts come more slowly than they are decided, on the average."""
+        return self.line_rate is None or self.line_rate < self.decided_per_s
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -91,20 +109,23 @@ def give_verdict(
     responses = _responses(turns_ms, rate)
     value = float(np.percentile(responses, PERCENT))
     low, high = (float(end) for end in bootstrap_interval(responses, [PERCENT], seed)[:, 0])
+    decided_per_s = 1000 / float(turns_ms.mean())
     verdict = NOT_ENOUGH
-    if value <= budget and _keeps_up(turns_ms, rate):
+    if low <= budget and (rate is None or rate < decided_per_s):
         verdict = ENOUGH if high <= budget else TOO_CLOSE
-    elif low <= budget and _keeps_up(turns_ms, rate):
-        verdict = TOO_CLOSE
-    return Verdict(variant, verdict, rate, budget, value, low, high, 1 - value / budget)
+    margin = 1 - value / budget
+    return Verdict(variant, verdict, rate, budget, value, low, high, margin, decided_per_s)
 
 
-def highest_rate(turns_ms: NDArray[np.float64], budget_ms: float | None = None) -> float:
-    """Return the most parts per second for which a variant is enough at the 99.9th percentile.
+def highest_rate(
+    turns_ms: NDArray[np.float64], budget_ms: float | None = None, seed: int = 0
+) -> float:
+    """Return the most parts per second for which the verdict is *enough*.
 
     Args:
         turns_ms: From file to decision, (R turns, C samples).
         budget_ms: Allowed time; None: each part is decided before the next one comes.
+        seed: Of the bootstrap.
 
     Returns:
         Parts per second; 0 where even a single part takes longer than the budget.
@@ -112,13 +133,9 @@ def highest_rate(turns_ms: NDArray[np.float64], budget_ms: float | None = None) 
     low, high = 0.0, 1000 / float(turns_ms.mean())
     for _ in range(_RATE_STEPS):
         rate = (low + high) / 2
-        low, high = (rate, high) if _holds(turns_ms, rate, budget_ms) else (low, rate)
+        is_enough = give_verdict("", turns_ms, rate, budget_ms, seed).verdict == ENOUGH
+        low, high = (rate, high) if is_enough else (low, rate)
     return low
-
-
-def _holds(turns_ms: NDArray[np.float64], rate: float, budget_ms: float | None) -> bool:
-    responses = _responses(turns_ms, rate)
-    return float(np.percentile(responses, PERCENT)) <= (budget_ms or 1000 / rate)
 
 
 def _responses(turns_ms: NDArray[np.float64], rate: float | None) -> NDArray[np.float64]:
@@ -126,11 +143,14 @@ def _responses(turns_ms: NDArray[np.float64], rate: float | None) -> NDArray[np.
     return response_ms(turns_ms.reshape(-1), rate).reshape(turns_ms.shape)
 
 
-def _keeps_up(turns_ms: NDArray[np.float64], rate: float | None) -> bool:
-    """Say whether the queue ends: parts are decided faster than they come, on the average."""
-    return rate is None or float(turns_ms.mean()) < 1000 / rate
-
-
-def best_of(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the verdict with the largest margin."""
-    return max(verdicts, key=lambda one: one.margin)
+def best_of(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the best verdict: enough before too close before not enough, then by margin."""
+    ranks = (NOT_ENOUGH, TOO_CLOSE, ENOUGH)
+    return max(
+        verdicts,
+        key=lambda one: (
+            ranks.index(one.verdict),
+            one.keeps_up,
+            one.margin if one.keeps_up else one.decided_per_s,
+        ),
+    )

@@ -1,11 +1,12 @@
 """The results in sentences: the verdict first, then what is to be known of the figures."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sihwa.benchmark.verdict import ENOUGH, NOT_ENOUGH
+from sihwa.benchmark.verdict import Verdict, best_of
 
-__all__ = ["break_even", "notes", "verdict_line"]
+__all__ = ["at_least", "break_even", "notes", "verdict_line"]
 
 Document = Mapping[str, Any]
 _TAIL_SAMPLES = 10_000
@@ -25,14 +26,15 @@ def notes(document: Document) -> Iterator[str]:
     )
     samples = document["variants"][0]["file_to_decision"]["samples"]
     if samples < _TAIL_SAMPLES:
-        yield (
-            f"p99.9 stands on {max(1, samples // 1000)} of {samples:,} pictures: for a firm one "
-            f"take --samples {_TAIL_SAMPLES}"
-        )
+        above = samples // 1000
+        stands = f"stands on {above}" if above else "is hardly more than the slowest"
+        firm = f"for a firm one take --samples {_TAIL_SAMPLES}"
+        yield f"p99.9 {stands} of {samples:,} pictures: {firm}"
     loads = [one["load"] for one in document["conditions"] if one["load"] is not None]
     if loads:
+        least, most = f"{min(loads):.1f}", f"{max(loads):.1f}"
         yield (
-            f"Load {min(loads):.1f} to {max(loads):.1f} on "
+            f"Load {least}{f' to {most}' if most != least else ''} on "
             f"{document['environment']['cpu']['usable_cores']} cores, this benchmark included"
         )
     for one in document["left_out"]:
@@ -42,19 +44,20 @@ def notes(document: Document) -> Iterator[str]:
 
 
 def verdict_line(document: Document) -> str | None:
-    """Return the answer for the line that was asked for, by the variant with the best margin."""
-    verdicts = document["line"]["verdicts"]
+    """Return the answer for the line that was asked for, by the best variant."""
+    verdicts = [Verdict(**one) for one in document["line"]["verdicts"]]
     if not verdicts:
         return None
-    best = max(verdicts, key=lambda one: one["margin"])
-    rate = best["line_rate"]
-    line = f"{rate:g} parts/s within" if rate else "a decision within"
-    sign = {ENOUGH: "ENOUGH", NOT_ENOUGH: "NOT ENOUGH"}.get(best["verdict"], "TOO CLOSE TO TELL")
-    left = f"{abs(best['margin']):.0%} of it {'to spare' if best['margin'] >= 0 else 'too much'}"
+    best = best_of(verdicts)
+    line = f"{_plain(best.line_rate)} parts/s within" if best.line_rate else "a decision within"
+    answer = f"{best.verdict.upper()} for {line} {_plain(best.budget_ms)} ms"
+    if not best.keeps_up:
+        decided = at_least(best.decided_per_s)
+        return f"{answer}: parts come faster than {best.variant} decides them, {decided} a second"
+    left = f"{abs(best.margin):.0%} of it {'to spare' if best.margin >= 0 else 'too much'}"
     return (
-        f"{sign} for {line} {best['budget_ms']:.4g} ms: 99.9 % of decisions take at most "
-        f"{best['response_ms']:.1f} ms ({best['low_ms']:.1f} to {best['high_ms']:.1f}) with "
-        f"{best['variant']}, {left}"
+        f"{answer}: 99.9 % of decisions take at most {best.response_ms:.1f} ms ({best.low_ms:.1f} "
+        f"to {best.high_ms:.1f}) with {best.variant}, {left}"
     )
 
 
@@ -62,17 +65,36 @@ def break_even(document: Document) -> list[str]:
     """Return up to how many parts a second each device is enough, the slowest first."""
     line = document["line"]
     devices = sorted(line["best_by_device"].items(), key=lambda pair: pair[1]["parts_per_s"])
-    within = f" within {line['budget_ms']:g} ms" if line["budget_ms"] else ""
+    within = f" within {_plain(line['budget_ms'])} ms" if line["budget_ms"] else ""
     sentences = []
     reached = 0.0
     for device, best in devices:
-        start = f"From {reached:.3g} up" if reached else "Up"
+        start = f"From {at_least(reached)} up" if reached else "Up"
         name = "this PC" if device == "cpu" else device
         sentences.append(
-            f"{start} to {best['parts_per_s']:.3g} parts/s, one by one{within}, {name} is "
+            f"{start} to {at_least(best['parts_per_s'])} parts/s, one by one{within}, {name} is "
             f"enough ({best['variant']})"
         )
         reached = best["parts_per_s"]
     if reached:
-        sentences.append(f"Above {reached:.3g} parts/s this machine is not enough")
+        sentences.append(f"Above {at_least(reached)} parts/s no variant is sure to be enough")
     return sentences
+
+
+def at_least(rate: float) -> str:
+    """Return a rate in three digits or more, never rounded up: what is said must hold.
+
+    >>> at_least(1164.9), at_least(62.49), at_least(0.8888)
+    ('1,164', '62.4', '0.888')
+    """
+    digits = 0 if rate >= 100 else 1 if rate >= 10 else 2 if rate >= 1 else 3
+    return f"{math.floor(rate * 10**digits) / 10**digits:,.{digits}f}"
+
+
+def _plain(value: float) -> str:
+    """Return a number as it was given, up to four digits.
+
+    >>> _plain(80.0), _plain(83.33333), _plain(123456.0)
+    ('80', '83.33', '123,456')
+    """
+    return f"{value:.4g}" if value < 10_000 else f"{value:,.0f}"

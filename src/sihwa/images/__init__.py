@@ -7,6 +7,7 @@ from sihwa.errors import UnreadableImage
 from sihwa.images.archive import MEMBER_MARK, Member, list_members, split_member
 from sihwa.images.decode import MAX_PAGES, MAX_PIXELS, Page, decode_image, decode_pages
 from sihwa.images.source import (
+    ARCHIVE_SUFFIXES,
     IMAGE_SUFFIXES,
     Content,
     Listing,
@@ -19,6 +20,7 @@ from sihwa.images.source import (
 from sihwa.images.walk import Found, walk_folder
 
 __all__ = [
+    "ARCHIVE_SUFFIXES",
     "IMAGE_SUFFIXES",
     "MAX_PAGES",
     "MAX_PIXELS",

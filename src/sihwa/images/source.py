@@ -19,6 +19,7 @@ from sihwa.images.archive import (
 )
 
 __all__ = [
+    "ARCHIVE_SUFFIXES",
     "IMAGE_SUFFIXES",
     "Content",
     "Listing",

@@ -10,19 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.errors import (
-    DatasetNotFound,
-    EmptyDataset,
-    InvalidInspector,
-    RuntimeUnavailable,
-    UnreadableImage,
-)
-from sihwa.images import decode_image, find_images, read_bytes
+from sihwa.errors import EmptyDataset, InvalidInspector, RuntimeUnavailable, UnreadableImage
+from sihwa.images import decode_image, read_bytes
 from sihwa.inspector.bundle import read_bundle
 from sihwa.inspector.card import Card
 from sihwa.inspector.inspector import batch_length, card_policy
 from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
-from sihwa.inspector.parts import PICTURES_NAME, Bundle
+from sihwa.inspector.parts import Bundle
+from sihwa.inspector.pictures import list_pictures, none_readable, spread
 from sihwa.inspector.runtime import (
     REFERENCE,
     Outputs,
@@ -92,14 +87,8 @@ def verify_inspector(
     """
     bundle = read_bundle(path)
     devices = tuple(dict.fromkeys(devices))
-    try:
-        listed = _list(path, source)
-    except OSError as error:
-        raise DatasetNotFound(
-            f"expected a folder of pictures or a .zip, but {str(source)!r} cannot be listed: "
-            f"{error.strerror}"
-        ) from error
-    chosen = [listed[place] for place in _spread(len(listed), limit)]
+    listed = list_pictures(path, source, f"sihwa verify {path} FOLDER")
+    chosen = spread(listed, limit)
     images = _Pictures(chosen)
     for device in devices:
         _require_runtime(bundle, device)
@@ -115,7 +104,7 @@ def verify_inspector(
             flips,
         )
     if images.first is None:
-        raise EmptyDataset(f"none of {len(chosen)} pictures can be read; {images.unreadable[0]}")
+        raise EmptyDataset(none_readable(images.unreadable))
     rates = measure_speed(runtimes, images.first)
     proofs = [
         replace(proof, images_per_second_1=round(one, 1), images_per_second_32=round(many, 1))
@@ -158,30 +147,6 @@ def _require_runtime(bundle: Bundle, device: str) -> None:
         )
 
 
-def _list(path: Path, source: Path | None) -> tuple[str, ...]:
-    if source is None:
-        kept = path / PICTURES_NAME
-        if not kept.is_file():
-            raise DatasetNotFound(
-                f"{path} keeps no pictures to verify it with. Give it a folder of pictures from "
-                f"the line: sihwa verify {path} FOLDER"
-            )
-        source = kept
-    if not source.exists():
-        raise DatasetNotFound(f"expected a folder of pictures or a .zip, got {str(source)!r}")
-    if source.is_file() and source.suffix.lower() != ".zip":
-        return (str(source),)
-    images = find_images(source).images
-    if not images:
-        raise EmptyDataset(f"{source}: no picture found")
-    return images
-
-
-def _spread(count: int, limit: int) -> list[int]:
-    """Return `limit` of `count` places, evenly."""
-    return [place * count // limit for place in range(limit)] if count > limit else [*range(count)]
-
-
 def _rules(bundle: Bundle) -> tuple[dict[str, float], dict[str, int]]:
     """Return tolerances and allowed flips by precision: the export's, where it said any."""
     said = {proof["precision"]: proof["tolerance"] for proof in bundle.card.proof}
@@ -218,7 +183,7 @@ class _Pictures:
         self.paths = paths
         self.unreadable: list[UnreadableImage] = []
         self.first: NDArray[np.uint8] | None = None
-        self._resized = set(_spread(len(paths), _RESIZED))
+        self._resized = set(spread(range(len(paths)), _RESIZED))
 
     def batches(
         self, advance: Callable[[int], None]

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from sihwa.errors import DatasetNotFound, UnreadableImage
-from sihwa.images import MEMBER_MARK, is_image_name, list_members, walk_folder
+from sihwa.images import ARCHIVE_SUFFIXES, MEMBER_MARK, is_image_name, list_members, walk_folder
 from sihwa.printable import printable
 from sihwa.scoring.block import Entry
 from sihwa.scoring.lists import (
@@ -37,8 +37,7 @@ from sihwa.storage import sha256_of_bytes
 __all__ = ["Sources", "counted"]
 
 _LIST_SUFFIXES = (".txt", ".lst")
-_ARCHIVE_SUFFIXES = (".zip", ".tar")
-_READ_AS_SOURCE = (*_LIST_SUFFIXES, *_ARCHIVE_SUFFIXES, ".csv", ".parquet")
+_READ_AS_SOURCE = (*_LIST_SUFFIXES, *ARCHIVE_SUFFIXES, ".csv", ".parquet")
 _PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _MAGIC = re.compile(r"[*?[]")
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
@@ -134,7 +133,7 @@ class Sources:
                 f"{word}: expected a regular file, got a pipe, socket or device; write what it "
                 "gives to a file and name that"
             )
-        if suffix in _ARCHIVE_SUFFIXES:
+        if suffix in ARCHIVE_SUFFIXES:
             return lambda: self._list_archive(word)
         if suffix in (*_LIST_SUFFIXES, ".csv"):
             require_utf8(path)
@@ -213,7 +212,7 @@ def _suffix(path: str) -> str:
 
 
 def _is_archive(path: str) -> bool:
-    return path.lower().endswith(_ARCHIVE_SUFFIXES)
+    return path.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def _writable(entry: Entry) -> Entry:

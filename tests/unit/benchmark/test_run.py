@@ -7,6 +7,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from sihwa.benchmark.pictures import prepared_pictures
 from sihwa.benchmark.results import benchmark_schema
 from sihwa.benchmark.timing import STAGES, Timer
 from sihwa.benchmark.variant import Variant, list_variants
+from sihwa.benchmark.verdict import Verdict
 from sihwa.benchmark.wording import notes, verdict_line
 from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, RuntimeUnavailable
 from sihwa.inspector import REFERENCE, Inspector, RuntimeChoice, create_runtime, read_bundle
@@ -180,6 +182,46 @@ def test_run_benchmark_unproven_is_not_timed(
     assert verdict_line(document) is None
 
 
+def test_verdict_line_an_enough_is_not_hidden_by_a_wider_margin(document: Document) -> None:
+    document["line"]["verdicts"] = [
+        verdict("close", "too close to tell", margin=0.9),
+        verdict("sure", "enough", margin=0.1),
+        verdict("slow", "not enough", margin=0.95),
+    ]
+    line = verdict_line(document)
+    assert line is not None
+    assert line.startswith("ENOUGH for 12 parts/s within 80 ms")
+    assert "with sure, 10% of it to spare" in line
+
+
+def test_verdict_line_of_a_queue_without_end_tells_no_margin(document: Document) -> None:
+    document["line"]["verdicts"] = [
+        verdict("one", "not enough", margin=0.99, decided_per_s=7.0),
+        verdict("two", "not enough", margin=0.5, decided_per_s=11.96),
+    ]
+    assert verdict_line(document) == (
+        "NOT ENOUGH for 12 parts/s within 80 ms: parts come faster than two decides them, "
+        "11.9 a second"
+    )
+
+
+def verdict(name: str, word: str, margin: float, decided_per_s: float = 100.0) -> Document:
+    one = Verdict(name, word, 12.0, 80.0, 80 * (1 - margin), 1.0, 79.0, margin, decided_per_s)
+    return one.as_dict()
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        (6, "p99.9 is hardly more than the slowest of 6 pictures"),
+        (2000, "p99.9 stands on 2 of 2,000"),
+    ],
+)
+def test_notes_say_what_the_tail_stands_on(samples: int, expected: str, document: Document) -> None:
+    document["variants"][0]["file_to_decision"]["samples"] = samples
+    assert any(line.startswith(expected) for line in notes(document))
+
+
 def test_run_benchmark_on_a_stand_in_for_a_graphics_card(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,12 +245,13 @@ def test_run_benchmark_on_a_stand_in_for_a_graphics_card(
     assert (slow["device_part"], fast["device_part"]["p50"]["value_ms"]) == (None, 0.5)
     best = document["line"]["best_by_device"]
     # four stages of 4 ms and of 1 ms; devices are never mixed
-    assert best["cpu"]["parts_per_s"] == pytest.approx(62.5, rel=1e-6)
-    assert best["cuda:0"]["parts_per_s"] == pytest.approx(250, rel=1e-6)
+    assert best["cpu"]["parts_per_s"] == pytest.approx(62.5, rel=1e-4)
+    assert best["cuda:0"]["parts_per_s"] == pytest.approx(250, rel=1e-4)
     sentences = list(notes(document))
-    assert sentences[0].startswith("Up to 62.5 parts/s, one by one, this PC is enough")
-    assert sentences[1].startswith("From 62.5 up to 250 parts/s, one by one, cuda:0 is enough")
-    assert sentences[2] == "Above 250 parts/s this machine is not enough"
+    # rounded down: what is said must hold
+    assert sentences[0].startswith("Up to 62.4 parts/s, one by one, this PC is enough")
+    assert sentences[1].startswith("From 62.4 up to 249 parts/s, one by one, cuda:0 is enough")
+    assert sentences[2] == "Above 249 parts/s no variant is sure to be enough"
     assert "Device against device" in (tmp_path / "benchmark.html").read_text("utf-8")
 
 
@@ -241,7 +284,9 @@ def test_run_benchmark_runtime_that_is_not_proven_names_it(
     tiny_bundle: Path, folder: Path, tmp_path: Path
 ) -> None:
     options = BenchmarkOptions(runtimes=("openvino",), images=folder, course=COURSE)
-    with pytest.raises(RuntimeUnavailable, match="nothing may decide on cpu: openvino cpu fp32 is"):
+    with pytest.raises(
+        RuntimeUnavailable, match="nothing may decide on cpu: openvino cpu fp32: not"
+    ):
         run_benchmark(tiny_bundle, options, tmp_path)
 
 
@@ -279,15 +324,35 @@ def test_run_benchmark_device_that_is_not_there_says_why(folder: Path, tmp_path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        pytest.param({"line_rate": 0}, "--line-rate must be above 0, got 0", id="rate"),
-        pytest.param({"budget_ms": float("nan")}, "--budget-ms must be above 0", id="budget"),
-        pytest.param({"threads": ()}, "--threads must be at least 0, got nothing", id="threads"),
+        pytest.param({"line_rate": 0}, "--line-rate must be a number above 0, got 0", id="rate"),
+        pytest.param({"budget_ms": float("nan")}, "--budget-ms must be a number", id="budget"),
+        pytest.param({"threads": ()}, "--threads must be 0 to .*, got nothing", id="threads"),
+        pytest.param({"threads": (0, 99_999)}, "the cores of this machine, got 99999", id="cores"),
         pytest.param({"course": Course(batches=(0,))}, "--batches must be at least 1", id="batch"),
     ],
 )
 def test_options_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         BenchmarkOptions(**changes)
+
+
+def test_run_benchmark_batches_beyond_memory_are_listed_as_left_out(
+    folder: Path, tmp_path: Path
+) -> None:
+    course = replace(COURSE, batches=(1, 99_999))
+    options = BenchmarkOptions(images=folder, course=course, ceilings=False)
+    document = run_benchmark(FOLDER, options, tmp_path / "out", in_process)
+    assert document["settings"]["batches"] == [1]
+    reasons = {one["name"]: one["reason"] for one in document["left_out"]}
+    # 256 MiB over 40 x 50 x 3 bytes
+    assert reasons["batches of 99999"] == "more than 44739 pictures of 50 × 40 take over 256 MiB"
+
+
+def test_run_benchmark_without_any_batch_that_fits_is_refused(folder: Path, tmp_path: Path) -> None:
+    options = BenchmarkOptions(images=folder, course=replace(COURSE, batches=(99_999,)))
+    with pytest.raises(ConfigError, match="--batches must be 1 to 44739 here, got 99999"):
+        run_benchmark(FOLDER, options, tmp_path / "out", in_process)
+    assert not (tmp_path / "out").exists()
 
 
 def test_prepared_pictures_of_an_archive_are_files_for_a_while(
@@ -317,7 +382,10 @@ def test_prepared_pictures_without_any_says_what_to_do(tmp_path: Path) -> None:
     ):
         pass
     (tmp_path / "bad.png").write_bytes(b"no")
-    with pytest.raises(EmptyDataset, match="none of 1"), prepared_pictures(FOLDER, tmp_path, 9):
+    with pytest.raises(EmptyDataset, match="the only pic"), prepared_pictures(FOLDER, tmp_path, 9):
+        pass
+    (tmp_path / "worse.png").write_bytes(b"no")
+    with pytest.raises(EmptyDataset, match="none of 2"), prepared_pictures(FOLDER, tmp_path, 9):
         pass
 
 
@@ -339,5 +407,13 @@ def test_process_contestant_answers_until_it_is_closed(folder: Path) -> None:
 def test_process_contestant_that_dies_says_its_last_words(folder: Path, tmp_path: Path) -> None:
     contestant = ProcessContestant(Variant(REFERENCE, 1), tmp_path / "none", ["a.png"])
     with pytest.raises(RuntimeUnavailable, match=r"its process ended: .*none.* \(exit code 1\)"):
+        contestant.start()
+    contestant.close()
+
+
+def test_process_contestant_that_does_not_answer_is_given_up(folder: Path) -> None:
+    paths = [str(path) for path in folder.iterdir()]
+    contestant = ProcessContestant(Variant(REFERENCE, 1), FOLDER, paths, patience_s=0.001)
+    with pytest.raises(RuntimeUnavailable, match="its process did not answer for 0 s"):
         contestant.start()
     contestant.close()

@@ -1,4 +1,5 @@
 import heapq
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,13 +43,23 @@ def test_response_ms_without_a_rate_nothing_waits() -> None:
 
 
 def test_highest_rate_of_even_times_is_their_inverse() -> None:
-    assert highest_rate(np.full((4, 50), 10.0)) == pytest.approx(100, rel=1e-6)
+    assert highest_rate(np.full((4, 50), 10.0)) == pytest.approx(100, rel=1e-4)
 
 
 def test_highest_rate_one_slow_in_a_thousand_counts() -> None:
     turns = np.full((20, 50), 10.0)
     turns[3, 7] = turns[9, 1] = 40.0  # two in a thousand lie above the 99.9th percentile
     assert highest_rate(turns) == pytest.approx(25, rel=0.01)
+
+
+@pytest.mark.parametrize("budget_ms", [None, 30.0])
+def test_highest_rate_is_where_the_verdict_stops_to_be_enough(budget_ms: float | None) -> None:
+    turns = np.random.default_rng(0).gamma(4, 2, (20, 50))
+    rate = highest_rate(turns, budget_ms, seed=3)
+    below, above = (
+        give_verdict("", turns, rate * times, budget_ms, seed=3) for times in (0.999, 1.001)
+    )
+    assert (below.verdict, above.verdict) == ("enough", "too close to tell")
 
 
 def test_highest_rate_with_a_budget_waiting_is_allowed() -> None:
@@ -93,3 +104,21 @@ def test_give_verdict_budget_within_the_interval_is_too_close() -> None:
 def test_best_of_takes_the_largest_margin() -> None:
     slow, fast = (give_verdict(n, np.full((2, 5), ms), 12, 80) for n, ms in (("s", 9), ("f", 3)))
     assert best_of([slow, fast]) is fast
+
+
+def test_best_of_a_sure_verdict_comes_before_a_wider_margin() -> None:
+    often_fast = np.full((10, 50), 1.0)
+    often_fast[0] = 30.0  # in some resamples, not in others
+    close = give_verdict("close", often_fast, None, 29.0)
+    sure = give_verdict("sure", np.full((10, 50), 28.9), None, 29.0)
+    assert close.verdict == "too close to tell"
+    better = replace(close, margin=0.9)
+    assert best_of([better, sure]) is sure
+    assert best_of([sure, better]) is sure
+
+
+def test_best_of_none_keeps_up_is_the_one_that_decides_most() -> None:
+    one, two = (give_verdict(n, np.full((2, 5), ms), 200, 80) for n, ms in (("1", 9), ("2", 6)))
+    assert not one.keeps_up
+    assert best_of([one, two]) is two
+    assert two.decided_per_s == pytest.approx(1000 / 6)

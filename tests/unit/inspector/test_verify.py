@@ -110,7 +110,7 @@ def test_verify_inspector_no_picture_can_be_read_is_refused(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty.png").touch()
-    with pytest.raises(EmptyDataset, match=r"none of 1 pictures can be read.*empty\.png"):
+    with pytest.raises(EmptyDataset, match=r"the only picture cannot be read: .*empty\.png"):
         verify_inspector(tiny_bundle, tmp_path)
     assert not verification_path(tiny_bundle).exists()
 

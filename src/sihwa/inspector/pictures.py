@@ -1,0 +1,70 @@
+"""Pictures to try an inspector on: some from the line, or those kept in its folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from sihwa.errors import DatasetNotFound, EmptyDataset, UnreadableImage
+from sihwa.images import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES, find_images, is_image_name
+from sihwa.inspector.parts import PICTURES_NAME
+
+__all__ = ["list_pictures", "none_readable", "spread"]
+
+T = TypeVar("T")
+
+
+def list_pictures(inspector: Path, source: Path | None, usage: str) -> tuple[str, ...]:
+    """Return the pictures in a folder, an archive or the inspector, at least one, by name.
+
+    Args:
+        inspector: The inspector folder, or its .onnx file.
+        source: A folder, an archive or one picture; None for those kept in the inspector.
+        usage: How the command is called with pictures, for who has none.
+
+    Raises:
+        DatasetNotFound: There is no such source, or it cannot be listed.
+        EmptyDataset: It holds no picture.
+        UnreadableImage: The archive cannot be opened.
+    """
+    if source is None:
+        source = inspector / PICTURES_NAME
+        if not source.is_file():
+            raise DatasetNotFound(
+                f"{inspector} keeps no pictures. Give it some from the line: {usage}"
+            )
+    expected = "expected a folder of pictures, a .zip, a .tar or one picture"
+    try:
+        if not source.exists():
+            raise DatasetNotFound(f"{expected}, got {str(source)!r}, which is not there")
+        if source.is_file() and source.suffix.lower() not in ARCHIVE_SUFFIXES:
+            if not is_image_name(source.name):
+                raise DatasetNotFound(f"{expected}, got the file {str(source)!r}")
+            return (str(source),)
+        found = find_images(source)
+    except OSError as error:
+        place = error.filename or source
+        raise DatasetNotFound(
+            f"{expected}, but {place} cannot be listed: {error.strerror}"
+        ) from error
+    if not found.images:
+        raise EmptyDataset(
+            f"{source}: no picture found (it holds {found.others} other files); a picture's name "
+            f"ends in {', '.join(IMAGE_SUFFIXES)}"
+        )
+    return found.images
+
+
+def spread(items: Sequence[T], limit: int) -> list[T]:
+    """Return at most `limit` of them, taken evenly.
+
+    >>> spread(["a", "b", "c", "d"], 2)
+    ['a', 'c']
+    """
+    count = min(limit, len(items))
+    return [items[place * len(items) // count] for place in range(count)]
+
+
+def none_readable(errors: Sequence[UnreadableImage]) -> str:
+    """Return how it is said that every picture failed, with the reason of the first."""
+    others = f"none of {len(errors)} pictures can be read, the first of them: "
+    return f"{others if len(errors) > 1 else 'the only picture cannot be read: '}{errors[0]}"
