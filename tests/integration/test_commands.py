@@ -54,6 +54,11 @@ def test_train_command_from_nothing_to_an_inspector(parts: Path, tmp_path: Path)
         pytest.param(
             ["dataset=image_folder", "dataset.root=X", "--multirun"], 1, "found nothing", id="sweep"
         ),
+        pytest.param(["--multirun", "seed=1,2", "sede=3"], 2, "nearest: seed", id="multirun"),
+        pytest.param(
+            ["dataset=image_folder", "--multirun", "dataset.root=X"], 1, "found nothing", id="mixed"
+        ),
+        pytest.param(["--help", "datset=elpv"], 2, "nearest: dataset", id="help"),
     ],
 )
 def test_train_command_bad_input_is_one_line(

@@ -1,5 +1,6 @@
 """Pictures in one folder per class, with or without folders for the splits around them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sihwa.dataset.config import ImageFolderConfig
@@ -28,11 +29,31 @@ def find_image_folder(config: ImageFolderConfig) -> Source:
     """
     root, listing = list_root(config.root)
     pairs = [(path, relative_parts(path, root)) for path in listing.images]
+    levels = [root]
     while len({parts[0] for _, parts in pairs}) == 1 and min(len(p) for _, p in pairs) > 2:
+        levels.append(levels[-1] / pairs[0][1][0])
         pairs = [(path, parts[1:]) for path, parts in pairs]
     in_splits = _lies_in_splits(root, {parts[0] for _, parts in pairs if len(parts) > 1})
     items = [_read_item(path, parts, in_splits) for path, parts in pairs]
-    return Source(items, tuple(sorted({item.label for item in items})))
+    if in_splits:
+        levels += [levels[-1] / name for name in sorted({parts[0] for _, parts in pairs})]
+    notes = tuple(
+        f"no picture in {folder}, so it is no class"
+        for folder in _without_pictures(levels, listing.images)
+    )
+    return Source(items, tuple(sorted({item.label for item in items})), notes=notes)
+
+
+def _without_pictures(levels: Sequence[Path], images: Sequence[str]) -> list[Path]:
+    """Return the folders, in those where classes lie, below which there is no picture."""
+    filled = {parent for path in images for parent in Path(path).parents}
+    return [
+        folder
+        for level in levels
+        if level.is_dir()  # the inside of an archive is none
+        for folder in sorted(level.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".") and folder not in filled
+    ]
 
 
 def _lies_in_splits(root: Path, folders: set[str]) -> bool:

@@ -155,7 +155,10 @@ def read_manifest(path: Path) -> Manifest:
     except FileNotFoundError as error:
         raise DatasetNotFound(f"no manifest at {path}") from error
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise InvalidLabels(f"{path}: expected a manifest.parquet that a run wrote") from error
+        raise InvalidLabels(
+            f"{path}: expected a manifest.parquet that a run wrote, which this is not. "
+            "Take another copy of it, or train anew"
+        ) from error
     if found != facts["fingerprint"]:
         raise InvalidLabels(
             f"{path}: its rows were changed since it was written; read it as dataset=manifest "

@@ -65,10 +65,11 @@ def read_dataset(config: DatasetConfig, seed: int) -> Manifest:
     notes = source.notes
     if limit := config.split.train_per_class:
         rows = thin_training([item.label for item, _ in kept], split, sha256, limit, seed)
-        notes += (
-            f"{len(kept) - len(rows)} training pictures are left out: at most "
-            f"dataset.split.train_per_class={limit} of each class are used",
-        )
+        if left_out := len(kept) - len(rows):
+            notes += (
+                f"{left_out} training pictures are left out: at most "
+                f"dataset.split.train_per_class={limit} of each class are used",
+            )
         kept, split = [kept[row] for row in rows], [split[row] for row in rows]
     if not accept_classes:
         notes += (

@@ -13,10 +13,13 @@ def read_tensor_file(path: Path) -> Any:  # noqa: ANN401 -- whatever was saved
     """Read what `torch.save` wrote, as long as it is tensors and plain values.
 
     Raises:
+        OSError: It cannot be read at all.
         ValueError: It is damaged or holds anything else; the reason in one line.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
     except pickle.UnpicklingError as error:
         raise ValueError(
             "it is damaged, or holds more than tensors and numbers; code in a file is never run"

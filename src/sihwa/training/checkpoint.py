@@ -79,7 +79,9 @@ class CheckpointFiles(TorchCheckpointIO):
                 raise ValueError("it lacks what a training goes on from")
             if {name: tensor.shape for name, tensor in state["state_dict"].items()} != self._shape:
                 raise ValueError("it is of another network")
-        except (OSError, ValueError, AttributeError) as error:
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+        except (ValueError, AttributeError) as error:
             raise StorageError(
                 f"{path}: not a checkpoint of this training run: {error}; delete it, and the run "
                 "begins its training anew"

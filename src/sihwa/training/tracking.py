@@ -35,6 +35,8 @@ def create_loggers(config: FinetuneConfig, work: Workplace) -> list[Logger]:
 
 def _create_mlflow(config: FinetuneConfig, work: Workplace) -> Logger:
     place = work.folder / _RUN_ID
+    for name in ("mlflow", "alembic"):  # what they do to their own tables is no news of a training
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         logger = _Patient(
             experiment_name="sihwa",

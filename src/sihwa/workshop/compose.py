@@ -2,11 +2,13 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -16,16 +18,21 @@ from sihwa.errors import ConfigError, SihwaError
 from sihwa.workshop.config import TrainConfig, register_schemas
 
 __all__ = [
+    "check_overrides",
     "compose_config",
     "config_dir",
     "config_groups",
+    "each_value",
     "options_of",
     "quote_override",
     "to_config",
 ]
 
+Result = TypeVar("Result")
+
 _NEEDED = ("dataset", "augmentation", "model", "training", "decision", "evaluation", "export")
 """Groups of which one option must be chosen."""
+_KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
 _WORD = re.compile(r"""(?P<quoted>"[^"]*"|'[^']*')|[^\s,\[\]{}"'][^,\[\]{}"']*""")
 
 
@@ -44,6 +51,48 @@ def compose_config(overrides: Sequence[str]) -> TrainConfig:
     Raises:
         ConfigError: An override is misspelt, of the wrong type, out of range or missing.
     """
+    return _composed(overrides, to_config)
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Check what is given, and not whether it is enough for a run: `--help` needs no pictures.
+
+    Raises:
+        ConfigError: An override is misspelt or of the wrong type.
+    """
+    _composed(overrides, lambda _: None)
+
+
+def each_value(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """Yield settings for single runs, such that each value of a multirun comes up in one.
+
+    >>> list(each_value(["seed=1,2", "model=resnet18,resnet50"]))
+    [['seed=1', 'model=resnet18'], ['seed=2', 'model=resnet18'], ['seed=1', 'model=resnet50']]
+    """
+    values = [_values(override) for override in overrides]
+    first = [one[0] for one in values]
+    yield first
+    for place, some in enumerate(values):
+        for value in some[1:]:
+            yield [*first[:place], value, *first[place + 1 :]]
+
+
+def _values(override: str) -> list[str]:
+    try:
+        parsed = OverridesParser.create().parse_override(quote_override(override))
+        value: Any = parsed.value()
+        if isinstance(value, Glob):
+            names = value.filter(options_of(parsed.key_or_group)) or value.include
+        elif parsed.is_discrete_sweep():
+            names = list(parsed.sweep_string_iterator())
+        else:
+            return [override]
+        return [f"{parsed.get_key_element()}={name}" for name in names]
+    except HydraException:  # composing says what is wrong
+        return [override]
+
+
+def _composed(overrides: Sequence[str], finish: Callable[[DictConfig], Result]) -> Result:
     register_schemas()
     quoted = [quote_override(override) for override in overrides]
     for override in quoted:
@@ -52,7 +101,7 @@ def compose_config(overrides: Sequence[str]) -> TrainConfig:
             raise _unknown_option(key, value)
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         try:
-            return to_config(compose("train", quoted))
+            return finish(compose("train", quoted))
         except (HydraException, OmegaConfBaseException) as error:
             raise _explained(quoted, error) from error
 
@@ -142,7 +191,23 @@ def _explain_one(override: str, chosen: list[str], error: Exception) -> ConfigEr
     if key.lstrip("+~") not in keys:
         near = difflib.get_close_matches(key, keys, n=3) or keys[:3]
         return ConfigError(f"unknown setting {key!r}; nearest: {', '.join(near)}")
-    return ConfigError(f"{key}: {_first_line(error)}")
+    return ConfigError(f"{key}: {_expected(_first_line(error))}")
+
+
+def _expected(text: str) -> str:
+    """Return what OmegaConf says of a value of the wrong type, in a user's words.
+
+    >>> _expected("Value 'abc' of type 'str' could not be converted to Integer")
+    "expected a whole number, got 'abc'"
+    >>> _expected("Value 'maybe' is not a valid bool (type str)")
+    "expected true or false, got 'maybe'"
+    """
+    found = re.fullmatch(
+        r"Value (.*) (?:of type '\w+' could not be converted to |is not a valid )(\w+).*", text
+    )
+    if found is None or found[2] not in _KINDS:
+        return text
+    return f"expected {_KINDS[found[2]]}, got {found[1]}"
 
 
 def _unknown_option(group: str, value: str) -> ConfigError:

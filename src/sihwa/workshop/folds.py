@@ -118,4 +118,6 @@ def show_folds(result: CrossValidation) -> None:
             table.add_row(name.replace("_", " "), *(f"{number:.4f}" for number in numbers))
     console = Console()
     console.print(table)
-    console.print(f"folds and their inspectors: {result.folder}", soft_wrap=True, highlight=False)
+    made = any(result.folder.glob("fold-*/inspector"))
+    what = "folds and their inspectors" if made else "folds"
+    console.print(f"{what}: {result.folder}", soft_wrap=True, highlight=False)

@@ -11,9 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from sihwa.console import errors_as_lines, loading
 from sihwa.errors import ConfigError
 from sihwa.workshop.compose import (
+    check_overrides,
     compose_config,
     config_dir,
     config_groups,
+    each_value,
     options_of,
     quote_override,
     to_config,
@@ -22,6 +24,14 @@ from sihwa.workshop.config import register_schemas
 from sihwa.workshop.settings_help import describe_settings
 
 __all__ = ["launch"]
+
+_MULTIRUN = {"-m", "--multirun"}
+_OTHER_CONFIGS = ("-cd", "-cn", "-cp", "--config-")
+_TAKE_A_WORD = {
+    "-c", "--cfg", "-cd", "--config-dir", "-cn", "--config-name", "-cp", "--config-path", "-i",
+    "--info", "-p", "--package",
+}  # fmt: skip
+"""Flags of Hydra with a word behind them."""
 
 
 def launch(arguments: Sequence[str]) -> None:
@@ -38,17 +48,22 @@ def launch(arguments: Sequence[str]) -> None:
         with errors_as_lines():
             _sweep(arguments)
         return
-    quoted = [word if word.startswith("-") else quote_override(word) for word in arguments]
+    flags, overrides = _divide(arguments)
     with errors_as_lines(), loading():
-        # Hydra reports a misspelt setting in a page of its own; say it in one line before.
-        if not any(argument.startswith("-") for argument in arguments):
-            compose_config(arguments)
+        # Hydra reports a misspelt setting in a page of its own; say it in one line before
+        if _MULTIRUN & {*flags}:
+            for chosen in each_value(overrides):
+                compose_config(chosen)
+        elif not flags:
+            compose_config(overrides)
+        elif not any(flag.startswith(_OTHER_CONFIGS) for flag in flags):
+            check_overrides(overrides)
     register_schemas()
     OmegaConf.register_new_resolver("options", _options_text, replace=True)
     OmegaConf.register_new_resolver(
         "settings", lambda _root_: describe_settings(_root_), replace=True
     )
-    sys.argv = [sys.argv[0], *quoted]
+    sys.argv = [sys.argv[0], *flags, *map(quote_override, overrides)]
     main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
     with errors_as_lines(), contextlib.ExitStack() as composing:
         composing.enter_context(loading())
@@ -58,6 +73,20 @@ def launch(arguments: Sequence[str]) -> None:
             _run(config)
 
         main(run)()
+
+
+def _divide(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return Hydra's flags with their words, and the settings: Hydra takes only either first.
+
+    >>> _divide(["seed=1,2", "--multirun", "dataset=elpv", "--cfg", "job"])
+    (['--multirun', '--cfg', 'job'], ['seed=1,2', 'dataset=elpv'])
+    """
+    flags: list[str] = []
+    overrides: list[str] = []
+    for word in arguments:
+        follows = bool(flags) and flags[-1] in _TAKE_A_WORD and "=" not in word
+        (flags if word.startswith("-") or follows else overrides).append(word)
+    return flags, overrides
 
 
 def _options_text() -> str:

@@ -5,12 +5,14 @@ not Hydra's plug-in for it: docs/decisions/0021-optuna-itself.md.
 """
 
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import optuna
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import TrialState
@@ -43,14 +45,13 @@ class Range:
     choices: list[Any] = field(default_factory=list)
     """Values to choose among, instead of an interval."""
 
-    def __post_init__(self) -> None:
-        """Reject what leaves nothing to choose."""
-        interval = self.low is not None and self.high is not None and self.low < self.high
-        if interval == bool(self.choices) or (self.log and (self.low or 0) <= 0):
-            raise ConfigError(
-                "sweep: a setting needs either low < high (positive for log) or choices, got "
-                f"low {self.low}, high {self.high}, log {self.log}, choices {self.choices}"
-            )
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The values between which all others lie, or all there are; none: nothing to choose."""
+        has_interval = self.low is not None and self.high is not None and self.low < self.high
+        if has_interval == bool(self.choices) or (self.log and (self.low or 0) <= 0):
+            return ()
+        return tuple(self.choices) or (self.low, self.high)
 
 
 @dataclass
@@ -65,12 +66,18 @@ class SweepConfig:
     """The settings that differ, and between what."""
 
     def __post_init__(self) -> None:
-        """Reject a sweep that tries nothing."""
+        """Reject a sweep that tries nothing, or a setting that leaves nothing to choose."""
         if self.trials < 1 or not self.space:
             raise ConfigError(
-                f"sweep: expected trials of at least 1 and a space, got {self.trials} trials over "
+                f"expected trials of at least 1 and a space, got {self.trials} trials over "
                 f"{len(self.space)} settings"
             )
+        for key, span in self.space.items():
+            if not span.ends:
+                raise ConfigError(
+                    f"{key}: expected either low < high (positive for log) or choices, got low "
+                    f"{span.low}, high {span.high}, log {span.log}, choices {span.choices}"
+                )
 
 
 @dataclass(frozen=True)
@@ -104,9 +111,11 @@ def read_sweep(name: str) -> SweepConfig:
     try:
         merged = OmegaConf.merge(OmegaConf.structured(SweepConfig), OmegaConf.load(path))
         result = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, ConfigError, yaml.YAMLError, OSError, ValueError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, ConfigError) else error
-        raise ConfigError(f"{path}: {str(cause).splitlines()[0]}") from error
+        key = getattr(error, "full_key", None)
+        where = f" {key}:" if key and key not in str(cause).splitlines()[0] else ""
+        raise ConfigError(f"sweep {path}:{where} {str(cause).splitlines()[0]}") from error
     assert isinstance(result, SweepConfig)
     return result
 
@@ -126,6 +135,8 @@ def run_sweep(name: str, overrides: Sequence[str]) -> Swept:
     """
     sweep = read_sweep(name)
     shared = [*sweep.settings, *overrides]
+    compose_config(overrides)  # what is misspelt is not the sweep's fault
+    _check_space(name, sweep, shared)
     base = compose_config(shared)
     manifest = read_dataset(base.dataset, base.seed)
     # another data set, or another space, is another study
@@ -165,6 +176,23 @@ def run_sweep(name: str, overrides: Sequence[str]) -> Swept:
     return Swept(best.user_attrs["settings"], study.best_value, finished, folder / "study.sqlite")
 
 
+def _check_space(name: str, sweep: SweepConfig, shared: Sequence[str]) -> None:
+    """Try what the sweep sets, and the ends of each range, before any training.
+
+    Raises:
+        ConfigError: The training that was chosen has no such setting, or does not take its value.
+    """
+    ends = [f"{key}={value}" for key, span in sweep.space.items() for value in span.ends]
+    for chosen in (shared, *([*shared, end] for end in ends)):
+        try:
+            compose_config(chosen)
+        except ConfigError as error:
+            raise ConfigError(
+                f"sweep={name} does not go with these settings: {error}. Choose what it is for, "
+                "such as training=stages or training=finetune"
+            ) from error
+
+
 def _propose(trial: optuna.Trial, key: str, span: Range) -> Any:  # noqa: ANN401 -- any setting
     if span.choices:
         return trial.suggest_categorical(key, span.choices)
@@ -200,7 +228,7 @@ def show_sweep(name: str, overrides: Sequence[str]) -> None:
     console = Console()
     console.print(
         f"best of {found.trials} trials: held-out log-loss {found.score:.4f}; study: {found.path}\n"
-        f"python train.py {' '.join([*overrides, *found.settings])}",
+        f"python train.py {shlex.join([*overrides, *found.settings])}",
         soft_wrap=True,
         highlight=False,
     )

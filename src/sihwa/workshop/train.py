@@ -6,6 +6,7 @@ Axes: N images, H and W picture size, D embedding width, K classes.
 import contextlib
 import logging
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -172,7 +173,8 @@ def _kept(folder: Path) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            log.warning("interrupted; go on with: python train.py resume=%s", folder)
+            command = shlex.join(["python", "train.py", f"resume={folder}"])
+            log.warning("interrupted; go on with: %s", command)
             raise
 
 

@@ -140,3 +140,4 @@ def test_read_dataset_few_training_pictures_are_taken_and_the_rest_is_named(part
     assert rows < {(row["sha256"], row["split"]) for row in whole.table.to_pylist()}
     assert any("7 training pictures are left out" in note for note in few.notes)
     assert few.fingerprint != whole.fingerprint
+    assert read(parts, split=SplitConfig(train_per_class=999)).notes == whole.notes

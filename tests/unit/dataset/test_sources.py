@@ -46,6 +46,20 @@ def test_find_image_folder_classes_at_any_depth(tmp_path: Path) -> None:
     }
 
 
+def test_find_image_folder_names_folders_without_pictures(tmp_path: Path) -> None:
+    touch(tmp_path, "outer/train/good/x/a.png", "outer/train/bad/b.png", "outer/test/bad/c.png")
+    assert find_folder(tmp_path).notes == ()
+    for empty in ("none", "outer/calibration", "outer/train/긁힘/deep", "outer/.cache"):
+        (tmp_path / empty).mkdir(parents=True)
+    (tmp_path / "outer/test/good").mkdir()
+    (tmp_path / "outer/test/good/notes.txt").touch()
+    found = [note.removesuffix(", so it is no class") for note in find_folder(tmp_path).notes]
+    assert found == [
+        f"no picture in {tmp_path / name}"
+        for name in ("none", "outer/calibration", "outer/test/good", "outer/train/긁힘")
+    ]
+
+
 @pytest.mark.parametrize("name", ["calibration", "val", "Validation", "valid"])
 def test_find_image_folder_given_splits_are_read(tmp_path: Path, name: str) -> None:
     touch(tmp_path, "train/good/a.png", f"{name}/good/b.png", "test/bad/x/c.png")

@@ -291,6 +291,14 @@ def test_train_network_damaged_checkpoint_is_one_clear_error(
         trained(manifest, work, config())
 
 
+def test_train_network_checkpoint_that_cannot_be_read_is_not_to_be_deleted(
+    manifest: Manifest, work: Workplace
+) -> None:
+    (work.folder / "checkpoints" / "last.ckpt").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"^cannot read .*last\.ckpt: Is a directory$"):
+        trained(manifest, work, config())
+
+
 def test_train_network_checkpoint_of_another_network_is_one_clear_error(
     manifest: Manifest, work: Workplace
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 from sihwa.dataset import NeuDetConfig
 from sihwa.errors import ConfigError
 from sihwa.training import ProbeConfig
-from sihwa.workshop.compose import compose_config, config_dir
+from sihwa.workshop.compose import check_overrides, compose_config, config_dir, each_value
 
 NEU = ["dataset=neu_det", "dataset.root=NEU-DET.zip"]
 
@@ -74,7 +74,10 @@ def test_compose_config_every_option_composes(option: Path) -> None:
             id="model",
         ),
         pytest.param(["dataset=neu_det"], "dataset.root is required", id="mandatory"),
-        pytest.param(["seed=many"], "seed: .*'many'", id="type"),
+        pytest.param(["seed=many"], "^seed: expected a whole number, got 'many'$", id="type"),
+        pytest.param(
+            ["export.int8=maybe"], "^export.int8: expected true or false, got 'maybe'$", id="bool"
+        ),
         pytest.param(["seed=-1"], r"seed must be in \[0, 4294967295\], got -1", id="range"),
         pytest.param(["seed=99999999999999999999"], r"seed must be in \[0, ", id="huge"),
         pytest.param(["training=null"], "training must be one of finetune, probe", id="no option"),
@@ -101,3 +104,35 @@ def test_compose_config_training_by_descent_brings_its_augmentation(way: str) ->
     assert compose_config([f"training={way}"]).augmentation.name == "surface"
     assert compose_config([f"training={way}", "augmentation=none"]).augmentation.name == "none"
     assert compose_config([]).augmentation.name == "none"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["seed=1,2,x"], "seed: expected a whole number, got 'x'"),
+        (["sede=1,2"], "unknown setting 'sede'"),
+        (["model=resnet18,resnet81"], "got 'resnet81'"),
+        (["model=glob(r*)", "sede=3"], "unknown setting 'sede'"),
+        (["model=glob(x*)"], r"got 'x\*'"),
+        (["training.folds=range(1,4)"], "training.folds must be at least 2, got 1"),
+    ],
+)
+def test_each_value_of_a_multirun_is_looked_at(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        list(map(compose_config, each_value(overrides)))
+
+
+def test_each_value_comes_up_once() -> None:
+    found = list(each_value(["model=glob(resnet*)", "seed=range(0,3)", "device=cpu"]))
+    assert found == [
+        ["model=resnet18", "seed=0", "device=cpu"],
+        ["model=resnet50", "seed=0", "device=cpu"],
+        ["model=resnet18", "seed=1", "device=cpu"],
+        ["model=resnet18", "seed=2", "device=cpu"],
+    ]
+
+
+def test_check_overrides_asks_for_nothing_that_is_missing() -> None:
+    check_overrides(["dataset=neu_det"])
+    with pytest.raises(ConfigError, match="unknown setting 'datset'"):
+        check_overrides(["dataset=neu_det", "datset=1"])

@@ -1,10 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sihwa.errors import ConfigError
 from sihwa.workshop.compose import compose_config, config_dir
-from sihwa.workshop.sweep import Range, SweepConfig, read_sweep
+from sihwa.workshop.sweep import Range, SweepConfig, read_sweep, run_sweep
 
 
 @pytest.mark.parametrize("name", [path.stem for path in (config_dir() / "sweep").glob("*.yaml")])
@@ -35,9 +36,39 @@ def test_read_sweep_misspelt_key_is_one_line(tmp_path: Path) -> None:
      {"low": 0.0, "high": 1.0, "choices": [1]}],
     ids=str,
 )  # fmt: skip
-def test_range_without_anything_to_choose_is_refused(span: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="either low < high"):
-        Range(**span)  # type: ignore[arg-type]
+def test_sweep_config_of_a_setting_that_leaves_nothing_to_choose_names_it(
+    span: dict[str, Any],
+) -> None:
+    with pytest.raises(ConfigError, match=r"^training\.ema: expected either low < high"):
+        SweepConfig(space={"seed": Range(choices=[1]), "training.ema": Range(**span)})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("space: {training.ema: {low: 1, high: 0}}", "training.ema: expected either low < high"),
+        ("space: {training.ema: {low: a}}", "could not be converted to Float"),
+        ("space: [", "while parsing"),
+        ("- seed", "merge"),
+    ],
+)
+def test_read_sweep_of_a_damaged_file_names_it(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=rf"^sweep .*mine\.yaml: .*{message}"):
+        read_sweep(str(tmp_path / "mine.yaml"))
+
+
+def test_run_sweep_with_a_training_it_is_not_for_says_what_it_is_for() -> None:
+    with pytest.raises(ConfigError, match=r"sweep=finetune does not go with.*training=stages"):
+        run_sweep("finetune", ["training=probe"])
+
+
+def test_run_sweep_range_beyond_the_setting_is_refused_before_any_training(tmp_path: Path) -> None:
+    (tmp_path / "far.yaml").write_text("space: {training.ema: {low: 0.5, high: 7.0}}")
+    given = ["training=stages", f"output_dir={tmp_path / 'out'}"]
+    with pytest.raises(ConfigError, match=r"training\.ema must be .*got 7\.0"):
+        run_sweep(str(tmp_path / "far.yaml"), given)
+    assert not (tmp_path / "out").exists()
 
 
 def test_sweep_config_without_space_is_refused() -> None:
