@@ -31,8 +31,13 @@ def load_weights(backbone: nn.Module, architecture: str, source: str) -> None:
     path = _package_file(architecture) if source == "package" else Path(source).expanduser()
     given = _read_state(path)
     own = backbone.state_dict()
-    if not set(own) <= set(given):
+    if source == "package":
         given = _rename_by_order(own, given, path)
+    elif missing := [name for name in own if name not in given]:
+        raise WeightsUnavailable(
+            f"model.weights: {path} does not fit {architecture}: it lacks {len(missing)} of "
+            f"{len(own)} tensors, such as {missing[0]!r}, and holds {min(given, default='none')!r}"
+        )
     wrong = [name for name in own if own[name].shape != given[name].shape]
     if wrong:
         raise WeightsUnavailable(
@@ -91,7 +96,10 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 def _rename_by_order(
     own: dict[str, Tensor], given: dict[str, Tensor], path: Path
 ) -> dict[str, Tensor]:
-    """Give foreign tensors our names by position: the lite packages only name them differently."""
+    """Give foreign tensors our names by position: the lite packages only name them differently.
+
+    Not done to a file of a user's: where shapes are alike, another order would pass unseen.
+    """
     if len(own) != len(given):
         raise WeightsUnavailable(
             f"model.weights: {path} holds {len(given)} tensors, the network has {len(own)}"

@@ -104,7 +104,15 @@ def test_create_network_weights_from_safetensors_are_used(tmp_path: Path) -> Non
 def test_create_network_weights_of_another_network_name_the_tensor(tmp_path: Path) -> None:
     body = timm.create_model("test_resnet")
     save_file({k: v.contiguous() for k, v in body.state_dict().items()}, tmp_path / "w.safetensors")
-    with pytest.raises(WeightsUnavailable, match=r"holds \d+ tensors|does not fit"):
+    with pytest.raises(WeightsUnavailable, match=r"lacks \d+ of \d+ tensors, such as 'conv_stem"):
+        create_network(tiny_config(weights=str(tmp_path / "w.safetensors")), 2)
+
+
+def test_create_network_weights_under_other_names_are_not_guessed(tmp_path: Path) -> None:
+    body = timm.create_model("test_efficientnet")
+    state = {f"module.{k}": v.contiguous() for k, v in body.state_dict().items()}
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsUnavailable, match=r"lacks 1?\d\d of .*holds 'module\.blocks"):
         create_network(tiny_config(weights=str(tmp_path / "w.safetensors")), 2)
 
 
