@@ -38,8 +38,8 @@ from rich.table import Table
 from sihwa.benchmark.contestant import ProcessContestant
 from sihwa.benchmark.environment import describe_environment
 from sihwa.benchmark.variant import Variant, list_variants
-from sihwa.console import errors_as_lines
-from sihwa.errors import ConfigError, PackageMissing, SihwaError
+from sihwa.console import a_path, errors_as_lines
+from sihwa.errors import ConfigError, PackageMissing, SihwaError, StorageError
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import RuntimeChoice, read_bundle
 from sihwa.inspector.pictures import list_pictures
@@ -64,8 +64,8 @@ Ratio = tuple[float, float, float]
 def main() -> None:
     """Measure, print a table, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("inspector", type=Path, help="its folder")
-    parser.add_argument("pictures", type=Path, help="a folder or an archive")
+    parser.add_argument("inspector", type=a_path, help="its folder")
+    parser.add_argument("pictures", type=a_path, help="a folder or an archive")
     parser.add_argument("--rounds", type=at_least_one, default=5, help="counted runs of each")
     parser.add_argument("--limit", type=at_least_one, default=1800, help="most pictures")
     parser.add_argument(
@@ -78,15 +78,18 @@ def main() -> None:
         "--environment", type=Path, default=Path(".venv-peers"), help="where the peers live"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("outputs/benchmarks/peers.json"), help="of the figures"
+        "--out", type=a_path, default=Path("outputs/benchmarks/peers.json"), help="of the figures"
     )
-    parser.add_argument("--results", type=Path, help="Markdown with the marks, for the table")
+    parser.add_argument("--results", type=a_path, help="Markdown with the marks, for the table")
     given = parser.parse_args()
     python = given.environment / BIN / "python"
-    if not python.exists():
+    if not os.path.isfile(python):  # noqa: PTH113 -- which is false, too, where nobody may look
         raise PackageMissing(f"{python} is not there: run `make bench-peers` once")
     if given.results:
         around_the_marks(given.results)  # now rather than after many minutes of measuring
+    if given.out.is_dir():
+        raise StorageError(f"--out {given.out} is a folder; name the file in it")
+    read_bundle(given.inspector)
     with tempfile.TemporaryDirectory() as folder, usable_folder(given.out.parent):
         root = Path(folder)
         paths = copy_pictures(given.pictures, root / "pictures", given.limit)
@@ -342,7 +345,10 @@ def write_table(path: Path, results: dict[str, object]) -> None:
 
 def around_the_marks(path: Path) -> tuple[str, str]:
     """Return what a Markdown file says before the first mark and after the second."""
-    text = path.read_text("utf-8") if path.is_file() else ""
+    try:
+        text = path.read_text("utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--results {path} cannot be read as text in UTF-8: {error}") from error
     before, begin, rest = text.partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
     if not (begin and end):

@@ -1,17 +1,14 @@
 """Measure how fast an inspector is here: python scripts/benchmark.py INSPECTOR --images FOLDER."""
 
 try:
-    from sihwa.console import errors_as_lines, loading
+    from sihwa.console import loading
 
     with loading():
-        import typer
-
-        from sihwa.benchmark_command import benchmark
+        from sihwa.cli import benchmark, run_alone
 except ModuleNotFoundError as error:
     raise SystemExit(
         f"error: {error.name} is not installed; install this folder first: pip install --editable ."
     ) from None
 
 if __name__ == "__main__":
-    with errors_as_lines():
-        typer.run(benchmark)
+    run_alone(benchmark)

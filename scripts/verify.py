@@ -1,17 +1,14 @@
 """Prove an inspector on this machine: python scripts/verify.py INSPECTOR [FOLDER]."""
 
 try:
-    from sihwa.console import errors_as_lines, loading
+    from sihwa.console import loading
 
     with loading():
-        import typer
-
-        from sihwa.verify_command import verify
+        from sihwa.cli import run_alone, verify
 except ModuleNotFoundError as error:
     raise SystemExit(
         f"error: {error.name} is not installed; install this folder first: pip install --editable ."
     ) from None
 
 if __name__ == "__main__":
-    with errors_as_lines():
-        typer.run(verify)
+    run_alone(verify)

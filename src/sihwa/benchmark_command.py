@@ -1,6 +1,7 @@
 """The command `sihwa benchmark`; `scripts/benchmark.py` is the same."""
 
 import math
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,19 +9,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sihwa.console import a_path, say, saying_if_possible
-from sihwa.errors import ConfigError
+from sihwa.console import a_path, ending_on_sigterm, loading, say, saying_if_possible
+from sihwa.errors import ConfigError, StorageError
 
 __all__ = ["benchmark"]
 
 _ROUNDS = 20
+_FILES = ("benchmark.json", "benchmark.csv", "benchmark.html")
 
 
 _Inspector = Annotated[
     Path,
     typer.Argument(
         parser=a_path,
-        metavar="INSPECTOR",
+        metavar="inspector",
         help="Inspector folder, or its .onnx file.",
         show_default=False,
     ),
@@ -33,7 +35,7 @@ _Images = Annotated[
     Path | None,
     typer.Option(
         parser=a_path,
-        metavar="PATH",
+        metavar="<path>",
         help="Pictures from the line: a folder or an archive. Without it, those kept inside.",
         show_default=False,
     ),
@@ -44,7 +46,7 @@ _Out = Annotated[
         "--out",
         "-o",
         parser=a_path,
-        metavar="PATH",
+        metavar="<path>",
         help="Folder for the results.  \\[default: outputs/benchmarks/<time>]",
     ),
 ]
@@ -57,14 +59,12 @@ _BudgetMs = Annotated[
 ]
 _Samples = Annotated[
     int,
-    typer.Option(
-        min=1, help="Pictures timed one by one, per variant; rounded up to 20 equal turns."
-    ),
+    typer.Option(help="Pictures timed one by one, per variant; rounded up to 20 equal turns."),
 ]
 _Threads = Annotated[str, typer.Option(help="Per inference on the CPU; 0 is all cores.")]
 _Batches = Annotated[str, typer.Option(help="Batch sizes.")]
-_Limit = Annotated[int, typer.Option(min=1, help="At most so many different pictures.")]
-_Seed = Annotated[int, typer.Option(min=0, help="Of the order and the intervals.")]
+_Limit = Annotated[int, typer.Option(help="At most so many different pictures.")]
+_Seed = Annotated[int, typer.Option(help="Of the order and the intervals.")]
 _Ceilings = Annotated[bool, typer.Option(help="Measure what the machine could do at best, too.")]
 
 
@@ -102,17 +102,18 @@ def benchmark(
     sihwa benchmark outputs/latest/inspector --runtimes onnxruntime --samples 10000
     """
     # here, for the sake of the other commands: scoring would start a third of a second later
-    from sihwa.benchmark import (
-        BenchmarkOptions,
-        Course,
-        results_table,
-        run_benchmark,
-        write_csv,
-        write_page,
-        write_results,
-    )
+    with loading():
+        from sihwa.benchmark import (
+            BenchmarkOptions,
+            Course,
+            results_table,
+            run_benchmark,
+            write_csv,
+            write_page,
+            write_results,
+        )
 
-    rounds = min(_ROUNDS, samples)
+    rounds = max(1, min(_ROUNDS, samples))
     course = Course(
         rounds=rounds,
         samples=math.ceil(samples / rounds),
@@ -132,13 +133,18 @@ def benchmark(
         ceilings=ceilings,
     )
     folder = out or Path("outputs", "benchmarks", datetime.now().strftime("%Y-%m-%d_%H%M%S"))
-    document = run_benchmark(inspector, options, folder)
+    for name in _FILES:
+        if os.path.lexists(folder / name):
+            raise StorageError(f"{folder / name} is there already; name another folder with --out")
+    with ending_on_sigterm():
+        document = run_benchmark(inspector, options, folder)
     # shown first: a disk that is full by now must not cost the measurement
     with saying_if_possible():
         Console().print(results_table(document), soft_wrap=True, highlight=False)
-    write_results(folder / "benchmark.json", document)
-    write_csv(folder / "benchmark.csv", document["variants"])
-    write_page(folder / "benchmark.html", document)
+    results, table, page = (folder / name for name in _FILES)
+    write_results(results, document)
+    write_csv(table, document["variants"])
+    write_page(page, document)
     say(f"-> {folder}")
 
 
@@ -148,6 +154,7 @@ def _words(text: str) -> list[str]:
 
 def _numbers(name: str, text: str) -> list[int]:
     words = _words(text)
-    if not words or not all(word.isdecimal() for word in words):
-        raise ConfigError(f"{name} must be whole numbers with commas between, got {text!r}")
+    if not words or not all(word.isdecimal() and len(word) < 10 for word in words):
+        got = repr(text if len(text) < 100 else f"{text[:100]}...")
+        raise ConfigError(f"{name} must be whole numbers with commas between, got {got}")
     return list(dict.fromkeys(int(word) for word in words))

@@ -2,19 +2,19 @@
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
 import sihwa
 from sihwa.benchmark_command import benchmark
-from sihwa.console import errors_as_lines, loading
+from sihwa.console import errors_as_lines, loading, run_commands
 from sihwa.errors import PackageMissing
 from sihwa.score_command import score
 from sihwa.verify_command import verify
 
-__all__ = ["benchmark", "main", "score", "train", "verify"]
+__all__ = ["benchmark", "main", "run_alone", "score", "train", "verify"]
 
 app = typer.Typer(
     help="From a folder of part photographs to a qualified inspector on a cheap factory PC.",
@@ -31,7 +31,7 @@ def main() -> None:
         train(sys.argv[2:])
     else:
         with errors_as_lines():
-            app()
+            run_commands(app)
 
 
 def train(arguments: Sequence[str]) -> None:
@@ -46,6 +46,16 @@ def train(arguments: Sequence[str]) -> None:
             ) from error
         launch(arguments)
     gc.freeze()  # a second: the interpreter's exit does not look through all of PyTorch once more
+
+
+def run_alone(command: Callable[..., None]) -> None:
+    """Run one command as a program of its own, such as scripts/score.py."""
+    alone = typer.Typer(
+        add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
+    )
+    alone.command()(command)
+    with errors_as_lines():
+        run_commands(alone)
 
 
 def _show_version(value: bool) -> None:

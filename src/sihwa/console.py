@@ -5,24 +5,21 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from sihwa.errors import ConfigError, SihwaError, StorageError
 from sihwa.printable import printable
 
 __all__ = [
-    "EXIT_INTERRUPTED",
-    "a_path",
-    "errors_as_lines",
-    "loading",
-    "note",
-    "say",
-    "saying_if_possible",
-]
+    "EXIT_INTERRUPTED", "EXIT_TERMINATED", "a_path", "ending_on_sigterm", "errors_as_lines",
+    "loading", "note", "run_commands", "say", "saying_if_possible",
+]  # fmt: skip
 
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 _STOPPED = "stopped; every file that is there is whole"
 
 
@@ -44,11 +41,45 @@ def errors_as_lines() -> Iterator[None]:
     except KeyboardInterrupt:
         note(_STOPPED)
         raise SystemExit(EXIT_INTERRUPTED) from None
-    except SystemExit as stop:
-        # Typer makes an exit of its own of Ctrl-C, and says nothing
-        if isinstance(getattr(stop.__context__, "__cause__", None), KeyboardInterrupt):
-            note(_STOPPED)
-        raise
+
+
+def run_commands(app: Callable[..., Any]) -> None:
+    """Run a Typer app; what it would say of a wrong word in a box of its own is one line, too.
+
+    Raises:
+        ConfigError: A word on the command line is not understood.
+        KeyboardInterrupt: Ctrl-C was pressed: Typer makes a silent exit of it.
+    """
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:
+        # the class is Click's or Typer's own copy of it, by version; what it offers is the same
+        explain = getattr(error, "format_message", None)
+        if explain is None:
+            raise
+        context = getattr(error, "ctx", None)
+        program = context.command_path if context else Path(sys.argv[0]).name
+        said = explain().rstrip(".?")
+        raise ConfigError(f"{said}. `{program} --help` shows what there is") from error
+    if code == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    if code:
+        raise SystemExit(code)
+
+
+@contextlib.contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the program by an exception, so that what is temporary is removed."""
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        note(_STOPPED)
+        raise SystemExit(EXIT_TERMINATED)
+
+    old = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
 
 
 @contextlib.contextmanager

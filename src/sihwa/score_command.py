@@ -14,7 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sihwa.console import EXIT_INTERRUPTED, loading, note, say, saying_if_possible
+from sihwa.console import (
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    loading,
+    note,
+    say,
+    saying_if_possible,
+)
 from sihwa.errors import ConfigError
 from sihwa.images import MAX_PIXELS
 from sihwa.inspector import load_inspector
@@ -33,8 +40,6 @@ from sihwa.scoring import (
 )
 
 __all__ = ["score"]
-
-EXIT_TERMINATED = 143
 
 
 class EngineName(StrEnum):
@@ -192,7 +197,7 @@ def _score(engine: Engine, source: list[str], out: Path, options: ScoreOptions) 
         note(f"{word}: no picture found; is it the right name?")
     if summary.stopped and not options.watch:
         note("stopped: all rows so far are written; go on with --resume")
-        raise typer.Exit(EXIT_TERMINATED if signal.SIGTERM in received else EXIT_INTERRUPTED)
+        raise SystemExit(EXIT_TERMINATED if signal.SIGTERM in received else EXIT_INTERRUPTED)
 
 
 @contextmanager

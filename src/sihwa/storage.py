@@ -78,7 +78,8 @@ def usable_folder(path: Path) -> Iterator[None]:
     Raises:
         StorageError: It is no folder, or the file system refuses a file in it.
     """
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    with writing(path):
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         tried = path / ".tried"
         try:

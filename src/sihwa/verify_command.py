@@ -19,7 +19,7 @@ def verify(
         Path,
         typer.Argument(
             parser=a_path,
-            metavar="INSPECTOR",
+            metavar="inspector",
             help="Inspector folder, or its .onnx file.",
             show_default=False,
         ),

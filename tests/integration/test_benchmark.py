@@ -53,12 +53,18 @@ def test_benchmark_writes_json_csv_and_page(
     [
         pytest.param(["--devices", "tpu"], "got 'tpu'", id="device"),
         pytest.param(["--threads", "two"], "--threads must be whole numbers", id="threads"),
+        pytest.param(["--samples", "0"], "--samples must be 1 to", id="none"),
+        pytest.param(["--samples", "9" * 20], "--samples must be 1 to", id="for ever"),
+        pytest.param(["--samples", "1e3"], "Invalid value for '--samples'", id="no number"),
+        pytest.param(["--batches", "9" * 5000], "--batches must be whole numbers", id="digits"),
+        pytest.param(["--seed", "-1"], "--seed must be 0 to", id="seed"),
+        pytest.param(["--sampels", "1"], "No such option", id="misspelt"),
         pytest.param(["--threads", "99999"], "the cores of this machine, got 99999", id="cores"),
         pytest.param(["--images", "nowhere"], "got 'nowhere', which is not there", id="pictures"),
         pytest.param(["--images", __file__], "or one picture, got the file", id="a file"),
         pytest.param(["--images", ""], "expected a path, got an empty word", id="no pictures"),
         pytest.param(["--out", ""], "expected a path, got an empty word", id="no folder"),
-        pytest.param(["--line-rate", "-3"], "--line-rate must be a number above 0", id="rate"),
+        pytest.param(["--line-rate", "-3"], "--line-rate must be from 0.001", id="rate"),
     ],
 )
 def test_benchmark_wrong_options_are_one_line(words: list[str], message: str) -> None:
@@ -83,12 +89,21 @@ def test_benchmark_folder_that_takes_nothing_is_refused_before_anything_is_timed
     assert (tmp_path / "taken").read_text() == "mine"
 
 
+def test_benchmark_that_is_there_is_not_written_over(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "benchmark.csv").symlink_to(tmp_path / "elsewhere")
+    given = ("--images", folder, "--out", tmp_path / "out", *SHORT)
+    done = run(sys.executable, "-m", "sihwa", "benchmark", FOLDER, *given)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "benchmark.csv is there already; name another folder with --out" in done.stderr
+
+
 PRESSED = """
 import os, signal
 import sihwa.benchmark.run
 from sihwa.benchmark.race import run_race
 def pressed(*given):
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIG{0})
     return run_race(*given)
 sihwa.benchmark.run.run_race = pressed
 from sihwa.cli import main
@@ -96,10 +111,13 @@ main()
 """
 
 
-def test_benchmark_interrupted_says_so_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "code"), [("INT", 130), ("TERM", 143)])
+def test_benchmark_interrupted_says_so_and_leaves_nothing(
+    name: str, code: int, folder: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "a" / "b"
     given = ("benchmark", FOLDER, "--images", folder, "--out", out, *SHORT)
-    done = run(sys.executable, "-c", PRESSED, *given)
-    assert (done.returncode, done.stdout) == (130, "")
+    done = run(sys.executable, "-c", PRESSED.format(name), *given)
+    assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr == "stopped; every file that is there is whole\n"
     assert not (tmp_path / "a").exists()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sihwa.benchmark.contestant import how_it_ended
 from sihwa.benchmark.pictures import Pictures
 from sihwa.progress import progress_bar
 from sihwa.scoring import available_cores
@@ -14,6 +15,8 @@ from sihwa.scoring import available_cores
 __all__ = ["measure_ceilings"]
 
 _PROBE = Path(__file__).with_name("probe.py")
+_PATIENCE_S = 300
+"""For one probe: each takes some seconds."""
 Document = dict[str, Any]
 
 
@@ -54,14 +57,17 @@ def measure_ceilings(
 
 
 def _probe(**request: object) -> Any:  # noqa: ANN401 -- whatever JSON holds
-    done = subprocess.run(
-        [sys.executable, "-P", str(_PROBE)],
-        input=json.dumps(request) + "\n",
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", str(_PROBE)],
+            input=json.dumps(request) + "\n",
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_PATIENCE_S,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"it did not end within {_PATIENCE_S} s"}
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["it said nothing"]
-        return {"error": said[-1][-300:]}
+        return {"error": how_it_ended(done.returncode, done.stderr)}
     return json.loads(done.stdout.splitlines()[-1])

@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol
 from sihwa.benchmark.variant import Variant
 from sihwa.errors import RuntimeUnavailable
 
-__all__ = ["Contestant", "ProcessContestant"]
+__all__ = ["Contestant", "ProcessContestant", "how_it_ended"]
 
 _WORKER = Path(__file__).with_name("worker.py")
 _PATIENCE_S = 600.0
@@ -146,9 +146,17 @@ class ProcessContestant:
         code = process.wait()
         assert self._complaints is not None
         self._complaints.seek(0)
-        lines = [line.strip() for line in self._complaints if line.strip()]
-        said = lines[-1][-300:] if lines else "it said nothing"
-        return f"{said} ({_manner(code)})"
+        return how_it_ended(code, self._complaints.read())
+
+
+def how_it_ended(code: int, complaints: str) -> str:
+    """Return the last thing that a process said, and how it ended.
+
+    >>> how_it_ended(-9, "")
+    'it said nothing (killed by SIGKILL)'
+    """
+    lines = [line.strip() for line in complaints.splitlines() if line.strip()]
+    return f"{lines[-1][-300:] if lines else 'it said nothing'} ({_manner(code)})"
 
 
 def _manner(code: int) -> str:

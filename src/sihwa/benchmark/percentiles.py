@@ -3,7 +3,7 @@
 Axes: R turns, C samples of a turn, Q percentiles, B resamples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,10 @@ _CHUNK_BYTES = 32 * 2**20
 
 
 def bootstrap_interval(
-    turns: NDArray[np.floating], percents: Sequence[float], seed: int = 0
+    turns: NDArray[np.floating],
+    percents: Sequence[float],
+    seed: int = 0,
+    through: Callable[[NDArray[np.floating]], NDArray[np.floating]] = lambda samples: samples,
 ) -> NDArray[np.float64]:
     """Return the interval of each percentile by resampling whole turns.
 
@@ -29,6 +32,8 @@ def bootstrap_interval(
         turns: Samples, (R, C).
         percents: Percentiles in [0, 100], Q of them.
         seed: Of the resampling.
+        through: What is made of the samples of resamples, (B, R · C), turn after turn, before their
+            percentiles are taken; (B, anything).
 
     Returns:
         Lower and upper end, (2, Q), at `CONFIDENCE`.
@@ -42,7 +47,7 @@ def bootstrap_interval(
     picks = rng.integers(len(turns), size=(_RESAMPLES, len(turns)))
     step = max(1, _CHUNK_BYTES // turns.nbytes)
     found = [
-        np.percentile(turns[some].reshape(len(some), -1), percents, axis=1)
+        np.percentile(through(turns[some].reshape(len(some), -1)), percents, axis=1)
         for some in (picks[start : start + step] for start in range(0, _RESAMPLES, step))
     ]
     edge = 50 * (1 - CONFIDENCE)

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from sihwa.errors import EmptyDataset, UnreadableImage
 from sihwa.images import decode_image, read_bytes, split_member
 from sihwa.inspector import PICTURES_NAME
 from sihwa.inspector.pictures import list_pictures, none_readable, spread
+from sihwa.printable import printable
+from sihwa.storage import writing
 
 __all__ = ["Pictures", "prepared_pictures"]
 
@@ -21,7 +23,7 @@ class Pictures:
     """Readable picture files.
 
     Attributes:
-        paths: Where they lie.
+        paths: Where they lie, those of the most common size first.
         source: Where they come from, for people.
         shapes: How many there are of each height and width.
         file_bytes: Of all files together.
@@ -42,14 +44,14 @@ class Pictures:
     def as_dict(self) -> dict[str, Any]:
         """Return what the results say of them."""
         return {
-            "source": self.source,
+            "source": printable(self.source),
             "count": len(self.paths),
             "sizes": [
                 {"height": height, "width": width, "count": count}
                 for (height, width), count in sorted(self.shapes.items())
             ],
             "file_bytes": self.file_bytes,
-            "unreadable": [str(error) for error in self.unreadable],
+            "unreadable": [printable(str(error)) for error in self.unreadable],
         }
 
 
@@ -68,12 +70,14 @@ def prepared_pictures(inspector: Path, source: Path | None, limit: int) -> Itera
         DatasetNotFound: There are no pictures there, nor in the inspector.
         EmptyDataset: None of them can be read.
         UnreadableImage: The archive cannot be opened.
+        StorageError: There is no room for the pictures of an archive.
     """
     usage = f"sihwa benchmark {inspector} --images FOLDER"
     chosen = spread(list_pictures(inspector, source, usage), limit)
-    with TemporaryDirectory() as folder:
-        paths: list[str] = []
-        shapes: Counter[tuple[int, int]] = Counter()
+    with writing(Path(gettempdir())):
+        unpacked = TemporaryDirectory()
+    with unpacked as folder:
+        found: list[tuple[str, tuple[int, int]]] = []
         size, unreadable = 0, []
         for number, path in enumerate(chosen):
             try:
@@ -82,11 +86,13 @@ def prepared_pictures(inspector: Path, source: Path | None, limit: int) -> Itera
             except UnreadableImage as error:
                 unreadable.append(error)
                 continue
-            paths.append(_as_file(path, content, Path(folder), number))
-            shapes[height, width] += 1
+            found.append((_as_file(path, content, Path(folder), number), (height, width)))
             size += len(content)
-        if not paths:
+        if not found:
             raise EmptyDataset(none_readable(unreadable))
+        shapes = Counter(shape for _, shape in found)
+        # where not all fit into memory, those that are timed without their files are usual ones
+        paths = [path for path, _ in sorted(found, key=lambda one: -shapes[one[1]])]
         name = f"kept in the inspector ({PICTURES_NAME})" if source is None else source.name
         yield Pictures(paths, name, dict(shapes), size, unreadable)
 
@@ -95,5 +101,6 @@ def _as_file(path: str, content: bytes, folder: Path, number: int) -> str:
     if split_member(path) is None:
         return path
     unpacked = folder / f"{number:06d}{Path(path).suffix}"
-    unpacked.write_bytes(content)
+    with writing(unpacked):
+        unpacked.write_bytes(content)
     return str(unpacked)

@@ -108,7 +108,7 @@ def write_results(path: Path, document: Document) -> None:
     """
     jsonschema.validate(document, benchmark_schema())
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
-    write_text(path, re.sub(r"\[[\d\s.,e+-]+\]", lambda found: _one_line(found[0]), text) + "\n")
+    write_text(path, re.sub(r"\[\n[\d\s.,e+-]+\]", lambda found: _one_line(found[0]), text) + "\n")
 
 
 def _one_line(numbers: str) -> str:

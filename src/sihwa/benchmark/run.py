@@ -68,21 +68,20 @@ class BenchmarkOptions:
             name = "--runtimes" if self.devices else "--devices"
             raise ConfigError(f"{name} must name at least one, got none")
         for name, value in (("--line-rate", self.line_rate), ("--budget-ms", self.budget_ms)):
-            if value is not None and not 0 < value < float("inf"):
-                raise ConfigError(f"{name} must be a number above 0, got {value}")
+            if value is not None and not 0.001 <= value <= 1_000_000:
+                raise ConfigError(f"{name} must be from 0.001 to 1,000,000, got {value}")
         cores = available_cores()
-        for name, values, least, most, why in (
-            ("--limit", (self.limit,), 1, None, ""),
+        for name, values, least, most, what in (
+            ("--limit", (self.limit,), 1, 100_000, ""),
             ("--threads", self.threads, 0, cores, ", the cores of this machine"),
-            ("--batches", self.course.batches, 1, None, ""),
-            ("--samples", (self.course.samples,), 1, None, ""),
+            ("--batches", self.course.batches, 1, 1_000_000, ""),
+            ("--samples", (self.course.samples * self.course.rounds,), 1, 1_000_000, ""),
+            ("--seed", (self.course.seed,), 0, 2**32 - 1, ""),
         ):
-            wrong = [v for v in values if v < least or (most is not None and v > most)]
+            wrong = [value for value in values if not least <= value <= most]
             if wrong or not values:
-                range_ = f"at least {least}" if most is None else f"{least} to {most}{why}"
-                raise ConfigError(
-                    f"{name} must be {range_}, got {wrong[0] if wrong else 'nothing'}"
-                )
+                got = wrong[0] if wrong else "nothing"
+                raise ConfigError(f"{name} must be {least} to {most:,}{what}, got {got}")
 
 
 def run_benchmark(
@@ -105,7 +104,7 @@ def run_benchmark(
         DatasetNotFound: There are no pictures.
         EmptyDataset: None of them can be read.
         ConfigError: Every batch size takes too much memory.
-        StorageError: The folder cannot be written to.
+        StorageError: The folder cannot be written to, or holds results already.
     """
     bundle = read_bundle(path)
     variants, left_out = _variants(path, bundle, options)
@@ -221,7 +220,11 @@ def _line(measured: Sequence[Measured], options: BenchmarkOptions, seed: int) ->
     wanted = options.line_rate is not None or options.budget_ms is not None
     verdict = partial(give_verdict, rate=options.line_rate, budget_ms=options.budget_ms, seed=seed)
     devices = {str(one.variant): one.variant.choice.device for one in measured}
-    highest = {name: highest_rate(turns, options.budget_ms, seed) for name, turns in whole.items()}
+    highest: dict[str, float] = {}
+    with progress_bar("working out rates", len(whole), "variants") as advance:
+        for name, turns in whole.items():
+            highest[name] = highest_rate(turns, options.budget_ms, seed)
+            advance(1)
     best: dict[str, str] = {}
     for name, rate in sorted(highest.items(), key=lambda pair: pair[1]):
         best[devices[name]] = name if rate else ""

@@ -63,28 +63,26 @@ class Verdict:
         return asdict(self)
 
 
-def response_ms(service_ms: NDArray[np.float64], rate: float | None) -> NDArray[np.float64]:
+def response_ms(service_ms: NDArray[np.floating], rate: float | None) -> NDArray[np.floating]:
     """Return how long each part waits for its decision when parts come evenly, `rate` a second.
 
     A part whose predecessor is not decided yet waits for it, so one slow decision delays several.
 
     Args:
-        service_ms: From file to decision, in the order of measuring, (N,).
+        service_ms: From file to decision, in the order of measuring, (N,) or (B, N): B lines.
         rate: Parts per second; None: each comes when nothing waits.
 
-    Source: Lindley 1952, "The theory of queues with a single server".
+    Source: Lindley 1952, "The theory of queues with a single server": a part waits for as long as
+    the work that came before it exceeds the time it had, counted from when nothing waited last.
 
     >>> response_ms(np.array([5.0, 30.0, 5.0]), 100).tolist()
     [5.0, 30.0, 25.0]
     """
     if rate is None:
         return service_ms
-    slack = service_ms - 1000 / rate
-    waits = np.empty_like(service_ms)
-    wait = 0.0
-    for place, late in enumerate(slack):
-        waits[place] = wait
-        wait = max(0.0, wait + late)
+    late = np.cumsum(service_ms - 1000 / rate, axis=-1)
+    before = np.concatenate([np.zeros_like(late[..., :1]), late[..., :-1]], axis=-1)
+    waits: NDArray[np.floating] = before - np.minimum.accumulate(before, axis=-1)
     return service_ms + waits
 
 
@@ -97,6 +95,9 @@ def give_verdict(
 ) -> Verdict:
     """Say whether a variant is enough for a line.
 
+    *Enough* and *not enough* must hold at both ends of the interval, of the waiting and of how many
+    parts are decided a second. Whole turns are resampled, and each resample is a line of its own.
+
     Args:
         variant: Its name.
         turns_ms: From file to decision, (R turns, C samples).
@@ -106,15 +107,26 @@ def give_verdict(
     """
     assert rate is not None or budget_ms is not None
     budget = budget_ms if budget_ms is not None else 1000 / (rate or 1)
-    responses = _responses(turns_ms, rate)
-    value = float(np.percentile(responses, PERCENT))
-    low, high = (float(end) for end in bootstrap_interval(responses, [PERCENT], seed)[:, 0])
-    decided_per_s = 1000 / float(turns_ms.mean())
-    verdict = NOT_ENOUGH
-    if low <= budget and (rate is None or rate < decided_per_s):
-        verdict = ENOUGH if high <= budget else TOO_CLOSE
-    margin = 1 - value / budget
-    return Verdict(variant, verdict, rate, budget, value, low, high, margin, decided_per_s)
+    # one shift of the line: a queue does not end where a turn of the measurement did
+    value = float(np.percentile(response_ms(turns_ms.reshape(-1), rate), PERCENT))
+    low, high = bootstrap_interval(turns_ms, [PERCENT], seed, lambda s: response_ms(s, rate))[:, 0]
+    slowest, fastest = _decided_per_s(turns_ms, seed)
+    verdict = TOO_CLOSE
+    if high <= budget and (rate is None or rate < slowest):
+        verdict = ENOUGH
+    elif low > budget or (rate is not None and rate >= fastest):
+        verdict = NOT_ENOUGH
+    return Verdict(
+        variant,
+        verdict,
+        rate,
+        budget,
+        value,
+        float(low),
+        float(high),
+        1 - value / budget,
+        1000 / float(turns_ms.mean()),
+    )
 
 
 def highest_rate(
@@ -130,7 +142,7 @@ def highest_rate(
     Returns:
         Parts per second; 0 where even a single part takes longer than the budget.
     """
-    low, high = 0.0, 1000 / float(turns_ms.mean())
+    low, high = 0.0, _decided_per_s(turns_ms, seed)[0]
     for _ in range(_RATE_STEPS):
         rate = (low + high) / 2
         is_enough = give_verdict("", turns_ms, rate, budget_ms, seed).verdict == ENOUGH
@@ -138,9 +150,12 @@ def highest_rate(
     return low
 
 
-def _responses(turns_ms: NDArray[np.float64], rate: float | None) -> NDArray[np.float64]:
-    # one shift of the line: a queue does not end where a turn of the measurement did
-    return response_ms(turns_ms.reshape(-1), rate).reshape(turns_ms.shape)
+def _decided_per_s(turns_ms: NDArray[np.float64], seed: int) -> tuple[float, float]:
+    """Return the interval of how many parts are decided a second, one by one, on the average."""
+    least, most = bootstrap_interval(
+        turns_ms, [50.0], seed, lambda samples: samples.mean(axis=1, keepdims=True)
+    )[:, 0]
+    return 1000 / float(most), 1000 / float(least)
 
 
 def best_of(verdicts: Iterable[Verdict]) -> Verdict:

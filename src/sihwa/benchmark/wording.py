@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sihwa.benchmark.verdict import Verdict, best_of
+from sihwa.benchmark.verdict import NOT_ENOUGH, Verdict, best_of
 
 __all__ = ["at_least", "break_even", "notes", "verdict_line"]
 
@@ -39,8 +39,21 @@ def notes(document: Document) -> Iterator[str]:
         )
     for one in document["left_out"]:
         yield f"Not timed: {one['name']}: {one['reason']}"
+    for place, fault in _failed_probes(document["ceilings"] or {}):
+        yield f"Ceiling not measured: {place}: {fault}"
     for line in document["pictures"]["unreadable"]:
         yield f"Unreadable: {line}"
+
+
+def _failed_probes(ceilings: Document) -> Iterator[tuple[str, str]]:
+    names = {"cpu": "processor", "preprocessing": "preprocessing"}
+    for kind, name in names.items():
+        for one in ceilings.get(kind, ()):
+            if one and "error" in one:
+                yield name, one["error"]
+    for name, one in {**ceilings.get("gpus", {}), "disk": ceilings.get("disk")}.items():
+        if one and "error" in one:
+            yield name, one["error"]
 
 
 def verdict_line(document: Document) -> str | None:
@@ -52,8 +65,9 @@ def verdict_line(document: Document) -> str | None:
     line = f"{_plain(best.line_rate)} parts/s within" if best.line_rate else "a decision within"
     answer = f"{best.verdict.upper()} for {line} {_plain(best.budget_ms)} ms"
     if not best.keeps_up:
+        how = "faster than" if best.verdict == NOT_ENOUGH else "about as fast as"
         decided = at_least(best.decided_per_s)
-        return f"{answer}: parts come faster than {best.variant} decides them, {decided} a second"
+        return f"{answer}: parts come {how} {best.variant} decides them, {decided} a second"
     left = f"{abs(best.margin):.0%} of it {'to spare' if best.margin >= 0 else 'too much'}"
     return (
         f"{answer}: 99.9 % of decisions take at most {best.response_ms:.1f} ms ({best.low_ms:.1f} "
@@ -78,6 +92,8 @@ def break_even(document: Document) -> list[str]:
         reached = best["parts_per_s"]
     if reached:
         sentences.append(f"Above {at_least(reached)} parts/s no variant is sure to be enough")
+    else:
+        sentences.append(f"At no rate is a variant sure to be enough{within}")
     return sentences
 
 
@@ -92,9 +108,9 @@ def at_least(rate: float) -> str:
 
 
 def _plain(value: float) -> str:
-    """Return a number as it was given, up to four digits.
+    """Return a number as it was given, up to six digits.
 
-    >>> _plain(80.0), _plain(83.33333), _plain(123456.0)
-    ('80', '83.33', '123,456')
+    >>> _plain(80.0), _plain(12.3456), _plain(123456.0)
+    ('80', '12.3456', '123,456')
     """
-    return f"{value:.4g}" if value < 10_000 else f"{value:,.0f}"
+    return f"{value:.6g}" if value < 10_000 else f"{value:,.0f}"

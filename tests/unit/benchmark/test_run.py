@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -31,7 +32,13 @@ from sihwa.benchmark.timing import STAGES, Timer
 from sihwa.benchmark.variant import Variant, list_variants
 from sihwa.benchmark.verdict import Verdict
 from sihwa.benchmark.wording import notes, verdict_line
-from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, RuntimeUnavailable
+from sihwa.errors import (
+    ConfigError,
+    DatasetNotFound,
+    EmptyDataset,
+    RuntimeUnavailable,
+    StorageError,
+)
 from sihwa.inspector import REFERENCE, Inspector, RuntimeChoice, create_runtime, read_bundle
 from sihwa.inspector.verification import Verification, read_verification
 from sihwa.inspector.verify import verify_inspector
@@ -106,6 +113,19 @@ def test_run_benchmark_percentiles_agree_with_numpy_on_the_samples_in_the_file(
                 expected = np.percentile(values, percent) / 1e6
                 assert figure[quantile]["value_ms"] == pytest.approx(expected, rel=1e-12)
             assert figure["worst_ms"] == values.max() / 1e6
+
+
+def test_write_results_leaves_names_alone_and_takes_any(
+    document: Document, folder: Path, tmp_path: Path
+) -> None:
+    odd = folder.rename(os.fsdecode(os.fsencode(tmp_path) + b"/[1, 2 3] \xff\x1b"))
+    (odd / "\udcfe.png").write_bytes(b"no")
+    with prepared_pictures(FOLDER, odd, 100) as found:
+        document["pictures"] = found.as_dict()
+    write_results(tmp_path / "benchmark.json", document)
+    written = json.loads((tmp_path / "benchmark.json").read_text("utf-8"))
+    assert written["pictures"]["source"] == "[1, 2 3] \\xff\\x1b"
+    assert "\\xfe.png" in written["pictures"]["unreadable"][0]
 
 
 def test_write_results_keeps_lists_of_numbers_on_one_line(
@@ -203,6 +223,17 @@ def test_verdict_line_of_a_queue_without_end_tells_no_margin(document: Document)
         "NOT ENOUGH for 12 parts/s within 80 ms: parts come faster than two decides them, "
         "11.9 a second"
     )
+
+
+def test_verdict_line_of_a_rate_within_the_interval_is_not_said_to_be_too_fast(
+    document: Document,
+) -> None:
+    document["line"]["verdicts"] = [
+        verdict("one", "too close to tell", margin=0.5, decided_per_s=11.96),
+    ]
+    line = verdict_line(document)
+    assert line is not None
+    assert line.endswith("parts come about as fast as one decides them, 11.9 a second")
 
 
 def verdict(name: str, word: str, margin: float, decided_per_s: float = 100.0) -> Document:
@@ -324,11 +355,11 @@ def test_run_benchmark_device_that_is_not_there_says_why(folder: Path, tmp_path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        pytest.param({"line_rate": 0}, "--line-rate must be a number above 0, got 0", id="rate"),
-        pytest.param({"budget_ms": float("nan")}, "--budget-ms must be a number", id="budget"),
+        pytest.param({"line_rate": 0}, "--line-rate must be from 0.001 .*, got 0", id="rate"),
+        pytest.param({"budget_ms": float("nan")}, "--budget-ms must be from", id="budget"),
         pytest.param({"threads": ()}, "--threads must be 0 to .*, got nothing", id="threads"),
         pytest.param({"threads": (0, 99_999)}, "the cores of this machine, got 99999", id="cores"),
-        pytest.param({"course": Course(batches=(0,))}, "--batches must be at least 1", id="batch"),
+        pytest.param({"course": Course(batches=(0,))}, "--batches must be 1 to", id="batch"),
     ],
 )
 def test_options_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -366,6 +397,44 @@ def test_prepared_pictures_of_an_archive_are_files_for_a_while(
         assert [Path(path).is_file() for path in found.paths] == [True] * 3
         assert found.shapes == {(40, 50): 3}
     assert not any(Path(path).exists() for path in found.paths)
+
+
+def test_prepared_pictures_of_the_usual_size_come_first(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "b", pictures(3, 40, 50))
+    save_pictures(tmp_path / "a", pictures(1, 400, 500))
+    with prepared_pictures(FOLDER, tmp_path, 100) as found:
+        assert [Path(path).parent.name for path in found.paths] == ["b", "b", "b", "a"]
+        assert found.usual_shape == (40, 50)
+
+
+def test_prepared_pictures_without_room_to_unpack_say_where(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(tmp_path / "parts.zip", "w") as file:
+        file.write(next(folder.iterdir()), "a.png")
+
+    def fill(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with (
+        pytest.raises(StorageError, match=r"cannot write .*000000\.png: No space left"),
+        prepared_pictures(FOLDER, tmp_path / "parts.zip", 3),
+    ):
+        pass
+
+
+def test_notes_name_ceilings_that_were_not_measured(document: Document) -> None:
+    document["ceilings"] = {
+        "cpu": [{"threads": 0, "error": "it said nothing (killed by SIGKILL)"}],
+        "preprocessing": [None],
+        "gpus": {"cuda": {"error": "no card"}},
+        "disk": {"error": "no room"},
+    }
+    found = [line for line in notes(document) if line.startswith("Ceiling not measured: ")]
+    assert [line.split(": ", 1)[1] for line in found] == [
+        "processor: it said nothing (killed by SIGKILL)", "cuda: no card", "disk: no room",
+    ]  # fmt: skip
 
 
 def test_prepared_pictures_unreadable_ones_are_named(folder: Path) -> None:
