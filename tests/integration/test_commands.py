@@ -59,6 +59,11 @@ def test_train_command_from_nothing_to_an_inspector(parts: Path, tmp_path: Path)
             ["dataset=image_folder", "--multirun", "dataset.root=X"], 1, "found nothing", id="mixed"
         ),
         pytest.param(["--help", "datset=elpv"], 2, "nearest: dataset", id="help"),
+        pytest.param(["--foo"], 2, "unknown flag '--foo'", id="flag"),
+        pytest.param(["--resolve"], 2, "goes with --cfg job", id="resolve"),
+        pytest.param(["sweep=a", "sweep=b"], 2, "expected one sweep", id="two sweeps"),
+        pytest.param(["sweep=a", "-m"], 2, "takes settings alone", id="sweep of runs"),
+        pytest.param(["dataset=image_folder", "dataset.root="], 1, "got nothing", id="no root"),
     ],
 )
 def test_train_command_bad_input_is_one_line(

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 
 from sihwa.errors import ConfigError, StorageError
+from sihwa.lock import hold
+from sihwa.training import StagesConfig
 from sihwa.training.checkpoint import KeepLast
 from sihwa.workshop.compose import compose_config
 from sihwa.workshop.folds import cross_validate, resume_folds
 from sihwa.workshop.run_folder import hold_run
 from sihwa.workshop.sweep import run_sweep
-from sihwa.workshop.train import TrainedRun, resume_inspector
+from sihwa.workshop.train import TrainedRun, resume_inspector, train_inspector
 from tests.integration.conftest import card_of, settings, train
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +159,48 @@ def test_cross_validate_tests_every_picture_once_and_resumes(
     assert (result.folder / "fold-1" / "report.html").stat().st_mtime_ns == before
 
 
+def test_cross_validation_interrupted_says_how_to_go_on_with_all_of_it(
+    parts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def press(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    config = compose_config(settings(parts, tmp_path / "out put", "evaluation.folds=2"))
+    with monkeypatch.context() as patch:
+        patch.setattr("sihwa.workshop.train.calibrate", press)
+        with caplog.at_level("WARNING"), pytest.raises(KeyboardInterrupt):
+            cross_validate(config)
+    [folder] = (tmp_path / "out put").glob("*-*-*/*")
+    [advice] = [line for line in caplog.messages if "go on with" in line]
+    assert advice == f"interrupted; go on with: python train.py 'resume={folder}'"
+    with pytest.raises(ConfigError, match=rf"fold-1 is a part of a run; take resume={folder}"):
+        resume_inspector(folder / "fold-1")
+    assert len(resume_folds(folder).figures["accuracy"]) == 2
+
+
+def test_resume_inspector_from_another_folder_and_with_odd_names(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = Path(shutil.copytree(parts, tmp_path / "a" / "${x}부품"))
+    monkeypatch.chdir(tmp_path / "a")
+    with monkeypatch.context() as patch:
+        kill_in_epoch(patch, 0)
+        given = settings(Path("escaped"), Path("out"), *STAGES)
+        given[1] = f"dataset.root='\\{odd.name}'"
+        with pytest.raises(Killed):
+            train_inspector(compose_config(given))
+    [folder] = (tmp_path / "a" / "out").glob("*-*-*/*")
+    (folder / "manifest.parquet").unlink()  # as if it had been killed before
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "b")
+    resumed = resume_inspector(folder)
+    assert list((tmp_path / "b").iterdir()) == []
+    assert (tmp_path / "a" / "out" / "latest").resolve() == resumed.folder
+
+
 def test_run_sweep_goes_on_where_it_was(parts: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "mine.yaml"
     text = (
@@ -171,8 +215,27 @@ def test_run_sweep_goes_on_where_it_was(parts: Path, tmp_path: Path) -> None:
     assert (first.trials, second.trials) == (1, 3)
     assert first.path == second.path
     assert second.score <= first.score
-    assert re.match(r"training\.optimizer\.learning_rate=", second.settings[0])
+    # what is printed is what was tried, whole
+    assert second.settings[-1].startswith("training.optimizer.learning_rate=")
+    best = compose_config(second.settings).training
+    assert isinstance(best, StagesConfig)
+    assert (best.epochs, best.selection.held_out) == (3, 0.3)
+    with (
+        hold(first.path.parent / ".lock", tmp_path, ""),  # another process is at it
+        pytest.raises(StorageError, match="Wait for that sweep, or end it"),
+    ):
+        run_sweep(str(sweep), given)
     assert not list((tmp_path / "out").glob("*-*-*"))  # no test figures were made
+
+
+def test_run_sweep_tries_whole_numbers_and_nothing(parts: Path, tmp_path: Path) -> None:
+    sweep = tmp_path / "mine.yaml"
+    sweep.write_text(
+        "trials: 2\nsettings: [training.selection.held_out=0.3, training.epochs=1]\n"
+        "space: {training.views: {low: 1, high: 3}, model.stages: {choices: [1]}}\n"
+    )
+    found = run_sweep(str(sweep), settings(parts, tmp_path / "out", *STAGES))
+    assert re.fullmatch(r"training\.views=[123]", found.settings[-2])
 
 
 def test_run_sweep_without_held_out_pictures_is_refused(parts: Path, tmp_path: Path) -> None:
@@ -199,6 +262,11 @@ def test_train_command_two_processes_give_one_run_with_the_metrics_of_one(
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     [folder] = (tmp_path / "both").glob("*-*-*/*")
+    (folder / "report.html").unlink()  # as if it had been killed at the very end
+    again = [*command[:6], f"resume={folder}"]
+    done = subprocess.run(again, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (folder / "report.html").exists()
     import pandas as pd
 
     one, both = (pd.read_parquet(path / "predictions.parquet") for path in (alone.folder, folder))

@@ -37,11 +37,17 @@ def find_image_folder(config: ImageFolderConfig) -> Source:
     items = [_read_item(path, parts, in_splits) for path, parts in pairs]
     if in_splits:
         levels += [levels[-1] / name for name in sorted({parts[0] for _, parts in pairs})]
-    notes = tuple(
-        f"no picture in {folder}, so it is no class"
+    notes = [
+        f"{folder} is a link, which is not followed: its pictures are not used"
+        if folder.is_symlink()
+        else f"no picture in {folder}, so it is no class"
         for folder in _without_pictures(levels, listing.images)
-    )
-    return Source(items, tuple(sorted({item.label for item in items})), notes=notes)
+    ]
+    if listing.others:
+        notes.append(
+            f"files that are no pictures by their names, and are not used: {listing.others}"
+        )
+    return Source(items, tuple(sorted({item.label for item in items})), notes=tuple(notes))
 
 
 def _without_pictures(levels: Sequence[Path], images: Sequence[str]) -> list[Path]:

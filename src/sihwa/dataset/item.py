@@ -76,6 +76,10 @@ def list_root(root: str) -> tuple[Path, Listing]:
         DatasetNotFound: There is neither a folder nor a .zip.
         EmptyDataset: It holds no picture.
     """
+    if not root.strip():
+        raise DatasetNotFound(
+            "dataset.root: expected a folder or a .zip, got nothing; . is the current folder"
+        )
     place = Path(root).expanduser().absolute()
     if not place.is_dir() and not (place.is_file() and place.suffix.lower() == ".zip"):
         came = "a file that is no .zip" if place.exists() else "nothing"

@@ -117,14 +117,10 @@ def _look_at(path: str) -> _Content | UnreadableImage:
 
 
 def _list_unreadable(images: Sequence[UnreadableImage], total: int) -> str:
-    more = [f"  and {len(images) - _LISTED} more"] if len(images) > _LISTED else []
-    return "\n".join(
-        [
-            f"{len(images)} of {total} pictures cannot be read; repair or remove them, or leave "
-            "them out with dataset.on_unreadable=drop:",
-            *(f"  {image}" for image in images[:_LISTED]),
-            *more,
-        ]
+    more = [f"and {len(images) - _LISTED} more"] if len(images) > _LISTED else []
+    return (
+        f"{len(images)} of {total} pictures cannot be read; repair or remove them, or leave them "
+        f"out with dataset.on_unreadable=drop: {'; '.join([*map(str, images[:_LISTED]), *more])}"
     )
 
 

@@ -136,7 +136,7 @@ def _gives_what_is_pooled(network: nn.Module, layers: nn.Sequential, image: Tens
             warnings.simplefilter("ignore")
             network(image)
             ours: Tensor = layers(image)
-    except (RuntimeError, ValueError, TypeError, AttributeError):
+    except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError):
         return False  # layers that do not follow one another fail each in its own way
     finally:
         hook.remove()

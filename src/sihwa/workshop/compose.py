@@ -99,9 +99,15 @@ def _composed(overrides: Sequence[str], finish: Callable[[DictConfig], Result]) 
         key, _, value = override.partition("=")
         if key in _NEEDED and value.lower() in ("null", ""):
             raise _unknown_option(key, value)
+        if not key.lstrip("+~"):
+            raise _no_setting(override)
+        if key.startswith("~"):
+            raise ConfigError(f"{override!r}: a setting cannot be taken away, only given a value")
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         try:
-            return finish(compose("train", quoted))
+            config = compose("train", quoted)
+            _refuse_added(quoted)
+            return finish(config)
         except (HydraException, OmegaConfBaseException) as error:
             raise _explained(quoted, error) from error
 
@@ -159,6 +165,16 @@ def to_config(config: DictConfig) -> TrainConfig:
     return result
 
 
+def _refuse_added(overrides: list[str]) -> None:
+    """Refuse what `+name=` would add: Hydra takes any name, and no part of a run would read it."""
+    added = [o for o in overrides if o.startswith("+") and not o.lstrip("+").startswith("hydra")]
+    others = [override for override in overrides if override not in added]
+    for override in added:
+        key = override.lstrip("+").partition("=")[0]
+        if key not in config_groups() and key not in (keys := _settings(others)):
+            raise _unknown_setting(key, keys)
+
+
 def _explained(overrides: list[str], error: Exception) -> ConfigError:
     """Find the override that is to blame and say what would have been right."""
     options = {group: options_of(group) for group in config_groups()}
@@ -175,33 +191,51 @@ def _explained(overrides: list[str], error: Exception) -> ConfigError:
         except (HydraException, OmegaConfBaseException) as first:
             return _explain_one(override, chosen, first)
         good.append(override)
-    return ConfigError(_first_line(error))
+    key = getattr(error, "full_key", None)
+    return ConfigError(f"{key}: {_first_line(error)}" if key else _first_line(error))
 
 
 def _explain_one(override: str, chosen: list[str], error: Exception) -> ConfigError:
     key, sign, value = override.partition("=")
-    if isinstance(error, OverrideParseException) or not sign:
-        return ConfigError(
-            f"{override!r} is not of the form setting=value; quote values with spaces, commas or "
-            "brackets: 'name=\"a value\"'"
-        )
-    if isinstance(error, MissingConfigException):
+    if isinstance(error, OverrideParseException) or not (key and sign):
+        return _no_setting(override)
+    if isinstance(error, MissingConfigException) and key in config_groups():
         return _unknown_option(key, value)
     keys = list(dict.fromkeys([*_settings(chosen), *config_groups()]))
-    if key.lstrip("+~") not in keys:
-        near = difflib.get_close_matches(key, keys, n=3) or keys[:3]
-        return ConfigError(f"unknown setting {key!r}; nearest: {', '.join(near)}")
-    return ConfigError(f"{key}: {_expected(_first_line(error))}")
+    if key.lstrip("+") not in keys and not key.startswith("hydra"):
+        return _unknown_setting(key, keys)
+    return ConfigError(f"{key}: {_expected(_first_line(error), value)}")
 
 
-def _expected(text: str) -> str:
+def _no_setting(override: str) -> ConfigError:
+    return ConfigError(
+        f"{override!r} is not of the form setting=value; quote values with spaces, commas or "
+        "brackets: 'name=\"a value\"'"
+    )
+
+
+def _unknown_setting(key: str, keys: list[str]) -> ConfigError:
+    near = difflib.get_close_matches(key, keys, n=3) or keys[:3]
+    return ConfigError(f"unknown setting {key!r}; nearest: {', '.join(near)}")
+
+
+def _expected(text: str, value: str) -> str:
     """Return what OmegaConf says of a value of the wrong type, in a user's words.
 
-    >>> _expected("Value 'abc' of type 'str' could not be converted to Integer")
+    >>> _expected("Value 'abc' of type 'str' could not be converted to Integer", "abc")
     "expected a whole number, got 'abc'"
-    >>> _expected("Value 'maybe' is not a valid bool (type str)")
+    >>> _expected("Value 'maybe' is not a valid bool (type str)", "maybe")
     "expected true or false, got 'maybe'"
     """
+    if value.startswith("[") is False and "is not a ListConfig" in text:
+        return f"expected a list, such as '[{value}]', got {value!r}"
+    if "is not Optional" in text:
+        return "expected a value, got null"
+    if "Ambiguous value" in text or "requires --multirun" in text:
+        return (
+            f"several values ({value}) need --multirun; a list needs brackets, [{value}], and a "
+            "text with commas quotation marks"
+        )
     found = re.fullmatch(
         r"Value (.*) (?:of type '\w+' could not be converted to |is not a valid )(\w+).*", text
     )

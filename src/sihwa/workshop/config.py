@@ -30,6 +30,7 @@ __all__ = [
 
 DEVICES = ("auto", "cpu", "cuda")
 _GREATEST_SEED = 2**32 - 1
+_MOST_RESAMPLES = 100_000
 MAX_PICTURES = 200
 
 
@@ -40,7 +41,7 @@ class EvaluationConfig:
     confidence: float = 0.95
     """Confidence of every interval, in (0, 1)."""
     resamples: int = 2000
-    """Bootstrap resamples for figures without an exact interval, at least 100."""
+    """Bootstrap resamples for figures without an exact interval, from 100 to 100000."""
     folds: int = 1
     """1 for one division into train, calibration and test; from 2 to 100, that many of them, with
     every picture in test exactly once, and the mean and deviation of the figures."""
@@ -51,8 +52,10 @@ class EvaluationConfig:
         """Reject what gives no interval."""
         if not 0 < self.confidence < 1:
             raise ConfigError(f"evaluation.confidence must be in (0, 1), got {self.confidence}")
-        if self.resamples < 100:
-            raise ConfigError(f"evaluation.resamples must be at least 100, got {self.resamples}")
+        if not 100 <= self.resamples <= _MOST_RESAMPLES:
+            raise ConfigError(
+                f"evaluation.resamples must be in [100, {_MOST_RESAMPLES}], got {self.resamples}"
+            )
         if not 1 <= self.folds <= 100:
             raise ConfigError(f"evaluation.folds must be in [1, 100], got {self.folds}")
         for name in self.corruptions:
@@ -127,6 +130,9 @@ class TrainConfig:
             raise ConfigError(f"device must be one of {', '.join(DEVICES)}; got {self.device!r}")
         if not 0 <= self.seed <= _GREATEST_SEED:
             raise ConfigError(f"seed must be in [0, {_GREATEST_SEED}], got {self.seed}")
+        for name in ("output_dir", "cache_dir"):
+            if not getattr(self, name).strip():
+                raise ConfigError(f"{name} must name a folder, got nothing; . is the current one")
         if self.evaluation.folds > 1 and self.dataset.split.train_per_class:
             raise ConfigError(
                 "evaluation.folds divides all pictures anew, so it cannot be joined with "

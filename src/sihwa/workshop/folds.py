@@ -17,8 +17,13 @@ from sihwa.storage import write_json
 from sihwa.training import world
 from sihwa.workshop.config import TrainConfig
 from sihwa.workshop.records import read_config, write_config
-from sihwa.workshop.run_folder import create_run_folder, hold_run, point_latest
-from sihwa.workshop.train import resume_inspector, train_fold
+from sihwa.workshop.run_folder import (
+    advising_to_resume,
+    create_run_folder,
+    hold_run,
+    point_latest,
+)
+from sihwa.workshop.train import resume_fold, train_fold
 
 __all__ = ["CrossValidation", "cross_validate", "resume_folds", "show_folds"]
 
@@ -59,7 +64,7 @@ def cross_validate(config: TrainConfig) -> CrossValidation:
         raise ConfigError(f"evaluation.folds={config.evaluation.folds} runs in one process")
     manifest = read_dataset(config.dataset, config.seed)
     folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
-    with hold_run(folder):
+    with hold_run(folder), advising_to_resume(folder):
         manifest.write(folder / "manifest.parquet")
         write_config(folder, config)
         return _run_folds(folder, manifest, config)
@@ -76,7 +81,7 @@ def resume_folds(folder: Path) -> CrossValidation:
     config = read_config(folder)
     if (folder / "cross_validation.json").exists():
         raise ConfigError(f"resume: the run in {folder} is finished; see cross_validation.json")
-    with hold_run(folder):
+    with hold_run(folder), advising_to_resume(folder):
         return _run_folds(folder, read_manifest(folder / "manifest.parquet"), config)
 
 
@@ -90,7 +95,7 @@ def _run_folds(folder: Path, manifest: Manifest, config: TrainConfig) -> CrossVa
         if (fold / "report.html").exists():
             continue
         if (fold / "config.yaml").exists():
-            resume_inspector(fold)
+            resume_fold(fold)
         else:
             train_fold(fold, manifest.with_split(split), single)
     result = CrossValidation(folder, _figures(folder, count))

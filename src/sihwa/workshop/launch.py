@@ -8,7 +8,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from sihwa.console import errors_as_lines, loading
+import sihwa
+from sihwa.console import errors_as_lines, loading, say
 from sihwa.errors import ConfigError
 from sihwa.workshop.compose import (
     check_overrides,
@@ -26,12 +27,11 @@ from sihwa.workshop.settings_help import describe_settings
 __all__ = ["launch"]
 
 _MULTIRUN = {"-m", "--multirun"}
-_OTHER_CONFIGS = ("-cd", "-cn", "-cp", "--config-")
-_TAKE_A_WORD = {
-    "-c", "--cfg", "-cd", "--config-dir", "-cn", "--config-name", "-cp", "--config-path", "-i",
-    "--info", "-p", "--package",
-}  # fmt: skip
-"""Flags of Hydra with a word behind them."""
+_HELP = {"-h", "--help"}
+_OTHER_CONFIGS = {"-cd", "--config-dir"}
+_TAKE_A_WORD = {"-c", "--cfg", "-i", "--info", "-p", "--package", *_OTHER_CONFIGS}
+_FLAGS = {*_HELP, *_MULTIRUN, *_TAKE_A_WORD, "--resolve", "--version"}
+"""Those of Hydra that make sense here."""
 
 
 def launch(arguments: Sequence[str]) -> None:
@@ -40,24 +40,41 @@ def launch(arguments: Sequence[str]) -> None:
     Args:
         arguments: Overrides (`dataset=neu_det`) and Hydra's flags (`--help`, `--multirun`).
     """
-    if any(word.startswith("resume=") for word in arguments):
+    flags, overrides = _divide(arguments)
+    with errors_as_lines():
+        _check_flags(flags)
+    if "--version" in flags:
+        say(f"sihwa {sihwa.__version__}")
+        return
+    if _HELP & {*flags}:
+        overrides = [word for word in overrides if not word.startswith(("resume=", "sweep="))]
+    elif any(word.startswith("resume=") for word in arguments):
         with errors_as_lines():
             _resume(arguments)
         return
-    if any(word.startswith("sweep=") for word in arguments):
+    elif any(word.startswith("sweep=") for word in arguments):
         with errors_as_lines():
             _sweep(arguments)
         return
-    flags, overrides = _divide(arguments)
     with errors_as_lines(), loading():
-        # Hydra reports a misspelt setting in a page of its own; say it in one line before
-        if _MULTIRUN & {*flags}:
-            for chosen in each_value(overrides):
-                compose_config(chosen)
-        elif not flags:
-            compose_config(overrides)
-        elif not any(flag.startswith(_OTHER_CONFIGS) for flag in flags):
-            check_overrides(overrides)
+        _check_settings(flags, overrides)
+    _run_hydra(flags, overrides)
+
+
+def _check_settings(flags: Sequence[str], overrides: Sequence[str]) -> None:
+    """Say in one line, and of each run of a multirun, what Hydra would report in a page."""
+    if _OTHER_CONFIGS & {*flags}:
+        return
+    if _MULTIRUN & {*flags}:
+        for chosen in each_value(overrides):
+            compose_config(chosen)
+    elif flags:
+        check_overrides(overrides)
+    else:
+        compose_config(overrides)
+
+
+def _run_hydra(flags: Sequence[str], overrides: Sequence[str]) -> None:
     register_schemas()
     OmegaConf.register_new_resolver("options", _options_text, replace=True)
     OmegaConf.register_new_resolver(
@@ -89,6 +106,18 @@ def _divide(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return flags, overrides
 
 
+def _check_flags(flags: Sequence[str]) -> None:
+    words = {place + 1 for place, flag in enumerate(flags) if flag in _TAKE_A_WORD}
+    for place, flag in enumerate(flags):
+        if flag.partition("=")[0] not in _FLAGS and place not in words:
+            raise ConfigError(
+                f"unknown flag {flag!r}; known: --help, --multirun, --cfg job, --resolve, --info, "
+                "--package NAME, --config-dir FOLDER, --version. A setting has none: setting=value"
+            )
+    if "--resolve" in flags and not {"-c", "--cfg"} & {*flags}:
+        raise ConfigError("--resolve goes with --cfg job, whose references it replaces")
+
+
 def _options_text() -> str:
     """Return a line per group for `--help`; Hydra's own list names the schemas too."""
     return "\n".join(f"{group}: {', '.join(options_of(group))}" for group in config_groups())
@@ -118,6 +147,11 @@ def _resume(arguments: Sequence[str]) -> None:
 
 def _sweep(arguments: Sequence[str]) -> None:
     names = [word.removeprefix("sweep=") for word in arguments if word.startswith("sweep=")]
+    if len(names) > 1:
+        raise ConfigError(f"expected one sweep, got {', '.join(names)}")
+    flags, _ = _divide(arguments)
+    if flags:
+        raise ConfigError(f"sweep={names[0]} takes settings alone; remove {' '.join(flags)}")
     with loading():
         from sihwa.workshop.sweep import show_sweep
 

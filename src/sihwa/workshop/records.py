@@ -1,7 +1,9 @@
 """What a run leaves behind besides its inspector: settings, figures, predictions."""
 
+import re
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,9 +38,27 @@ _SHEET_ROWS = 8
 def write_config(folder: Path, config: TrainConfig) -> None:
     """Write config.yaml: every setting of the run, resolved, and the schema of each group."""
     content = {**asdict(config), "schema": schema_names(config)}
+    for name in ("output_dir", "cache_dir"):  # a run may be resumed from another folder
+        content[name] = str(Path(content[name]).expanduser().absolute())
+    for name in ("root", "path"):
+        if name in content["dataset"]:
+            content["dataset"][name] = str(Path(content["dataset"][name]).expanduser().absolute())
     # not through OmegaConf, which loses a Ctrl-C or turns it into an error of its own
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(_literal(content), sort_keys=False, allow_unicode=True)
     write_text(folder / "config.yaml", text)
+
+
+def _literal(value: Any) -> Any:  # noqa: ANN401 -- whatever YAML holds
+    r"""Return settings in which OmegaConf, which reads them again, sees no reference.
+
+    >>> _literal({"root": "parts/${x}"})
+    {'root': 'parts/\\${x}'}
+    """
+    if isinstance(value, dict):
+        return {key: _literal(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_literal(one) for one in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def read_config(folder: Path) -> TrainConfig:

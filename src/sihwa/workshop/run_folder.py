@@ -1,7 +1,9 @@
 """The folder of one run: never shared, never overwritten; `latest` points to the newest."""
 
 import contextlib
+import logging
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,7 +13,16 @@ from sihwa.errors import StorageError
 from sihwa.lock import hold
 from sihwa.storage import write_text
 
-__all__ = ["clear_unfinished", "create_run_folder", "hold_run", "point_latest"]
+__all__ = [
+    "advising_to_resume",
+    "clear_unfinished",
+    "create_run_folder",
+    "hold_run",
+    "is_fold",
+    "point_latest",
+]
+
+log = logging.getLogger(__name__)
 
 
 def create_run_folder(output_dir: Path, now: datetime) -> Path:
@@ -61,6 +72,22 @@ def hold_run(folder: Path) -> Iterator[None]:
     """
     with hold(folder / ".lock", folder, "Wait for that run, or end it"):
         yield
+
+
+@contextlib.contextmanager
+def advising_to_resume(folder: Path) -> Iterator[None]:
+    """When the run is interrupted, say how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = shlex.join(["python", "train.py", f"resume={folder}"])
+        log.warning("interrupted; go on with: %s", command)
+        raise
+
+
+def is_fold(folder: Path) -> bool:
+    """Tell whether a run folder is one fold of a cross-validation, which lies around it."""
+    return folder.name.startswith("fold-") and (folder.parent / "config.yaml").exists()
 
 
 def clear_unfinished(folder: Path) -> None:

@@ -40,8 +40,12 @@ def resume_and_show(folder: Path) -> None:
         config = read_config(folder.expanduser().resolve())
     if config.evaluation.folds > 1:
         show_folds(resume_folds(folder))
-    else:
-        _show(resume_inspector(folder))
+        return
+    with process_group(choose_device(config.device)):
+        if world()[0] > 0:
+            assist_training(config)
+        else:
+            _show(resume_inspector(folder))
 
 
 def _show(run: TrainedRun) -> None:

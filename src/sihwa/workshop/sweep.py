@@ -18,27 +18,32 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import TrialState
 from rich.console import Console
 
-from sihwa.dataset import read_dataset
+from sihwa.dataset import Manifest, read_dataset
 from sihwa.errors import ConfigError, StorageError
+from sihwa.lock import hold
 from sihwa.model import create_network
 from sihwa.progress import progress_bar
 from sihwa.storage import sha256_of_bytes
 from sihwa.training import Workplace, train_network
 from sihwa.workshop.compose import compose_config, config_dir
+from sihwa.workshop.config import TrainConfig
 from sihwa.workshop.train import choose_device
 
 __all__ = ["Range", "SweepConfig", "Swept", "read_sweep", "run_sweep", "show_sweep"]
 
 log = logging.getLogger(__name__)
 
+_TRIED = ("augmentation", "model", "training")
+"""Groups whose settings a trial may change."""
+
 
 @dataclass
 class Range:
     """The values that one setting may take: an interval, or a list of choices."""
 
-    low: float | None = None
-    """Lower end of the interval."""
-    high: float | None = None
+    low: Any = None
+    """Lower end of the interval; with both ends whole, whole numbers are tried: 1.0 is not 1."""
+    high: Any = None
     """Upper end, above the lower one."""
     log: bool = False
     """Whether a factor matters, not a difference."""
@@ -48,8 +53,12 @@ class Range:
     @property
     def ends(self) -> tuple[Any, ...]:
         """The values between which all others lie, or all there are; none: nothing to choose."""
-        has_interval = self.low is not None and self.high is not None and self.low < self.high
-        if has_interval == bool(self.choices) or (self.log and (self.low or 0) <= 0):
+        ends = (self.low, self.high)
+        are_numbers = all(type(end) in (int, float) for end in ends)
+        has_interval = are_numbers and self.low < self.high
+        if has_interval == bool(self.choices) or (not has_interval and ends != (None, None)):
+            return ()
+        if self.log and not (has_interval and self.low > 0):
             return ()
         return tuple(self.choices) or (self.low, self.high)
 
@@ -73,6 +82,11 @@ class SweepConfig:
                 f"{len(self.space)} settings"
             )
         for key, span in self.space.items():
+            if key.partition(".")[0] not in _TRIED:
+                raise ConfigError(
+                    f"{key}: expected a setting of {', '.join(_TRIED)}; the pictures and what is "
+                    "made of them are the same in all trials"
+                )
             if not span.ends:
                 raise ConfigError(
                     f"{key}: expected either low < high (positive for log) or choices, got low "
@@ -85,7 +99,7 @@ class Swept:
     """What a sweep found.
 
     Attributes:
-        settings: The best settings, as on the command line.
+        settings: Those of all trials and the best of the others, as on the command line.
         score: Their held-out log-loss, in nats.
         trials: Trainings that were finished.
         path: The study: Optuna's own tools read it.
@@ -113,9 +127,10 @@ def read_sweep(name: str) -> SweepConfig:
         result = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, ConfigError, yaml.YAMLError, OSError, ValueError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, ConfigError) else error
+        said = str(cause) if isinstance(error, yaml.YAMLError) else str(cause).splitlines()[0]
         key = getattr(error, "full_key", None)
-        where = f" {key}:" if key and key not in str(cause).splitlines()[0] else ""
-        raise ConfigError(f"sweep {path}:{where} {str(cause).splitlines()[0]}") from error
+        where = f" {key}:" if key and key not in said else ""
+        raise ConfigError(f"sweep {path}:{where} {' '.join(said.split())}") from error
     assert isinstance(result, SweepConfig)
     return result
 
@@ -131,7 +146,7 @@ def run_sweep(name: str, overrides: Sequence[str]) -> Swept:
 
     Raises:
         ConfigError: A setting is wrong, or the training holds nothing out to judge by.
-        StorageError: The study's file cannot be used.
+        StorageError: The study's file cannot be used, or another process is at it.
     """
     sweep = read_sweep(name)
     shared = [*sweep.settings, *overrides]
@@ -143,10 +158,21 @@ def run_sweep(name: str, overrides: Sequence[str]) -> Swept:
     facts = repr((sorted(shared), sorted(sweep.space.items()), manifest.fingerprint))
     digest = sha256_of_bytes(facts.encode())[:12]
     folder = Path(base.output_dir).expanduser() / "sweeps" / f"{Path(name).stem}-{digest}"
+    with hold(folder / ".lock", folder, "Wait for that sweep, or end it"):
+        return _run_trials(folder, sweep, shared, base, manifest)
+
+
+def _run_trials(
+    folder: Path,
+    sweep: SweepConfig,
+    shared: Sequence[str],
+    base: TrainConfig,
+    manifest: Manifest,
+) -> Swept:
     study = _open_study(folder / "study.sqlite", base.seed)
 
     def objective(trial: optuna.Trial) -> float:
-        chosen = [f"{key}={_propose(trial, key, span)}" for key, span in sweep.space.items()]
+        chosen = [_word(key, _propose(trial, key, span)) for key, span in sweep.space.items()]
         config = compose_config([*shared, *chosen])
         network = create_network(config.model, len(manifest.classes), config.seed)
         work = Workplace(
@@ -173,7 +199,8 @@ def run_sweep(name: str, overrides: Sequence[str]) -> Swept:
             advance(1, f"best log-loss {study.best_value:.4f}")
     finished = len(study.get_trials(states=[TrialState.COMPLETE]))
     best = study.best_trial
-    return Swept(best.user_attrs["settings"], study.best_value, finished, folder / "study.sqlite")
+    settings = [*shared, *best.user_attrs["settings"]]
+    return Swept(settings, study.best_value, finished, folder / "study.sqlite")
 
 
 def _check_space(name: str, sweep: SweepConfig, shared: Sequence[str]) -> None:
@@ -182,15 +209,27 @@ def _check_space(name: str, sweep: SweepConfig, shared: Sequence[str]) -> None:
     Raises:
         ConfigError: The training that was chosen has no such setting, or does not take its value.
     """
-    ends = [f"{key}={value}" for key, span in sweep.space.items() for value in span.ends]
+    ends = [_word(key, value) for key, span in sweep.space.items() for value in span.ends]
     for chosen in (shared, *([*shared, end] for end in ends)):
         try:
             compose_config(chosen)
         except ConfigError as error:
+            tried = "" if chosen is shared else f" with {chosen[-1]}"
             raise ConfigError(
-                f"sweep={name} does not go with these settings: {error}. Choose what it is for, "
-                "such as training=stages or training=finetune"
+                f"sweep={name} does not go with these settings{tried}: {error}. Change its range, "
+                "or choose what it is for, such as training=stages or training=finetune"
             ) from error
+
+
+def _word(key: str, value: object) -> str:
+    """Return a setting as on the command line.
+
+    >>> _word("training.layers", None), _word("training.ema", 0.5), _word("model.pool", True)
+    ('training.layers=null', 'training.ema=0.5', 'model.pool=true')
+    """
+    plain = {None: "null", True: "true", False: "false"}
+    known = value is None or isinstance(value, bool)
+    return f"{key}={plain[value] if known else value}"  # type: ignore[index]
 
 
 def _propose(trial: optuna.Trial, key: str, span: Range) -> Any:  # noqa: ANN401 -- any setting
@@ -198,6 +237,8 @@ def _propose(trial: optuna.Trial, key: str, span: Range) -> Any:  # noqa: ANN401
         return trial.suggest_categorical(key, span.choices)
     assert span.low is not None
     assert span.high is not None
+    if isinstance(span.low, int) and isinstance(span.high, int):
+        return trial.suggest_int(key, span.low, span.high, log=span.log)
     return trial.suggest_float(key, span.low, span.high, log=span.log)
 
 
@@ -228,7 +269,7 @@ def show_sweep(name: str, overrides: Sequence[str]) -> None:
     console = Console()
     console.print(
         f"best of {found.trials} trials: held-out log-loss {found.score:.4f}; study: {found.path}\n"
-        f"python train.py {shlex.join([*overrides, *found.settings])}",
+        f"python train.py {shlex.join(found.settings)}",
         soft_wrap=True,
         highlight=False,
     )

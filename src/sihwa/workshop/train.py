@@ -6,7 +6,6 @@ Axes: N images, H and W picture size, D embedding width, K classes.
 import contextlib
 import logging
 import os
-import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,9 +36,11 @@ from sihwa.workshop.records import (
 from sihwa.workshop.report import write_run_report
 from sihwa.workshop.robustness import measure_robustness, write_robustness
 from sihwa.workshop.run_folder import (
+    advising_to_resume,
     clear_unfinished,
     create_run_folder,
     hold_run,
+    is_fold,
     point_latest,
 )
 from sihwa.workshop.run_log import run_log
@@ -121,7 +122,7 @@ def train_fold(folder: Path, manifest: Manifest, config: TrainConfig) -> Trained
     device = choose_device(config.device)
     network = create_network(config.model, len(manifest.classes), config.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    with _kept(folder):
+    with hold_run(folder), run_log(folder / "train.log"):
         # the settings come last: a folder that has them has its division too, and can be resumed
         manifest.write(folder / "manifest.parquet")
         write_config(folder, config)
@@ -143,19 +144,33 @@ def resume_inspector(folder: Path) -> TrainedRun:
     config = read_config(folder)
     if (folder / "report.html").exists():
         raise ConfigError(f"resume: the run in {folder} is finished; see its report.html")
-    device = choose_device(config.device)
+    if is_fold(folder):
+        raise ConfigError(f"resume: {folder.name} is a part of a run; take resume={folder.parent}")
     with _kept(folder):
-        log.info("going on with %s", folder)
-        clear_unfinished(folder)
-        if (folder / "manifest.parquet").exists():
-            manifest = read_manifest(folder / "manifest.parquet")
-        else:
-            manifest = read_dataset(config.dataset, config.seed)
-            manifest.write(folder / "manifest.parquet")
-        network = create_network(config.model, len(manifest.classes), config.seed)
-        run = _complete(folder, manifest, network, config, device, begin)
+        run = _go_on(folder, config, begin)
         log.info("latest: %s", point_latest(Path(config.output_dir), folder))
         return run
+
+
+def resume_fold(folder: Path) -> TrainedRun:
+    """Go on with one fold of a cross-validation."""
+    begin = time.perf_counter()
+    config = read_config(folder)
+    with hold_run(folder), run_log(folder / "train.log"):
+        return _go_on(folder, config, begin)
+
+
+def _go_on(folder: Path, config: TrainConfig, begin: float) -> TrainedRun:
+    device = choose_device(config.device)
+    log.info("going on with %s", folder)
+    clear_unfinished(folder)
+    if (folder / "manifest.parquet").exists():
+        manifest = read_manifest(folder / "manifest.parquet")
+    else:
+        manifest = read_dataset(config.dataset, config.seed)
+        manifest.write(folder / "manifest.parquet")
+    network = create_network(config.model, len(manifest.classes), config.seed)
+    return _complete(folder, manifest, network, config, device, begin)
 
 
 def assist_training(config: TrainConfig) -> None:
@@ -169,13 +184,8 @@ def assist_training(config: TrainConfig) -> None:
 @contextlib.contextmanager
 def _kept(folder: Path) -> Iterator[None]:
     """Hold the run folder and log to it; when interrupted, say how to go on."""
-    with hold_run(folder), run_log(folder / "train.log"):
-        try:
-            yield
-        except KeyboardInterrupt:
-            command = shlex.join(["python", "train.py", f"resume={folder}"])
-            log.warning("interrupted; go on with: %s", command)
-            raise
+    with hold_run(folder), run_log(folder / "train.log"), advising_to_resume(folder):
+        yield
 
 
 def _train(

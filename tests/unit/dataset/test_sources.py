@@ -53,11 +53,17 @@ def test_find_image_folder_names_folders_without_pictures(tmp_path: Path) -> Non
         (tmp_path / empty).mkdir(parents=True)
     (tmp_path / "outer/test/good").mkdir()
     (tmp_path / "outer/test/good/notes.txt").touch()
-    found = [note.removesuffix(", so it is no class") for note in find_folder(tmp_path).notes]
+    (tmp_path / "outer/test/link").symlink_to(tmp_path / "outer/train/bad")
+    *found, last = find_folder(tmp_path).notes
     assert found == [
-        f"no picture in {tmp_path / name}"
-        for name in ("none", "outer/calibration", "outer/test/good", "outer/train/긁힘")
+        f"no picture in {tmp_path / 'none'}, so it is no class",
+        f"no picture in {tmp_path / 'outer/calibration'}, so it is no class",
+        f"no picture in {tmp_path / 'outer/test/good'}, so it is no class",
+        f"{tmp_path / 'outer/test/link'} is a link, which is not followed: its pictures are not "
+        "used",
+        f"no picture in {tmp_path / 'outer/train/긁힘'}, so it is no class",
     ]
+    assert last == "files that are no pictures by their names, and are not used: 1"
 
 
 @pytest.mark.parametrize("name", ["calibration", "val", "Validation", "valid"])

@@ -17,6 +17,10 @@ def test_compose_config_defaults_are_typed() -> None:
     assert config.seed == 0
 
 
+def test_compose_config_known_settings_may_be_forced() -> None:
+    assert compose_config(["++seed=3", "++training.folds=4"]).seed == 3
+
+
 def test_compose_config_overrides_arrive() -> None:
     config = compose_config([*NEU, "seed=3", "training.folds=7"])
     assert isinstance(config.dataset, NeuDetConfig)
@@ -88,10 +92,22 @@ def test_compose_config_every_option_composes(option: Path) -> None:
             ["device=tpu"], "device must be one of auto, cpu, cuda; got 'tpu'", id="choice"
         ),
         pytest.param(["evaluation.confidence=1"], r"must be in \(0, 1\), got 1", id="confidence"),
-        pytest.param(["evaluation.resamples=5"], "at least 100, got 5", id="resamples"),
+        pytest.param(["evaluation.resamples=5"], r"in \[100, 100000\], got 5", id="resamples"),
         pytest.param(["export.max_difference=0.5"], r"must be in \(0, 0.01\]", id="tolerance"),
         pytest.param(["oops"], "not of the form setting=value", id="no value"),
-        pytest.param(["seed=1,2"], "seed", id="sweep without multirun"),
+        pytest.param(["seed=1,2"], r"^seed: several values \(1,2\) need --multirun", id="several"),
+        pytest.param(["seed=null"], "^seed: expected a value, got null", id="null"),
+        pytest.param(["seed=${x}"], "^seed: Interpolation key 'x' not found", id="reference"),
+        pytest.param(
+            ["dataset.accept_classes=양품"], r"expected a list, such as '\[\"양품\"\]'", id="list"
+        ),
+        pytest.param(["=1"], "not of the form setting=value", id="no name"),
+        pytest.param(["output_dir="], "^output_dir must name a folder, got nothing", id="empty"),
+        pytest.param(["cache_dir=' '"], "^cache_dir must name a folder, got nothing", id="blank"),
+        pytest.param(["+foo=1"], "unknown setting 'foo'", id="added"),
+        pytest.param(["++training.fold=5"], "nearest: training.folds", id="forced"),
+        pytest.param(["~training"], "cannot be taken away", id="deleted"),
+        pytest.param(["hydra/launcher=joblib"], "hydra/launcher", id="of Hydra"),
     ],
 )
 def test_compose_config_mistake_names_the_setting(overrides: list[str], message: str) -> None:

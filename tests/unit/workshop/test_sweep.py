@@ -25,7 +25,7 @@ def test_read_sweep_unknown_name_lists_the_known_ones() -> None:
 
 def test_read_sweep_misspelt_key_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("trails: 3\nspace: {seed: {choices: [1]}}\n")
+    path.write_text("trails: 3\nspace: {model.stages: {choices: [1]}}\n")
     with pytest.raises(ConfigError, match="trails"):
         read_sweep(str(path))
 
@@ -40,14 +40,17 @@ def test_sweep_config_of_a_setting_that_leaves_nothing_to_choose_names_it(
     span: dict[str, Any],
 ) -> None:
     with pytest.raises(ConfigError, match=r"^training\.ema: expected either low < high"):
-        SweepConfig(space={"seed": Range(choices=[1]), "training.ema": Range(**span)})
+        SweepConfig(space={"model.stages": Range(choices=[1]), "training.ema": Range(**span)})
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("space: {training.ema: {low: 1, high: 0}}", "training.ema: expected either low < high"),
-        ("space: {training.ema: {low: a}}", "could not be converted to Float"),
+        ("space: {training.ema: {low: a}}", "training.ema: expected either low < high"),
+        ("space: {training.ema: {low: 1, high: b}}", "training.ema: expected either low < high"),
+        ("space: {seed: {choices: [1, 2]}}", "seed: expected a setting of augmentation, model,"),
+        ("space: {dataset.root: {choices: [a]}}", "the pictures .* are the same in all trials"),
         ("space: [", "while parsing"),
         ("- seed", "merge"),
     ],
