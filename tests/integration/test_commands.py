@@ -59,6 +59,12 @@ def test_train_command_from_nothing_to_an_inspector(parts: Path, tmp_path: Path)
             ["dataset=image_folder", "--multirun", "dataset.root=X"], 1, "found nothing", id="mixed"
         ),
         pytest.param(["--help", "datset=elpv"], 2, "nearest: dataset", id="help"),
+        pytest.param(
+            ["-m", "model.architecture=resnet18,resnet81", "model.weights=none"],
+            1,
+            "timm knows no network 'resnet81'",
+            id="network of a later run",
+        ),
         pytest.param(["--foo"], 2, "unknown flag '--foo'", id="flag"),
         pytest.param(["--resolve"], 2, "goes with --cfg job", id="resolve"),
         pytest.param(["sweep=a", "sweep=b"], 2, "expected one sweep", id="two sweeps"),

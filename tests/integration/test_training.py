@@ -303,3 +303,11 @@ def test_train_command_killed_at_ten_moments_ends_as_if_it_never_was(
         break
     [folder] = (tmp_path / "killed").glob("*-*-*/*")
     assert results(folder) == results(whole.folder)
+
+
+def test_train_inspector_precision_that_the_device_lacks_is_said_before_the_trunk_works(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sihwa.training.stages.create_trunk_runner", pytest.fail)
+    with pytest.raises(ConfigError, match="fp16 needs a CUDA device"):
+        train(parts, tmp_path, *STAGES, "training.precision=fp16", "device=cpu")

@@ -2,7 +2,14 @@
 
 from sihwa.model.config import ModelConfig
 from sihwa.model.graph import OPSET, export_activation, export_graph
-from sihwa.model.network import Network, Prediction, create_network, predict, use_exact_float32
+from sihwa.model.network import (
+    Network,
+    Prediction,
+    create_network,
+    predict,
+    require_known,
+    use_exact_float32,
+)
 from sihwa.model.preprocessing import Preprocessing
 from sihwa.model.split import Parts, split_network
 from sihwa.model.tensor_file import read_tensor_file
@@ -19,6 +26,7 @@ __all__ = [
     "export_graph",
     "predict",
     "read_tensor_file",
+    "require_known",
     "split_network",
     "use_exact_float32",
 ]

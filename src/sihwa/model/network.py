@@ -24,7 +24,15 @@ from sihwa.model.torchvision_chain import (
 from sihwa.model.unknown import UnknownScore
 from sihwa.model.weights import load_weights
 
-__all__ = ["Network", "Prediction", "create_network", "feature_map", "predict", "use_exact_float32"]
+__all__ = [
+    "Network",
+    "Prediction",
+    "create_network",
+    "feature_map",
+    "predict",
+    "require_known",
+    "use_exact_float32",
+]
 
 _CACHED = 4
 
@@ -133,7 +141,7 @@ def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Netw
         UnknownModel: timm knows no such network, or it gives no (N, D, h, w) feature map.
         WeightsUnavailable: The weights are not here or do not fit.
     """
-    _require_known(config.architecture)
+    require_known(config.architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         body: Any = _create_body(config)  # timm adds attributes that nn.Module does not declare
@@ -190,7 +198,12 @@ def _create_from_hub(architecture: str) -> nn.Module:
     return body
 
 
-def _require_known(architecture: str) -> None:
+def require_known(architecture: str) -> None:
+    """Check that there is a network of that name, without building it.
+
+    Raises:
+        UnknownModel: There is none.
+    """
     if timm.is_model(architecture) or architecture.startswith(PREFIX):
         return
     import difflib

@@ -24,7 +24,7 @@ from sihwa.training.learner import Learner
 from sihwa.training.record import ProgressLine, Record, SeedEachEpoch
 from sihwa.training.tracking import create_loggers
 
-__all__ = ["has_bfloat16", "load_batches", "run_loop"]
+__all__ = ["choose_precision", "has_bfloat16", "load_batches", "run_loop"]
 
 _CHATTY = ("lightning", "lightning.pytorch", "lightning.fabric")
 
@@ -138,7 +138,7 @@ def _create_trainer(
         num_nodes=processes // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
         strategy="ddp" if processes > 1 else "auto",
         sync_batchnorm=processes > 1 and work.device.type == "cuda",
-        precision=_precision(config.precision, work.device),
+        precision=choose_precision(config.precision, work.device),
         max_epochs=config.epochs,
         accumulate_grad_batches=config.optimizer.accumulate,
         gradient_clip_val=config.optimizer.clip or None,
@@ -153,7 +153,12 @@ def _create_trainer(
     )
 
 
-def _precision(name: str, device: torch.device) -> Any:  # noqa: ANN401 -- Lightning's literals
+def choose_precision(name: str, device: torch.device) -> Any:  # noqa: ANN401 -- a literal
+    """Return Lightning's word for a precision; `auto` is the fastest that the device has.
+
+    Raises:
+        ConfigError: The device lacks it.
+    """
     if device.type == "cuda":
         can = torch.cuda.is_bf16_supported()
     else:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 import sihwa
 from sihwa.console import errors_as_lines, loading, say
 from sihwa.errors import ConfigError
+from sihwa.model import require_known
 from sihwa.workshop.compose import (
     check_overrides,
     compose_config,
@@ -67,7 +68,7 @@ def _check_settings(flags: Sequence[str], overrides: Sequence[str]) -> None:
         return
     if _MULTIRUN & {*flags}:
         for chosen in each_value(overrides):
-            compose_config(chosen)
+            require_known(compose_config(chosen).model.architecture)
     elif flags:
         check_overrides(overrides)
     else:
