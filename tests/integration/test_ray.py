@@ -66,8 +66,8 @@ def machines() -> Iterator[Machines]:
             process.communicate(timeout=60)
 
 
-def many_links(folder: Path, count: int) -> Path:
-    given = save_pictures(folder.parent / "given", pictures(12, 50, 60))
+def many_links(folder: Path, count: int, height: int = 50) -> Path:
+    given = save_pictures(folder.parent / "given", pictures(12, height, 60))
     (folder.parent / "given" / "cut.png").write_bytes(given[0].read_bytes()[:100])
     given.append(folder.parent / "given" / "cut.png")
     folder.mkdir()
@@ -114,7 +114,8 @@ def test_score_on_ray_of_this_machine_gives_the_rows_of_the_local_engine(
 def test_score_on_machines_of_which_one_is_killed_loses_and_doubles_nothing(
     tiny_bundle: Path, tmp_path: Path, machines: Machines
 ) -> None:
-    folder, out = many_links(tmp_path / "부품", 6_000), tmp_path / "ray"
+    # tall ones: a process is seldom idle, so work is lost with it whenever it is killed
+    folder, out = many_links(tmp_path / "부품", 6_000, height=1_000), tmp_path / "ray"
     process = start(
         tiny_bundle, folder, "--out", out, "--engine", "ray", "--address", machines.address,
         workers=1,
