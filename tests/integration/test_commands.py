@@ -1,5 +1,6 @@
 import os
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -99,7 +100,9 @@ def test_train_command_interrupted_leaves_nothing_half_written(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("limit", [2_000, 300_000], ids=["at the manifest", "at the graph"])
-def test_train_command_full_disk_is_one_line(parts: Path, tmp_path: Path, limit: int) -> None:
+def test_train_command_full_disk_is_one_line_with_how_to_go_on(
+    parts: Path, tmp_path: Path, limit: int
+) -> None:
     def fill_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
@@ -110,6 +113,12 @@ def test_train_command_full_disk_is_one_line(parts: Path, tmp_path: Path, limit:
     assert leftovers(tmp_path) == []
     assert not list(tmp_path.glob("*-*-*/*/inspector"))
     assert not (tmp_path / "latest").exists()
+    _, _, advice = done.stderr.strip().rpartition(". Once that is mended, go on with: ")
+    python, program, resume = shlex.split(advice)
+    assert (python, program) == ("python", "train.py")
+    again = command(*TRAIN, resume)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "latest" / "inspector" / "inspector.onnx").is_file()
 
 
 def test_score_command_gives_one_row_per_picture(run: TrainedRun, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def verdict_line(document: Document) -> str | None:
         how = "faster than" if best.verdict == NOT_ENOUGH else "about as fast as"
         decided = at_least(best.decided_per_s)
         return f"{answer}: parts come {how} {best.variant} decides them, {decided} a second"
-    left = f"{abs(best.margin):.0%} of it {'to spare' if best.margin >= 0 else 'too much'}"
+    left = f"{abs(best.margin):.0%} of that time {'to spare' if best.margin >= 0 else 'too much'}"
     return (
         f"{answer}: 99.9 % of decisions take at most {best.response_ms:.1f} ms ({best.low_ms:.1f} "
         f"to {best.high_ms:.1f}) with {best.variant}, {left}"

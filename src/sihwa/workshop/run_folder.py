@@ -76,13 +76,17 @@ def hold_run(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def advising_to_resume(folder: Path) -> Iterator[None]:
-    """When the run is interrupted, say how to go on."""
+    """When the run is interrupted, or the disk refuses, say how to go on."""
+    command = shlex.join(["python", "train.py", f"resume={folder}"])
     try:
         yield
     except KeyboardInterrupt:
-        command = shlex.join(["python", "train.py", f"resume={folder}"])
         log.warning("interrupted; go on with: %s", command)
         raise
+    except StorageError as error:
+        if not (folder / "config.yaml").exists():  # there is nothing yet to go on from
+            raise
+        raise StorageError(f"{error}. Once that is mended, go on with: {command}") from error
 
 
 def is_fold(folder: Path) -> bool:

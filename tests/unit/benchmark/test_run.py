@@ -211,7 +211,7 @@ def test_verdict_line_an_enough_is_not_hidden_by_a_wider_margin(document: Docume
     line = verdict_line(document)
     assert line is not None
     assert line.startswith("ENOUGH for 12 parts/s within 80 ms")
-    assert "with sure, 10% of it to spare" in line
+    assert "with sure, 10% of that time to spare" in line
 
 
 def test_verdict_line_of_a_queue_without_end_tells_no_margin(document: Document) -> None:
