@@ -4,7 +4,7 @@ import math
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -103,15 +103,7 @@ def benchmark(
     """
     # here, for the sake of the other commands: scoring would start a third of a second later
     with loading():
-        from sihwa.benchmark import (
-            BenchmarkOptions,
-            Course,
-            results_table,
-            run_benchmark,
-            write_csv,
-            write_page,
-            write_results,
-        )
+        from sihwa.benchmark import BenchmarkOptions, Course, run_benchmark
 
     rounds = max(1, min(_ROUNDS, samples))
     course = Course(
@@ -133,11 +125,21 @@ def benchmark(
         ceilings=ceilings,
     )
     folder = out or Path("outputs", "benchmarks", datetime.now().strftime("%Y-%m-%d_%H%M%S"))
+    _require_no_results(folder)
+    with ending_on_sigterm():
+        document = run_benchmark(inspector, options, folder)
+    _show_and_write(folder, document)
+
+
+def _require_no_results(folder: Path) -> None:
     for name in _FILES:
         if os.path.lexists(folder / name):
             raise StorageError(f"{folder / name} is there already; name another folder with --out")
-    with ending_on_sigterm():
-        document = run_benchmark(inspector, options, folder)
+
+
+def _show_and_write(folder: Path, document: dict[str, Any]) -> None:
+    from sihwa.benchmark import results_table, write_csv, write_page, write_results
+
     # shown first: a disk that is full by now must not cost the measurement
     with saying_if_possible():
         Console().print(results_table(document), soft_wrap=True, highlight=False)

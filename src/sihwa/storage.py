@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,13 +82,10 @@ def usable_folder(path: Path) -> Iterator[None]:
     with writing(path):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
-        tried = path / ".tried"
-        try:
-            with replacing(tried):
-                pass
-        except StorageError as error:
-            raise StorageError(str(error).replace(str(tried), str(path))) from error
-        tried.unlink()
+        with writing(path):
+            if missing:
+                path.mkdir(parents=True)
+            tempfile.TemporaryFile(dir=path).close()
         yield
     except BaseException:
         with contextlib.suppress(OSError):

@@ -227,7 +227,7 @@ def _expected(text: str, value: str) -> str:
     >>> _expected("Value 'maybe' is not a valid bool (type str)", "maybe")
     "expected true or false, got 'maybe'"
     """
-    if value.startswith("[") is False and "is not a ListConfig" in text:
+    if not value.startswith("[") and "is not a ListConfig" in text:
         return f"expected a list, such as '[{value}]', got {value!r}"
     if "is not Optional" in text:
         return "expected a value, got null"

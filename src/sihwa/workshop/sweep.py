@@ -227,9 +227,9 @@ def _word(key: str, value: object) -> str:
     >>> _word("training.layers", None), _word("training.ema", 0.5), _word("model.pool", True)
     ('training.layers=null', 'training.ema=0.5', 'model.pool=true')
     """
-    plain = {None: "null", True: "true", False: "false"}
-    known = value is None or isinstance(value, bool)
-    return f"{key}={plain[value] if known else value}"  # type: ignore[index]
+    if value is None:
+        return f"{key}=null"
+    return f"{key}={str(value).lower() if isinstance(value, bool) else value}"
 
 
 def _propose(trial: optuna.Trial, key: str, span: Range) -> Any:  # noqa: ANN401 -- any setting
