@@ -47,6 +47,8 @@ def full_bundle(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, tmp_path:
         "sha256": sha256_of_bytes(tiny_graph),
         "bytes": len(tiny_graph),
         "float32_layers": 0,
+        "margin": {"lead": 1.0, "unknown": 0.1},
+        "second_looks": 0.05,
         "allowed_flips": 0,
     }
     folder = tmp_path / "full"
@@ -182,7 +184,12 @@ def test_load_inspector_optional_part_is_a_fifo_or_link_is_refused(
 INT8_CARDS: dict[str, tuple[object, str]] = {
     "a_text": ("yes", "'int8': 'yes' is not of type"),
     "empty": ({}, "'int8': 'sha256' is a required property"),
-    "flips_negative": (-1, "'int8/allowed_flips'"),
+    "flips_negative": ({"allowed_flips": -1}, "'int8/allowed_flips'"),
+    "margin_a_number": ({"margin": 1.0}, "'int8/margin'"),
+    "margin_without_lead": ({"margin": {"unknown": 0.1}}, "'lead' is a required property"),
+    "margin_negative": ({"margin": {"lead": -1.0, "unknown": 0.1}}, "'int8/margin/lead'"),
+    "margin_with_more": ({"margin": {"lead": 1.0, "unknown": 0.1, "x": 1}}, "'int8/margin'"),
+    "second_looks_beyond_all": ({"second_looks": 1.5}, "'int8/second_looks'"),
 }
 
 
@@ -191,10 +198,7 @@ def test_load_inspector_card_s_twin_damaged_is_refused(
     full_bundle: Path, to: object, reason: str
 ) -> None:
     def change(card: Json) -> None:
-        if isinstance(to, int):
-            card["int8"]["allowed_flips"] = to
-        else:
-            card["int8"] = to
+        card["int8"] = {**card["int8"], **to} if isinstance(to, dict) and to else to
 
     forge(full_bundle, change=change)
     refuse(full_bundle, reason, "inspector.onnx")

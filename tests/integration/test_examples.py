@@ -123,6 +123,8 @@ def inspector(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, reference: 
         "sha256": sha256_of_bytes(tiny_graph),
         "bytes": len(tiny_graph),
         "float32_layers": 0,
+        "margin": {"lead": 1.0, "unknown": 0.1},
+        "second_looks": 0.05,
         "allowed_flips": 0,
     }
     proof = ParityProof("torch", "1", "cpu", "fp32", "a processor", 9, 0, 0, 0.0, 0.0, 1e-4, "")

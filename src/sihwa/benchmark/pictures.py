@@ -11,7 +11,7 @@ from typing import Any
 from sihwa.errors import EmptyDataset, UnreadableImage
 from sihwa.images import decode_image, read_bytes, split_member
 from sihwa.inspector import PICTURES_NAME
-from sihwa.inspector.pictures import list_pictures, none_readable, spread
+from sihwa.inspector.pictures import as_on_the_line, list_pictures, none_readable, spread
 from sihwa.printable import printable
 from sihwa.storage import writing
 
@@ -73,7 +73,7 @@ def prepared_pictures(inspector: Path, source: Path | None, limit: int) -> Itera
         StorageError: There is no room for the pictures of an archive.
     """
     usage = f"sihwa benchmark {inspector} --images FOLDER"
-    chosen = spread(list_pictures(inspector, source, usage), limit)
+    chosen = spread(as_on_the_line(list_pictures(inspector, source, usage), source), limit)
     with writing(Path(gettempdir())):
         unpacked = TemporaryDirectory()
     with unpacked as folder:

@@ -4,19 +4,29 @@ Axes: N images, K classes.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.errors import ShapeError
 
-__all__ = ["ACCEPT", "REJECT", "REVIEW", "Decision", "Outcome", "TopClassPolicy", "are_numbers"]
+__all__ = [
+    "ACCEPT",
+    "REJECT",
+    "REVIEW",
+    "Decision",
+    "Margin",
+    "Outcome",
+    "TopClassPolicy",
+    "are_numbers",
+]
 
 Outcome = Literal["accept", "reject", "review"]
 ACCEPT: Outcome = "accept"
 REJECT: Outcome = "reject"
 REVIEW: Outcome = "review"
+_LEAST = 1e-30  # a logarithm needs a number above 0; no border lies near this one
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,19 @@ class Decision:
 
     outcome: Outcome
     reason: str
+
+
+class Margin(NamedTuple):
+    """Distances of a picture, or of each of N pictures, from the borders of a decision.
+
+    As a bound: a decision farther than this from every border stands although its figures are
+    inexact.
+    """
+
+    lead: Any
+    """Natural logarithm of how often the greatest probability holds the next one, at least 0."""
+    unknown: Any
+    """Distance of the unknown score from its threshold, at least 0."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +101,67 @@ class TopClassPolicy:
             for top, score, sound in zip(tops, unknown, finite, strict=True)
         ]
 
+    def distances(self, probability: NDArray[np.floating], unknown: NDArray[np.floating]) -> Margin:
+        """Return how far N pictures are from each border, (N,) each.
+
+        Args:
+            probability: Class probabilities, (N, K), each in [0, 1].
+            unknown: How unlike the training pictures each is, (N,).
+        """
+        lead = _lead(probability, probability.argmax(1))
+        if self.unknown_threshold is None:
+            return Margin(lead, np.full(len(unknown), np.inf))
+        return Margin(lead, np.abs(unknown - self.unknown_threshold))
+
+    def is_close(
+        self,
+        probability: NDArray[np.floating],
+        unknown: NDArray[np.floating],
+        margin: Margin,
+    ) -> NDArray[np.bool_]:
+        """Return which of N decisions lie within a margin of some border, (N,).
+
+        What is no number lies within any margin.
+
+        Args:
+            probability: Class probabilities, (N, K), each in [0, 1].
+            unknown: How unlike the training pictures each is, (N,).
+            margin: Both numbers at least 0.
+
+        >>> policy = TopClassPolicy(("good", "scratch"), ("good",), unknown_threshold=3.0)
+        >>> two = np.array([[0.9, 0.1], [0.6, 0.4]])
+        >>> policy.is_close(two, np.array([1.0, 1.0]), Margin(lead=0.5, unknown=0.1)).tolist()
+        [False, True]
+        """
+        distance = self.distances(probability, unknown)
+        far = (distance.lead > margin.lead) & (distance.unknown > margin.unknown)
+        close: NDArray[np.bool_] = ~(far & are_numbers(probability, unknown))
+        return close
+
+    def overstated(
+        self,
+        probability: NDArray[np.floating],
+        unknown: NDArray[np.floating],
+        exact_probability: NDArray[np.floating],
+        exact_unknown: NDArray[np.floating],
+    ) -> Margin:
+        """Return by how much inexact figures overstate each distance from a border, (N,) each.
+
+        A decision differs from the exact one only where a distance is overstated by all of it.
+
+        Args:
+            probability: Inexact class probabilities, (N, K).
+            unknown: Inexact unknown scores, (N,).
+            exact_probability: The exact ones, (N, K).
+            exact_unknown: The exact ones, (N,).
+        """
+        top = probability.argmax(1)
+        lead = _lead(probability, top) - _lead(exact_probability, top)
+        further = np.zeros(len(unknown))
+        if self.unknown_threshold is not None:
+            further = np.where(unknown > self.unknown_threshold, 1, -1) * (unknown - exact_unknown)
+        return Margin(np.maximum(lead, 0), np.maximum(further, 0))
+
     def _decide_one(self, top_class: str, unknown: float, finite: bool) -> Decision:
         if not finite:
             return Decision(REVIEW, "the network gave no number")
@@ -85,6 +169,16 @@ class TopClassPolicy:
             return Decision(REVIEW, f"unlike the training pictures; nearest is {top_class}")
         outcome = ACCEPT if top_class in self.accept_classes else REJECT
         return Decision(outcome, f"top class is {top_class}")
+
+
+def _lead(probability: NDArray[np.floating], leader: NDArray[np.integer]) -> NDArray[np.floating]:
+    """Return by how much one class of each picture is ahead of all others, (N,), as a logarithm."""
+    logarithm = np.log(np.maximum(probability.astype(np.float64), _LEAST))
+    places = np.arange(len(leader))
+    own = logarithm[places, leader]
+    logarithm[places, leader] = -np.inf
+    lead: NDArray[np.floating] = own - logarithm.max(1)
+    return lead
 
 
 def are_numbers(

@@ -1,9 +1,9 @@
 """The inspector: written, proved equal, loaded, run."""
 
 from sihwa.inspector.bundle import load_inspector, open_bundle, read_bundle, write_bundle
-from sihwa.inspector.card import FORMAT_VERSION, Card, read_card
+from sihwa.inspector.card import FORMAT_VERSION, Card, card_policy, read_card
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
-from sihwa.inspector.inspector import BATCH_BYTES, Inspection, Inspector, card_policy, unread
+from sihwa.inspector.inspector import BATCH_BYTES, Inspection, Inspector, unread
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.overlay import evidence_overlay
 from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
@@ -16,13 +16,14 @@ from sihwa.inspector.runtime import (
     create_runtime,
     installed_choices,
 )
-from sihwa.inspector.speed import measure_speed
+from sihwa.inspector.speed import MOST_TIMED, TimedPictures, measure_speed
 from sihwa.inspector.verification import Verification, read_verification
 
 __all__ = [
     "BATCH_BYTES",
     "FORMAT_VERSION",
     "GRAPH_NAME",
+    "MOST_TIMED",
     "PICTURES_NAME",
     "REFERENCE",
     "TOLERANCE",
@@ -37,6 +38,7 @@ __all__ = [
     "ParityProof",
     "Runtime",
     "RuntimeChoice",
+    "TimedPictures",
     "Verification",
     "card_policy",
     "create_runtime",

@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 
 from sihwa.class_name import class_name_fault
+from sihwa.decision import TopClassPolicy
 from sihwa.errors import InvalidInspector
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "MAX_CARD_BYTES",
     "Card",
     "canonical_json",
+    "card_policy",
     "card_schema",
     "parse_json",
     "read_card",
@@ -56,6 +58,7 @@ class Card:
         metrics: Figures on the test split with their intervals.
         graph: SHA-256 and length in bytes of the graph before its metadata, and its opset.
         int8: SHA-256 and length in bytes of the 8-bit twin, how many layers it left in float32,
+            the margin within which float32 decides instead, how often that is,
             and how many decisions it may flip; None where there is no twin.
         proof: What each runtime was proven to do at export, or refused for.
         environment: Versions and processor of the machine that exported.
@@ -282,3 +285,10 @@ def canonical_json(value: object) -> str:
 
 def _digest(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+def card_policy(card: Card) -> TopClassPolicy:
+    """Return the policy that a card describes."""
+    return TopClassPolicy(
+        card.classes, card.accept_classes, unknown_threshold=card.policy["unknown_threshold"]
+    )

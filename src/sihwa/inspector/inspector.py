@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.decision import REVIEW, Decision, TopClassPolicy, are_numbers
+from sihwa.decision import REVIEW, Decision, are_numbers
 from sihwa.errors import ShapeError, UnreadableImage
 from sihwa.images import decode_image, read_image
-from sihwa.inspector.card import Card
+from sihwa.inspector.card import Card, card_policy
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.runtime import Outputs, Runtime
 from sihwa.inspector.signature import run_checked
 
-__all__ = ["Inspection", "Inspector", "Picture", "card_policy", "unread"]
+__all__ = ["Inspection", "Inspector", "Picture", "unread"]
 
 Picture = NDArray[np.uint8] | str | Path | bytes
 _BATCH = 32
@@ -141,13 +141,6 @@ class Inspector:
 def batch_length(image: NDArray[np.uint8]) -> int:
     """Return how many pictures of this size go together: a large one fills memory by itself."""
     return max(1, min(_BATCH, BATCH_BYTES // image.nbytes))
-
-
-def card_policy(card: Card) -> TopClassPolicy:
-    """Return the policy that a card describes."""
-    return TopClassPolicy(
-        card.classes, card.accept_classes, unknown_threshold=card.policy["unknown_threshold"]
-    )
 
 
 def unread(reason: str) -> Inspection:

@@ -128,8 +128,10 @@ def _proof(card: Card) -> str:
     twin = ""
     if card.int8 is not None:
         twin = (
-            f" The 8-bit twin keeps {card.int8['float32_layers']} convolutions in float32 and may "
-            f"flip at most {card.int8['allowed_flips']} decisions."
+            f" The 8-bit twin keeps {card.int8['float32_layers']} convolutions in float32. What it "
+            f"decides by a hair, {card.int8['second_looks']:.1%} of the calibration pictures, the "
+            "graph in float32 decides instead; together they may flip at most "
+            f"{card.int8['allowed_flips']} decisions."
         )
     return (
         "Compared with the trained network in PyTorch, float32, on the test pictures, some of them "

@@ -8,7 +8,7 @@ from sihwa.errors import DatasetNotFound, EmptyDataset, UnreadableImage
 from sihwa.images import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES, find_images, is_image_name
 from sihwa.inspector.parts import PICTURES_NAME
 
-__all__ = ["list_pictures", "none_readable", "spread"]
+__all__ = ["as_on_the_line", "list_pictures", "none_readable", "spread"]
 
 T = TypeVar("T")
 
@@ -52,6 +52,18 @@ def list_pictures(inspector: Path, source: Path | None, usage: str) -> tuple[str
             f"ends in {', '.join(IMAGE_SUFFIXES)}"
         )
     return found.images
+
+
+def as_on_the_line(listed: Sequence[T], source: Path | None) -> Sequence[T]:
+    """Return the pictures that tell how long a picture takes: those that no border has chosen.
+
+    The first half of those kept in an inspector are its closest calls, which may take longer.
+
+    Args:
+        listed: As `list_pictures` returns them, or some of them, taken evenly.
+        source: Where they come from; None for those kept in the inspector.
+    """
+    return listed if source is not None else listed[len(listed) // 2 :]
 
 
 def spread(items: Sequence[T], limit: int) -> list[T]:

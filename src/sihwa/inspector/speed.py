@@ -3,6 +3,7 @@
 Axes: N images, H and W picture size.
 """
 
+import itertools
 import time
 from collections.abc import Sequence
 
@@ -11,13 +12,16 @@ from numpy.typing import NDArray
 
 from sihwa.inspector.runtime import Runtime
 
-__all__ = ["measure_speed"]
+__all__ = ["MOST_TIMED", "TimedPictures", "measure_speed"]
 
 TURN_S = 0.15
 """Least length of a turn; a turn is at least one batch."""
 _TURNS = 4
 _BATCHES = (1, 32)
 _ENOUGH_S = 1.0
+MOST_TIMED = 128
+"""Different pictures that a measurement goes through: some decide themselves sooner than others."""
+_MOST_BYTES = 64 * 2**20
 
 
 def measure_speed(
@@ -27,14 +31,13 @@ def measure_speed(
 
     The runtimes take turns, and the median of three turns counts, because other programs on the
     machine disturb now one and now another. The first turn warms up; it counts for a runtime so
-    slow that a second of it was enough.
+    slow that a second of it was enough. Each goes through the pictures in the same order.
 
     Args:
         runtimes: Loaded.
-        image: A picture of the usual size, (H, W, 3).
+        image: Pictures of the usual size, (N, H, W, 3), as they come on the line.
     """
-    batches = [np.repeat(image[None], count, axis=0) for count in _BATCHES]
-    trials = [_Trial(runtime, batch) for runtime in runtimes for batch in batches]
+    trials = [_Trial(runtime, image, count) for runtime in runtimes for count in _BATCHES]
     for _ in range(_TURNS):
         for trial in trials:
             trial.take_turn()
@@ -42,12 +45,33 @@ def measure_speed(
     return list(zip(rates[::2], rates[1::2], strict=True))
 
 
+class TimedPictures:
+    """Pictures of one size, that of the first: as many as a measurement needs, or memory bears."""
+
+    def __init__(self) -> None:
+        self._images: list[NDArray[np.uint8]] = []
+
+    def add(self, image: NDArray[np.uint8]) -> None:
+        """Take one more, (H, W, 3), if it is of the same size and there is room."""
+        first = self._images[0] if self._images else image
+        has_room = len(self._images) < MOST_TIMED and (
+            (1 + len(self._images)) * first.nbytes <= _MOST_BYTES or not self._images
+        )
+        if has_room and image.shape == first.shape:
+            self._images.append(image)
+
+    @property
+    def image(self) -> NDArray[np.uint8] | None:
+        """All of them, (N, H, W, 3); None before the first."""
+        return np.stack(self._images) if self._images else None
+
+
 class _Trial:
     """One runtime with batches of one length."""
 
-    def __init__(self, runtime: Runtime, batch: NDArray[np.uint8]) -> None:
+    def __init__(self, runtime: Runtime, image: NDArray[np.uint8], count: int) -> None:
         self._runtime = runtime
-        self._batch = batch
+        self._batches = itertools.cycle(_batches(image, count))
         self._spent = 0.0
         self._rates: list[float] = []
 
@@ -62,8 +86,17 @@ class _Trial:
         begin = time.perf_counter()
         passed, images = 0.0, 0
         while not images or passed < TURN_S:
-            self._runtime.run(self._batch)
-            images += len(self._batch)
+            batch = next(self._batches)
+            self._runtime.run(batch)
+            images += len(batch)
             passed = time.perf_counter() - begin
         self._rates.append(images / passed)
         self._spent += passed
+
+
+def _batches(image: NDArray[np.uint8], count: int) -> list[NDArray[np.uint8]]:
+    """Return batches of so many pictures, all of them at least once: (count, H, W, 3) each."""
+    if count == 1:
+        return [image[place : place + 1] for place in range(len(image))]
+    places = np.arange(-(-len(image) // count) * count) % len(image)
+    return [image[some] for some in places.reshape(-1, count)]

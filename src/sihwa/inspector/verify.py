@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from sihwa.errors import EmptyDataset, InvalidInspector, RuntimeUnavailable, UnreadableImage
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector.bundle import read_bundle
-from sihwa.inspector.card import Card
-from sihwa.inspector.inspector import batch_length, card_policy
+from sihwa.inspector.card import Card, card_policy
+from sihwa.inspector.inspector import batch_length
 from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
 from sihwa.inspector.parts import Bundle
-from sihwa.inspector.pictures import list_pictures, none_readable, spread
+from sihwa.inspector.pictures import as_on_the_line, list_pictures, none_readable, spread
 from sihwa.inspector.runtime import (
     REFERENCE,
     Outputs,
@@ -28,7 +28,7 @@ from sihwa.inspector.runtime import (
     why_none,
 )
 from sihwa.inspector.signature import run_checked, try_out
-from sihwa.inspector.speed import measure_speed
+from sihwa.inspector.speed import MOST_TIMED, TimedPictures, measure_speed
 from sihwa.inspector.verification import read_verification, write_verification
 from sihwa.progress import progress_bar
 
@@ -89,7 +89,7 @@ def verify_inspector(
     devices = tuple(dict.fromkeys(devices))
     listed = list_pictures(path, source, f"sihwa verify {path} FOLDER")
     chosen = spread(listed, limit)
-    images = _Pictures(chosen)
+    images = _Pictures(chosen, spread(as_on_the_line(chosen, source), MOST_TIMED))
     for device in devices:
         _require_runtime(bundle, device)
     runtimes, unusable = _usable_runtimes(bundle, devices, path)
@@ -103,9 +103,10 @@ def verify_inspector(
             tolerance,
             flips,
         )
-    if images.first is None:
+    timed = images.timed.image
+    if timed is None:
         raise EmptyDataset(none_readable(images.unreadable))
-    rates = measure_speed(runtimes, images.first)
+    rates = measure_speed(runtimes, timed)
     proofs = [
         replace(proof, images_per_second_1=round(one, 1), images_per_second_32=round(many, 1))
         for proof, (one, many) in zip(proofs, rates, strict=True)
@@ -179,11 +180,12 @@ def _against(
 class _Pictures:
     """The pictures of a list, read in chunks, each chunk by size; some also in other sizes."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], timed: Sequence[str]) -> None:
         self.paths = paths
         self.unreadable: list[UnreadableImage] = []
-        self.first: NDArray[np.uint8] | None = None
+        self.timed = TimedPictures()
         self._resized = set(spread(range(len(paths)), _RESIZED))
+        self._to_time = set(timed)
 
     def batches(
         self, advance: Callable[[int], None]
@@ -192,6 +194,8 @@ class _Pictures:
         for place, path in enumerate(self.paths):
             image = self._read(path)
             if image is not None:
+                if path in self._to_time:
+                    self.timed.add(image)
                 same = waiting.setdefault(image.shape, [])
                 same.append((place, image))
                 held = sum(one.nbytes for group in waiting.values() for _, one in group)
@@ -221,6 +225,4 @@ class _Pictures:
         except UnreadableImage as error:
             self.unreadable.append(error)
             return None
-        if self.first is None:
-            self.first = image
         return image

@@ -74,7 +74,8 @@ class ExportConfig:
     max_difference: float = 1e-4
     """Greatest allowed difference in probability between the float32 graph and the network."""
     int8: bool = False
-    """Whether to make an 8-bit twin of the graph, kept only if it decides alike and is faster."""
+    """Whether to make an 8-bit twin of the graph, which leaves close calls to float32; kept only if
+    it decides alike and is faster. Making it takes some minutes."""
     max_int8_flips: int = 0
     """How many test pictures the 8-bit twin may decide otherwise, at least 0."""
     pictures: int = 32

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from sihwa.dataset import Manifest
 from sihwa.errors import ParityError
 from sihwa.inspector import (
+    MOST_TIMED,
     TOLERANCE,
     Bundle,
     Outputs,
     ParityProof,
     Runtime,
     RuntimeChoice,
+    TimedPictures,
     card_policy,
     create_runtime,
     in_other_sizes,
@@ -27,12 +29,13 @@ from sihwa.inspector import (
     measure_speed,
     prove_parity,
 )
+from sihwa.inspector.pictures import spread
 from sihwa.model import Network, predict, use_exact_float32
 from sihwa.progress import progress_bar
 from sihwa.training import read_batches
 from sihwa.workshop.config import ExportConfig
 
-__all__ = ["prove_bundle", "without_useless_twin"]
+__all__ = ["prove_bundle", "timed_pictures", "without_useless_twin"]
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +90,17 @@ def prove_bundle(
     return _with_speed(proofs, runtimes, manifest)
 
 
+def timed_pictures(manifest: Manifest) -> NDArray[np.uint8]:
+    """Return calibration pictures that speed is measured on, (N, H, W, 3)."""
+    rows = np.flatnonzero(manifest.split == "calibration").tolist()
+    timed = TimedPictures()
+    for _, image in read_batches(manifest, spread(rows, MOST_TIMED)):
+        for one in image:
+            timed.add(one)
+    assert timed.image is not None, "no run is without calibration pictures"
+    return timed.image
+
+
 def _compare(
     runtimes: list[Runtime], batches: Iterable[Batch], bundle: Bundle, config: ExportConfig
 ) -> list[ParityProof]:
@@ -109,7 +123,7 @@ def without_useless_twin(
     others = [proof for proof in proofs if proof.precision != "int8" and proof.proven]
     best, rival = _fastest([proof for proof in twins if proof.proven]), _fastest(others)
     if best is None:
-        reason = f"it decides otherwise: {min(twins, key=lambda proof: proof.flips)}"
+        reason = f"it is refused: {min(twins, key=lambda proof: proof.flips)}"
     elif rival is not None and _rate(best) < _LEAST_GAIN * _rate(rival):
         reason = (
             f"it is not really faster here: {_rate(best):.0f} images/s by {best.choice}, "
@@ -161,8 +175,7 @@ def _reference(
 def _with_speed(
     proofs: list[ParityProof], runtimes: list[Runtime], manifest: Manifest
 ) -> list[ParityProof]:
-    _, image = next(iter(read_batches(manifest, [0])))
-    rates = measure_speed(runtimes, image[0])
+    rates = measure_speed(runtimes, timed_pictures(manifest))
     measured = [
         replace(proof, images_per_second_1=round(one, 1), images_per_second_32=round(many, 1))
         for proof, (one, many) in zip(proofs, rates, strict=True)

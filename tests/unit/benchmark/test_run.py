@@ -39,7 +39,14 @@ from sihwa.errors import (
     RuntimeUnavailable,
     StorageError,
 )
-from sihwa.inspector import REFERENCE, Inspector, RuntimeChoice, create_runtime, read_bundle
+from sihwa.inspector import (
+    PICTURES_NAME,
+    REFERENCE,
+    Inspector,
+    RuntimeChoice,
+    create_runtime,
+    read_bundle,
+)
 from sihwa.inspector.verification import Verification, read_verification
 from sihwa.inspector.verify import verify_inspector
 from tests.conftest import pictures, save_pictures
@@ -397,6 +404,20 @@ def test_prepared_pictures_of_an_archive_are_files_for_a_while(
         assert [Path(path).is_file() for path in found.paths] == [True] * 3
         assert found.shapes == {(40, 50): 3}
     assert not any(Path(path).exists() for path in found.paths)
+
+
+def test_prepared_pictures_of_the_inspector_are_those_that_no_border_chose(
+    tmp_path: Path, folder: Path
+) -> None:
+    inspector = tmp_path / "inspector"
+    inspector.mkdir()
+    names = sorted(folder.iterdir())[:5]
+    with zipfile.ZipFile(inspector / PICTURES_NAME, "w") as archive:
+        for place, path in enumerate(names):
+            archive.write(path, f"{place:03d}{path.suffix}")
+    with prepared_pictures(inspector, None, 100) as found:
+        read = [Path(path).read_bytes() for path in found.paths]
+    assert sorted(read) == sorted(path.read_bytes() for path in names[2:])
 
 
 def test_prepared_pictures_of_the_usual_size_come_first(tmp_path: Path) -> None:

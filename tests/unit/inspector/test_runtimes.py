@@ -14,9 +14,11 @@ import torch
 
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector import (
+    MOST_TIMED,
     Bundle,
     Outputs,
     RuntimeChoice,
+    TimedPictures,
     create_runtime,
     installed_choices,
     load_inspector,
@@ -265,7 +267,48 @@ def test_measure_speed_tells_the_slow_from_the_fast() -> None:
                 np.sort(image[0, 0, :, 0])
             return Outputs(*(np.zeros(0, np.float32),) * 4)
 
-    image = pictures(1, 8, 64)[0]
+    image = pictures(3, 8, 64)
     (fast, many), (slow, _) = measure_speed([Timed(10), Timed(400)], image)
     assert fast > 4 * slow
     assert many > 0
+
+
+def test_measure_speed_goes_through_all_the_pictures() -> None:
+    seen: list[list[int]] = []
+
+    class Watched:
+        choice = RuntimeChoice("fake", "cpu", "fp32")
+
+        def run(self, image: Any) -> Outputs:  # noqa: ANN401
+            seen.append(image[:, 0, 0, 0].tolist())
+            return Outputs(*(np.zeros(0, np.float32),) * 4)
+
+    image = np.zeros((3, 2, 2, 3), np.uint8)
+    image[:, 0, 0, 0] = range(3)
+    measure_speed([Watched()], image)
+    singles = [batch for batch in seen if len(batch) == 1]
+    assert len(singles) > 3
+    assert singles == [[place % 3] for place in range(len(singles))]
+    assert [place % 3 for place in range(32)] in seen
+
+
+def test_timed_pictures_are_of_one_size_and_no_more_than_needed() -> None:
+    assert TimedPictures().image is None
+    timed = TimedPictures()
+    timed.add(np.full((4, 6, 3), 7, np.uint8))
+    timed.add(np.zeros((6, 4, 3), np.uint8))
+    for _ in range(MOST_TIMED + 5):
+        timed.add(np.zeros((4, 6, 3), np.uint8))
+    assert timed.image is not None
+    assert timed.image.shape == (MOST_TIMED, 4, 6, 3)
+    assert timed.image[0].min() == 7
+
+
+def test_timed_pictures_as_many_as_memory_bears_but_one_at_least() -> None:
+    large, huge = TimedPictures(), TimedPictures()
+    for _ in range(9):
+        large.add(np.zeros((3000, 1000, 3), np.uint8))  # 9 MB of 64
+        huge.add(np.zeros((9000, 3000, 3), np.uint8))
+    assert large.image is not None
+    assert huge.image is not None
+    assert (len(large.image), len(huge.image)) == (7, 1)

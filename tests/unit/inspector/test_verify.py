@@ -1,6 +1,8 @@
+import io
 import json
 import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,17 @@ from sihwa.errors import (
     InvalidInspector,
     RuntimeUnavailable,
 )
+from sihwa.images import read_image
 from sihwa.inspector import (
+    Bundle,
+    Card,
     Outputs,
+    Runtime,
     RuntimeChoice,
     create_runtime,
     load_inspector,
     read_bundle,
+    write_bundle,
 )
 from sihwa.inspector.runtime.openvino_runtime import OpenVinoRuntime
 from sihwa.inspector.verification import read_verification, verification_path
@@ -82,7 +89,9 @@ def test_verify_inspector_runtime_that_strays_is_refused_from_then_on(
     refused = {proof.choice.runtime for proof in found.proof if not proof.proven}
     assert refused == {"openvino"}
     monkeypatch.undo()
-    assert load_inspector(tiny_bundle).runtime.choice.runtime != "openvino"
+    assert load_inspector(tiny_bundle).runtime.choice not in {
+        proof.choice for proof in found.proof if not proof.proven
+    }
     with pytest.raises(RuntimeUnavailable, match="openvino on cpu in fp32 is refused"):
         load_inspector(tiny_bundle, runtime="openvino", precision="fp32")
 
@@ -202,3 +211,33 @@ def test_verify_inspector_device_named_twice_is_measured_once(
     once = [proof.choice for proof in verify_inspector(tiny_bundle, folder).proof]
     twice = verify_inspector(tiny_bundle, folder, devices=["cpu", "cpu"])
     assert [proof.choice for proof in twice.proof] == once
+
+
+def test_verify_inspector_times_kept_pictures_that_no_border_chose(
+    tiny_bundle: Path,
+    tiny_card: Card,
+    tiny_graph: bytes,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = sorted(folder.iterdir())
+    kept_ones = io.BytesIO()
+    with zipfile.ZipFile(kept_ones, "w") as archive:
+        for place, path in enumerate(names[:6]):
+            archive.write(path, f"{place:03d}.png")
+    inspector = tiny_bundle.with_name("with pictures")
+    bundle = Bundle(tiny_card, tiny_graph, read_bundle(tiny_bundle).weights)
+    write_bundle(inspector, bundle, kept_ones.getvalue())
+    timed: list[NDArray[np.uint8]] = []
+
+    def measure(runtimes: Sequence[Runtime], image: NDArray[np.uint8]) -> list[tuple[float, float]]:
+        timed.append(image)
+        return [(1.0, 1.0)] * len(runtimes)
+
+    monkeypatch.setattr(sihwa.inspector.verify, "measure_speed", measure)
+    verify_inspector(inspector)
+    verify_inspector(inspector, folder)
+    kept, given = (list(images) for images in timed)
+    assert [len(kept), len(given)] == [3, 9]  # the five of another size are not timed
+    for image, path in zip([*kept, *given], [*names[3:6], *names[:9]], strict=True):
+        np.testing.assert_array_equal(image, read_image(str(path)))

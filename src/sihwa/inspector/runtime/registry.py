@@ -4,13 +4,16 @@ import importlib
 import importlib.util
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
+from sihwa.decision import Margin
 from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable
+from sihwa.inspector.card import card_policy
 from sihwa.inspector.machine import package_version
 from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime.interface import PRECISIONS, Runtime, RuntimeChoice
+from sihwa.inspector.runtime.second_look import SecondLook
 
 __all__ = [
     "REFERENCE",
@@ -141,7 +144,7 @@ def why_none(bundle: Bundle, device: str, runtime: str = "auto", precision: str 
 
 
 def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> Runtime:
-    """Load a checked inspector into a runtime.
+    """Load a checked inspector into a runtime; its 8-bit twin together with the graph.
 
     Raises:
         RuntimeUnavailable: No such runtime, device or precision, or not here.
@@ -151,6 +154,16 @@ def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> R
     reason = _fault(bundle, choice)
     if reason is not None:
         raise RuntimeUnavailable(f"{choice}: {reason}")
+    loaded = _load(bundle, choice, threads)
+    if choice.precision != "int8":
+        return loaded
+    exact = _load(bundle, replace(choice, precision="fp32"), threads)
+    # an inspector that can be run in 8 bits has a twin, and its card says these
+    margin = Margin(**bundle.card.int8["margin"])  # type: ignore[index]
+    return SecondLook(loaded, exact, card_policy(bundle.card), margin)
+
+
+def _load(bundle: Bundle, choice: RuntimeChoice, threads: int) -> Runtime:
     offer = _OFFERS[choice.runtime]
     try:
         runtime: Runtime = getattr(_module(offer), offer.constructor)(bundle, choice, threads)

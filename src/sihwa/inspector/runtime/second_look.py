@@ -1,0 +1,53 @@
+"""A second look: what a quick runtime decides by a hair, an exact one decides instead.
+
+Axes: N images, H and W picture size.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sihwa.decision import Margin, TopClassPolicy
+from sihwa.inspector.runtime.interface import Outputs, Runtime
+
+__all__ = ["SecondLook"]
+
+
+class SecondLook:
+    """Two runtimes as one: the quick one looks at every picture, the exact one at close calls.
+
+    See docs/decisions/0014-a-second-look.md.
+
+    Args:
+        quick: Whose choice this runtime bears.
+        exact: Its figures take the place of the quick one's.
+        policy: Knows the borders.
+        margin: How far from every border the quick one is trusted.
+    """
+
+    def __init__(
+        self, quick: Runtime, exact: Runtime, policy: TopClassPolicy, margin: Margin
+    ) -> None:
+        self.choice = quick.choice
+        self._quick, self._exact = quick, exact
+        self._policy, self._margin = policy, margin
+
+    def run(self, image: NDArray[np.uint8]) -> Outputs:
+        """Run pictures of one size, (N, H, W, 3), uint8 RGB, C-contiguous."""
+        outputs = self._quick.run(image)
+        close = self._policy.is_close(outputs.probability, outputs.unknown, self._margin)
+        if not close.any():
+            return outputs
+        better = self._exact.run(image[close])
+        return Outputs(*(_replaced(*pair, close) for pair in zip(outputs, better, strict=True)))
+
+
+def _replaced(
+    values: NDArray[np.float32], better: NDArray[np.float32], where: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    if values.shape[1:] != better.shape[1:]:  # numpy would stretch the one to the other
+        raise ValueError(
+            f"the twin gives {values.shape[1:]} where the graph gives {better.shape[1:]}"
+        )
+    replaced = values.copy()
+    replaced[where] = better
+    return replaced
