@@ -8,6 +8,7 @@ ARGS ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
+ROOM_GB := 6
 PIP := $(PY) -m pip --quiet --quiet --disable-pip-version-check --no-input
 
 # A stamp says that an installation went through. Its name holds a checksum of this folder's path
@@ -119,6 +120,11 @@ else \
 		*) echo "PYTHON=$(PYTHON): expected Python 3.11 or newer, got $$found." \
 			"Name another one: make TARGET PYTHON=/path/to/python3.12" >&2; exit 2 ;; \
 	esac; \
+	free=$$("$(PYTHON)" -c 'import shutil; print(shutil.disk_usage(".").free // 10**9)'); \
+	if [ "$$free" -lt $(ROOM_GB) ]; then \
+		echo "Expected $(ROOM_GB) GB of free disk for .venv, found $$free GB in $(CURDIR)." \
+			"Free some and call make again" >&2; exit 2; \
+	fi; \
 	echo "Creating .venv with Python $$found"; \
 	"$(PYTHON)" -m venv --clear $(VENV); \
 fi
@@ -126,7 +132,7 @@ endef
 
 # The order: what builds packages; the locked packages; this project on top, editable.
 define install
-@echo "Installing $(1) into .venv: about 6 GB on Linux, one to three minutes the first time"; \
+@echo "Installing $(1) into .venv: about $(ROOM_GB) GB on Linux, one to three minutes the first time"; \
 begin=$$(date +%s); \
 $(PIP) install --require-hashes -r requirements/build.txt && \
 $(PIP) install --no-build-isolation --no-compile --require-hashes -r $(1) && \
