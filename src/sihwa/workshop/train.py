@@ -21,6 +21,7 @@ from sihwa.errors import ConfigError
 from sihwa.evaluation import Evaluation
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network, create_network
+from sihwa.storage import usable_folder
 from sihwa.training import Fit, Workplace, train_network
 from sihwa.workshop.calibrate import calibrate, evaluate_test
 from sihwa.workshop.config import TrainConfig
@@ -105,7 +106,8 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
     device = choose_device(config.device)
     manifest = read_dataset(config.dataset, config.seed)
     network = create_network(config.model, len(manifest.classes), config.seed)
-    folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
+    with usable_folder(Path(config.cache_dir).expanduser()):  # before a run folder for nothing
+        folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
     with _kept(folder):
         log.info("run folder %s", folder)
         _log_data(manifest)
