@@ -31,6 +31,7 @@ from sihwa.inspector import (
     processor_of,
     read_bundle,
 )
+from sihwa.inspector.pictures import as_on_the_line
 from sihwa.inspector.runtime import runtime_version
 from sihwa.progress import progress_bar
 from sihwa.storage import write_json
@@ -50,7 +51,9 @@ def main() -> None:
     given = parser.parse_args()
     bundle = read_bundle(given.inspector)
     if given.twin:
-        bundle = replace(bundle, twin=given.twin.read_bytes())
+        alone = {"margin": {"lead": 0.0, "unknown": 0.0}}  # nothing is looked at twice
+        card = replace(bundle.card, int8=alone)
+        bundle = replace(bundle, card=card, twin=given.twin.read_bytes())
     image = _picture(given.inspector)
     contestants = _contestants(bundle, image)
     rates = _race(contestants, given.rounds, given.seconds)
@@ -69,7 +72,7 @@ def main() -> None:
 
 
 def _picture(inspector: Path) -> Pictures:
-    kept = find_images(inspector / "pictures.zip").images[0]
+    kept = as_on_the_line(find_images(inspector / "pictures.zip").images, None)[0]
     return decode_image(read_bytes(kept), kept)
 
 

@@ -83,7 +83,7 @@ _MaxPixels = Annotated[
 _Workers = Annotated[
     int,
     typer.Option(
-        help="Threads, at most 1024; 0 is one per core. With ray, those of each worker process."
+        help="Threads, at most 1024; 0 is one more than cores. With ray, those of each worker."
     ),
 ]
 _BatchSize = Annotated[int, typer.Option(help="Most pictures per inference, 1 to 4096.")]

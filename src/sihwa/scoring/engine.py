@@ -59,7 +59,8 @@ class LocalEngine:
         self.card = inspector.card
         self.choice = inspector.runtime.choice
         self.block_size = options.block_size
-        self._workers = options.workers or available_cores()
+        # one more than cores: while one waits for Python's lock, another has its core
+        self._workers = options.workers or available_cores() + 1
         self._work = partial(
             _score,
             inspector=inspector,

@@ -24,7 +24,7 @@ class ScoreOptions:
 
     Attributes:
         read: How files become pictures.
-        workers: Threads that read, decode and inspect; 0 is one per core; at most 1024. On
+        workers: Threads that read, decode and inspect; 0 is one more than cores; at most 1024. On
             other machines, those of each worker process.
         batch_size: Most pictures in one inference, 1 to 4096.
         resume: Go on with a table that is there.

@@ -183,6 +183,10 @@ def _explained(overrides: list[str], error: Exception) -> ConfigError:
         for override in overrides
         if override.partition("=")[2] in options.get(override.partition("=")[0], [])
     ]
+    try:
+        compose("train", chosen)
+    except (HydraException, OmegaConfBaseException) as clash:
+        return _clash(chosen, clash)
     good: list[str] = []
     for override in overrides:
         try:
@@ -193,6 +197,16 @@ def _explained(overrides: list[str], error: Exception) -> ConfigError:
         good.append(override)
     key = getattr(error, "full_key", None)
     return ConfigError(f"{key}: {_first_line(error)}" if key else _first_line(error))
+
+
+def _clash(chosen: list[str], error: Exception) -> ConfigError:
+    """Say which options do not go together: one sets what another does not have."""
+    key = re.search(r"full_key: (\S+)", str(error))
+    return ConfigError(
+        f"{' and '.join(chosen)} do not go together: "
+        + (f"{key[1]} is set by one and unknown to another" if key else _first_line(error))
+        + ". Leave one of them out"
+    )
 
 
 def _explain_one(override: str, chosen: list[str], error: Exception) -> ConfigError:

@@ -1,3 +1,5 @@
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,39 @@ def test_check_overrides_asks_for_nothing_that_is_missing() -> None:
     check_overrides(["dataset=neu_det"])
     with pytest.raises(ConfigError, match="unknown setting 'datset'"):
         check_overrides(["dataset=neu_det", "datset=1"])
+
+
+@pytest.mark.parametrize("training", ["finetune", "stages"])
+def test_compose_config_options_that_do_not_go_together_are_named(training: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose_config(["experiment=neu_few_shot", f"training={training}", "dataset.root=x"])
+    assert str(caught.value) == (
+        f"experiment=neu_few_shot and training={training} do not go together: training.strengths "
+        "is set by one and unknown to another. Leave one of them out"
+    )
+
+
+def documented_commands() -> list[list[str]]:
+    root = Path(__file__).parents[3]
+    files = [
+        root / "README.md",
+        *root.glob("docs/**/*.md"),
+        *root.glob("configs/experiment/*.yaml"),
+    ]
+    found = []
+    for path in files:
+        text = re.sub(r"\\\n#?\s*", " ", path.read_text(encoding="utf-8"))
+        for command in re.findall(r"python train\.py([^`\n|#]*)", text):
+            words = [word for word in shlex.split(command) if not word.startswith("-")]
+            if not any(word.startswith(("resume=", "sweep=")) for word in words):
+                found.append(words)
+    return found
+
+
+def test_compose_config_knows_every_documented_command() -> None:
+    commands = documented_commands()
+    assert len(commands) > 20
+    assert ["experiment=neu_corrupted", "dataset.root=NEU-DET.zip"] in commands
+    for command in commands:
+        for one in each_value(command):
+            check_overrides(one)
