@@ -1,5 +1,6 @@
 """The pictures that a benchmark runs on: real ones, as files on a disk."""
 
+import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,8 @@ def prepared_pictures(inspector: Path, source: Path | None, limit: int) -> Itera
             size += len(content)
         if not found:
             raise EmptyDataset(none_readable(unreadable))
+        # classes that lie side by side in a folder may be slower than others
+        random.Random(0).shuffle(found)
         shapes = Counter(shape for _, shape in found)
         # where not all fit into memory, those that are timed without their files are usual ones
         paths = [path for path, _ in sorted(found, key=lambda one: -shapes[one[1]])]

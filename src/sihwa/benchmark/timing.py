@@ -23,7 +23,6 @@ STAGES = ("read", "decode", "infer", "decide")
 
 POOL_BYTES = 128 * 2**20
 """Decoded pictures in turn for the model alone: far more than a processor's caches hold."""
-_MOST_BATCHES = 4
 """Different batches of one size, where they fit."""
 
 Clock = Callable[[], int]
@@ -163,11 +162,11 @@ def _decode(paths: Sequence[str]) -> list[Pictures]:
 
 
 def _stack(images: Sequence[Pictures], size: int) -> list[Pictures]:
-    """Return some different batches (N, H, W, 3) of the most common picture size."""
+    """Return batches (N, H, W, 3) of all pictures of the most common size that memory bears."""
     by_shape: dict[tuple[int, ...], list[Pictures]] = {}
     for image in images:
         by_shape.setdefault(image.shape, []).append(image)
     same = max(by_shape.values(), key=len)
-    count = min(_MOST_BATCHES, max(1, POOL_BYTES // (size * same[0].nbytes)))
+    count = min(-(-len(same) // size), max(1, POOL_BYTES // (size * same[0].nbytes)))
     turn = itertools.cycle(same)
     return [np.concatenate(list(itertools.islice(turn, size))) for _ in range(count)]

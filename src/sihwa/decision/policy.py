@@ -111,7 +111,7 @@ class TopClassPolicy:
         lead = _lead(probability, probability.argmax(1))
         if self.unknown_threshold is None:
             return Margin(lead, np.full(len(unknown), np.inf))
-        return Margin(lead, np.abs(unknown - self.unknown_threshold))
+        return Margin(lead, np.abs(unknown.astype(np.float64) - self.unknown_threshold))
 
     def is_close(
         self,
@@ -159,7 +159,8 @@ class TopClassPolicy:
         lead = _lead(probability, top) - _lead(exact_probability, top)
         further = np.zeros(len(unknown))
         if self.unknown_threshold is not None:
-            further = np.where(unknown > self.unknown_threshold, 1, -1) * (unknown - exact_unknown)
+            side = np.where(unknown > self.unknown_threshold, 1, -1)
+            further = side * (unknown.astype(np.float64) - exact_unknown)
         return Margin(np.maximum(lead, 0), np.maximum(further, 0))
 
     def _decide_one(self, top_class: str, unknown: float, finite: bool) -> Decision:
@@ -177,7 +178,8 @@ def _lead(probability: NDArray[np.floating], leader: NDArray[np.integer]) -> NDA
     places = np.arange(len(leader))
     own = logarithm[places, leader]
     logarithm[places, leader] = -np.inf
-    lead: NDArray[np.floating] = own - logarithm.max(1)
+    with np.errstate(invalid="ignore"):  # of what is no number nothing is known, and it is close
+        lead: NDArray[np.floating] = own - logarithm.max(1)
     return lead
 
 

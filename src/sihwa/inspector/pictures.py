@@ -57,10 +57,10 @@ def list_pictures(inspector: Path, source: Path | None, usage: str) -> tuple[str
 def as_on_the_line(listed: Sequence[T], source: Path | None) -> Sequence[T]:
     """Return the pictures that tell how long a picture takes: those that no border has chosen.
 
-    The first half of those kept in an inspector are its closest calls, which may take longer.
+    The first half of those kept in an inspector are close calls, which may take longer.
 
     Args:
-        listed: As `list_pictures` returns them, or some of them, taken evenly.
+        listed: As `list_pictures` returns them.
         source: Where they come from; None for those kept in the inspector.
     """
     return listed if source is not None else listed[len(listed) // 2 :]

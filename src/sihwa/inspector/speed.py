@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sihwa.inspector.inspector import batch_length
 from sihwa.inspector.runtime import Runtime
 
 __all__ = ["MOST_TIMED", "TimedPictures", "measure_speed"]
@@ -27,17 +28,20 @@ _MOST_BYTES = 64 * 2**20
 def measure_speed(
     runtimes: Sequence[Runtime], image: NDArray[np.uint8]
 ) -> list[tuple[float, float]]:
-    """Return each runtime's pictures per second, one by one and in batches of 32.
+    """Return each runtime's pictures per second, one by one and in batches of up to 32.
 
     The runtimes take turns, and the median of three turns counts, because other programs on the
     machine disturb now one and now another. The first turn warms up; it counts for a runtime so
-    slow that a second of it was enough. Each goes through the pictures in the same order.
+    slow that a second of it was enough. All go through the same pictures, in an order of chance:
+    classes that lie side by side in a folder may be slower than others.
 
     Args:
         runtimes: Loaded.
         image: Pictures of the usual size, (N, H, W, 3), as they come on the line.
     """
-    trials = [_Trial(runtime, image, count) for runtime in runtimes for count in _BATCHES]
+    image = image[np.random.default_rng(0).permutation(len(image))]
+    batches = [_batches(image, count) for count in _BATCHES]
+    trials = [_Trial(runtime, some) for runtime in runtimes for some in batches]
     for _ in range(_TURNS):
         for trial in trials:
             trial.take_turn()
@@ -69,9 +73,9 @@ class TimedPictures:
 class _Trial:
     """One runtime with batches of one length."""
 
-    def __init__(self, runtime: Runtime, image: NDArray[np.uint8], count: int) -> None:
+    def __init__(self, runtime: Runtime, batches: Sequence[NDArray[np.uint8]]) -> None:
         self._runtime = runtime
-        self._batches = itertools.cycle(_batches(image, count))
+        self._batches = itertools.cycle(batches)
         self._spent = 0.0
         self._rates: list[float] = []
 
@@ -94,8 +98,9 @@ class _Trial:
         self._spent += passed
 
 
-def _batches(image: NDArray[np.uint8], count: int) -> list[NDArray[np.uint8]]:
-    """Return batches of so many pictures, all of them at least once: (count, H, W, 3) each."""
+def _batches(image: NDArray[np.uint8], most: int) -> list[NDArray[np.uint8]]:
+    """Return batches that hold all pictures, as long as an inspector makes them: (n, H, W, 3)."""
+    count = min(most, batch_length(image[0]))
     if count == 1:
         return [image[place : place + 1] for place in range(len(image))]
     places = np.arange(-(-len(image) // count) * count) % len(image)

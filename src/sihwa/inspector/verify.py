@@ -89,7 +89,9 @@ def verify_inspector(
     devices = tuple(dict.fromkeys(devices))
     listed = list_pictures(path, source, f"sihwa verify {path} FOLDER")
     chosen = spread(listed, limit)
-    images = _Pictures(chosen, spread(as_on_the_line(chosen, source), MOST_TIMED))
+    on_the_line = set(as_on_the_line(listed, source))
+    timed = [path for path in chosen if path in on_the_line]
+    images = _Pictures(chosen, spread(timed, MOST_TIMED) if timed else chosen)
     for device in devices:
         _require_runtime(bundle, device)
     runtimes, unusable = _usable_runtimes(bundle, devices, path)
@@ -103,10 +105,10 @@ def verify_inspector(
             tolerance,
             flips,
         )
-    timed = images.timed.image
-    if timed is None:
+    if images.first is None:
         raise EmptyDataset(none_readable(images.unreadable))
-    rates = measure_speed(runtimes, timed)
+    timed_images = images.timed.image
+    rates = measure_speed(runtimes, images.first[None] if timed_images is None else timed_images)
     proofs = [
         replace(proof, images_per_second_1=round(one, 1), images_per_second_32=round(many, 1))
         for proof, (one, many) in zip(proofs, rates, strict=True)
@@ -183,6 +185,7 @@ class _Pictures:
     def __init__(self, paths: Sequence[str], timed: Sequence[str]) -> None:
         self.paths = paths
         self.unreadable: list[UnreadableImage] = []
+        self.first: NDArray[np.uint8] | None = None
         self.timed = TimedPictures()
         self._resized = set(spread(range(len(paths)), _RESIZED))
         self._to_time = set(timed)
@@ -194,6 +197,7 @@ class _Pictures:
         for place, path in enumerate(self.paths):
             image = self._read(path)
             if image is not None:
+                self.first = image if self.first is None else self.first
                 if path in self._to_time:
                     self.timed.add(image)
                 same = waiting.setdefault(image.shape, [])

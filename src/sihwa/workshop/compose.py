@@ -97,7 +97,7 @@ def _composed(overrides: Sequence[str], finish: Callable[[DictConfig], Result]) 
     quoted = [quote_override(override) for override in overrides]
     for override in quoted:
         key, _, value = override.partition("=")
-        if key in _NEEDED and value.lower() in ("null", ""):
+        if key in (*_NEEDED, "experiment") and value.lower() in ("null", ""):
             raise _unknown_option(key, value)
         if not key.lstrip("+~"):
             raise _no_setting(override)
@@ -201,12 +201,23 @@ def _explained(overrides: list[str], error: Exception) -> ConfigError:
 
 def _clash(chosen: list[str], error: Exception) -> ConfigError:
     """Say which options do not go together: one sets what another does not have."""
+    for option in chosen:
+        if len(chosen) > 1 and not _composes(fewer := [o for o in chosen if o != option]):
+            return _clash(fewer, error)
     key = re.search(r"full_key: (\S+)", str(error))
     return ConfigError(
         f"{' and '.join(chosen)} do not go together: "
         + (f"{key[1]} is set by one and unknown to another" if key else _first_line(error))
         + ". Leave one of them out"
     )
+
+
+def _composes(overrides: list[str]) -> bool:
+    try:
+        compose("train", overrides)
+    except (HydraException, OmegaConfBaseException):
+        return False
+    return True
 
 
 def _explain_one(override: str, chosen: list[str], error: Exception) -> ConfigError:

@@ -93,6 +93,9 @@ def _with_twin(
     log.info("quantising to 8 bits, judged by decisions on calibration pictures")
     training, calibration = (_some(manifest, split) for split in ("train", "calibration"))
     twins = quantise_graph(bundle.graph, training, calibration, policy)
+    if not twins:
+        log.warning("there is no 8-bit twin: none gives numbers")
+        return bundle
     bundles = [_holding(bundle, twin, allowed_flips) for twin in twins]
     runtimes = [
         (place, create_runtime(one, choice))

@@ -107,6 +107,9 @@ def quantise_graph(
             _tidy(quantised)
             readings = _read(quantised.SerializeToString(), judged, advance)
             margin = _margin(readings, reference, policy)
+            if not np.isfinite(margin).all():
+                log.warning("8 bits after the first %d convolutions give no numbers", first)
+                continue
             close = policy.is_close(readings.probability, readings.unknown, margin)
             share = float(close[: sum(map(len, calibration))].mean())
             log.info(

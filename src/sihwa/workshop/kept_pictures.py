@@ -13,6 +13,7 @@ from PIL import Image
 
 from sihwa.dataset import Manifest
 from sihwa.images import decode_image, read_bytes
+from sihwa.inspector.pictures import spread
 
 __all__ = ["choose_pictures", "pack_pictures"]
 
@@ -24,7 +25,8 @@ _NEVER = (1980, 1, 1, 0, 0, 0)  # the same pictures give the same file, whenever
 def choose_pictures(manifest: Manifest, probability: NDArray[np.floating], count: int) -> list[int]:
     """Return rows of calibration pictures: half close to a decision border, half from all over.
 
-    Those near a border are where a runtime that computes otherwise would show first.
+    Those near a border are where a runtime that computes otherwise would show first; they come
+    first. Those from all over are chosen before them, so that they are as on the line.
 
     Args:
         manifest: Every picture with its split.
@@ -32,13 +34,12 @@ def choose_pictures(manifest: Manifest, probability: NDArray[np.floating], count
         count: How many at most.
     """
     rows = np.flatnonzero(manifest.split == "calibration")
-    top = np.sort(probability[rows], axis=1)
-    nearest = rows[np.argsort(top[:, -1] - top[:, -2], kind="stable")]
-    close = nearest[: count // 2]
-    rest = np.sort(nearest[count // 2 :])
-    wanted = min(count - len(close), len(rest))
-    spread = [rest[place * len(rest) // wanted] for place in range(wanted)]
-    return [int(row) for row in (*close, *spread)]
+    count = min(count, len(rows))
+    all_over = spread(rows.tolist(), count - count // 2)
+    others = np.setdiff1d(rows, all_over)
+    top = np.sort(probability[others], axis=1)
+    nearest = others[np.argsort(top[:, -1] - top[:, -2], kind="stable")]
+    return [*nearest[: count // 2].tolist(), *all_over]
 
 
 def pack_pictures(manifest: Manifest, rows: list[int]) -> bytes | None:

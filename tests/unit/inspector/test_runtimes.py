@@ -1,5 +1,6 @@
 """What each runtime is asked to do, on this machine and on ones that are not at hand."""
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import onnxruntime
 import openvino
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector import (
@@ -28,7 +30,7 @@ from sihwa.inspector import (
 from sihwa.inspector.runtime import openvino_runtime, torch_runtime
 from sihwa.inspector.runtime.torch_runtime import CapturedGraphs, rebuild_network
 from sihwa.model import Network
-from tests.conftest import pictures
+from tests.conftest import changed, pictures
 
 
 @pytest.fixture
@@ -273,6 +275,12 @@ def test_measure_speed_tells_the_slow_from_the_fast() -> None:
     assert many > 0
 
 
+def test_create_runtime_twin_that_lies_elsewhere_is_not_said_to_be_missing(bundle: Bundle) -> None:
+    alone = dataclasses.replace(bundle, card=changed(bundle.card, int8={"bytes": 1}))
+    with pytest.raises(RuntimeUnavailable, match=r"8-bit twin lies beside the graph"):
+        create_runtime(alone, RuntimeChoice("openvino", "cpu", "int8"))
+
+
 def test_measure_speed_goes_through_all_the_pictures() -> None:
     seen: list[list[int]] = []
 
@@ -286,10 +294,31 @@ def test_measure_speed_goes_through_all_the_pictures() -> None:
     image = np.zeros((3, 2, 2, 3), np.uint8)
     image[:, 0, 0, 0] = range(3)
     measure_speed([Watched()], image)
-    singles = [batch for batch in seen if len(batch) == 1]
+    singles = [batch[0] for batch in seen if len(batch) == 1]
     assert len(singles) > 3
-    assert singles == [[place % 3] for place in range(len(singles))]
-    assert [place % 3 for place in range(32)] in seen
+    order = singles[:3]
+    assert sorted(order) == [0, 1, 2]
+    assert singles == [order[place % 3] for place in range(len(singles))]
+    assert [order[place % 3] for place in range(32)] in seen
+
+
+def test_measure_speed_shows_classes_mixed_and_large_pictures_a_few_at_a_time() -> None:
+    seen: list[NDArray[np.uint8]] = []
+
+    class Watched:
+        choice = RuntimeChoice("fake", "cpu", "fp32")
+
+        def run(self, image: Any) -> Outputs:  # noqa: ANN401
+            seen.append(image)
+            return Outputs(*(np.zeros(0, np.float32),) * 4)
+
+    image = np.zeros((64, 2, 2, 3), np.uint8)
+    image[32:] = 1  # as in a folder sorted by class
+    measure_speed([Watched()], image)
+    assert {0.2 < batch.mean() < 0.8 for batch in seen if len(batch) == 32} == {True}
+    seen.clear()
+    measure_speed([Watched()], np.zeros((2, 1000, 1400, 3), np.uint8))  # 4 of them are 16 MiB
+    assert {len(batch) for batch in seen} == {1, 3}
 
 
 def test_timed_pictures_are_of_one_size_and_no_more_than_needed() -> None:

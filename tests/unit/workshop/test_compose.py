@@ -87,6 +87,7 @@ def test_compose_config_every_option_composes(option: Path) -> None:
         pytest.param(["seed=-1"], r"seed must be in \[0, 4294967295\], got -1", id="range"),
         pytest.param(["seed=99999999999999999999"], r"seed must be in \[0, ", id="huge"),
         pytest.param(["training=null"], "training must be one of finetune, probe", id="no option"),
+        pytest.param(["experiment=null"], "experiment must be one of elpv", id="no experiment"),
         pytest.param(
             ["training.folds=1"], "training.folds must be at least 2, got 1", id="nested range"
         ),
@@ -164,6 +165,12 @@ def test_compose_config_options_that_do_not_go_together_are_named(training: str)
         f"experiment=neu_few_shot and training={training} do not go together: training.strengths "
         "is set by one and unknown to another. Leave one of them out"
     )
+
+
+def test_compose_config_only_options_that_clash_are_named() -> None:
+    others = ["dataset=neu_det", "model=resnet18", "dataset.root=x"]
+    with pytest.raises(ConfigError, match=r"^experiment=neu_few_shot and training=stages do not"):
+        compose_config([*others, "experiment=neu_few_shot", "training=stages"])
 
 
 def documented_commands() -> list[list[str]]:

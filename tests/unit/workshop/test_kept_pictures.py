@@ -25,18 +25,25 @@ def certainty(manifest: Manifest) -> np.ndarray:
     return np.stack([top, 1 - top], axis=1)
 
 
-def test_choose_pictures_half_are_the_least_certain_of_the_calibration(manifest: Manifest) -> None:
-    rows = choose_pictures(manifest, certainty(manifest), 4)
+@pytest.mark.parametrize("count", [4, 5])
+def test_choose_pictures_the_second_half_is_from_all_over_and_the_first_least_certain(
+    manifest: Manifest, count: int
+) -> None:
     calibration = np.flatnonzero(manifest.split == "calibration").tolist()
-    assert rows[:2] == calibration[:2]
-    assert set(rows) <= set(calibration)
-    assert len(set(rows)) == 4
+    step = len(calibration) / (count - 2)
+    all_over = [calibration[int(place * step)] for place in range(count - 2)]
+    others = [row for row in calibration if row not in all_over]
+    assert choose_pictures(manifest, certainty(manifest), count) == [*others[:2], *all_over]
 
 
 def test_choose_pictures_never_more_than_there_are(manifest: Manifest) -> None:
     calibration = np.flatnonzero(manifest.split == "calibration").tolist()
     assert sorted(choose_pictures(manifest, certainty(manifest), 200)) == calibration
     assert choose_pictures(manifest, certainty(manifest), 0) == []
+    # the second half is even then from all over
+    half = len(calibration) // 2
+    from_all_over = choose_pictures(manifest, certainty(manifest), 200)[half:]
+    assert max(np.diff(from_all_over)) <= 2 * max(np.diff(calibration))
 
 
 def test_pack_pictures_keeps_the_files_and_not_their_names(manifest: Manifest) -> None:

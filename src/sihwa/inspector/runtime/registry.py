@@ -188,6 +188,8 @@ def _fault(bundle: Bundle, choice: RuntimeChoice) -> str | None:
     """Return why a combination cannot run this inspector here, or None."""
     offer = _OFFERS[choice.runtime]
     if choice.precision == "int8" and bundle.twin is None:
+        if bundle.card.int8 is not None:
+            return "the 8-bit twin lies beside the graph: load the whole inspector folder"
         return "this inspector has no 8-bit twin. Make one by training with export.int8=true"
     if choice.runtime == "torch" and bundle.weights is None:
         return "the weights lie beside the graph: load the whole inspector folder"
