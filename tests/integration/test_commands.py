@@ -71,6 +71,12 @@ def test_train_command_from_nothing_to_an_inspector(parts: Path, tmp_path: Path)
         pytest.param(["sweep=a", "sweep=b"], 2, "expected one sweep", id="two sweeps"),
         pytest.param(["sweep=a", "-m"], 2, "takes settings alone", id="sweep of runs"),
         pytest.param(["dataset=image_folder", "dataset.root="], 1, "got nothing", id="no root"),
+        pytest.param(
+            ["cache_dir=/dev/null/x", "model=resnet18", "model.weights=none"],
+            1,
+            "Name another place with cache_dir=PATH",
+            id="no cache",
+        ),
     ],
 )
 def test_train_command_bad_input_is_one_line(

@@ -23,7 +23,6 @@ STAGES = ("read", "decode", "infer", "decide")
 
 POOL_BYTES = 128 * 2**20
 """Decoded pictures in turn for the model alone: far more than a processor's caches hold."""
-"""Different batches of one size, where they fit."""
 
 Clock = Callable[[], int]
 Pictures = NDArray[np.uint8]

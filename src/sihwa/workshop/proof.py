@@ -104,8 +104,9 @@ def timed_pictures(manifest: Manifest) -> NDArray[np.uint8]:
     for _, image in read_batches(manifest, spread(rows, MOST_TIMED)):
         for one in image:
             timed.add(one)
-    assert timed.image is not None, "no run is without calibration pictures"
-    return timed.image
+    some = timed.image
+    assert some is not None, "no run is without calibration pictures"
+    return some
 
 
 def _compare(

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest, read_dataset, read_manifest
-from sihwa.errors import ConfigError
+from sihwa.errors import ConfigError, StorageError
 from sihwa.evaluation import Evaluation
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network, create_network
@@ -106,8 +106,8 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
     device = choose_device(config.device)
     manifest = read_dataset(config.dataset, config.seed)
     network = create_network(config.model, len(manifest.classes), config.seed)
-    with usable_folder(Path(config.cache_dir).expanduser()):  # before a run folder for nothing
-        folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
+    _require_cache(Path(config.cache_dir).expanduser())  # before a run folder for nothing
+    folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
     with _kept(folder):
         log.info("run folder %s", folder)
         _log_data(manifest)
@@ -116,6 +116,14 @@ def train_inspector(config: TrainConfig) -> TrainedRun:
         run = _complete(folder, manifest, network, config, device, begin)
         log.info("latest: %s", point_latest(Path(config.output_dir), folder))
         return run
+
+
+def _require_cache(folder: Path) -> None:
+    try:
+        with usable_folder(folder):
+            pass
+    except StorageError as error:
+        raise StorageError(f"cache_dir: {error}. Name another place with cache_dir=PATH") from error
 
 
 def train_fold(folder: Path, manifest: Manifest, config: TrainConfig) -> TrainedRun:

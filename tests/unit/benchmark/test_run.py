@@ -420,6 +420,14 @@ def test_prepared_pictures_of_the_inspector_are_those_that_no_border_chose(
     assert sorted(read) == sorted(path.read_bytes() for path in names[2:])
 
 
+def test_prepared_pictures_are_not_in_the_order_of_their_classes(tmp_path: Path) -> None:
+    save_pictures(tmp_path, pictures(20, 9, 8), prefix="crazing ")
+    save_pictures(tmp_path, pictures(20, 9, 8, seed=1), prefix="scratches ")
+    with prepared_pictures(FOLDER, tmp_path, 100) as found:
+        first = [Path(path).name.split()[0] for path in found.paths[:20]]
+    assert 5 < first.count("scratches") < 15
+
+
 def test_prepared_pictures_of_the_usual_size_come_first(tmp_path: Path) -> None:
     save_pictures(tmp_path / "b", pictures(3, 40, 50))
     save_pictures(tmp_path / "a", pictures(1, 400, 500))

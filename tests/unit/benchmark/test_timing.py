@@ -94,6 +94,13 @@ def test_time_batches_runs_whole_batches_for_the_time(paths: list[str]) -> None:
     assert len(set(runtime.seen)) > 1
 
 
+def test_time_batches_go_through_all_the_pictures(paths: list[str]) -> None:
+    clock = FakeClock()
+    inspector, runtime = slow_inspector(clock, 10 * MS)
+    Timer(inspector, paths, clock).time_batches(1, 0.1)
+    assert runtime.seen[:6] == [0, 1, 2, 3, 4, 0]
+
+
 def test_time_batches_at_least_one(paths: list[str]) -> None:
     clock = FakeClock()
     inspector, _ = slow_inspector(clock, 1000 * MS)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import sihwa.scoring.block
+import sihwa.scoring.engine
 import sihwa.scoring.table_parts
 from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, StorageError
 from sihwa.images import read_image
@@ -26,6 +27,7 @@ from sihwa.scoring import (
     ReadOptions,
     ScoreOptions,
     ScoreSummary,
+    available_cores,
     file_of_row,
     row_schema,
     score_sources,
@@ -707,3 +709,17 @@ def test_score_sources_no_name_becomes_a_formula_and_each_still_names_its_file(
         with out.open(encoding="utf-8-sig", newline="") as file:
             cells = [cell for row in csv.reader(file) for cell in row]
         assert [cell for cell in cells if cell.startswith(tuple("=+-@\t\r＝＋－＠"))] == []
+
+
+def test_local_engine_takes_one_thread_more_than_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def run_in_order(blocks: object, work: object, workers: int, stop: object) -> None:
+        asked.append(workers)
+
+    monkeypatch.setattr(sihwa.scoring.engine, "run_in_order", run_in_order)
+    for options in (ScoreOptions(), ScoreOptions(workers=1)):
+        sihwa.scoring.engine.LocalEngine(stub_inspector(), options).score([], Event())
+    assert asked == [available_cores() + 1, 1]

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from sihwa.decision import TopClassPolicy
+from sihwa.decision import Margin, TopClassPolicy
 from sihwa.inspector import (
     Bundle,
     Card,
@@ -17,6 +17,7 @@ from sihwa.inspector import (
     create_runtime,
 )
 from sihwa.inspector.graph_file import read_graph_file
+from sihwa.workshop import int8
 from sihwa.workshop.int8 import (
     Twin,
     _import_nncf,
@@ -135,6 +136,18 @@ def test_quantise_graph_within_its_margin_no_calibration_picture_is_decided_othe
             close_ones += close.tolist() if place < len(calibration) else []
         assert twin.second_looks == np.mean(close_ones)
     assert flips > 0
+
+
+def test_quantise_graph_leaves_out_twins_that_give_no_numbers(
+    tiny_graph: bytes,
+    tiny_card: Card,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(int8, "_margin", lambda *_: Margin(float("nan"), 0.0))
+    batches = [pictures(4, 60, 50)]
+    assert quantise_graph(tiny_graph, batches, batches, card_policy(tiny_card)) == []
+    assert caplog.text.count("give no numbers") == 3
 
 
 def readings(probability: list[float], unknown: list[float]) -> _Readings:
