@@ -1,18 +1,18 @@
 import os
-import resource
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from sihwa.workshop.train import TrainedRun
-from tests.conftest import pictures, save_pictures
+from tests.conftest import limit_files, pictures, save_pictures
 from tests.integration.conftest import make_parts, settings
 
 ROOT = Path(__file__).parents[2]
@@ -109,10 +109,7 @@ def test_train_command_interrupted_leaves_nothing_half_written(tmp_path: Path) -
 def test_train_command_full_disk_is_one_line_with_how_to_go_on(
     parts: Path, tmp_path: Path, limit: int
 ) -> None:
-    def fill_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    done = command(*TRAIN, *settings(parts, tmp_path), before=fill_disk)
+    done = command(*TRAIN, *settings(parts, tmp_path), before=partial(limit_files, limit))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: cannot write ")
     assert "Traceback" not in done.stderr

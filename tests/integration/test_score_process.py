@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import resource
 import shlex
 import shutil
 import signal
@@ -11,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +18,7 @@ import pytest
 import typer
 
 from sihwa.cli import app, score, verify
-from tests.conftest import pictures, save_pictures
+from tests.conftest import limit_files, pictures, save_pictures
 from tests.unit.scoring.test_score import assert_same, files_of, read
 
 ROOT = Path(__file__).parents[2]
@@ -117,17 +117,14 @@ def test_score_killed_at_random_moments_and_resumed_is_the_whole_table(
     assert lengths or kills < 5, "no kill met a table"
 
 
-def fill_disk() -> None:
-    """Let no file grow beyond 20 kB, which ends in the error that a full disk gives."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
-
 @pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl"])
 def test_score_disk_full_in_the_middle_is_one_line_and_can_be_resumed(
     tiny_bundle: Path, many: Path, tmp_path: Path, name: str
 ) -> None:
     out = tmp_path / "out" / name
-    code, _, err = finish(start(tiny_bundle, many, "--out", out, before=fill_disk))
+    code, _, err = finish(
+        start(tiny_bundle, many, "--out", out, before=partial(limit_files, 20_000))
+    )
     assert code == 1
     lines = [line for line in err.splitlines() if line.startswith("error: ")]
     assert [line.startswith(f"error: cannot write {out}: ") for line in lines] == [True]
