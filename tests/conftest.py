@@ -152,8 +152,8 @@ def save_pictures(folder: Path, images: NDArray[np.uint8], prefix: str = "") -> 
 def limit_files(size: int) -> None:
     """Let no file of this process grow beyond so many bytes: the error that a full disk gives.
 
-    Called in the child before it runs. It may write no compiled modules: up to 3.12 Python keeps one
-    that was cut short, and every later import of it fails (python/cpython#126606).
+    Called in the child before it runs. It may write no compiled modules: up to 3.12 Python keeps
+    one that was cut short, and every later import of it fails (python/cpython#126606).
     """
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"

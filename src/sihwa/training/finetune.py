@@ -10,6 +10,7 @@ from math import ceil
 
 import numpy as np
 import torch
+from lightning.pytorch.loggers import Logger
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -23,7 +24,7 @@ from sihwa.training.embedding import embed_manifest
 from sihwa.training.finetune_config import FinetuneConfig
 from sihwa.training.interface import Curve, Fit, Workplace, world
 from sihwa.training.learner import Front, Head, Learner
-from sihwa.training.loop import load_batches, run_loop
+from sihwa.training.loop import load_batches, open_loggers, run_loop
 from sihwa.training.objective import Objective
 from sihwa.training.pictures import decode_pictures
 from sihwa.training.probe import Standard, fit_classifier
@@ -51,6 +52,7 @@ class Plan:
         source: Makes training batches.
         held_out: Makes batches of held-out pictures.
         division: Which pictures are which.
+        loggers: Where the curves go.
     """
 
     parts: Parts
@@ -58,6 +60,7 @@ class Plan:
     source: BatchSource
     held_out: BatchSource
     division: Division
+    loggers: Sequence[Logger]
 
 
 def finetune(network: Network, manifest: Manifest, config: FinetuneConfig, work: Workplace) -> Fit:
@@ -67,7 +70,9 @@ def finetune(network: Network, manifest: Manifest, config: FinetuneConfig, work:
         TooFewImages: Too few to hold any out, or fewer than processes.
         UnreadableImage: A picture vanished or changed since the manifest was made.
         StorageError: A checkpoint or the pictures' file cannot be written.
+        ConfigError: The device lacks the precision, or MLflow does not take its address.
     """
+    loggers = open_loggers(config, work)
     division = divide_training(manifest, config.selection.held_out, work.seed)
     pictures = decode_pictures(
         manifest,
@@ -83,6 +88,7 @@ def finetune(network: Network, manifest: Manifest, config: FinetuneConfig, work:
         PictureBatches(pictures, label, Augmenter(work.augmentation), work.seed),
         PictureBatches(pictures, label, None, work.seed),
         division,
+        loggers,
     )
     return train_parts(network, manifest, plan, config, work)
 
@@ -153,6 +159,7 @@ def train_parts(
         _held_out(plan, manifest, config, work),
         config,
         work,
+        loggers=plan.loggers,
         images=len(fitted),
     )
     _keep(network, learner)

@@ -5,12 +5,14 @@ Axes: N images.
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.loggers import Logger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
@@ -24,7 +26,7 @@ from sihwa.training.learner import Learner
 from sihwa.training.record import ProgressLine, Record, SeedEachEpoch
 from sihwa.training.tracking import create_loggers
 
-__all__ = ["choose_precision", "has_bfloat16", "load_batches", "run_loop"]
+__all__ = ["choose_precision", "has_bfloat16", "load_batches", "open_loggers", "run_loop"]
 
 _CHATTY = ("lightning", "lightning.pytorch", "lightning.fabric")
 
@@ -59,6 +61,17 @@ def load_batches(
     )
 
 
+def open_loggers(config: FinetuneConfig, work: Workplace) -> list[Logger]:
+    """Return what the curves go to; what the loop would refuse is refused here, before any work.
+
+    Raises:
+        ConfigError: The device lacks the precision, or MLflow does not take its address.
+    """
+    choose_precision(config.precision, work.device)
+    with quieten(*_CHATTY):
+        return create_loggers(config, work)
+
+
 def run_loop(
     learner: Learner,
     batches: "DataLoader[Batch]",
@@ -66,6 +79,7 @@ def run_loop(
     config: FinetuneConfig,
     work: Workplace,
     *,
+    loggers: Sequence[Logger],
     images: int,
 ) -> Record:
     """Train until the last epoch, from the run's checkpoint on where there is one.
@@ -79,16 +93,16 @@ def run_loop(
         held_out: What the best epoch is chosen by; None keeps the last.
         config: How.
         work: Where.
+        loggers: Where the curves go.
         images: Pictures per epoch.
 
     Raises:
         StorageError: A checkpoint cannot be written or read.
-        ConfigError: The device lacks the precision.
     """
     record = Record(config.selection)
     checkpoint = work.folder / LAST
     with quieten(*_CHATTY), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        trainer = _create_trainer(learner, record, checkpoint, config, work, images)
+        trainer = _create_trainer(learner, record, checkpoint, config, work, loggers, images)
         learner.train()  # Lightning takes modules in the mode they come in
         handler = signal.getsignal(signal.SIGINT)
         try:
@@ -117,6 +131,7 @@ def _create_trainer(
     checkpoint: Path,
     config: FinetuneConfig,
     work: Workplace,
+    loggers: Sequence[Logger],
     images: int,
 ) -> pl.Trainer:
     callbacks: list[Callback] = [
@@ -144,7 +159,7 @@ def _create_trainer(
         gradient_clip_val=config.optimizer.clip or None,
         callbacks=callbacks,
         plugins=[CheckpointFiles(learner.state_dict())],
-        logger=create_loggers(config, work),
+        logger=list(loggers),
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         log_every_n_steps=10,

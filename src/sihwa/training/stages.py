@@ -21,7 +21,7 @@ from sihwa.training.batches import ActivationBatches
 from sihwa.training.finetune import Plan, divide_training, train_parts
 from sihwa.training.finetune_config import StagesConfig
 from sihwa.training.interface import Fit, Workplace, world
-from sihwa.training.loop import choose_precision
+from sihwa.training.loop import open_loggers
 from sihwa.training.pictures import PictureStore, decode_pictures
 from sihwa.training.store import new_array
 from sihwa.training.trunk import create_trunk_runner
@@ -40,7 +40,8 @@ def train_stages(
     """Train a network's last blocks on the training pictures, in place.
 
     Raises:
-        ConfigError: There are several processes, or the device lacks the precision.
+        ConfigError: There are several processes, the device lacks the precision, or MLflow does not
+            take its address.
         ParityError: The runtime of the trunk does not agree with PyTorch.
         TooFewImages: Too few to hold any out.
         UnreadableImage: A picture vanished or changed since the manifest was made.
@@ -48,7 +49,7 @@ def train_stages(
     """
     if world()[1] > 1:
         raise ConfigError("training=stages runs in one process; use training=finetune for several")
-    choose_precision(config.precision, work.device)  # before minutes of the trunk's work
+    loggers = open_loggers(config, work)  # before minutes of the trunk's work
     division = divide_training(manifest, config.selection.held_out, work.seed)
     rows = division.fitted + division.held_out
     pictures = decode_pictures(
@@ -68,6 +69,7 @@ def train_stages(
         ActivationBatches(activation, place, label, work.seed),
         ActivationBatches(activation, place, label, None),
         division,
+        loggers,
     )
     return train_parts(network, manifest, plan, config, work)
 

@@ -16,7 +16,7 @@ from sihwa.training import (
     tracking,
     train_network,
 )
-from tests.unit.training.test_finetune import config, network_of
+from tests.unit.training.test_finetune import WAYS, config, network_of
 
 # MLflow's own use of its database library
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -54,6 +54,20 @@ def test_create_loggers_resumed_run_goes_on_in_its_own_mlflow_run(
 def test_create_loggers_address_that_is_none_is_one_clear_error(work: Workplace) -> None:
     with pytest.raises(ConfigError, match=r"training\.mlflow: expected the address .*'nowhere:/x'"):
         tracking.create_loggers(config(mlflow="nowhere:/x"), work)
+
+
+@WAYS
+def test_train_network_mlflow_address_that_is_none_is_said_before_any_work(
+    manifest: Manifest, work: Workplace, monkeypatch: pytest.MonkeyPatch, way: type[FinetuneConfig]
+) -> None:
+    def work_in_vain(*_: object, **__: object) -> None:
+        pytest.fail("pictures were decoded for a run that cannot begin")
+
+    for module in ("finetune", "stages"):
+        monkeypatch.setattr(f"sihwa.training.{module}.decode_pictures", work_in_vain)
+    settings = config(way, mlflow="nowhere:/x")
+    with pytest.raises(ConfigError, match=r"training\.mlflow: expected the address"):
+        train(manifest, work, settings)
 
 
 def test_finetune_config_without_mlflow_says_what_installs_it(
