@@ -14,13 +14,19 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 import sihwa.training.embedding
 import sihwa.workshop.export
 from sihwa.dataset import read_manifest
-from sihwa.errors import ParityError, RuntimeUnavailable, SihwaError, TooFewImages, UnreadableImages
+from sihwa.errors import (
+    ParityError,
+    RuntimeUnavailable,
+    TooFewImages,
+    UnreadableImage,
+    UnreadableImages,
+)
 from sihwa.images import read_image
 from sihwa.inspector import TOLERANCE, load_inspector
 from sihwa.inspector.runtime import torch_runtime
 from sihwa.model import Network, export_graph
 from sihwa.scoring import score_sources
-from sihwa.workshop.train import TrainedRun
+from sihwa.workshop.train import TrainedRun, resume_inspector
 from tests.conftest import pictures, save_pictures
 from tests.integration.conftest import card_of, make_parts, train
 
@@ -248,19 +254,37 @@ def test_train_inspector_a_group_never_leaves_its_split(parts: Path, tmp_path: P
     assert rows.groupby("group").split.nunique().max() == 1
 
 
-def test_train_inspector_a_picture_that_changes_meanwhile_ends_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("vanishes", "reason"),
+    [
+        (False, "changed since the run began; put the old one back, or begin a new run"),
+        (True, "No such file or directory, though the run began with it; put it back"),
+    ],
+)
+def test_train_inspector_a_picture_that_changes_meanwhile_stops_the_run_until_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vanishes: bool, reason: str
 ) -> None:
     parts = make_parts(tmp_path / "parts")
+    first = parts / "양품" / "40 000.png"
+    content = first.read_bytes()
     original = sihwa.training.embedding.read_batches
 
     def swap_first(*arguments: object) -> object:
-        save_pictures(parts / "양품", pictures(1, 40, 50, seed=9), prefix="40 ")
+        if vanishes:
+            first.unlink()
+        else:
+            save_pictures(first.parent, pictures(1, 40, 50, seed=9), prefix="40 ")
         return original(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sihwa.training.embedding, "read_batches", swap_first)
-    with pytest.raises(SihwaError, match=r"40 000\.png: changed since the run began"):
-        train(parts, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(sihwa.training.embedding, "read_batches", swap_first)
+        with pytest.raises(UnreadableImage) as caught:
+            train(parts, tmp_path)
+    [folder] = tmp_path.glob("*-*-*/*")
+    advice = f"Once that is mended, go on with: python train.py resume={folder}"
+    assert str(caught.value) == f"{first}: {reason}. {advice}"
+    first.write_bytes(content)
+    assert resume_inspector(folder).evaluation.count == 8
 
 
 def test_train_inspector_figures_only_under_corruption(parts: Path, tmp_path: Path) -> None:

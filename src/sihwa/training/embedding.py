@@ -139,7 +139,14 @@ def read_unchanged(path: str, sha256: str) -> NDArray[np.uint8]:
     Raises:
         UnreadableImage: It vanished or changed since the manifest was made.
     """
-    content = read_bytes(path)
+    try:
+        content = read_bytes(path)
+    except UnreadableImage as error:
+        raise UnreadableImage(
+            path, f"{error.reason}, though the run began with it; put it back"
+        ) from error
     if sha256_of_bytes(content) != sha256:
-        raise UnreadableImage(path, "changed since the run began; start it anew")
+        raise UnreadableImage(
+            path, "changed since the run began; put the old one back, or begin a new run"
+        )
     return decode_image(content, path)

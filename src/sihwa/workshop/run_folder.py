@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from sihwa.errors import StorageError
+from sihwa.errors import StorageError, UnreadableImage
 from sihwa.lock import hold
 from sihwa.storage import write_text
 
@@ -76,17 +76,20 @@ def hold_run(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def advising_to_resume(folder: Path) -> Iterator[None]:
-    """When the run is interrupted, or the disk refuses, say how to go on."""
+    """When the run is interrupted, the disk refuses or a picture is gone, say how to go on."""
     command = shlex.join(["python", "train.py", f"resume={folder}"])
     try:
         yield
     except KeyboardInterrupt:
         log.warning("interrupted; go on with: %s", command)
         raise
-    except StorageError as error:
+    except (StorageError, UnreadableImage) as error:
         if not (folder / "config.yaml").exists():  # there is nothing yet to go on from
             raise
-        raise StorageError(f"{error}. Once that is mended, go on with: {command}") from error
+        advice = f". Once that is mended, go on with: {command}"
+        if isinstance(error, UnreadableImage):
+            raise UnreadableImage(error.path, error.reason + advice) from error
+        raise StorageError(f"{error}{advice}") from error
 
 
 def is_fold(folder: Path) -> bool:
