@@ -15,6 +15,7 @@ from sihwa.errors import ConfigError, StorageError
 __all__ = ["benchmark"]
 
 _ROUNDS = 20
+_MOST_SAMPLES = 1_000_000
 _FILES = ("benchmark.json", "benchmark.csv", "benchmark.html")
 
 
@@ -105,7 +106,9 @@ def benchmark(
     with loading():
         from sihwa.benchmark import BenchmarkOptions, Course, run_benchmark
 
-    rounds = max(1, min(_ROUNDS, samples))
+    if not 1 <= samples <= _MOST_SAMPLES:  # before it is rounded up
+        raise ConfigError(f"--samples must be 1 to {_MOST_SAMPLES:,}, got {samples}")
+    rounds = min(_ROUNDS, samples)
     course = Course(
         rounds=rounds,
         samples=math.ceil(samples / rounds),
@@ -128,13 +131,27 @@ def benchmark(
     _require_no_results(folder)
     with ending_on_sigterm():
         document = run_benchmark(inspector, options, folder)
-    _show_and_write(folder, document)
+    _show_and_write(_without_results(folder), document)
 
 
 def _require_no_results(folder: Path) -> None:
     for name in _FILES:
         if os.path.lexists(folder / name):
             raise StorageError(f"{folder / name} is there already; name another folder with --out")
+
+
+def _without_results(folder: Path) -> Path:
+    """Return the folder, or one beside it where another benchmark was faster to write its results.
+
+    Minutes of measurement are not thrown away for a name.
+    """
+    chosen, number = folder, 1
+    while any(os.path.lexists(chosen / name) for name in _FILES):
+        number += 1
+        chosen = folder.with_name(f"{folder.name}-{number}")
+    if chosen != folder:
+        say(f"{folder} holds the results of another benchmark by now")
+    return chosen
 
 
 def _show_and_write(folder: Path, document: dict[str, Any]) -> None:
@@ -156,7 +173,9 @@ def _words(text: str) -> list[str]:
 
 def _numbers(name: str, text: str) -> list[int]:
     words = _words(text)
-    if not words or not all(word.isdecimal() and len(word) < 10 for word in words):
+    if not words or not all(
+        word.isascii() and word.isdecimal() and len(word) < 10 for word in words
+    ):
         got = repr(text if len(text) < 100 else f"{text[:100]}...")
         raise ConfigError(f"{name} must be whole numbers with commas between, got {got}")
     return list(dict.fromkeys(int(word) for word in words))

@@ -12,6 +12,7 @@
     ├── ModelError
     │   ├── UnknownModel         no network of that name
     │   └── WeightsUnavailable   its pretrained weights are not on this machine
+    ├── TrainingDiverged         loss or weights are no longer finite numbers
     ├── PackageMissing           a package is needed that this installation lacks
     ├── ClusterError             other machines cannot be reached, or cannot do the work
     ├── ShapeError               an array has the wrong shape, length or range
@@ -42,6 +43,7 @@ __all__ = [
     "SihwaError",
     "StorageError",
     "TooFewImages",
+    "TrainingDiverged",
     "UnknownModel",
     "UnreadableImage",
     "UnreadableImages",
@@ -101,6 +103,16 @@ class UnreadableImage(SihwaError):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+
+class TrainingDiverged(SihwaError):
+    """Loss or weights are no longer finite numbers: the steps were too long."""
+
+    def __init__(self, sign: str) -> None:
+        super().__init__(
+            f"the training diverged: {sign}. Begin a new run with a smaller "
+            "training.optimizer.learning_rate or head_rate, or with training.optimizer.clip=1"
+        )
 
 
 class ModelError(SihwaError):

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from sihwa.benchmark.results import benchmark_schema
+from sihwa.benchmark_command import _without_results
 from tests.conftest import pictures, save_pictures
 from tests.golden.smallest import FOLDER
 
@@ -48,6 +49,18 @@ def test_benchmark_writes_json_csv_and_page(
     assert [path.name for path in folder.iterdir() if path.suffix != ".png"] == []
 
 
+def test_benchmark_results_of_another_one_meanwhile_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "결과"
+    assert _without_results(out) == out
+    for name in ("결과", "결과-2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "benchmark.csv").touch()
+    assert _without_results(out) == tmp_path / "결과-3"
+    assert "holds the results of another benchmark by now" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -55,6 +68,9 @@ def test_benchmark_writes_json_csv_and_page(
         pytest.param(["--threads", "two"], "--threads must be whole numbers", id="threads"),
         pytest.param(["--samples", "0"], "--samples must be 1 to", id="none"),
         pytest.param(["--samples", "9" * 20], "--samples must be 1 to", id="for ever"),
+        pytest.param(["--samples", "1000001"], "1,000,000, got 1000001", id="one too many"),
+        pytest.param(["--threads", "٣"], "--threads must be whole numbers", id="other digits"),
+        pytest.param(["--devices", "cuda:٣"], "got 'cuda:٣'", id="other device digits"),
         pytest.param(["--samples", "1e3"], "Invalid value for '--samples'", id="no number"),
         pytest.param(["--batches", "9" * 5000], "--batches must be whole numbers", id="digits"),
         pytest.param(["--seed", "-1"], "--seed must be 0 to", id="seed"),

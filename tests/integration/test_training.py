@@ -119,12 +119,41 @@ def test_resume_inspector_no_run_folder_is_one_clear_error(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "text",
-    [b"a: [", b"schema: {dataset: moon}", b"seed: 1", b"schema: 5", b"- 1", b"\xff\xfe\xfd"],
-    ids=["no YAML", "schema", "no schema", "number", "list", "no text"],
+    [
+        b"a: [",
+        b"schema: {dataset: moon}",
+        b"seed: 1",
+        b"schema: 5",
+        b"- 1",
+        b"\xff\xfe\xfd",
+        b"a: &a [1]\nb: *a",
+        b"a: " + b"[" * 5_000,
+        b"#" * 2_000_000,
+    ],
+    ids=["no YAML", "schema", "no schema", "number", "list", "no text", "alias", "deep", "long"],
 )
 def test_resume_inspector_foreign_config_is_one_clear_error(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "config.yaml").write_bytes(text)
     with pytest.raises(ConfigError, match="not as a run wrote it"):
+        resume_inspector(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("seed: 0", "seed: ${oc.env:HOME}", r"'\$\{oc\.env:HOME\}' is no value"),
+        ("seed: 0", "seed: ???", r"'\?\?\?' is no value"),
+        ("seed: 0\n", "", "it lacks seed"),
+        ("  resamples: 100\n", "", "it lacks evaluation.resamples"),
+    ],
+)
+def test_resume_inspector_config_that_was_edited_is_one_clear_error(
+    run: TrainedRun, tmp_path: Path, old: str, new: str, reason: str
+) -> None:
+    text = (run.folder / "config.yaml").read_text("utf-8")
+    assert old in text
+    (tmp_path / "config.yaml").write_text(text.replace(old, new, 1), "utf-8")
+    with pytest.raises(ConfigError, match=f"not as a run wrote it: .*{reason}"):
         resume_inspector(tmp_path)
 
 

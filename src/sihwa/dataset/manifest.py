@@ -151,17 +151,44 @@ def read_manifest(path: Path) -> Manifest:
             dropped=tuple(UnreadableImage(*image) for image in facts["dropped"]),
             notes=tuple(facts["notes"]),
         )
-        found = manifest.fingerprint
+        _check(manifest)
+        unchanged = manifest.fingerprint == facts["fingerprint"]
     except FileNotFoundError as error:
         raise DatasetNotFound(f"no manifest at {path}") from error
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidLabels(
             f"{path}: expected a manifest.parquet that a run wrote, which this is not. "
             "Take another copy of it, or train anew"
         ) from error
-    if found != facts["fingerprint"]:
+    if not unchanged:
         raise InvalidLabels(
             f"{path}: its rows were changed since it was written; read it as dataset=manifest "
             "instead"
         )
     return manifest
+
+
+def _check(manifest: Manifest) -> None:
+    """Refuse what no run writes, whatever its fingerprint says.
+
+    Raises:
+        ValueError: A fact or a column is of another kind or out of range.
+        KeyError: A column is missing.
+    """
+    classes = manifest.classes
+    texts = [manifest.name, manifest.licence, *classes, *manifest.accept_classes, *manifest.notes]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a name is no text")
+    if len(set(classes)) < max(2, len(classes)) or not set(manifest.accept_classes) <= set(classes):
+        raise ValueError("its classes are not at least two different ones")
+    for field in MANIFEST_SCHEMA:
+        column = manifest.table[field.name]
+        if column.type != field.type or (not field.nullable and column.null_count):
+            raise ValueError(f"column {field.name} is not of type {field.type}")
+    if set(manifest.table["label"].to_pylist()) != set(classes):
+        raise ValueError("its labels are not its classes")
+    if set(manifest.table["split"].to_pylist()) != set(SPLITS):
+        raise ValueError("its splits are others")
+    for name in ("height", "width"):
+        if min(manifest.table[name].to_pylist()) < 1:
+            raise ValueError(f"a {name} is below 1")

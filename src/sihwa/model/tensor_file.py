@@ -16,6 +16,8 @@ def read_tensor_file(path: Path) -> Any:  # noqa: ANN401 -- whatever was saved
         OSError: It cannot be read at all.
         ValueError: It is damaged or holds anything else; the reason in one line.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ValueError("it is no plain file")  # opening a pipe would wait for its writer
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:

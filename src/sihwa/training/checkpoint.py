@@ -1,6 +1,6 @@
 """The file that a killed training goes on from: whole or not there, and never unpickled."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from sihwa.errors import StorageError
 from sihwa.model import read_tensor_file
 from sihwa.storage import replacing
 
-__all__ = ["CheckpointFiles", "KeepLast"]
+__all__ = ["CheckpointFiles", "KeepLast", "unfit_checkpoint"]
 
 
 _PARTS = {"state_dict", "epoch", "global_step", "loops", "callbacks", "optimizer_states",
@@ -37,10 +37,12 @@ class CheckpointFiles(TorchCheckpointIO):
 
     Args:
         own: The tensors of the network that is trained; a checkpoint must have the same.
+        callbacks: Names of the callbacks that a checkpoint must have something of.
     """
 
-    def __init__(self, own: Mapping[str, torch.Tensor]) -> None:
-        self._shape = {name: tensor.shape for name, tensor in own.items()}
+    def __init__(self, own: Mapping[str, torch.Tensor], callbacks: Collection[str] = ()) -> None:
+        self._callbacks = set(callbacks)
+        self._kind = {name: _kind(tensor) for name, tensor in own.items()}
 
     def save_checkpoint(
         self,
@@ -77,13 +79,29 @@ class CheckpointFiles(TorchCheckpointIO):
             state = read_tensor_file(Path(path))
             if not isinstance(state, dict) or not state.keys() >= _PARTS:
                 raise ValueError("it lacks what a training goes on from")
-            if {name: tensor.shape for name, tensor in state["state_dict"].items()} != self._shape:
+            if {name: _kind(value) for name, value in state["state_dict"].items()} != self._kind:
                 raise ValueError("it is of another network")
+            # one optimiser, one schedule; Lightning goes on without what is missing, elsewhere
+            for name, count in (("optimizer_states", 1), ("lr_schedulers", 1), ("loops", 3)):
+                if not state[name] or len(state[name]) < count:
+                    raise ValueError(f"its {name} are missing")
+            if missing := self._callbacks - set(state["callbacks"]):
+                raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-        except (ValueError, AttributeError) as error:
-            raise StorageError(
-                f"{path}: not a checkpoint of this training run: {error}; delete it, and the run "
-                "begins its training anew"
-            ) from error
+        except (ValueError, AttributeError, TypeError) as error:
+            raise unfit_checkpoint(path, error) from error
         return state
+
+
+def unfit_checkpoint(path: str | Path, error: Exception) -> StorageError:
+    """Return what to say of a checkpoint that no training goes on from."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return StorageError(
+        f"{path}: not a checkpoint of this training run: {reason}; delete it, and the run begins "
+        "its training anew"
+    )
+
+
+def _kind(tensor: torch.Tensor) -> tuple[torch.Size, torch.dtype]:
+    return tensor.shape, tensor.dtype

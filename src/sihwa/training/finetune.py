@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from sihwa.augmentation import Augmenter
 from sihwa.dataset import Manifest
-from sihwa.errors import TooFewImages
+from sihwa.errors import TooFewImages, TrainingDiverged
 from sihwa.model import Network, Parts, split_network
 from sihwa.training.batches import Batch, BatchSource, EpochOrder, PictureBatches
 from sihwa.training.embedding import embed_manifest
@@ -71,6 +71,7 @@ def finetune(network: Network, manifest: Manifest, config: FinetuneConfig, work:
         UnreadableImage: A picture vanished or changed since the manifest was made.
         StorageError: A checkpoint or the pictures' file cannot be written.
         ConfigError: The device lacks the precision, or MLflow does not take its address.
+        TrainingDiverged: Loss or weights are no longer finite.
     """
     loggers = open_loggers(config, work)
     division = divide_training(manifest, config.selection.held_out, work.seed)
@@ -201,7 +202,13 @@ def _first_head(
 
 
 def _keep(network: Network, learner: Learner) -> None:
-    """Write the trained head into the network; the tail's weights are the network's own."""
+    """Write the trained head into the network; the tail's weights are the network's own.
+
+    Raises:
+        TrainingDiverged: A weight is not finite.
+    """
+    if not all(value.isfinite().all() for value in learner.state_dict().values()):
+        raise TrainingDiverged("some of its weights are no numbers")
     weight, bias = learner.head.unfolded()
     with torch.no_grad():
         network.classifier.weight.copy_(weight)

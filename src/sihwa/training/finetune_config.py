@@ -94,16 +94,18 @@ class MixConfig:
     """Pairs of training pictures laid over each other, their labels in the same proportion."""
 
     mixup: float = 0.0
-    """Parameter α of the Beta distribution of the blend, in [0, 10]; 0 never blends (Zhang et al.
-    2017, arXiv 1710.09412)."""
+    """Parameter α of the Beta distribution of the blend, 0 or in [0.001, 10]; 0 never blends (Zhang
+    et al. 2017, arXiv 1710.09412)."""
     cutmix: float = 0.0
     """The same for pasting a rectangle of one into the other (Yun et al. 2019, arXiv
     1905.04899)."""
 
     def __post_init__(self) -> None:
         """Reject what is no Beta distribution."""
-        _require("mix.mixup", self.mixup, 0, 10)
-        _require("mix.cutmix", self.cutmix, 0, 10)
+        for name, alpha in (("mix.mixup", self.mixup), ("mix.cutmix", self.cutmix)):
+            # nearer to 0 the distribution is beyond single precision
+            if alpha and not 0.001 <= alpha <= 10:
+                raise ConfigError(f"training.{name} must be 0 or in [0.001, 10], got {alpha}")
 
 
 @dataclass

@@ -16,10 +16,10 @@ from lightning.pytorch.loggers import Logger
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from sihwa.errors import ConfigError
+from sihwa.errors import ConfigError, SihwaError
 from sihwa.quiet import quieten
 from sihwa.training.batches import Batch, EpochOrder
-from sihwa.training.checkpoint import CheckpointFiles, KeepLast
+from sihwa.training.checkpoint import CheckpointFiles, KeepLast, unfit_checkpoint
 from sihwa.training.finetune_config import FinetuneConfig
 from sihwa.training.interface import Workplace, world
 from sihwa.training.learner import Learner
@@ -98,6 +98,7 @@ def run_loop(
 
     Raises:
         StorageError: A checkpoint cannot be written or read.
+        TrainingDiverged: Loss or answers are no longer finite.
     """
     record = Record(config.selection)
     checkpoint = work.folder / LAST
@@ -114,6 +115,13 @@ def run_loop(
                 # and leaves the weights of the last step where the averaged ones belong
                 if isinstance(callback, WeightAveraging):
                     callback.on_train_end(trainer, learner)
+        except SihwaError:
+            raise
+        except Exception as error:
+            # checkpoints come from outside, and Lightning's own parts of one are many
+            if record.started or not checkpoint.exists():
+                raise
+            raise unfit_checkpoint(checkpoint, error) from error
         except SystemExit as error:
             if isinstance(error.__context__, KeyboardInterrupt):
                 # Lightning ends the program by itself, and stops listening to Ctrl-C
@@ -146,6 +154,7 @@ def _create_trainer(
                 multi_avg_fn=get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
             )
         )
+    kept = {type(one).__name__ for one in callbacks if isinstance(one, Record | WeightAveraging)}
     _, processes = world()
     return pl.Trainer(
         accelerator="gpu" if work.device.type == "cuda" else "cpu",
@@ -158,7 +167,7 @@ def _create_trainer(
         accumulate_grad_batches=config.optimizer.accumulate,
         gradient_clip_val=config.optimizer.clip or None,
         callbacks=callbacks,
-        plugins=[CheckpointFiles(learner.state_dict())],
+        plugins=[CheckpointFiles(learner.state_dict(), kept)],
         logger=list(loggers),
         use_distributed_sampler=False,
         num_sanity_val_steps=0,

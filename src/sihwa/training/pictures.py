@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
+from sihwa.errors import UnreadableImage
 from sihwa.progress import progress_bar
 from sihwa.training.embedding import read_unchanged
 from sihwa.training.store import new_array
@@ -65,7 +66,9 @@ def decode_pictures(
 
     def decode(sha256: str) -> None:
         image = read_unchanged(path[first[sha256]], sha256)
-        start = place[sha256][0]
+        start, *size = place[sha256]
+        if image.shape[:2] != tuple(size):
+            raise UnreadableImage(path[first[sha256]], "has another size than the manifest says")
         pixels[start : start + image.size] = image.reshape(-1)
 
     threads = ThreadPoolExecutor(os.cpu_count())

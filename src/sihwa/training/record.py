@@ -3,6 +3,7 @@
 Axes: N images, K classes.
 """
 
+import logging
 from typing import Any
 
 import lightning.pytorch as pl
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from torch import Tensor
 
+from sihwa.errors import TrainingDiverged
 from sihwa.progress import progress_bar
 from sihwa.training.batches import Batch, random_of
 from sihwa.training.finetune_config import SelectionConfig
@@ -24,6 +26,9 @@ __all__ = [
     "SeedEachEpoch",
     "held_out_metrics",
 ]
+
+
+log = logging.getLogger(__name__)
 
 
 def held_out_metrics(logit: NDArray[np.floating], label: NDArray[np.integer]) -> dict[str, float]:
@@ -61,21 +66,50 @@ class Record(Callback):
         self.best_value = float("inf")
         self.best_log_loss: float | None = None
         self.best_weights: dict[str, Tensor] = {}
+        self.started = False
+        """Whether training began, so that what fails is no longer the checkpoint."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """End at once what had ended early before it was resumed."""
+        """End at once what had ended early before it was resumed.
+
+        Raises:
+            ValueError: The checkpoint's epochs are not those that its curves have.
+        """
         del pl_module
-        self._end_early(trainer, len(self.curve.get("loss", ())) - 1)
+        epochs = len(self.curve.get("loss", ()))
+        if trainer.current_epoch != epochs:
+            raise ValueError(f"it has curves of {epochs} epochs, not of {trainer.current_epoch}")
+        self.started = True
+        if epochs and trainer.is_global_zero:
+            log.info("going on after epoch %d of %d", epochs, trainer.max_epochs)
+        self._end_early(trainer, epochs - 1)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the epoch's mean loss."""
+        """Note the epoch's mean loss.
+
+        Raises:
+            TrainingDiverged: It is not finite.
+        """
         del pl_module
-        self._note("loss", float(trainer.callback_metrics["loss"]))
+        loss = float(trainer.callback_metrics["loss"])
+        if not np.isfinite(loss):
+            raise TrainingDiverged(f"the loss of epoch {trainer.current_epoch + 1} is {loss}")
+        self._note("loss", loss)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure the held-out pictures, and keep the weights if they are the best so far."""
+        """Measure the held-out pictures, and keep the weights if they are the best so far.
+
+        Raises:
+            TrainingDiverged: The network's answers are not finite.
+        """
         assert isinstance(pl_module, Learner)
-        metrics = held_out_metrics(*_gathered(pl_module, trainer.world_size))
+        logit, label = _gathered(pl_module, trainer.world_size)
+        if not np.isfinite(logit).all():
+            raise TrainingDiverged(
+                f"after epoch {trainer.current_epoch + 1} its answers to held-out pictures are no "
+                "numbers"
+            )
+        metrics = held_out_metrics(logit, label)
         for name, value in metrics.items():
             self._note(f"held-out {name.replace('_', ' ')}", value)
             for logger in pl_module.loggers:
@@ -104,7 +138,21 @@ class Record(Callback):
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Go on from a checkpoint.
+
+        Raises:
+            ValueError: It holds no such record.
+        """
+        # torch gives plain values and tensors alone; this says which
+        own = self.state_dict()
+        if not isinstance(state_dict, dict) or state_dict.keys() != own.keys():
+            raise ValueError("its curves are missing")
+        curve = state_dict["curve"]
+        if not isinstance(curve, dict) or not all(
+            isinstance(values, list) and all(isinstance(value, float) for value in values)
+            for values in curve.values()
+        ):
+            raise ValueError("its curves are no numbers")
         for name, value in state_dict.items():
             setattr(self, name, value)
 

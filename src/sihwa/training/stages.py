@@ -43,6 +43,7 @@ def train_stages(
         ConfigError: There are several processes, the device lacks the precision, or MLflow does not
             take its address.
         ParityError: The runtime of the trunk does not agree with PyTorch.
+        TrainingDiverged: Loss or weights are no longer finite.
         TooFewImages: Too few to hold any out.
         UnreadableImage: A picture vanished or changed since the manifest was made.
         StorageError: A checkpoint, the pictures or the activations cannot be kept.

@@ -92,6 +92,11 @@ class ExportConfig:
             raise ConfigError(
                 f"export.max_int8_flips must be at least 0, got {self.max_int8_flips}"
             )
+        if self.int8 and not self.enabled:
+            raise ConfigError(
+                "export.int8=true needs an inspector to add the 8-bit twin to, which export=none "
+                "does not make; leave one of them out"
+            )
         if not 0 <= self.pictures <= MAX_PICTURES:
             raise ConfigError(
                 f"export.pictures must be in [0, {MAX_PICTURES}], got {self.pictures}"

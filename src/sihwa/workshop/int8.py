@@ -108,13 +108,14 @@ def quantise_graph(
             readings = _read(quantised.SerializeToString(), judged, advance)
             margin = _margin(readings, reference, policy)
             if not np.isfinite(margin).all():
-                log.warning("8 bits after the first %d convolutions give no numbers", first)
+                log.warning("8 bits, float32 up to convolution %d: it gives no numbers", first)
                 continue
             close = policy.is_close(readings.probability, readings.unknown, margin)
             share = float(close[: sum(map(len, calibration))].mean())
             log.info(
-                "8 bits after the first %d convolutions: %d of %d decisions on calibration "
-                "pictures would flip; a second look at %.1f %% of those in their own size mends it",
+                "8 bits, float32 up to convolution %d: alone it would flip %d of %d decisions on "
+                "calibration pictures; a second look at close calls, %.1f %% of those in their own "
+                "size, leaves none",
                 *(first, _count_flips(readings, reference, policy), len(close), 100 * share),
             )
             graph_in_8_bits = quantised.SerializeToString(deterministic=True)

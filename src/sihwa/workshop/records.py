@@ -34,6 +34,12 @@ __all__ = [
 
 _SHEET_ROWS = 8
 
+_LONGEST = 1_000_000
+"""Characters of a config.yaml; a whole one has some thousands."""
+
+_REFERENCE = re.compile(r"(?<!\\)(\\\\)*\$\{")
+"""What OmegaConf would resolve, environment variables included."""
+
 
 def write_config(folder: Path, config: TrainConfig) -> None:
     """Write config.yaml: every setting of the run, resolved, and the schema of each group."""
@@ -74,14 +80,19 @@ def read_config(folder: Path) -> TrainConfig:
             "holds no config.yaml"
         )
     try:
-        content = OmegaConf.load(path)
+        content = OmegaConf.create(_read_plain(path))
         if not isinstance(content, DictConfig) or not isinstance(content.schema, DictConfig):
             raise TypeError("it is no list of settings")
         settings = OmegaConf.structured(TrainConfig)
         for group, node in schema_nodes(content.pop("schema")).items():
             settings[group] = OmegaConf.structured(node)
-        return to_config(OmegaConf.merge(settings, content))  # type: ignore[arg-type]
+        config = to_config(OmegaConf.merge(settings, content))  # type: ignore[arg-type]
+        given = OmegaConf.to_container(content, resolve=False)
+        if missing := _missing(asdict(config), given):
+            raise KeyError(f"it lacks {missing}")
+        return config
     except (
+        RecursionError,
         OmegaConfBaseException,
         yaml.YAMLError,
         OSError,
@@ -91,6 +102,50 @@ def read_config(folder: Path) -> TrainConfig:
     ) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"resume: {path} is not as a run wrote it: {reason}") from error
+
+
+class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """Reads what `write_config` writes: no aliases, which a few lines can blow up to gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401 -- yaml's own signature
+        """Refuse an alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has YAML aliases")
+        return super().compose_node(parent, index)
+
+
+def _read_plain(path: Path) -> Any:  # noqa: ANN401 -- whatever YAML holds
+    """Read YAML that refers to nothing: neither to itself nor to the environment."""
+    with path.open(encoding="utf-8") as file:
+        text = file.read(_LONGEST + 1)
+    if len(text) > _LONGEST:
+        raise ValueError(f"it has more than {_LONGEST} characters")
+    content = yaml.load(text, _PlainLoader)
+    _refuse_references(content)
+    return content
+
+
+def _refuse_references(value: Any) -> None:  # noqa: ANN401 -- whatever YAML holds
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            _refuse_references(one)
+    elif isinstance(value, str) and (value == "???" or _REFERENCE.search(value)):
+        raise ValueError(f"{value!r} is no value")
+
+
+def _missing(whole: Any, given: Any, name: str = "") -> str | None:  # noqa: ANN401 -- settings
+    """Return the first setting of a whole configuration that is not given."""
+    if not isinstance(whole, dict):
+        return None
+    if not isinstance(given, dict):
+        return name
+    for key, value in whole.items():
+        inner = f"{name}.{key}".lstrip(".")
+        if key not in given:
+            return inner
+        if lacking := _missing(value, given[key], inner):
+            return lacking
+    return None
 
 
 def write_contact_sheet(folder: Path, manifest: Manifest, config: TrainConfig) -> None:

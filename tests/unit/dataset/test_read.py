@@ -1,5 +1,9 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -76,6 +80,57 @@ def test_read_manifest_changed_rows_are_refused(parts: Path, tmp_path: Path) -> 
         read_manifest(path)
     path.unlink()
     with pytest.raises(DatasetNotFound, match="no manifest at"):
+        read_manifest(path)
+
+
+def _column(manifest: Manifest, name: str, value: object) -> Manifest:
+    """Return the manifest with another value in a column's first row."""
+    values = [value, *manifest.table[name].to_pylist()[1:]]
+    place = manifest.table.schema.get_field_index(name)
+    return replace(manifest, table=manifest.table.set_column(place, name, pa.array(values)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda m: replace(m, classes=(*m.classes, "third")), id="class without"),
+        pytest.param(lambda m: replace(m, classes=("good", "긁힘", "good")), id="class twice"),
+        pytest.param(lambda m: replace(m, accept_classes=("other",)), id="accepted"),
+        pytest.param(lambda m: replace(m, name=["x"]), id="name"),
+        pytest.param(lambda m: replace(m, licence=None), id="licence"),
+        pytest.param(lambda m: replace(m, notes=(7,)), id="notes"),
+        pytest.param(lambda m: m.take([]), id="no rows"),
+        pytest.param(lambda m: m.with_split(["train"] * 18), id="one split"),
+        pytest.param(lambda m: _column(m, "split", "weird"), id="split"),
+        pytest.param(lambda m: _column(m, "path", None), id="no path"),
+        pytest.param(lambda m: _column(m, "width", -5), id="width"),
+        pytest.param(
+            lambda m: replace(m, table=m.table.drop_columns(["group"])), id="column missing"
+        ),
+    ],
+)
+def test_read_manifest_that_no_run_wrote_is_refused_whatever_its_fingerprint(
+    parts: Path, tmp_path: Path, change: Callable[[Manifest], Manifest]
+) -> None:
+    path = tmp_path / "manifest.parquet"
+    change(read(parts)).write(path)
+    with pytest.raises(InvalidLabels, match=r"expected a manifest\.parquet that a run wrote"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize("facts", [b"{}", b"[" * 200_000], ids=["no fingerprint", "deep"])
+def test_read_manifest_facts_that_are_none_are_refused(
+    parts: Path, tmp_path: Path, facts: bytes
+) -> None:
+    path = tmp_path / "manifest.parquet"
+    read(parts).write(path)
+    table = pq.read_table(path)
+    if facts == b"{}":
+        given = json.loads(table.schema.metadata[b"sihwa"])
+        del given["fingerprint"]
+        facts = json.dumps(given).encode()
+    pq.write_table(table.replace_schema_metadata({b"sihwa": facts}), path)
+    with pytest.raises(InvalidLabels, match=r"expected a manifest\.parquet that a run wrote"):
         read_manifest(path)
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from sihwa.dataset import Manifest
-from sihwa.errors import ConfigError, StorageError, TooFewImages
+from sihwa.errors import ConfigError, StorageError, TooFewImages, TrainingDiverged
 from sihwa.model import Network, create_network, split_network
 from sihwa.training import FinetuneConfig, Fit, StagesConfig, Workplace, train_network
 from sihwa.training.batches import Batch
@@ -312,6 +313,97 @@ def test_train_network_checkpoint_of_another_network_is_one_clear_error(
         trained(manifest, work, config(epochs=2))
 
 
+Change = Callable[[dict[str, Any]], object]
+
+
+def _of_record(state: dict[str, Any]) -> dict[str, Any]:
+    record: dict[str, Any] = state["callbacks"]["Record"]
+    return record
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda state: state.update(loops={}), id="no loops"),
+        pytest.param(lambda state: state.update(loops=None), id="loops of none"),
+        pytest.param(lambda state: state["loops"].pop("fit_loop"), id="no fit loop"),
+        pytest.param(lambda state: state.update(callbacks={}), id="no callbacks"),
+        pytest.param(lambda state: state["callbacks"].pop("WeightAveraging"), id="no average"),
+        pytest.param(lambda state: state.update(optimizer_states=[]), id="no optimiser"),
+        pytest.param(
+            lambda state: state["optimizer_states"][0].update(param_groups=[]), id="no groups"
+        ),
+        pytest.param(lambda state: state.update(lr_schedulers=[None]), id="schedule of none"),
+        pytest.param(
+            lambda state: state.update({"pytorch-lightning_version": "zzz"}), id="no version"
+        ),
+        pytest.param(
+            lambda state: state["state_dict"].update(
+                {name: value.double() for name, value in state["state_dict"].items()}
+            ),
+            id="other precision",
+        ),
+        pytest.param(lambda state: _of_record(state).update(curve={"loss": ["x"]}), id="text"),
+        pytest.param(lambda state: _of_record(state)["curve"]["loss"].pop(), id="shorter curve"),
+        pytest.param(lambda state: state["callbacks"].update(Record=[]), id="a list"),
+        *(
+            pytest.param(
+                lambda state, epoch=epoch: state["loops"]["fit_loop"]["epoch_progress"][
+                    "current"
+                ].update(processed=epoch, completed=epoch),
+                id=f"epoch {epoch}",
+            )
+            for epoch in (-7, 10**9)
+        ),
+    ],
+)
+def test_train_network_changed_checkpoint_is_one_clear_error(
+    manifest: Manifest, work: Workplace, change: Change
+) -> None:
+    trained(manifest, work, config(epochs=1))
+    path = work.folder / "checkpoints" / "last.ckpt"
+    state = torch.load(path, weights_only=True)
+    change(state)
+    torch.save(state, path)
+    with pytest.raises(StorageError, match=r"last\.ckpt: not a checkpoint .* delete it"):
+        trained(manifest, work, config(epochs=2))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a named pipe")
+def test_train_network_checkpoint_that_is_a_pipe_is_not_waited_for(
+    manifest: Manifest, work: Workplace
+) -> None:
+    path = work.folder / "checkpoints" / "last.ckpt"
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    with pytest.raises(StorageError, match="it is no plain file; delete it"):
+        trained(manifest, work, config())
+
+
+@pytest.mark.parametrize("held_out", [0.0, 0.25])
+def test_train_network_that_diverges_is_one_clear_error(
+    manifest: Manifest, work: Workplace, held_out: float
+) -> None:
+    wild = OptimizerConfig(name="sgd", learning_rate=10, head_rate=1000, clip=0)
+    settings = config(epochs=4, optimizer=wild, ema=0, selection=SelectionConfig(held_out=held_out))
+    with pytest.raises(TrainingDiverged, match=r"diverged: .* with a smaller .*learning_rate"):
+        trained(manifest, work, settings)
+
+
+def test_train_network_weights_that_are_no_numbers_are_not_kept(
+    manifest: Manifest, work: Workplace
+) -> None:
+    trained(manifest, work, config(epochs=1, ema=0))
+    path = work.folder / "checkpoints" / "last.ckpt"
+    state = torch.load(path, weights_only=True)
+    for value in state["state_dict"].values():
+        if value.is_floating_point():
+            value.fill_(float("nan"))
+    torch.save(state, path)
+    with pytest.raises(TrainingDiverged, match="its weights are no numbers"):
+        trained(manifest, work, config(epochs=1, ema=0))
+
+
 def test_train_network_checkpoint_that_would_run_code_is_refused(
     manifest: Manifest, work: Workplace, tmp_path: Path
 ) -> None:
@@ -424,7 +516,8 @@ def test_finetune_config_out_of_range_is_refused(
         (lambda: OptimizerConfig(name="adam"), "optimizer.name must be one of adamw, sgd"),
         (lambda: OptimizerConfig(layer_decay=0), r"optimizer.layer_decay must be in \[0.01, 1\]"),
         (lambda: LossConfig(class_balance=1.0), r"loss.class_balance must be in \[0, 1\), got 1"),
-        (lambda: MixConfig(mixup=-1), r"mix.mixup must be in \[0, 10\], got -1"),
+        (lambda: MixConfig(mixup=-1), r"mix.mixup must be 0 or in \[0.001, 10\], got -1"),
+        (lambda: MixConfig(cutmix=1e-50), r"mix.cutmix must be 0 or in .*, got 1e-50"),
         (lambda: SelectionConfig(patience=3), "early stopping needs pictures to judge by"),
         (lambda: SelectionConfig(metric="f1"), "selection.metric must be one of log_loss"),
     ],

@@ -81,7 +81,7 @@ def check_choice(runtime: str, device: str, precision: str) -> None:
     """
     if runtime not in ("auto", *_OFFERS):
         raise ConfigError(f"runtime must be one of auto, {', '.join(_OFFERS)}; got {runtime!r}")
-    if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", device):
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,2})?", device):
         raise ConfigError(f"device must be cpu, cuda or cuda:N; got {device!r}")
     if precision not in ("auto", *PRECISIONS):
         raise ConfigError(
