@@ -57,7 +57,7 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
             "The test pictures show no defective part: nothing is known about escapes."
         ),
         "proof_rarest": (
-            "No class has fewer test pictures than “{name}”, with {count}. At {confidence} "
+            "The fewest test pictures of a class are the {count} of “{name}”. At {confidence} "
             "confidence its recall lies in {interval}; only more pictures of it narrow that."
         ),
         "proof_limits": (
@@ -68,6 +68,8 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         ),
         "figures_heading": "Figures",
         "figures_note": (
+            "An interval bounds a figure from both sides; “at most” above bounds it from one, and "
+            "so lies lower at the same confidence. "
             "Exact intervals never cover the true rate less often than stated. Simulated ones "
             "redraw the rows of the confusion matrix as if one more picture had been wrong, so "
             "that few errors never look like certainty. The calibration error's is widened to "
