@@ -4,6 +4,7 @@ A round gives each variant one turn of each kind, in a new random order; a varia
 those of all rounds. What fails is set aside with its reason, and the others go on.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +27,7 @@ class Course:
 
     Attributes:
         rounds: Turns of each variant and kind, at least 1.
-        samples: Pictures in a turn, one by one.
+        samples: Pictures timed one by one, all turns together; rounded up to equal turns.
         warm_up: Pictures before the first turn, of each kind; not counted.
         batches: Batch sizes; a batch turn lasts `batch_seconds` or one batch.
         batch_rounds: Turns of each batch size, at most `rounds`.
@@ -36,13 +37,18 @@ class Course:
     """
 
     rounds: int = 20
-    samples: int = 50
+    samples: int = 1000
     warm_up: int = 20
     batches: Sequence[int] = (1, 4, 16, 64)
     batch_rounds: int = 5
     batch_seconds: float = 0.2
     starts: int = 3
     seed: int = 0
+
+    @property
+    def samples_in_turn(self) -> int:
+        """Pictures one by one in each turn."""
+        return math.ceil(self.samples / self.rounds)
 
     @property
     def steps(self) -> int:
@@ -112,8 +118,8 @@ def run_race(
         race.each(partial(_warm_up, course.warm_up), steps=0)
         for number in range(course.rounds):
             on_round(number)
-            race.each(partial(_time_files, course.samples))
-            race.each(partial(_time_model, course.samples))
+            race.each(partial(_time_files, course.samples_in_turn))
+            race.each(partial(_time_model, course.samples_in_turn))
             for size in course.batches if number < course.batch_rounds else ():
                 race.each(partial(race.time_batches, size))
         race.each(_finish, steps=0)

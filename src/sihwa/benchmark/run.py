@@ -75,7 +75,7 @@ class BenchmarkOptions:
             ("--limit", (self.limit,), 1, 100_000, ""),
             ("--threads", self.threads, 0, cores, ", the cores of this machine"),
             ("--batches", self.course.batches, 1, 1_000_000, ""),
-            ("--samples", (self.course.samples * self.course.rounds,), 1, 1_000_000, ""),
+            ("--samples", (self.course.samples,), 1, 1_000_000, ""),
             ("--seed", (self.course.seed,), 0, 2**32 - 1, ""),
         ):
             wrong = [value for value in values if not least <= value <= most]
@@ -203,7 +203,8 @@ def _describe_inspector(bundle: Bundle, pictures: Pictures) -> Document:
 
 
 def _describe_settings(course: Course) -> Document:
-    return {**vars(course), "batches": list(course.batches)}
+    in_turn = course.samples_in_turn  # as the format has it
+    return {**vars(course), "samples": in_turn, "batches": list(course.batches)}
 
 
 def _add_rooflines(

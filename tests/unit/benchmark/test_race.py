@@ -7,7 +7,7 @@ from sihwa.benchmark.variant import LeftOut
 from tests.unit.benchmark.stand_in import StandInContestant, flat, variant
 
 COURSE = Course(
-    rounds=6, samples=5, warm_up=2, batches=(1, 4), batch_rounds=3, batch_seconds=0.0, starts=2
+    rounds=6, samples=29, warm_up=2, batches=(1, 4), batch_rounds=3, batch_seconds=0.0, starts=2
 )
 
 

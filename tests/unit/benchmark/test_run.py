@@ -54,7 +54,7 @@ from tests.golden.smallest import FOLDER
 from tests.unit.benchmark.stand_in import InProcess, StandInContestant, flat
 
 COURSE = Course(
-    rounds=4, samples=5, warm_up=1, batches=(1, 2), batch_rounds=2, batch_seconds=0.0, starts=1
+    rounds=4, samples=18, warm_up=1, batches=(1, 2), batch_rounds=2, batch_seconds=0.0, starts=1
 )
 Document = dict[str, Any]
 
