@@ -93,6 +93,7 @@ def test_resume_inspector_after_a_kill_gives_the_same_files(
     [folder] = (tmp_path / "killed").glob("*-*-*/*")
     (folder / ".metrics.json.0.tmp").write_text("half")
     resumed = resume_inspector(folder)
+    assert "going on after epoch 2 of 3" in (folder / "train.log").read_text("utf-8")
     assert results(resumed.folder) == results(whole.folder)
     assert not list(folder.rglob("*.tmp"))
     with pytest.raises(ConfigError, match=r"resume: the run in .* is finished"):
