@@ -3,10 +3,10 @@
 import sys
 
 try:
-    from sihwa.console import loading
+    from sihwa.terminal.console import loading
 
     with loading():
-        from sihwa.cli import train
+        from sihwa.commands.cli import train
 except ModuleNotFoundError as error:
     raise SystemExit(
         f"error: {error.name} is not installed; run `make train`, or install this folder first: "

@@ -38,15 +38,15 @@ from rich.table import Table
 from sihwa.benchmark.contestant import ProcessContestant
 from sihwa.benchmark.environment import describe_environment
 from sihwa.benchmark.variant import Variant, list_variants
-from sihwa.console import a_path, errors_as_lines
 from sihwa.errors import ConfigError, PackageMissing, SihwaError, StorageError
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import RuntimeChoice, read_bundle
-from sihwa.inspector.pictures import list_pictures
-from sihwa.inspector.pictures import spread as spread_evenly
+from sihwa.inspector.image_list import list_pictures
+from sihwa.inspector.image_list import spread as spread_evenly
 from sihwa.inspector.verification import read_verification
-from sihwa.progress import progress_bar
 from sihwa.storage import usable_folder, write_json, write_text
+from sihwa.terminal.console import a_path, errors_as_lines
+from sihwa.terminal.progress import progress_bar
 
 LOOP = Path(__file__).with_name("peers_loop.py")
 BIN = "Scripts" if sys.platform == "win32" else "bin"

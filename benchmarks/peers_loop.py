@@ -31,7 +31,7 @@ def export(folder: str, *names: str) -> None:
             print(f"model {Path(folder, made)}")
 
 
-def torchvision(pictures: str, network: str, table: str) -> None:
+def torchvision(folder: str, network: str, table: str) -> None:
     """Score a folder as torchvision's documentation shows."""
     import torch
     import torchvision
@@ -44,7 +44,7 @@ def torchvision(pictures: str, network: str, table: str) -> None:
             v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ]
     )
-    paths = sorted(map(str, Path(pictures).iterdir()))
+    paths = sorted(map(str, Path(folder).iterdir()))
 
     class Files(torch.utils.data.Dataset):  # type: ignore[type-arg]
         def __len__(self) -> int:
@@ -59,14 +59,14 @@ def torchvision(pictures: str, network: str, table: str) -> None:
     write(table, paths, probabilities(model, loader))
 
 
-def timm(pictures: str, network: str, table: str) -> None:
+def timm(folder: str, network: str, table: str) -> None:
     """Score a folder as timm's inference script does, with the same functions of the package."""
     from timm import create_model
     from timm.data import create_dataset, create_loader, resolve_data_config
 
     model = create_model(network, pretrained=False, num_classes=CLASSES).eval()
     settings = resolve_data_config({}, model=model)
-    dataset = create_dataset("", root=pictures)
+    dataset = create_dataset("", root=folder)
     loader = create_loader(
         dataset,
         batch_size=BATCH,

@@ -31,10 +31,10 @@ from sihwa.inspector import (
     processor_of,
     read_bundle,
 )
-from sihwa.inspector.pictures import as_on_the_line
+from sihwa.inspector.image_list import as_on_the_line
 from sihwa.inspector.runtime import runtime_version
-from sihwa.progress import progress_bar
 from sihwa.storage import write_json
+from sihwa.terminal.progress import progress_bar
 
 Call = Callable[[], object]
 Pictures = NDArray[np.uint8]

@@ -31,13 +31,13 @@ from torchvision.transforms import v2
 from sihwa.augmentation import Augmenter
 from sihwa.dataset import ElpvConfig, Manifest, read_dataset
 from sihwa.model import ModelConfig, create_network, split_network
-from sihwa.training import FinetuneConfig, Workplace
+from sihwa.run.compose import compose_config
+from sihwa.training import FinetuneConfig, TrainContext
 from sihwa.training.batches import Batch, EpochOrder, PictureBatches
+from sihwa.training.image_store import decode_pictures
 from sihwa.training.learner import Head, Learner
 from sihwa.training.loop import load_batches, run_loop
 from sihwa.training.objective import Objective
-from sihwa.training.pictures import decode_pictures
-from sihwa.workshop.compose import compose_config
 
 BATCH = 32
 
@@ -108,9 +108,9 @@ class _Sihwa:
             name=architecture, architecture=architecture, weights="none", stages=0
         )
         self.network = create_network(settings, len(manifest.classes))
-        pictures = decode_pictures(manifest, rows, memory_mib=4096, cache_dir=folder)
+        store = decode_pictures(manifest, rows, memory_mib=4096, cache_dir=folder)
         surface = compose_config(["training=finetune"]).augmentation
-        self.source = PictureBatches(pictures, self.label, Augmenter(surface), 0)
+        self.source = PictureBatches(store, self.label, Augmenter(surface), 0)
         self.ready = _Ready(self.source, self._order(_Fixed))
 
     def loop(self) -> None:
@@ -135,7 +135,7 @@ class _Sihwa:
             self.config,
             step_count=len(order),
         )
-        work = Workplace(self.folder / str(self.number), self.folder, device, seed=0)
+        work = TrainContext(self.folder / str(self.number), self.folder, device, seed=0)
         batches = load_batches(source, order, self.config, device)
         run_loop(learner, batches, None, self.config, work, images=len(self.rows))
 

@@ -1,10 +1,10 @@
 """Score a folder of pictures: python scripts/score.py INSPECTOR FOLDER --out scores.csv."""
 
 try:
-    from sihwa.console import loading
+    from sihwa.terminal.console import loading
 
     with loading():
-        from sihwa.cli import run_alone, score
+        from sihwa.commands.cli import run_alone, score
 except ModuleNotFoundError as error:
     raise SystemExit(
         f"error: {error.name} is not installed; install this folder first: pip install --editable ."

@@ -1,10 +1,10 @@
 """Prove an inspector on this machine: python scripts/verify.py INSPECTOR [FOLDER]."""
 
 try:
-    from sihwa.console import loading
+    from sihwa.terminal.console import loading
 
     with loading():
-        from sihwa.cli import run_alone, verify
+        from sihwa.commands.cli import run_alone, verify
 except ModuleNotFoundError as error:
     raise SystemExit(
         f"error: {error.name} is not installed; install this folder first: pip install --editable ."

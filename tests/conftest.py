@@ -60,7 +60,7 @@ def tiny_network() -> Network:
     network = create_network(tiny_config(), len(CLASSES), seed=0)
     with torch.no_grad():
         # random features are almost equal for all pictures: spread them to get varied decisions
-        image = torch.from_numpy(pictures(32, 60, 50))
+        image = torch.from_numpy(random_images(32, 60, 50))
         embedding = network.embed(image)
         centred = embedding - embedding.mean(0)
         direction = torch.linalg.svd(centred, full_matrices=False).Vh[: len(CLASSES)]
@@ -128,7 +128,7 @@ def changed(card: Card, **changes: object) -> Card:
     return dataclasses.replace(card, **changes)  # type: ignore[arg-type]
 
 
-def pictures(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+def random_images(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     """Return smooth random pictures (N, H, W, 3): blobs of light, not white noise."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (count, 5, 4, 3), dtype=np.uint8)

@@ -24,7 +24,7 @@ DOCUMENTS = [
     "examples/README.md", "seeds/README.md",
 ]  # fmt: skip
 LINE_MODULES = ["images", "decision", "inspector", "scoring", "benchmark", "cli"]
-WORKSHOP_PACKAGES = {
+TRAINING_PACKAGES = {
     "torch", "torchvision", "timm", "hydra", "omegaconf", "sklearn", "scipy", "matplotlib", "pandas"
 }  # fmt: skip
 MOST_LINES = 320
@@ -157,9 +157,9 @@ def test_every_module_has_a_place_in_the_import_rule() -> None:
     assert sorted(path.stem for path in modules if f"sihwa.{path.stem}" not in placed) == []
 
 
-def test_line_rooms_import_none_of_the_workshop() -> None:
+def test_line_rooms_import_nothing_that_trains() -> None:
     imports = ", ".join(f"sihwa.{module}" for module in LINE_MODULES)
-    script = f"import sys, {imports}; print(*sorted({WORKSHOP_PACKAGES!r} & sys.modules.keys()))"
+    script = f"import sys, {imports}; print(*sorted({TRAINING_PACKAGES!r} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
 

@@ -1,6 +1,6 @@
 """`sihwa`, which is `python -m sihwa`: it minds Ctrl-C, then loads the rest."""
 
-from sihwa.console import loading
+from sihwa.terminal.console import loading
 
 __all__ = ["main"]
 
@@ -8,7 +8,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line."""
     with loading():
-        from sihwa.cli import main
+        from sihwa.commands.cli import main
     main()
 
 

@@ -19,7 +19,7 @@ from sihwa.inspector.graph_file import append_card
 from sihwa.inspector.verify import verify_inspector
 from sihwa.storage import sha256_of_bytes
 from tests.attacks.forge import Json, custom_node, external, forge, refuse, reseal
-from tests.conftest import changed, pictures
+from tests.conftest import changed, random_images
 
 TWIN = "inspector.int8.onnx"
 PICTURES = "pictures.zip"
@@ -36,7 +36,7 @@ def packed(*contents: bytes, names: str = "{:03d}.png") -> bytes:
 
 def png(seed: int) -> bytes:
     content = io.BytesIO()
-    Image.fromarray(pictures(1, 40, 30, seed)[0]).save(content, "PNG")
+    Image.fromarray(random_images(1, 40, 30, seed)[0]).save(content, "PNG")
     return content.getvalue()
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sihwa.scoring import Entry, ReadOptions, Row, ScoreOptions, score_block, score_sources
-from tests.conftest import pictures
+from tests.conftest import random_images
 from tests.unit.images.forge import exif, png, saved, tiff, write_zip
 from tests.unit.scoring.stub import stub_inspector
 from tests.unit.scoring.test_score import files_of, read
@@ -25,13 +25,13 @@ SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WEBP"
 
 def zoo() -> dict[str, bytes]:
     """A healthy picture of every format and kind that is read."""
-    [colour] = pictures(1, 40, 50)
+    [colour] = random_images(1, 40, 50)
     image = Image.fromarray(colour)
     grey = image.convert("L")
     alpha = image.copy()
     alpha.putalpha(grey)
     wide = (np.asarray(grey).astype(np.uint16) * 257).astype(">u2")
-    pages = [Image.fromarray(page) for page in pictures(3, 24, 20)]
+    pages = [Image.fromarray(page) for page in random_images(3, 24, 20)]
     return {
         "colour.jpg": saved(image, "JPEG", quality=90),
         "grey.jpg": saved(grey, "JPEG"),

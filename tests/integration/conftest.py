@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from sihwa.inspector import Card
-from sihwa.workshop.compose import compose_config
-from sihwa.workshop.train import TrainedRun, train_inspector
-from tests.conftest import pictures, save_pictures
+from sihwa.run.compose import compose_config
+from sihwa.run.run import TrainedRun, train_inspector
+from tests.conftest import random_images, save_pictures
 
 TINY = (
     "model.name=tiny",
@@ -47,7 +47,7 @@ def card_of(run: TrainedRun) -> Card:
 def make_parts(root: Path, count: int = 20) -> Path:
     """Dark parts are good, light ones are scratched; pictures of two sizes."""
     for size in (40, 60):
-        dark, light = (pictures(count // 2, size, 50, seed) // 2 for seed in (1, 2))
+        dark, light = (random_images(count // 2, size, 50, seed) // 2 for seed in (1, 2))
         save_pictures(root / "양품", dark, prefix=f"{size} ")
         save_pictures(root / "긁힘" / "line 1", 127 + light, prefix=f"{size} ")
     return root

@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 
 from sihwa.benchmark.results import benchmark_schema
-from sihwa.benchmark_command import _without_results
-from tests.conftest import pictures, save_pictures
+from sihwa.commands.benchmark_command import _without_results
+from tests.conftest import random_images, save_pictures
 from tests.golden.smallest import FOLDER
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ def run(*words: str | Path) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    save_pictures(tmp_path / "부품", pictures(3, 40, 50))
+    save_pictures(tmp_path / "부품", random_images(3, 40, 50))
     return tmp_path / "부품"
 
 
@@ -116,13 +116,13 @@ def test_benchmark_that_is_there_is_not_written_over(folder: Path, tmp_path: Pat
 
 PRESSED = """
 import os, signal
-import sihwa.benchmark.run
+import sihwa.benchmark.measure
 from sihwa.benchmark.race import run_race
 def pressed(*given):
     os.kill(os.getpid(), signal.SIG{0})
     return run_race(*given)
-sihwa.benchmark.run.run_race = pressed
-from sihwa.cli import main
+sihwa.benchmark.measure.run_race = pressed
+from sihwa.commands.cli import main
 main()
 """
 

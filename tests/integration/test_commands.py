@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sihwa.workshop.train import TrainedRun
-from tests.conftest import limit_files, pictures, save_pictures
+from sihwa.run.run import TrainedRun
+from tests.conftest import limit_files, random_images, save_pictures
 from tests.integration.conftest import make_parts, settings
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +126,7 @@ def test_train_command_full_disk_is_one_line_with_how_to_go_on(
 
 def test_score_command_gives_one_row_per_picture(run: TrainedRun, tmp_path: Path) -> None:
     folder = tmp_path / "3월 사진"
-    save_pictures(folder, pictures(3, 30, 40))
+    save_pictures(folder, random_images(3, 30, 40))
     (folder / "빈 파일.jpg").touch()
     (folder / "cut.png").write_bytes((folder / "000.png").read_bytes()[:200])
     (folder / "notes.txt").touch()
@@ -165,7 +165,7 @@ def test_verify_command_with_the_pictures_kept_inside(inspector_copy: Path, part
 
 
 def test_verify_command_names_what_it_could_not_read(inspector_copy: Path, tmp_path: Path) -> None:
-    save_pictures(tmp_path / "사진", pictures(3, 30, 40))
+    save_pictures(tmp_path / "사진", random_images(3, 30, 40))
     (tmp_path / "사진" / "빈 파일.jpg").touch()
     done = command(*VERIFY, inspector_copy, tmp_path / "사진", "--limit", 10)
     assert done.returncode == 0, done.stderr
@@ -194,10 +194,10 @@ def test_verify_command_bad_input_is_one_line(
 
 
 def test_score_command_imports_neither_pytorch_nor_hydra(run: TrainedRun, tmp_path: Path) -> None:
-    save_pictures(tmp_path / "in", pictures(2, 30, 40))
+    save_pictures(tmp_path / "in", random_images(2, 30, 40))
     program = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'hydra', 'scipy', 'sklearn']));"
-        "from sihwa.cli import main; main()"
+        "from sihwa.commands.cli import main; main()"
     )
     done = command(
         sys.executable, "-c", program, "score", run.inspector, tmp_path / "in", "--out",
@@ -210,7 +210,7 @@ def test_score_command_imports_neither_pytorch_nor_hydra(run: TrainedRun, tmp_pa
 def test_train_command_without_its_extra_names_the_pip_line() -> None:
     program = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'hydra', 'omegaconf']));"
-        "from sihwa.cli import main; main()"
+        "from sihwa.commands.cli import main; main()"
     )
     done = command(sys.executable, "-c", program, "train")
     assert done.returncode == 1
@@ -254,7 +254,7 @@ def test_wheel_alone_trains_and_scores(parts: Path, tmp_path: Path) -> None:
     program = (
         f"import sys; sys.path.insert(0, {str(place)!r}); import sihwa;"
         f"assert sihwa.__file__.startswith({str(place)!r});"
-        "from sihwa.cli import main; main()"
+        "from sihwa.commands.cli import main; main()"
     )
     trained = command(
         sys.executable, "-c", program, "train", *settings(parts, tmp_path / "outputs")

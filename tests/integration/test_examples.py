@@ -30,7 +30,7 @@ from sihwa.inspector.parts import CARD_NAME, OPTIONAL_PARTS, PARTS
 from sihwa.model import Network
 from sihwa.storage import sha256_of_bytes
 from tests.attacks.forge import forge_model
-from tests.conftest import changed, pictures
+from tests.conftest import changed, random_images
 from tests.golden.smallest import FOLDER, PICTURE
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -89,7 +89,7 @@ def client(request: pytest.FixtureRequest) -> Client:
 
 @pytest.fixture(scope="module")
 def images() -> list[NDArray[np.uint8]]:
-    return [image for seed, size in enumerate(SIZES) for image in pictures(10, *size, seed)]
+    return [image for seed, size in enumerate(SIZES) for image in random_images(10, *size, seed)]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PRESS = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
 COMPOSE = f"""
 import sys
-from sihwa.workshop import launch
+from sihwa.commands import train_command as launch
 def pressed(*_):
     try:
         exec({PRESS!r})

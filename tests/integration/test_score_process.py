@@ -17,8 +17,8 @@ import pandas as pd
 import pytest
 import typer
 
-from sihwa.cli import app, score, verify
-from tests.conftest import limit_files, pictures, save_pictures
+from sihwa.commands.cli import app, score, verify
+from tests.conftest import limit_files, random_images, save_pictures
 from tests.unit.scoring.test_score import assert_same, files_of, read
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ PROGRAM = """
 import sys
 import sihwa.scoring.table_parts as parts
 parts._ROWS = 16  # many parts, so that a kill meets them
-from sihwa.cli import main
+from sihwa.commands.cli import main
 main()
 """
 
@@ -66,7 +66,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
     """Some hundred pictures, by links."""
-    given = save_pictures(tmp_path / "given", pictures(12, 50, 60))
+    given = save_pictures(tmp_path / "given", random_images(12, 50, 60))
     (tmp_path / "given" / "cut.png").write_bytes(given[0].read_bytes()[:100])
     folder = tmp_path / "부품"
     folder.mkdir()
@@ -223,7 +223,7 @@ def lines_of(path: Path, count: int, process: subprocess.Popen[str]) -> list[dic
 
 def test_score_watch_takes_each_file_once_it_is_complete(tiny_bundle: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "카메라", tmp_path / "scores.jsonl"
-    [early, late, slow, moved] = save_pictures(tmp_path / "given", pictures(4, 50, 60))
+    [early, late, slow, moved] = save_pictures(tmp_path / "given", random_images(4, 50, 60))
     folder.mkdir()
     shutil.copy(early, folder / "early.png")
     process = start(tiny_bundle, folder, "--out", out, "--watch")
@@ -255,7 +255,7 @@ def test_score_watch_counts_a_file_that_is_written_over_once_and_resume_scores_i
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     folder, out = tmp_path / "in", tmp_path / "scores.jsonl"
-    first, second, third, mark, last = save_pictures(tmp_path / "given", pictures(5, 50, 60))
+    first, second, third, mark, last = save_pictures(tmp_path / "given", random_images(5, 50, 60))
     folder.mkdir()
     shutil.copy(first, folder / "latest.png")
     shutil.copy(mark, folder / "same.png")
@@ -303,7 +303,7 @@ def test_help_shows_examples_that_can_be_pasted(command: Callable[..., None]) ->
 
 @pytest.mark.slow
 def test_score_memory_stays_flat(tiny_bundle: Path, tmp_path: Path) -> None:
-    [given] = save_pictures(tmp_path / "given", pictures(1, 8, 8))
+    [given] = save_pictures(tmp_path / "given", random_images(1, 8, 8))
     peaks = []
     for count in (2_000, 20_000):
         folder = tmp_path / str(count)

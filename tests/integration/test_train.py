@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
+import sihwa.export.export
 import sihwa.training.embedding
-import sihwa.workshop.export
 from sihwa.dataset import read_manifest
 from sihwa.errors import (
     ParityError,
@@ -25,9 +25,9 @@ from sihwa.images import read_image
 from sihwa.inspector import TOLERANCE, load_inspector
 from sihwa.inspector.runtime import torch_runtime
 from sihwa.model import Network, export_graph
+from sihwa.run.run import TrainedRun, resume_inspector
 from sihwa.scoring import score_sources
-from sihwa.workshop.train import TrainedRun, resume_inspector
-from tests.conftest import pictures, save_pictures
+from tests.conftest import random_images, save_pictures
 from tests.integration.conftest import card_of, make_parts, train
 
 FILES = {
@@ -144,7 +144,7 @@ def test_train_inspector_export_that_decides_otherwise_does_not_ship(
             other.classifier.bias.add_(torch.tensor([9.0, -9.0]))
         return export_graph(other)
 
-    monkeypatch.setattr(sihwa.workshop.export, "export_graph", export_wrongly)
+    monkeypatch.setattr(sihwa.export.export, "export_graph", export_wrongly)
     with pytest.raises(ParityError, match=r"not written: .* decisions flip.*\.png"):
         train(parts, tmp_path)
     [folder] = tmp_path.glob("*-*-*/*")
@@ -235,7 +235,7 @@ def test_train_inspector_ships_no_path_of_the_machine_it_was_made_on(tmp_path: P
 
 def test_train_inspector_three_pictures_of_a_class_are_too_few(tmp_path: Path) -> None:
     parts = make_parts(tmp_path / "parts")
-    save_pictures(parts / "찍힘", pictures(3, 40, 40))
+    save_pictures(parts / "찍힘", random_images(3, 40, 40))
     with pytest.raises(TooFewImages, match="class '찍힘'") as raised:
         train(parts, tmp_path)
     assert "\n" not in str(raised.value)
@@ -273,7 +273,7 @@ def test_train_inspector_a_picture_that_changes_meanwhile_stops_the_run_until_it
         if vanishes:
             first.unlink()
         else:
-            save_pictures(first.parent, pictures(1, 40, 50, seed=9), prefix="40 ")
+            save_pictures(first.parent, random_images(1, 40, 50, seed=9), prefix="40 ")
         return original(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from sihwa.errors import ConfigError, StorageError
-from sihwa.lock import hold
+from sihwa.run.compose import compose_config
+from sihwa.run.folds import cross_validate, resume_folds
+from sihwa.run.run import TrainedRun, resume_inspector, train_inspector
+from sihwa.run.run_folder import hold_run
+from sihwa.run.sweep import run_sweep
+from sihwa.storage.lock import hold
 from sihwa.training import StagesConfig
 from sihwa.training.checkpoint import KeepLast
-from sihwa.workshop.compose import compose_config
-from sihwa.workshop.folds import cross_validate, resume_folds
-from sihwa.workshop.run_folder import hold_run
-from sihwa.workshop.sweep import run_sweep
-from sihwa.workshop.train import TrainedRun, resume_inspector, train_inspector
 from tests.integration.conftest import card_of, settings, train
 
 ROOT = Path(__file__).parents[2]
@@ -200,7 +200,7 @@ def test_cross_validation_interrupted_says_how_to_go_on_with_all_of_it(
 
     config = compose_config(settings(parts, tmp_path / "out put", "evaluation.folds=2"))
     with monkeypatch.context() as patch:
-        patch.setattr("sihwa.workshop.train.calibrate", press)
+        patch.setattr("sihwa.run.run.calibrate", press)
         with caplog.at_level("WARNING"), pytest.raises(KeyboardInterrupt):
             cross_validate(config)
     [folder] = (tmp_path / "out put").glob("*-*-*/*")

@@ -27,7 +27,7 @@ class Augmenter:
         self.config = config
         if self:
             # the library takes seconds to import, which a training without changes should not wait
-            from sihwa.augmentation.pipeline import create_pipeline
+            from sihwa.augmentation.transforms import create_pipeline
 
             self._pipeline = create_pipeline(config)
 

@@ -80,8 +80,8 @@ def _jpeg(image: _Pixels, place: int, random: np.random.Generator) -> _Pixels:
     del random  # nothing in it is left to chance
     file = io.BytesIO()
     Image.fromarray(image).save(file, format="JPEG", quality=_QUALITY[place])
-    with Image.open(file) as picture:
-        return np.array(picture.convert("RGB"))
+    with Image.open(file) as decoded:
+        return np.array(decoded.convert("RGB"))
 
 
 def _rounded(image: NDArray[np.floating]) -> _Pixels:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sihwa.benchmark.contestant import how_it_ended
-from sihwa.benchmark.pictures import Pictures
-from sihwa.progress import progress_bar
+from sihwa.benchmark.image_files import Pictures
 from sihwa.scoring import available_cores
+from sihwa.terminal.progress import progress_bar
 
 __all__ = ["measure_ceilings"]
 
@@ -27,7 +27,7 @@ def measure_ceilings(
     threads: Sequence[int],
     folder: Path,
 ) -> Document:
-    """Measure the ceilings of each device and number of threads; see `sihwa.benchmark.probe`.
+    """Measure the ceilings of each device and number of threads; see `machine_probe`.
 
     Args:
         inspector: The inspector folder, or its .onnx file, for what its preprocessing takes.

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from sihwa.benchmark.percentiles import QUANTILES
+from sihwa.benchmark.sentences import at_least
 from sihwa.benchmark.timing import STAGES
-from sihwa.benchmark.wording import at_least
 
 __all__ = ["COLOURS", "WIDTH", "bars", "stage_bars", "tail_drawing", "throughput_drawing"]
 

@@ -18,11 +18,11 @@ from sihwa.benchmark.timing import STAGES
 from sihwa.benchmark.variant import LeftOut, Variant
 from sihwa.errors import RuntimeUnavailable
 
-__all__ = ["Course", "Measured", "run_race"]
+__all__ = ["Measured", "Schedule", "run_race"]
 
 
 @dataclass(frozen=True)
-class Course:
+class Schedule:
     """How much is timed.
 
     Attributes:
@@ -95,7 +95,7 @@ Memory = Callable[[str], float | None]
 
 def run_race(
     contestants: Sequence[Contestant],
-    course: Course,
+    course: Schedule,
     meters: dict[str, Meter],
     device_memory_mib: Memory,
     on_round: Callable[[int], None],
@@ -136,7 +136,7 @@ class _Race:
     def __init__(
         self,
         contestants: Sequence[Contestant],
-        course: Course,
+        course: Schedule,
         meters: dict[str, Meter],
         advance: Advance,
     ) -> None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from sihwa.class_name import class_name_fault
 from sihwa.errors import DatasetNotFound, EmptyDataset, InvalidLabels, UnreadableImage
 from sihwa.images import Listing, find_images
+from sihwa.terminal.class_name import class_name_fault
 
 __all__ = [
     "Box",

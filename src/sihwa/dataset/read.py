@@ -23,8 +23,8 @@ from sihwa.dataset.split import assign_splits, thin_training
 from sihwa.dataset.tabular import find_tabular
 from sihwa.errors import ConfigError, InvalidLabels, UnreadableImage, UnreadableImages
 from sihwa.images import decode_image, read_bytes
-from sihwa.progress import progress_bar
 from sihwa.storage import sha256_of_bytes
+from sihwa.terminal.progress import progress_bar
 
 __all__ = ["read_dataset"]
 

@@ -8,6 +8,7 @@ from sihwa.evaluation.calibration import (
     reliability_bins,
     softmax,
 )
+from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import (
     accuracy,
     balanced_accuracy,
@@ -22,6 +23,7 @@ from sihwa.evaluation.intervals import clopper_pearson, upper_bound
 
 __all__ = [
     "Evaluation",
+    "EvaluationConfig",
     "Figure",
     "ReliabilityBin",
     "accuracy",

@@ -12,9 +12,9 @@ from typing import Any
 
 import jsonschema
 
-from sihwa.class_name import class_name_fault
 from sihwa.decision import TopClassPolicy
 from sihwa.errors import InvalidInspector
+from sihwa.terminal.class_name import class_name_fault
 
 __all__ = [
     "FORMAT",

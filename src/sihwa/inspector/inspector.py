@@ -84,12 +84,12 @@ class Inspector:
             InvalidInspector: The runtime fails on a size, or gives what the card does not say.
         """
         single = isinstance(images, (np.ndarray, str, Path, bytes))
-        pictures: list[Picture] = [images] if single else list(images)  # type: ignore[list-item, arg-type]
-        results: list[Inspection | None] = [None] * len(pictures)
+        given: list[Picture] = [images] if single else list(images)  # type: ignore[list-item, arg-type]
+        results: list[Inspection | None] = [None] * len(given)
         by_size: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
-        for place, picture in enumerate(pictures):
+        for place, one in enumerate(given):
             try:
-                image = _as_image(picture)
+                image = _as_image(one)
             except UnreadableImage as error:
                 results[place] = unread(error.reason)
                 continue

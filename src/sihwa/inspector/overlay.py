@@ -32,9 +32,9 @@ def evidence_overlay(
     Raises:
         ShapeError: The shapes are not these.
     """
-    picture = Image.fromarray(checked_picture(image))
-    grey = np.asarray(picture.convert("L").convert("RGB"), dtype=np.float64)
-    heat = _stretched(evidence, picture.size)[:, :, None]
+    pillow = Image.fromarray(checked_picture(image))
+    grey = np.asarray(pillow.convert("L").convert("RGB"), dtype=np.float64)
+    heat = _stretched(evidence, pillow.size)[:, :, None]
     stop = np.linspace(0, 1, len(TINT_STOPS))
     tint = np.stack([np.interp(heat[:, :, 0], stop, channel) for channel in TINT_STOPS.T], axis=2)
     weight = STRONGEST_TINT * heat

@@ -14,10 +14,10 @@ from sihwa.errors import EmptyDataset, InvalidInspector, RuntimeUnavailable, Unr
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector.bundle import read_bundle
 from sihwa.inspector.card import Card, card_policy
+from sihwa.inspector.image_list import as_on_the_line, list_pictures, none_readable, spread
 from sihwa.inspector.inspector import batch_length
 from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
 from sihwa.inspector.parts import Bundle
-from sihwa.inspector.pictures import as_on_the_line, list_pictures, none_readable, spread
 from sihwa.inspector.runtime import (
     REFERENCE,
     Outputs,
@@ -30,7 +30,7 @@ from sihwa.inspector.runtime import (
 from sihwa.inspector.signature import run_checked, try_out
 from sihwa.inspector.speed import MOST_TIMED, TimedPictures, measure_speed
 from sihwa.inspector.verification import read_verification, write_verification
-from sihwa.progress import progress_bar
+from sihwa.terminal.progress import progress_bar
 
 __all__ = ["VerifiedInspector", "verify_inspector"]
 
@@ -47,7 +47,7 @@ class VerifiedInspector:
 
     Attributes:
         proof: One entry per runtime, device and precision present, at least one.
-        pictures: How many were compared, some of them in several sizes.
+        count: How many were compared, some of them in several sizes.
         written: Where it lies, for `load_inspector`.
         unreadable: Pictures that could not be read, by path and reason.
         left_out: Readable pictures beyond the limit, which were not looked at.
@@ -56,7 +56,7 @@ class VerifiedInspector:
     """
 
     proof: list[ParityProof]
-    pictures: int
+    count: int
     written: Path
     unreadable: list[UnreadableImage]
     left_out: int
@@ -114,11 +114,11 @@ def verify_inspector(
         for proof, (one, many) in zip(proofs, rates, strict=True)
     ]
     before = max((proof["images"] for proof in read_verification(path, bundle).proof), default=0)
-    pictures = len(chosen) - len(images.unreadable)
-    written = write_verification(path, bundle, proofs, pictures)
+    count = len(chosen) - len(images.unreadable)
+    written = write_verification(path, bundle, proofs, count)
     left_out = len(listed) - len(chosen)
     return VerifiedInspector(
-        proofs, pictures, written, images.unreadable, left_out, before, tuple(unusable)
+        proofs, count, written, images.unreadable, left_out, before, tuple(unusable)
     )
 
 

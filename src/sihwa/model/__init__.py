@@ -1,6 +1,7 @@
 """Networks: a name in, a network with embedding → logits and its evidence map out."""
 
 from sihwa.model.config import ModelConfig
+from sihwa.model.cut import Parts, split_network
 from sihwa.model.graph import OPSET, export_activation, export_graph
 from sihwa.model.network import (
     Network,
@@ -11,7 +12,6 @@ from sihwa.model.network import (
     use_exact_float32,
 )
 from sihwa.model.preprocessing import Preprocessing
-from sihwa.model.split import Parts, split_network
 from sihwa.model.tensor_file import read_tensor_file
 
 __all__ = [

@@ -13,9 +13,9 @@ from onnxscript import opset18
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from sihwa.interrupt import heed_interrupts
 from sihwa.model.network import Network, Prediction
-from sihwa.quiet import quieten
+from sihwa.terminal.interrupts import heed_interrupts
+from sihwa.terminal.quiet import quieten
 
 __all__ = ["OPSET", "export_activation", "export_graph"]
 

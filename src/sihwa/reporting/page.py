@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from sihwa.inspector import evidence_overlay
 from sihwa.reporting.curves import curve_drawings
+from sihwa.reporting.figure_rows import FigureRow, figure_row, figure_rows
 from sihwa.reporting.numerals import percent, percent_interval
-from sihwa.reporting.pictures import picture_uri
-from sihwa.reporting.rows import FigureRow, figure_row, figure_rows
 from sihwa.reporting.template import load_template
+from sihwa.reporting.thumbnails import picture_uri
 from sihwa.reporting.wording import ENGLISH
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sihwa.reporting.figure_rows import FigureRow, figure_rows
 from sihwa.reporting.numerals import percent, percent_interval
-from sihwa.reporting.rows import FigureRow, figure_rows
 from sihwa.reporting.wording import ENGLISH
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Literal, Self
 
-from sihwa.database import explaining, open_database
+from sihwa.storage.database import explaining, open_database
 
 __all__ = ["Ledger"]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from sihwa.errors import ConfigError
 from sihwa.inspector import Card, RuntimeChoice
-from sihwa.lock import hold
 from sihwa.scoring.block import ReadOptions
 from sihwa.scoring.rows import ROW_VERSION, row_schema
 from sihwa.scoring.summary import ScoreSummary
 from sihwa.scoring.table import SUFFIXES, Table, open_table
 from sihwa.storage import write_json
+from sihwa.storage.lock import hold
 
 __all__ = ["Output", "open_output", "refuse_out_among", "settings_of"]
 

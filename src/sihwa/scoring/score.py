@@ -15,7 +15,6 @@ from typing import Any
 from sihwa.errors import ConfigError, EmptyDataset
 from sihwa.images import identify_file
 from sihwa.inspector import Inspector
-from sihwa.progress import progress_bar
 from sihwa.scoring.block import Entry
 from sihwa.scoring.engine import Engine, LocalEngine
 from sihwa.scoring.ledger import Ledger
@@ -27,6 +26,7 @@ from sihwa.scoring.rows import Row, file_of_row
 from sihwa.scoring.sources import Sources, counted
 from sihwa.scoring.summary import ScoreSummary
 from sihwa.scoring.watch import Arrivals
+from sihwa.terminal.progress import progress_bar
 
 __all__ = ["score_sources", "score_with"]
 

@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from sihwa.errors import DatasetNotFound, UnreadableImage
 from sihwa.images import ARCHIVE_SUFFIXES, MEMBER_MARK, is_image_name, list_members, walk_folder
-from sihwa.printable import printable
 from sihwa.scoring.block import Entry
 from sihwa.scoring.lists import (
     Listing,
@@ -33,6 +32,7 @@ from sihwa.scoring.lists import (
     require_utf8,
 )
 from sihwa.storage import sha256_of_bytes
+from sihwa.terminal.printable import printable
 
 __all__ = ["Sources", "counted"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sihwa.printable import printable
+from sihwa.terminal.printable import printable
 
 __all__ = ["ScoreSummary"]
 

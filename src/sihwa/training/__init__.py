@@ -1,22 +1,22 @@
 """Training: a manifest and a network in, a trained network out."""
 
 from sihwa.training.config import ProbeConfig, TrainingConfig
+from sihwa.training.context import Curve, TrainContext, TrainResult, world
 from sihwa.training.embedding import create_embedder, embed_manifest, read_batches
 from sihwa.training.finetune_config import FinetuneConfig, StagesConfig
-from sihwa.training.interface import Curve, Fit, Workplace, world
-from sihwa.training.probe import ProbeFit, fit_probe
+from sihwa.training.probe import ProbeResult, fit_probe
 from sihwa.training.train import train_network
 from sihwa.training.unknown import fit_unknown
 
 __all__ = [
     "Curve",
     "FinetuneConfig",
-    "Fit",
     "ProbeConfig",
-    "ProbeFit",
+    "ProbeResult",
     "StagesConfig",
+    "TrainContext",
+    "TrainResult",
     "TrainingConfig",
-    "Workplace",
     "create_embedder",
     "embed_manifest",
     "fit_probe",

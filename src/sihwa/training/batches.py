@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from sihwa.augmentation import Augmenter
-from sihwa.training.pictures import PictureStore
+from sihwa.training.image_store import PictureStore
 
 __all__ = [
     "ActivationBatches",
@@ -132,7 +132,7 @@ class PictureBatches(Dataset[Batch]):
     """Batches of pictures, each changed by an augmenter.
 
     Args:
-        pictures: Decoded pictures.
+        store: Decoded pictures.
         label: Class of every row of the manifest.
         augmenter: Changes them; None leaves them as they are.
         seed: What the changes are drawn from, with epoch and row.
@@ -140,12 +140,12 @@ class PictureBatches(Dataset[Batch]):
 
     def __init__(
         self,
-        pictures: PictureStore,
+        store: PictureStore,
         label: NDArray[np.integer],
         augmenter: Augmenter | None,
         seed: int,
     ) -> None:
-        self._pictures = pictures
+        self._store = store
         self._label = label
         self._augmenter = augmenter
         self._seed = seed
@@ -165,7 +165,7 @@ class PictureBatches(Dataset[Batch]):
         return Batch(parts, label, torch.from_numpy(rows), request.total)
 
     def _image(self, epoch: int, row: int) -> NDArray[np.uint8]:
-        image = self._pictures[row]
+        image = self._store[row]
         if self._augmenter is None:
             return image
         return self._augmenter(image, (self._seed, epoch, row))

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.database import explaining, open_database
+from sihwa.storage.database import explaining, open_database
 
 __all__ = ["EmbeddingCache"]
 

@@ -17,8 +17,8 @@ from sihwa.dataset import Manifest
 from sihwa.errors import UnreadableImage
 from sihwa.images import decode_image, read_bytes
 from sihwa.model import Network, export_graph
-from sihwa.progress import progress_bar
 from sihwa.storage import sha256_of_bytes
+from sihwa.terminal.progress import progress_bar
 from sihwa.training.cache import EmbeddingCache
 
 __all__ = ["create_embedder", "embed_manifest", "read_batches", "read_unchanged"]

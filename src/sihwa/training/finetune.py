@@ -20,22 +20,22 @@ from sihwa.dataset import Manifest
 from sihwa.errors import TooFewImages, TrainingDiverged
 from sihwa.model import Network, Parts, split_network
 from sihwa.training.batches import Batch, BatchSource, EpochOrder, PictureBatches
+from sihwa.training.context import Curve, TrainContext, TrainResult, world
 from sihwa.training.embedding import embed_manifest
 from sihwa.training.finetune_config import FinetuneConfig
-from sihwa.training.interface import Curve, Fit, Workplace, world
+from sihwa.training.image_store import decode_pictures
 from sihwa.training.learner import Front, Head, Learner
 from sihwa.training.loop import load_batches, open_loggers, run_loop
 from sihwa.training.objective import Objective
-from sihwa.training.pictures import decode_pictures
-from sihwa.training.probe import Standard, fit_classifier
+from sihwa.training.probe import Scaler, fit_classifier
 
-__all__ = ["Division", "Plan", "divide_training", "finetune", "train_parts"]
+__all__ = ["HeldOutSplit", "Plan", "divide_training", "finetune", "train_parts"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Division:
+class HeldOutSplit:
     """Manifest rows of the training split: to train on, and to choose the epoch by."""
 
     fitted: list[int]
@@ -59,11 +59,13 @@ class Plan:
     front: Front
     source: BatchSource
     held_out: BatchSource
-    division: Division
+    division: HeldOutSplit
     loggers: Sequence[Logger]
 
 
-def finetune(network: Network, manifest: Manifest, config: FinetuneConfig, work: Workplace) -> Fit:
+def finetune(
+    network: Network, manifest: Manifest, config: FinetuneConfig, work: TrainContext
+) -> TrainResult:
     """Train the network on the training pictures, in place.
 
     Raises:
@@ -94,7 +96,7 @@ def finetune(network: Network, manifest: Manifest, config: FinetuneConfig, work:
     return train_parts(network, manifest, plan, config, work)
 
 
-def divide_training(manifest: Manifest, held_out: float, seed: int) -> Division:
+def divide_training(manifest: Manifest, held_out: float, seed: int) -> HeldOutSplit:
     """Hold out a share of the training pictures, stratified and by component.
 
     Raises:
@@ -102,7 +104,7 @@ def divide_training(manifest: Manifest, held_out: float, seed: int) -> Division:
     """
     rows = np.flatnonzero(manifest.split == "train")
     if not held_out:
-        return Division(rows.tolist(), [])
+        return HeldOutSplit(rows.tolist(), [])
     label = manifest.label_index[rows]
     component = np.asarray(manifest.component)[rows]
     splitter = StratifiedGroupKFold(max(2, round(1 / held_out)), shuffle=True, random_state=seed)
@@ -111,7 +113,7 @@ def divide_training(manifest: Manifest, held_out: float, seed: int) -> Division:
         fitted, held = next(iter(splitter.split(rows, label, component)))
         kinds = len(manifest.classes)
         if len(set(label[fitted])) == kinds and len(set(label[held])) == kinds:
-            return Division(rows[fitted].tolist(), rows[held].tolist())
+            return HeldOutSplit(rows[fitted].tolist(), rows[held].tolist())
     raise TooFewImages(
         f"training.selection.held_out={held_out}: a class has {fewest} independent training "
         "picture(s), too few to hold any out; use 0, or add pictures"
@@ -130,8 +132,8 @@ def _frozen(trunk: nn.Module, device: torch.device) -> Front:
 
 
 def train_parts(
-    network: Network, manifest: Manifest, plan: Plan, config: FinetuneConfig, work: Workplace
-) -> Fit:
+    network: Network, manifest: Manifest, plan: Plan, config: FinetuneConfig, work: TrainContext
+) -> TrainResult:
     """Train a network's tail and classifier on batches, in place."""
     rank, processes = world()
     fitted = plan.division.fitted
@@ -167,11 +169,11 @@ def train_parts(
     epochs = len(record.curve["loss"])
     chosen = f", the best of them {record.best_epoch + 1}" if record.best_weights else ""
     curves = tuple(Curve(name, tuple(value)) for name, value in record.curve.items())
-    return Fit(f"{epochs} epochs{chosen}", record.best_log_loss, curves)
+    return TrainResult(f"{epochs} epochs{chosen}", record.best_log_loss, curves)
 
 
 def _held_out(
-    plan: Plan, manifest: Manifest, config: FinetuneConfig, work: Workplace
+    plan: Plan, manifest: Manifest, config: FinetuneConfig, work: TrainContext
 ) -> "DataLoader[Batch] | None":
     rows = plan.division.held_out
     if not rows:
@@ -187,7 +189,7 @@ def _first_head(
     manifest: Manifest,
     rows: Sequence[int],
     config: FinetuneConfig,
-    work: Workplace,
+    work: TrainContext,
 ) -> Head:
     width, class_count = network.classifier.in_features, len(manifest.classes)
     if config.start == "zero":
@@ -195,7 +197,7 @@ def _first_head(
     embedding = embed_manifest(
         network, manifest.take(rows), cache_dir=work.cache_dir, device=work.device
     )
-    scale = Standard.of(embedding)
+    scale = Scaler.of(embedding)
     head = Head(scale.mean, scale.deviation, class_count, config.dropout)
     head.start_from(*fit_classifier(scale(embedding), manifest.label_index[rows], config.strength))
     return head

@@ -17,13 +17,13 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from sihwa.errors import ConfigError, SihwaError
-from sihwa.quiet import quieten
+from sihwa.terminal.quiet import quieten
 from sihwa.training.batches import Batch, EpochOrder
 from sihwa.training.checkpoint import CheckpointFiles, KeepLast, unfit_checkpoint
+from sihwa.training.context import TrainContext, world
+from sihwa.training.epoch_record import ProgressLine, Record, SeedEachEpoch
 from sihwa.training.finetune_config import FinetuneConfig
-from sihwa.training.interface import Workplace, world
 from sihwa.training.learner import Learner
-from sihwa.training.record import ProgressLine, Record, SeedEachEpoch
 from sihwa.training.tracking import create_loggers
 
 __all__ = ["choose_precision", "has_bfloat16", "load_batches", "open_loggers", "run_loop"]
@@ -61,7 +61,7 @@ def load_batches(
     )
 
 
-def open_loggers(config: FinetuneConfig, work: Workplace) -> list[Logger]:
+def open_loggers(config: FinetuneConfig, work: TrainContext) -> list[Logger]:
     """Return what the curves go to; what the loop would refuse is refused here, before any work.
 
     Raises:
@@ -77,7 +77,7 @@ def run_loop(
     batches: "DataLoader[Batch]",
     held_out: "DataLoader[Batch] | None",
     config: FinetuneConfig,
-    work: Workplace,
+    work: TrainContext,
     *,
     loggers: Sequence[Logger],
     images: int,
@@ -138,7 +138,7 @@ def _create_trainer(
     record: Record,
     checkpoint: Path,
     config: FinetuneConfig,
-    work: Workplace,
+    work: TrainContext,
     loggers: Sequence[Logger],
     images: int,
 ) -> pl.Trainer:

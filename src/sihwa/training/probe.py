@@ -23,12 +23,12 @@ from threadpoolctl import threadpool_limits
 from sihwa.dataset import Manifest
 from sihwa.errors import TooFewImages
 from sihwa.model import Network
-from sihwa.progress import progress_bar
+from sihwa.terminal.progress import progress_bar
 from sihwa.training.config import ProbeConfig
+from sihwa.training.context import TrainContext, TrainResult
 from sihwa.training.embedding import embed_manifest
-from sihwa.training.interface import Fit, Workplace
 
-__all__ = ["ProbeFit", "Standard", "fit_classifier", "fit_probe", "train_probe"]
+__all__ = ["ProbeResult", "Scaler", "fit_classifier", "fit_probe", "train_probe"]
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ _FAINT = 0.25
 
 
 @dataclass(frozen=True)
-class ProbeFit:
+class ProbeResult:
     """How the regularisation was chosen."""
 
     strength: float
@@ -61,7 +61,9 @@ class ProbeFit:
     """Whether the final fit reached its tolerance within the allowed steps."""
 
 
-def train_probe(network: Network, manifest: Manifest, config: ProbeConfig, work: Workplace) -> Fit:
+def train_probe(
+    network: Network, manifest: Manifest, config: ProbeConfig, work: TrainContext
+) -> TrainResult:
     """Fit the network's classifier on the training pictures, in place.
 
     Raises:
@@ -77,7 +79,7 @@ def train_probe(network: Network, manifest: Manifest, config: ProbeConfig, work:
     log.info("probe: C = %g (%s)", fit.strength, said)
     if not fit.converged:
         log.warning("the probe stopped before it converged: raise training.max_iterations")
-    return Fit(f"C = {fit.strength:g}", score, pretrained_backbone=True)
+    return TrainResult(f"C = {fit.strength:g}", score, pretrained_backbone=True)
 
 
 def fit_probe(
@@ -88,7 +90,7 @@ def fit_probe(
     config: ProbeConfig,
     *,
     seed: int,
-) -> ProbeFit:
+) -> ProbeResult:
     """Fit the network's classifier on training embeddings and write it into the network.
 
     Args:
@@ -102,7 +104,7 @@ def fit_probe(
     Raises:
         TooFewImages: A class has fewer than two groups, so nothing can be held out to choose by.
     """
-    scale = Standard.of(embedding)
+    scale = Scaler.of(embedding)
     standard = scale(embedding)
     model = _classifier(config)
     # the products are small: threads within one spend their time waiting for each other (5 folds
@@ -116,7 +118,7 @@ def fit_probe(
     with torch.no_grad():
         network.classifier.weight.copy_(torch.from_numpy(weight))
         network.classifier.bias.copy_(torch.from_numpy(bias))
-    return ProbeFit(strength, losses, converged)
+    return ProbeResult(strength, losses, converged)
 
 
 def fit_classifier(
@@ -131,7 +133,7 @@ def fit_classifier(
 
 
 @dataclass(frozen=True)
-class Standard:
+class Scaler:
     """Zero mean and unit deviation per embedding coordinate, so that one C fits all of them.
 
     Coordinates that hardly ever fire keep a smaller one: raised to the others' level they would be
@@ -142,7 +144,7 @@ class Standard:
     deviation: FloatArray
 
     @classmethod
-    def of(cls, embedding: FloatArray) -> "Standard":
+    def of(cls, embedding: FloatArray) -> "Scaler":
         """Measure embeddings (N, D)."""
         wide = embedding.astype(np.float64)
         deviation = wide.std(0)

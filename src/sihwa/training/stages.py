@@ -16,13 +16,13 @@ from sihwa.augmentation import Augmenter
 from sihwa.dataset import Manifest
 from sihwa.errors import ConfigError, ParityError
 from sihwa.model import Network, split_network
-from sihwa.progress import progress_bar
+from sihwa.terminal.progress import progress_bar
 from sihwa.training.batches import ActivationBatches
+from sihwa.training.context import TrainContext, TrainResult, world
 from sihwa.training.finetune import Plan, divide_training, train_parts
 from sihwa.training.finetune_config import StagesConfig
-from sihwa.training.interface import Fit, Workplace, world
+from sihwa.training.image_store import PictureStore, decode_pictures
 from sihwa.training.loop import open_loggers
-from sihwa.training.pictures import PictureStore, decode_pictures
 from sihwa.training.store import new_array
 from sihwa.training.trunk import create_trunk_runner
 
@@ -35,8 +35,8 @@ Job = tuple[int, int]
 
 
 def train_stages(
-    network: Network, manifest: Manifest, config: StagesConfig, work: Workplace
-) -> Fit:
+    network: Network, manifest: Manifest, config: StagesConfig, work: TrainContext
+) -> TrainResult:
     """Train a network's last blocks on the training pictures, in place.
 
     Raises:
@@ -53,16 +53,14 @@ def train_stages(
     loggers = open_loggers(config, work)  # before minutes of the trunk's work
     division = divide_training(manifest, config.selection.held_out, work.seed)
     rows = division.fitted + division.held_out
-    pictures = decode_pictures(
-        manifest, rows, memory_mib=config.memory_mib, cache_dir=work.cache_dir
-    )
+    store = decode_pictures(manifest, rows, memory_mib=config.memory_mib, cache_dir=work.cache_dir)
     parts = split_network(network, config.trained_share)
     augmenter = Augmenter(work.augmentation)
     views = config.views if augmenter else 1
     jobs = [(row, view) for view in range(views) for row in division.fitted]
     jobs += [(row, 0) for row in division.held_out]
     place = {row: index for index, row in enumerate(rows)}
-    activation = _run_trunk(parts.trunk, pictures, jobs, place, views, config, work)
+    activation = _run_trunk(parts.trunk, store, jobs, place, views, config, work)
     label = manifest.label_index
     plan = Plan(
         parts,
@@ -81,15 +79,15 @@ def _joined(batch: Sequence[Tensor], device: torch.device) -> Tensor:
 
 def _run_trunk(
     trunk: nn.Module,
-    pictures: PictureStore,
+    store: PictureStore,
     jobs: Sequence[Job],
     place: dict[int, int],
     views: int,
     config: StagesConfig,
-    work: Workplace,
+    work: TrainContext,
 ) -> NDArray[np.float16]:
     """Return the activations of every picture and view, (M, V, C, h, w)."""
-    sample = np.stack([pictures[row] for row, _ in jobs[:1]])
+    sample = np.stack([store[row] for row, _ in jobs[:1]])
     run = create_trunk_runner(trunk, work.device, sample)
     shape = run(sample).shape[1:]
     activation = new_array(
@@ -99,7 +97,7 @@ def _run_trunk(
         folder=work.cache_dir.expanduser(),
     )
     with progress_bar(f"trunk, {views} views", len(jobs), "views") as advance:
-        for same, images in _augmented(pictures, jobs, work):
+        for same, images in _augmented(store, jobs, work):
             result = run(images)
             if not np.isfinite(result).all():
                 raise ParityError(
@@ -113,7 +111,7 @@ def _run_trunk(
 
 
 def _augmented(
-    pictures: PictureStore, jobs: Sequence[Job], work: Workplace
+    store: PictureStore, jobs: Sequence[Job], work: TrainContext
 ) -> Iterator[tuple[list[Job], NDArray[np.uint8]]]:
     """Yield jobs and their pictures (N, H, W, 3), of one size each, made ahead of their use."""
     augmenter = Augmenter(work.augmentation)
@@ -121,7 +119,7 @@ def _augmented(
     def make(group: Sequence[Job]) -> list[tuple[list[Job], NDArray[np.uint8]]]:
         by_shape: dict[tuple[int, ...], list[tuple[Job, NDArray[np.uint8]]]] = {}
         for row, view in group:
-            image = pictures[row]
+            image = store[row]
             if view:
                 image = augmenter(image, (work.seed, view, row))
             by_shape.setdefault(image.shape, []).append(((row, view), image))

@@ -10,8 +10,8 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger
 
 from sihwa.errors import ConfigError
 from sihwa.storage import write_text
+from sihwa.training.context import TrainContext, world
 from sihwa.training.finetune_config import FinetuneConfig
-from sihwa.training.interface import Workplace, world
 
 __all__ = ["create_loggers"]
 
@@ -21,7 +21,7 @@ _RUN_ID = "mlflow_run_id"
 """File of the run folder that names its run in MLflow, so that a resumed one goes on there."""
 
 
-def create_loggers(config: FinetuneConfig, work: Workplace) -> list[Logger]:
+def create_loggers(config: FinetuneConfig, work: TrainContext) -> list[Logger]:
     """Return what Lightning logs to.
 
     Raises:
@@ -33,7 +33,7 @@ def create_loggers(config: FinetuneConfig, work: Workplace) -> list[Logger]:
     return loggers
 
 
-def _create_mlflow(config: FinetuneConfig, work: Workplace) -> Logger:
+def _create_mlflow(config: FinetuneConfig, work: TrainContext) -> Logger:
     place = work.folder / _RUN_ID
     for name in ("mlflow", "alembic"):  # what they do to their own tables is no news of a training
         logging.getLogger(name).setLevel(logging.WARNING)

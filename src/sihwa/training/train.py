@@ -3,16 +3,16 @@
 from sihwa.dataset import Manifest
 from sihwa.model import Network
 from sihwa.training.config import ProbeConfig, TrainingConfig
+from sihwa.training.context import TrainContext, TrainResult
 from sihwa.training.finetune_config import FinetuneConfig, StagesConfig
-from sihwa.training.interface import Fit, Workplace
 from sihwa.training.probe import train_probe
 
 __all__ = ["train_network"]
 
 
 def train_network(
-    network: Network, manifest: Manifest, config: TrainingConfig, work: Workplace
-) -> Fit:
+    network: Network, manifest: Manifest, config: TrainingConfig, work: TrainContext
+) -> TrainResult:
     """Train a network on the training pictures alone, in place.
 
     Calibration and test pictures are not looked at: temperature, thresholds and figures come

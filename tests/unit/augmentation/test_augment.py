@@ -3,7 +3,7 @@ import pytest
 
 from sihwa.augmentation import AugmentationConfig, Augmenter, contact_sheet
 from sihwa.errors import ConfigError
-from tests.conftest import pictures
+from tests.conftest import random_images
 
 EVERYTHING = {
     "symmetry": "turn", "brightness": 0.2, "contrast": 0.2, "uneven_light": 0.2,
@@ -16,14 +16,14 @@ def config(**changes: object) -> AugmentationConfig:
 
 
 def test_augmenter_none_returns_the_picture_and_is_false() -> None:
-    image = pictures(1, 40, 50)[0]
+    image = random_images(1, 40, 50)[0]
     nothing = Augmenter(config())
     assert not nothing
     assert nothing(image, (0,)) is image
 
 
 def test_augmenter_same_key_same_picture_whatever_came_before() -> None:
-    image = pictures(1, 40, 50)[0]
+    image = random_images(1, 40, 50)[0]
     first, second = Augmenter(config(**EVERYTHING)), Augmenter(config(**EVERYTHING))
     for key in range(5):
         second(image, (9, key))
@@ -31,13 +31,13 @@ def test_augmenter_same_key_same_picture_whatever_came_before() -> None:
 
 
 def test_augmenter_other_epoch_other_picture() -> None:
-    image = pictures(1, 40, 50)[0]
+    image = random_images(1, 40, 50)[0]
     change = Augmenter(config(**EVERYTHING))
     assert not np.array_equal(change(image, (0, 1, 5)), change(image, (0, 2, 5)))
 
 
 def test_augmenter_leaves_its_input_alone() -> None:
-    image = pictures(1, 40, 50)[0]
+    image = random_images(1, 40, 50)[0]
     before = image.copy()
     Augmenter(config(**EVERYTHING))(image, (0,))
     np.testing.assert_array_equal(image, before)
@@ -45,7 +45,7 @@ def test_augmenter_leaves_its_input_alone() -> None:
 
 @pytest.mark.parametrize("name", [name for name in EVERYTHING if name != "probability"])
 def test_augmenter_each_change_alone_changes_something(name: str) -> None:
-    image = pictures(1, 40, 50)[0]
+    image = random_images(1, 40, 50)[0]
     change = Augmenter(config(**{name: EVERYTHING[name], "probability": 1.0}))
     assert any(not np.array_equal(change(image, (0, key)), image) for key in range(8))
 
@@ -54,7 +54,7 @@ def test_augmenter_each_change_alone_changes_something(name: str) -> None:
     ("symmetry", "count"), [("mirror", 2), ("flip", 4), ("turn", 8)], ids=lambda value: str(value)
 )
 def test_augmenter_symmetries_give_every_position_and_no_other(symmetry: str, count: int) -> None:
-    image = pictures(1, 40, 40)[0]
+    image = random_images(1, 40, 40)[0]
     change = Augmenter(config(symmetry=symmetry))
     found = {change(image, (0, key)).tobytes() for key in range(200)}
     turned = [np.rot90(image, times) for times in range(4)]
@@ -86,7 +86,9 @@ def test_augmenter_changes_fall_independently_of_each_other() -> None:
 
 
 def test_contact_sheet_shows_originals_and_copies() -> None:
-    sheet = contact_sheet(list(pictures(3, 40, 50)), Augmenter(config(symmetry="turn")), columns=4)
+    sheet = contact_sheet(
+        list(random_images(3, 40, 50)), Augmenter(config(symmetry="turn")), columns=4
+    )
     assert sheet.shape == (3 * 164 + 4, 5 * 164 + 4, 3)
     assert sheet.dtype == np.uint8
 

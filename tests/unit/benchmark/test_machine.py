@@ -12,14 +12,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sihwa.benchmark.environment import describe_conditions, describe_environment
 from sihwa.benchmark.gpu import Gpu, open_gpu
+from sihwa.benchmark.machine_probe import (
+    best_rate,
+    probe_cpu,
+    probe_cuda,
+    probe_disk,
+    probe_preprocessing,
+)
 from sihwa.benchmark.power import PackageMeter, energy_meter
-from sihwa.benchmark.probe import best_rate, probe_cpu, probe_cuda, probe_disk, probe_preprocessing
 from sihwa.benchmark.roofline import roofline_share
 from sihwa.benchmark.work import Work, count_work, cut_preprocessing
 from sihwa.inspector import read_bundle
 from sihwa.inspector.runtime.torch_runtime import time_by_events
 from sihwa.model import Network
-from tests.conftest import pictures, save_pictures
+from tests.conftest import random_images, save_pictures
 from tests.golden.smallest import FOLDER
 
 
@@ -142,8 +148,8 @@ def test_best_rate_is_the_fastest_turn_after_one_to_warm_up() -> None:
 
 
 def test_probe_cpu_measures_each_ceiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sihwa.benchmark.probe._COPY_BYTES", 2**16)
-    paths = [str(path) for path in save_pictures(tmp_path, pictures(3, 40, 50))]
+    monkeypatch.setattr("sihwa.benchmark.machine_probe._COPY_BYTES", 2**16)
+    paths = [str(path) for path in save_pictures(tmp_path, random_images(3, 40, 50))]
     found = probe_cpu(1, paths, sizes=(32,))
     assert {"fp32", "int8"} <= found["gflop_per_s"].keys()
     pixels = found["decoded_megapixels_per_s"] / found["decoded_images_per_s"]
@@ -158,8 +164,8 @@ def test_probe_cuda_on_a_stand_in_device() -> None:
 
 
 def test_probe_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sihwa.benchmark.probe._FILE_BYTES", 2**16)
-    paths = [str(path) for path in save_pictures(tmp_path / "pictures", pictures(3, 40, 50))]
+    monkeypatch.setattr("sihwa.benchmark.machine_probe._FILE_BYTES", 2**16)
+    paths = [str(path) for path in save_pictures(tmp_path / "pictures", random_images(3, 40, 50))]
     before = [Path(path).read_bytes() for path in paths]
     found = probe_disk(tmp_path, paths)
     assert found is None or found["pictures_per_s"] > 0
@@ -172,7 +178,7 @@ def test_probe_preprocessing_of_a_graph_without_convolutions_is_none(tmp_path: P
 
 
 def test_probe_preprocessing_times_each_picture(tiny_bundle: Path, tmp_path: Path) -> None:
-    paths = [str(path) for path in save_pictures(tmp_path / "p", pictures(2, 40, 50))]
+    paths = [str(path) for path in save_pictures(tmp_path / "p", random_images(2, 40, 50))]
     ticks = iter(range(0, 10**9, 3_000_000))
     found = probe_preprocessing(str(tiny_bundle), 1, paths, lambda: next(ticks))
     assert found == {"threads": 1, "samples": 10, "p50_ms": 3.0}
@@ -200,7 +206,7 @@ def test_count_work_counts_weights_and_what_goes_in_and_out(
 def test_cut_preprocessing_gives_the_prepared_picture(tiny_bundle: Path) -> None:
     run = cut_preprocessing(read_bundle(tiny_bundle), 1)
     assert run is not None
-    [prepared] = run(pictures(1, 90, 70)).values()  # type: ignore[attr-defined]
+    [prepared] = run(random_images(1, 90, 70)).values()  # type: ignore[attr-defined]
     assert prepared.shape == (1, 3, 64, 64)
     assert np.isfinite(prepared).all()
 

@@ -2,17 +2,17 @@ from collections import Counter
 
 import pytest
 
-from sihwa.benchmark.race import Course, Measured, run_race
+from sihwa.benchmark.race import Measured, Schedule, run_race
 from sihwa.benchmark.variant import LeftOut
 from tests.unit.benchmark.stand_in import StandInContestant, flat, variant
 
-COURSE = Course(
+COURSE = Schedule(
     rounds=6, samples=29, warm_up=2, batches=(1, 4), batch_rounds=3, batch_seconds=0.0, starts=2
 )
 
 
 def race(
-    contestants: list[StandInContestant], course: Course = COURSE
+    contestants: list[StandInContestant], course: Schedule = COURSE
 ) -> tuple[list[Measured], list[LeftOut]]:
     devices = {one.variant.choice.device for one in contestants}
     joules = iter(range(10_000))

@@ -18,7 +18,7 @@ import pytest
 
 from sihwa.benchmark import (
     BenchmarkOptions,
-    Course,
+    Schedule,
     results_table,
     run_benchmark,
     write_csv,
@@ -26,12 +26,12 @@ from sihwa.benchmark import (
     write_results,
 )
 from sihwa.benchmark.contestant import ProcessContestant
-from sihwa.benchmark.pictures import prepared_pictures
+from sihwa.benchmark.image_files import prepared_pictures
 from sihwa.benchmark.results import benchmark_schema
+from sihwa.benchmark.sentences import notes, verdict_line
 from sihwa.benchmark.timing import STAGES, Timer
 from sihwa.benchmark.variant import Variant, list_variants
 from sihwa.benchmark.verdict import Verdict
-from sihwa.benchmark.wording import notes, verdict_line
 from sihwa.errors import (
     ConfigError,
     DatasetNotFound,
@@ -49,11 +49,11 @@ from sihwa.inspector import (
 )
 from sihwa.inspector.verification import Verification, read_verification
 from sihwa.inspector.verify import verify_inspector
-from tests.conftest import pictures, save_pictures
+from tests.conftest import random_images, save_pictures
 from tests.golden.smallest import FOLDER
 from tests.unit.benchmark.stand_in import InProcess, StandInContestant, flat
 
-COURSE = Course(
+COURSE = Schedule(
     rounds=4, samples=18, warm_up=1, batches=(1, 2), batch_rounds=2, batch_seconds=0.0, starts=1
 )
 Document = dict[str, Any]
@@ -67,14 +67,14 @@ def in_process(which: Variant, inspector: Path, paths: Sequence[str]) -> InProce
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    save_pictures(tmp_path / "사진", pictures(4, 40, 50))
+    save_pictures(tmp_path / "사진", random_images(4, 40, 50))
     return tmp_path / "사진"
 
 
 @pytest.fixture(scope="module")
 def _document(_tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Document:
     root = tmp_path_factory.mktemp("benchmark")
-    save_pictures(root / "사진", pictures(4, 40, 50))
+    save_pictures(root / "사진", random_images(4, 40, 50))
     inspector = shutil.copytree(_tiny_bundle, root / "inspector")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sihwa.inspector.speed.TURN_S", 0.0)
@@ -265,7 +265,7 @@ def test_run_benchmark_on_a_stand_in_for_a_graphics_card(
 ) -> None:
     cpu = Variant(REFERENCE, 1)
     gpu = Variant(RuntimeChoice("torch", "cuda:0", "fp32"), 0)
-    monkeypatch.setattr("sihwa.benchmark.run.list_variants", lambda *_: ([cpu, gpu], []))
+    monkeypatch.setattr("sihwa.benchmark.measure.list_variants", lambda *_: ([cpu, gpu], []))
     options = BenchmarkOptions(
         devices=("cpu", "cuda:0"), images=folder, course=COURSE, ceilings=False
     )
@@ -366,7 +366,7 @@ def test_run_benchmark_device_that_is_not_there_says_why(folder: Path, tmp_path:
         pytest.param({"budget_ms": float("nan")}, "--budget-ms must be from", id="budget"),
         pytest.param({"threads": ()}, "--threads must be 0 to .*, got nothing", id="threads"),
         pytest.param({"threads": (0, 99_999)}, "the cores of this machine, got 99999", id="cores"),
-        pytest.param({"course": Course(batches=(0,))}, "--batches must be 1 to", id="batch"),
+        pytest.param({"course": Schedule(batches=(0,))}, "--batches must be 1 to", id="batch"),
     ],
 )
 def test_options_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -421,16 +421,16 @@ def test_prepared_pictures_of_the_inspector_are_those_that_no_border_chose(
 
 
 def test_prepared_pictures_are_not_in_the_order_of_their_classes(tmp_path: Path) -> None:
-    save_pictures(tmp_path, pictures(20, 9, 8), prefix="crazing ")
-    save_pictures(tmp_path, pictures(20, 9, 8, seed=1), prefix="scratches ")
+    save_pictures(tmp_path, random_images(20, 9, 8), prefix="crazing ")
+    save_pictures(tmp_path, random_images(20, 9, 8, seed=1), prefix="scratches ")
     with prepared_pictures(FOLDER, tmp_path, 100) as found:
         first = [Path(path).name.split()[0] for path in found.paths[:20]]
     assert 5 < first.count("scratches") < 15
 
 
 def test_prepared_pictures_of_the_usual_size_come_first(tmp_path: Path) -> None:
-    save_pictures(tmp_path / "b", pictures(3, 40, 50))
-    save_pictures(tmp_path / "a", pictures(1, 400, 500))
+    save_pictures(tmp_path / "b", random_images(3, 40, 50))
+    save_pictures(tmp_path / "a", random_images(1, 400, 500))
     with prepared_pictures(FOLDER, tmp_path, 100) as found:
         assert [Path(path).parent.name for path in found.paths] == ["b", "b", "b", "a"]
         assert found.usual_shape == (40, 50)

@@ -9,7 +9,7 @@ from sihwa.benchmark import timing
 from sihwa.benchmark.timing import STAGES, Timer
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import Inspector, Outputs
-from tests.conftest import pictures, save_pictures
+from tests.conftest import random_images, save_pictures
 from tests.unit.benchmark.stand_in import FakeClock, SlowRuntime
 from tests.unit.scoring.stub import stub_inspector
 
@@ -24,7 +24,7 @@ def slow_inspector(clock: FakeClock, ns: int) -> tuple[Inspector, SlowRuntime]:
 @pytest.fixture
 def paths(tmp_path: Path) -> list[str]:
     """Five pictures of one size, the first pixel of each telling which it is."""
-    images = pictures(5, 40, 30)
+    images = random_images(5, 40, 30)
     images[:, 0, 0, 0] = range(5)
     return [str(path) for path in save_pictures(tmp_path, images)]
 
@@ -108,8 +108,8 @@ def test_time_batches_at_least_one(paths: list[str]) -> None:
 
 
 def test_time_batches_are_of_the_most_common_size(tmp_path: Path) -> None:
-    few = save_pictures(tmp_path, pictures(1, 20, 20), "a")
-    many = save_pictures(tmp_path, pictures(3, 30, 40), "b")
+    few = save_pictures(tmp_path, random_images(1, 20, 20), "a")
+    many = save_pictures(tmp_path, random_images(3, 30, 40), "b")
     clock = FakeClock()
     inspector, runtime = slow_inspector(clock, MS)
     Timer(inspector, [str(path) for path in few + many], clock).time_batches(5, 0.0)

@@ -18,14 +18,14 @@ from sihwa.dataset import (
 )
 from sihwa.errors import ConfigError, DatasetNotFound, InvalidLabels, UnreadableImages
 from sihwa.storage import sha256_of_file
-from tests.conftest import pictures, save_pictures
+from tests.conftest import random_images, save_pictures
 
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Path:
     root = tmp_path / "부품"
-    save_pictures(root / "good", pictures(10, 20, 30, seed=1))
-    save_pictures(root / "긁힘", pictures(8, 15, 12, seed=2))
+    save_pictures(root / "good", random_images(10, 20, 30, seed=1))
+    save_pictures(root / "긁힘", random_images(8, 15, 12, seed=2))
     return root
 
 

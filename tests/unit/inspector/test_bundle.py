@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable, ShapeError
 from sihwa.inspector import Card, RuntimeChoice, installed_choices, load_inspector, read_bundle
 from sihwa.model import Network
-from tests.conftest import CLASSES, changed, pictures, save_pictures
+from tests.conftest import CLASSES, changed, random_images, save_pictures
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
 def test_load_inspector_decides_as_the_network(
     tiny_bundle: Path, tiny_network: Network, runtime: str
 ) -> None:
-    image = pictures(8, 70, 90, seed=1)
+    image = random_images(8, 70, 90, seed=1)
     with torch.no_grad():
         expected = tiny_network(torch.from_numpy(image)).probability.numpy()
     inspections = load_inspector(tiny_bundle, runtime=runtime).predict(list(image))
@@ -35,7 +35,7 @@ def test_load_inspector_from_the_graph_alone_is_the_same(tiny_bundle: Path) -> N
 
 def test_predict_mixed_sizes_and_kinds_keeps_the_order(tiny_bundle: Path, tmp_path: Path) -> None:
     inspector = load_inspector(tiny_bundle)
-    large, small = pictures(2, 80, 60, seed=2), pictures(2, 30, 20, seed=3)
+    large, small = random_images(2, 80, 60, seed=2), random_images(2, 30, 20, seed=3)
     path = save_pictures(tmp_path / "p", large[:1])[0]
     mixed = inspector.predict([small[0], path, large[1], str(path), path.read_bytes(), small[1]])
     alone = [
@@ -47,7 +47,7 @@ def test_predict_mixed_sizes_and_kinds_keeps_the_order(tiny_bundle: Path, tmp_pa
 
 
 def test_predict_unreadable_picture_goes_to_review_in_its_place(tiny_bundle: Path) -> None:
-    good = pictures(1, 30, 20)[0]
+    good = random_images(1, 30, 20)[0]
     first, second = load_inspector(tiny_bundle).predict([b"no picture", good])
     assert first.decision.outcome == "review"
     assert first.error
@@ -62,7 +62,7 @@ def test_interpret_what_is_no_number_has_no_top_class(
     tiny_bundle: Path, name: str, index: tuple[int, ...] | int, value: float
 ) -> None:
     inspector = load_inspector(tiny_bundle)
-    outputs = inspector.runtime.run(pictures(3, 40, 50))
+    outputs = inspector.runtime.run(random_images(3, 40, 50))
     expected = inspector.interpret(outputs, 40, 50)
     spoilt = getattr(outputs, name).copy()
     spoilt[index] = value

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from sihwa.class_name import class_name_fault
 from sihwa.decision import TopClassPolicy
+from sihwa.export.config import MAX_PICTURES
 from sihwa.images import decode
 from sihwa.inspector import (
     FORMAT_VERSION,
@@ -35,8 +35,8 @@ from sihwa.inspector.runtime.registry import _OFFERS
 from sihwa.inspector.verify import verify_inspector
 from sihwa.model import Network
 from sihwa.storage import sha256_of_bytes
-from sihwa.workshop.config import MAX_PICTURES
-from tests.conftest import pictures, save_pictures
+from sihwa.terminal.class_name import class_name_fault
+from tests.conftest import random_images, save_pictures
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "inspector-format.md").read_text("utf-8")
@@ -222,7 +222,7 @@ def test_document_layout_is_that_of_a_written_folder(tiny_bundle: Path) -> None:
 def test_document_describes_what_verify_leaves_beside_the_inspector(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
-    save_pictures(tmp_path / "line", pictures(2, 40, 30))
+    save_pictures(tmp_path / "line", random_images(2, 40, 30))
     written = verify_inspector(tiny_bundle, tmp_path / "line").written
     content = json.loads(written.read_text("utf-8"))
     described = {row[0].strip("`"): row[2] for row in rows("Proofs") if len(row) == 3}
@@ -243,7 +243,7 @@ def test_document_formulae_give_what_the_network_gives(
     tiny_network: Network, tiny_bundle: Path, tiny_card: Card
 ) -> None:
     """Preprocessing and outputs as the page writes them, in double precision."""
-    image = pictures(1, 97, 53)[0]
+    image = random_images(1, 97, 53)[0]
     held = {
         name: value.astype(np.float64)
         for name, value in load_file(tiny_bundle / "weights.safetensors").items()

@@ -30,7 +30,7 @@ from sihwa.inspector import (
 from sihwa.inspector.runtime import openvino_runtime, torch_runtime
 from sihwa.inspector.runtime.torch_runtime import CapturedGraphs, rebuild_network
 from sihwa.model import Network
-from tests.conftest import changed, pictures
+from tests.conftest import changed, random_images
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def bundle(tiny_bundle: Path) -> Bundle:
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
 def test_predict_from_many_threads_gives_each_its_own(tiny_bundle: Path, runtime: str) -> None:
     inspector = load_inspector(tiny_bundle, runtime=runtime)
-    images = [*pictures(12, 40, 50, seed=3), *pictures(12, 64, 30, seed=4)]
+    images = [*random_images(12, 40, 50, seed=3), *random_images(12, 64, 30, seed=4)]
     expected = [inspector.predict(image)[0].probability for image in images]
     start = threading.Barrier(8)
 
@@ -111,7 +111,7 @@ def test_torch_bf16_lowers_the_backbone_alone(
     first.register_forward_hook(lambda *call: seen.update(backbone=call[-1].dtype))
     network.classifier.register_forward_hook(lambda *call: seen.update(head=call[-1].dtype))
     network.preprocessing.register_forward_hook(lambda *call: seen.update(before=call[-1].dtype))
-    image = pictures(4, 50, 60)
+    image = random_images(4, 50, 60)
     low_outputs, outputs = low.run(image), full.run(image)
     assert seen == {"before": torch.float32, "backbone": torch.bfloat16, "head": torch.float32}
     assert 0 < np.abs(low_outputs.probability - outputs.probability).max() < 0.05
@@ -212,7 +212,7 @@ def test_onnx_runtime_gpu_that_does_not_start_is_not_replaced_by_the_cpu(
 
 def test_split_trunk_leaves_only_the_trunk_to_a_lower_precision(bundle: Bundle) -> None:
     core = openvino.Core()
-    image = pictures(3, 40, 50)
+    image = random_images(3, 40, 50)
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
     whole = core.compile_model(core.read_model(bundle.graph), "CPU", exact)
     parts = openvino_runtime.split_trunk(core.read_model(bundle.graph))
@@ -235,7 +235,7 @@ def test_openvino_in_bfloat16_sees_the_picture_in_float32(bundle: Bundle) -> Non
     choice = RuntimeChoice("openvino", "cpu", "bf16")
     if (reason := openvino_runtime.fault(choice)) is not None:
         pytest.skip(reason)
-    image = pictures(6, 90, 70)
+    image = random_images(6, 90, 70)
     expected = create_runtime(bundle, RuntimeChoice("openvino", "cpu", "fp32")).run(image)
     found = create_runtime(bundle, choice).run(image)
     core = openvino.Core()
@@ -249,7 +249,7 @@ def test_openvino_in_bfloat16_sees_the_picture_in_float32(bundle: Bundle) -> Non
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_many_pictures_give_the_same_in_parts(bundle: Bundle, runtime: str) -> None:
     loaded = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "fp32"))
-    image = pictures(11, 40, 50)
+    image = random_images(11, 40, 50)
     together = loaded.run(image)
     for place, one in enumerate(image):
         for found, expected in zip(together, loaded.run(one[None]), strict=True):
@@ -269,7 +269,7 @@ def test_measure_speed_tells_the_slow_from_the_fast() -> None:
                 np.sort(image[0, 0, :, 0])
             return Outputs(*(np.zeros(0, np.float32),) * 4)
 
-    image = pictures(3, 8, 64)
+    image = random_images(3, 8, 64)
     (fast, many), (slow, _) = measure_speed([Timed(10), Timed(400)], image)
     assert fast > 4 * slow
     assert many > 0

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from sihwa.decision import Margin, TopClassPolicy
 from sihwa.errors import InvalidInspector
 from sihwa.inspector import Bundle, Card, Outputs, RuntimeChoice, create_runtime, read_bundle
-from sihwa.inspector.runtime.second_look import SecondLook
+from sihwa.inspector.runtime.second_pass import SecondLook
 from sihwa.inspector.signature import run_checked
-from tests.conftest import changed, pictures
+from tests.conftest import changed, random_images
 
 POLICY = TopClassPolicy(("good", "dent"), ("good",), unknown_threshold=2.0)
 
@@ -98,7 +98,7 @@ def test_create_runtime_in_8_bits_looks_twice_within_the_card_s_margin(
     assert loaded._exact.choice == RuntimeChoice(runtime, "cpu", "fp32")
     assert loaded._margin == (0.3, 0.05)
     assert loaded._policy.unknown_threshold == bundle.card.policy["unknown_threshold"]
-    image = pictures(9, 40, 30)
+    image = random_images(9, 40, 30)
     for found, expected in zip(loaded.run(image), loaded._exact.run(image), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -114,8 +114,8 @@ def test_run_checked_twin_that_gives_no_numbers_is_looked_at_again(
         return Outputs(*(np.full_like(values, np.nan) for values in honest(image)))
 
     monkeypatch.setattr(loaded._quick, "run", damaged)
-    outputs = run_checked(bundle.card, loaded, pictures(3, 40, 30))
-    np.testing.assert_array_equal(outputs.probability, honest(pictures(3, 40, 30)).probability)
+    outputs = run_checked(bundle.card, loaded, random_images(3, 40, 30))
+    np.testing.assert_array_equal(outputs.probability, honest(random_images(3, 40, 30)).probability)
 
 
 def test_run_checked_twin_of_another_shape_is_one_line(
@@ -134,4 +134,4 @@ def test_run_checked_twin_of_another_shape_is_one_line(
     with pytest.raises(
         InvalidInspector, match=r"cannot run the graph on 3 pictures.*the twin gives"
     ):
-        run_checked(bundle.card, loaded, pictures(3, 40, 30))
+        run_checked(bundle.card, loaded, random_images(3, 40, 30))

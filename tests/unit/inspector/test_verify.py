@@ -32,14 +32,14 @@ from sihwa.inspector import (
 from sihwa.inspector.runtime.openvino_runtime import OpenVinoRuntime
 from sihwa.inspector.verification import read_verification, verification_path
 from sihwa.inspector.verify import verify_inspector
-from tests.conftest import pictures, save_pictures
+from tests.conftest import random_images, save_pictures
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Pictures of two sizes, with a name that no code page has."""
-    save_pictures(tmp_path / "부품", pictures(9, 60, 50, seed=1))
-    save_pictures(tmp_path / "부품", pictures(5, 90, 70, seed=2), prefix="large ")
+    save_pictures(tmp_path / "부품", random_images(9, 60, 50, seed=1))
+    save_pictures(tmp_path / "부품", random_images(5, 90, 70, seed=2), prefix="large ")
     return tmp_path / "부품"
 
 

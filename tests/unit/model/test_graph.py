@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sihwa.model import Network, create_network, export_graph
-from tests.conftest import CLASSES, pictures, tiny_config
+from tests.conftest import CLASSES, random_images, tiny_config
 
 SIZES = [(60, 50), (64, 64), (200, 300), (1, 1), (7, 500)]
 
@@ -16,7 +16,7 @@ SIZES = [(60, 50), (64, 64), (200, 300), (1, 1), (7, 500)]
 def test_export_graph_any_size_equals_the_network(
     tiny_network: Network, tiny_graph: bytes, library: str, height: int, width: int
 ) -> None:
-    image = pictures(3, height, width)
+    image = random_images(3, height, width)
     with torch.no_grad():
         expected = tiny_network(torch.from_numpy(image))
     if library == "onnxruntime":
@@ -70,7 +70,7 @@ def test_export_graph_writes_every_value_after_the_backbone(tiny_network: Networ
         for name, value in network.state_dict().items():
             if not name.startswith(("backbone", "preprocessing")):
                 value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
-        image = pictures(4, 60, 50)
+        image = random_images(4, 60, 50)
         expected = network(torch.from_numpy(image))
     for ours, theirs in zip(_run_graph(network, image), expected, strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), atol=2e-4, rtol=1e-4)
@@ -78,7 +78,7 @@ def test_export_graph_writes_every_value_after_the_backbone(tiny_network: Networ
 
 def test_export_graph_of_a_changed_backbone_is_new() -> None:
     network = create_network(tiny_config(), len(CLASSES), seed=0)
-    image = pictures(2, 60, 50)
+    image = random_images(2, 60, 50)
     before = _run_graph(network, image)
     with torch.no_grad():
         next(network.backbone.parameters()).mul_(1.5)
@@ -105,7 +105,7 @@ def test_export_graph_group_norms_are_arithmetic_that_any_size_may_pass() -> Non
     graph = export_graph(network)
     operators = {node.op_type for node in onnx.load_from_string(graph).graph.node}
     assert "InstanceNormalization" not in operators
-    image = pictures(2, 60, 50)
+    image = random_images(2, 60, 50)
     with torch.no_grad():
         expected = network(torch.from_numpy(image))
     outputs = onnxruntime.InferenceSession(graph).run(["embedding"], {"image": image})

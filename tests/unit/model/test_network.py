@@ -9,19 +9,19 @@ from safetensors.torch import save_file
 
 from sihwa.errors import ConfigError, UnknownModel, WeightsUnavailable
 from sihwa.model import ModelConfig, Network, create_network, predict
-from tests.conftest import pictures, tiny_config
+from tests.conftest import random_images, tiny_config
 
 
 def test_network_forward_probabilities_sum_to_one(tiny_network: Network) -> None:
     with torch.no_grad():
-        prediction = tiny_network(torch.from_numpy(pictures(3, 40, 50)))
+        prediction = tiny_network(torch.from_numpy(random_images(3, 40, 50)))
     torch.testing.assert_close(prediction.probability.sum(1), torch.ones(3))
     assert prediction.embedding.shape == (3, tiny_network.classifier.in_features)
 
 
 @pytest.mark.parametrize("count", [1, 4, 9])
 def test_predict_in_parts_says_what_the_network_says(tiny_network: Network, count: int) -> None:
-    image = torch.from_numpy(pictures(count, 40, 50))
+    image = torch.from_numpy(random_images(count, 40, 50))
     with torch.no_grad():
         expected = tiny_network(image)
     for ours, theirs in zip(predict(tiny_network, image), expected, strict=True):
@@ -29,7 +29,7 @@ def test_predict_in_parts_says_what_the_network_says(tiny_network: Network, coun
 
 
 def test_network_evidence_mean_plus_bias_is_the_logit(tiny_network: Network) -> None:
-    image = torch.from_numpy(pictures(3, 40, 50))
+    image = torch.from_numpy(random_images(3, 40, 50))
     with torch.no_grad():
         evidence = tiny_network(image).evidence
         logit = tiny_network.classifier(tiny_network.embed(image))
@@ -38,7 +38,7 @@ def test_network_evidence_mean_plus_bias_is_the_logit(tiny_network: Network) -> 
 
 
 def test_network_temperature_divides_the_logits(tiny_network: Network) -> None:
-    image = torch.from_numpy(pictures(2, 40, 50))
+    image = torch.from_numpy(random_images(2, 40, 50))
     with torch.no_grad():
         logit = tiny_network.classifier(tiny_network.embed(image))
         probability = tiny_network(image).probability
@@ -58,7 +58,7 @@ def test_create_network_lite0_package_weights_equal_timm_fed_with_them() -> None
     reference: Any = timm.create_model("tf_efficientnet_lite0")
     reference.load_state_dict(dict(zip(reference.state_dict(), state.values(), strict=True)))
     reference.eval()
-    image = torch.from_numpy(pictures(2, 224, 224))
+    image = torch.from_numpy(random_images(2, 224, 224))
     maps: list[torch.Tensor] = []
     for block in (4, 6):  # the last of 14 × 14 and of 7 × 7
         reference.blocks[block].register_forward_hook(lambda *call: maps.append(call[-1]))
@@ -148,6 +148,6 @@ def test_model_config_input_size_out_of_range_is_refused(size: int) -> None:
 
 
 def test_pictures_fixture_varies(rng: np.random.Generator) -> None:
-    images = pictures(4, 20, 30)
+    images = random_images(4, 20, 30)
     assert images.shape == (4, 20, 30, 3)
     assert images.std() > 10

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sihwa.model import Network, create_network, split_network
-from tests.conftest import pictures, tiny_config
+from tests.conftest import random_images, tiny_config
 
 NETWORKS = [
     "tf_efficientnet_lite0", "resnet18", "mobilenetv3_small_100", "convnext_atto", "regnety_002",
@@ -18,7 +18,7 @@ def network_of(name: str, stages: int = 2) -> Network:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_split_network_parts_together_equal_the_whole(name: str) -> None:
     network = network_of(name)
-    image = torch.from_numpy(pictures(2, 60, 50))
+    image = torch.from_numpy(random_images(2, 60, 50))
     parts = split_network(network, 0.5)
     with torch.no_grad():
         joined = parts.tail(parts.trunk(image)).mean((2, 3))
@@ -76,7 +76,7 @@ def test_split_network_share_is_that_of_the_multiply_adds() -> None:
 def test_split_network_training_the_tail_trains_the_network() -> None:
     network = network_of("test_efficientnet")
     parts = split_network(network, 0.5)
-    image = torch.from_numpy(pictures(2, 60, 50))
+    image = torch.from_numpy(random_images(2, 60, 50))
     before = network.embed(image).detach().numpy()
     with torch.no_grad():
         for one in parts.tail.parameters():

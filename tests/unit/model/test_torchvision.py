@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 
 from sihwa.errors import UnknownModel, WeightsUnavailable
 from sihwa.model import create_network, split_network
-from tests.conftest import pictures, tiny_config
+from tests.conftest import random_images, tiny_config
 
 NAMES = [
     "resnet18", "mobilenet_v3_small", "efficientnet_b0", "regnet_y_400mf", "densenet121",
@@ -16,7 +16,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_create_network_torchvision_embeds_and_can_be_cut(name: str) -> None:
     network = create_network(tiny_config(architecture=f"torchvision/{name}", stages=2), 3)
-    image = torch.from_numpy(pictures(2, 60, 50))
+    image = torch.from_numpy(random_images(2, 60, 50))
     with torch.no_grad():
         embedding = network.embed(image)
         parts = split_network(network, 0.4)
@@ -32,7 +32,7 @@ def test_create_network_torchvision_file_gives_torchvisions_own_features(tmp_pat
     network = create_network(
         tiny_config(architecture="torchvision/resnet18", weights=path, stages=0), 2
     )
-    image = torch.from_numpy(pictures(2, 60, 50))
+    image = torch.from_numpy(random_images(2, 60, 50))
     reference.fc = torch.nn.Identity()
     with torch.no_grad():
         expected = reference(network.preprocessing(image))

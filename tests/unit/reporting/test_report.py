@@ -167,8 +167,8 @@ def test_render_many_errors_shows_the_24_most_confident() -> None:
 def test_render_large_picture_is_shrunk_and_keeps_its_shape() -> None:
     large = np.zeros((300, 1200, 3), dtype=np.uint8)
     source = Page(render(report(errors=[wrong(image=large)]))).sources()[0]
-    picture = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
-    assert picture.size == (256, 64)
+    thumbnail = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+    assert thumbnail.size == (256, 64)
 
 
 def test_render_confusion_puts_true_in_rows() -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 from sihwa.errors import ConfigError
 from sihwa.images import read_image
 from sihwa.scoring import Entry, ReadOptions, Row, ScoreSummary, row_schema, score_block
-from tests.conftest import CLASSES, pictures, save_pictures
+from tests.conftest import CLASSES, random_images, save_pictures
 from tests.unit.images.forge import saved
 from tests.unit.scoring.stub import StubRuntime, stub_inspector
 
@@ -26,13 +26,13 @@ def facts(rows: list[Row]) -> list[Row]:
 
 
 def save_tiff(path: Path, count: int) -> Path:
-    pages = [Image.fromarray(page) for page in pictures(count, 20, 30)]
+    pages = [Image.fromarray(page) for page in random_images(count, 20, 30)]
     pages[0].save(path, save_all=True, append_images=pages[1:])
     return path
 
 
 def test_score_block_row_says_what_the_inspector_says(tmp_path: Path) -> None:
-    [path] = save_pictures(tmp_path, pictures(1, 40, 60))
+    [path] = save_pictures(tmp_path, random_images(1, 40, 60))
     [inspection] = stub_inspector().predict(path)
     [row] = score(path)
     content = path.read_bytes()
@@ -55,7 +55,7 @@ def test_score_block_mixed_sizes_are_batched_by_size_and_rows_stay_in_order(tmp_
     paths = [
         path
         for index, size in enumerate((20, 30, 20, 30, 20))
-        for path in save_pictures(tmp_path / str(index), pictures(1, size, 25, seed=index))
+        for path in save_pictures(tmp_path / str(index), random_images(1, size, 25, seed=index))
     ]
     inspector = stub_inspector()
     rows = score_block(inspector, [Entry(str(path)) for path in paths], ReadOptions(), batch_size=2)
@@ -78,10 +78,10 @@ def test_score_block_large_pictures_do_not_wait_for_a_full_batch(tmp_path: Path)
 def test_score_block_whatever_is_wrong_gives_one_review_row(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.png").write_text("no picture")
-    whole = saved(Image.fromarray(pictures(1, 30, 30)[0]), "JPEG")
+    whole = saved(Image.fromarray(random_images(1, 30, 30)[0]), "JPEG")
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "folder.png").mkdir()
-    save_pictures(tmp_path, pictures(1, 13, 13), prefix="13-")
+    save_pictures(tmp_path, random_images(1, 13, 13), prefix="13-")
     names = ("empty.jpg", "text.png", "cut.jpg", "folder.png", "gone.png", "13-000.png")
     rows = score(*(tmp_path / name for name in names))
     assert [Path(str(row["path"])).name for row in rows] == list(names)
@@ -101,7 +101,7 @@ def test_score_block_whatever_is_wrong_gives_one_review_row(tmp_path: Path) -> N
 def test_score_block_one_picture_that_the_runtime_refuses_does_not_spoil_its_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = save_pictures(tmp_path, pictures(3, 20, 20))
+    paths = save_pictures(tmp_path, random_images(3, 20, 20))
     dark = read_image(str(paths[1]))
     run = StubRuntime.run
 
@@ -118,7 +118,7 @@ def test_score_block_one_picture_that_the_runtime_refuses_does_not_spoil_its_bat
 
 
 def test_score_block_no_number_becomes_null_and_review(tmp_path: Path) -> None:
-    [path] = save_pictures(tmp_path, pictures(1, 17, 17))
+    [path] = save_pictures(tmp_path, random_images(1, 17, 17))
     [row] = score(path)
     assert (row["decision"], row["reason"]) == ("review", "the network gave no number")
     assert (row["top_class"], row["box_x0"], row["unknown"], row["error"]) == (None,) * 4
@@ -133,7 +133,7 @@ def test_score_block_tiff_of_several_pages_gives_a_row_for_each(tmp_path: Path) 
     rows = score(path)
     assert [row["path"] for row in rows] == [f"{path}#page={page}" for page in (1, 2, 3)]
     assert [(row["page"], row["pages"]) for row in rows] == [(1, 3), (2, 3), (3, 3)]
-    for row, page in zip(rows, pictures(3, 20, 30), strict=True):
+    for row, page in zip(rows, random_images(3, 20, 30), strict=True):
         np.testing.assert_array_equal(read_image(str(row["path"])), page)
         assert row["error"] is None
     assert len({row["unknown"] for row in rows}) == 3
@@ -148,7 +148,7 @@ def test_score_block_tiff_of_several_pages_is_an_error_by_option(tmp_path: Path)
 def test_score_block_damaged_page_leaves_the_others_whole(tmp_path: Path) -> None:
     path = save_tiff(tmp_path / "a.tif", 3)
     content = bytearray(path.read_bytes())
-    second = pictures(3, 20, 30)[1].tobytes()
+    second = random_images(3, 20, 30)[1].tobytes()
     assert second in content
     place = content.index(second)
     offset = place.to_bytes(4, "little")
@@ -160,7 +160,7 @@ def test_score_block_damaged_page_leaves_the_others_whole(tmp_path: Path) -> Non
 
 
 def test_score_block_max_pixels_refuses_and_can_be_raised(tmp_path: Path) -> None:
-    [path] = save_pictures(tmp_path, pictures(1, 20, 30))
+    [path] = save_pictures(tmp_path, random_images(1, 20, 30))
     [row] = score(path, max_pixels=599)
     assert row["error"] == "30 x 20 pixels are more than the 599 allowed"
     [row] = score(path, max_pixels=600)

@@ -22,7 +22,6 @@ from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, StorageErro
 from sihwa.images import read_image
 from sihwa.images.source import Content
 from sihwa.inspector import Inspector, Outputs
-from sihwa.lock import hold
 from sihwa.scoring import (
     ReadOptions,
     ScoreOptions,
@@ -33,7 +32,8 @@ from sihwa.scoring import (
     score_sources,
 )
 from sihwa.scoring.output import open_output
-from tests.conftest import CLASSES, pictures, save_pictures
+from sihwa.storage.lock import hold
+from tests.conftest import CLASSES, random_images, save_pictures
 from tests.unit.images.forge import write_zip
 from tests.unit.scoring.stub import StubRuntime, stub_inspector
 
@@ -46,9 +46,9 @@ RESUME = ScoreOptions(resume=True, batch_size=2, workers=2)
 def parts(tmp_path: Path) -> Path:
     """Pictures of two sizes, and one of every kind of trouble that ends in a row."""
     folder = tmp_path / "부품 (1조)"
-    save_pictures(folder, pictures(9, 30, 40))
-    save_pictures(folder / "b", pictures(9, 20, 20, seed=1))
-    pages = [Image.fromarray(page) for page in pictures(3, 16, 18)]
+    save_pictures(folder, random_images(9, 30, 40))
+    save_pictures(folder / "b", random_images(9, 20, 20, seed=1))
+    pages = [Image.fromarray(page) for page in random_images(3, 16, 18)]
     pages[0].save(folder / "a.tif", save_all=True, append_images=pages[1:])
     (folder / "빈 파일.jpg").touch()
     (folder / 'with "quotes", commas\nand lines.png').write_bytes(b"no picture")
@@ -198,8 +198,8 @@ def test_resume_changed_files_are_scored_again_and_touched_ones_not(
     shutil.copyfile(parts / "001.png", parts / "002.png")  # changed
     os.utime(parts / "003.png", ns=(1, 1))  # the same content at another time
     (parts / "004.png").unlink()  # gone
-    save_pictures(parts, pictures(1, 10, 10), prefix="aa")  # new
-    [page] = pictures(1, 16, 18, seed=9)
+    save_pictures(parts, random_images(1, 10, 10), prefix="aa")  # new
+    [page] = random_images(1, 16, 18, seed=9)
     Image.fromarray(page).save(parts / "a.tif")  # three pages became one picture
     summary = score(parts, out)
     after = read(out)
@@ -216,8 +216,8 @@ def test_resume_changed_files_are_scored_again_and_touched_ones_not(
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_resume_changed_file_that_is_not_named_keeps_its_row(tmp_path: Path, name: str) -> None:
-    save_pictures(tmp_path / "d", pictures(2, 20, 20))
-    [other] = save_pictures(tmp_path / "e", pictures(1, 20, 20, seed=1))
+    save_pictures(tmp_path / "d", random_images(2, 20, 20))
+    [other] = save_pictures(tmp_path / "e", random_images(1, 20, 20, seed=1))
     words, out = [str(tmp_path / "d"), str(tmp_path / "e")], tmp_path / name
     score_sources(stub_inspector(), words, out, RESUME)
     before = read(out)
@@ -232,7 +232,7 @@ def test_resume_changed_file_that_is_not_named_keeps_its_row(tmp_path: Path, nam
 @pytest.mark.parametrize("source", ["a.zip", "list.txt"])
 def test_resume_member_that_left_its_archive_keeps_its_row(tmp_path: Path, source: str) -> None:
     content = {
-        Path(p).name: Path(p).read_bytes() for p in save_pictures(tmp_path, pictures(3, 9, 9))
+        Path(p).name: Path(p).read_bytes() for p in save_pictures(tmp_path, random_images(3, 9, 9))
     }
     archive = write_zip(tmp_path / "a.zip", content)
     (tmp_path / "list.txt").write_text("".join(f"a.zip!/{name}\n" for name in content))
@@ -251,7 +251,7 @@ def test_resume_member_that_left_its_archive_keeps_its_row(tmp_path: Path, sourc
 def test_resume_folder_that_could_not_be_listed_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_pictures(tmp_path / "in" / "shut", pictures(2, 20, 20))
+    save_pictures(tmp_path / "in" / "shut", random_images(2, 20, 20))
     scandir = os.scandir
 
     def refuse(path: str) -> object:
@@ -272,7 +272,7 @@ def test_resume_file_that_could_not_be_read_is_tried_again(parts: Path, tmp_path
     (parts / "later.png").symlink_to(tmp_path / "later.png")
     score(parts, out)
     assert read(out).set_index("path").error[str(parts / "later.png")].startswith("No such file")
-    save_pictures(tmp_path, pictures(1, 20, 20))
+    save_pictures(tmp_path, random_images(1, 20, 20))
     (tmp_path / "000.png").rename(tmp_path / "later.png")
     summary = score(parts, out)
     assert read(out).set_index("path").error[str(parts / "later.png")] is None
@@ -461,7 +461,7 @@ def test_score_sources_summary_of_another_format_is_refused_and_left_alone(
 def test_score_sources_time_of_change_beyond_64_bits_is_the_last_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    [picture] = save_pictures(tmp_path / "in", pictures(1, 20, 20))
+    [picture] = save_pictures(tmp_path / "in", random_images(1, 20, 20))
     beyond = Content(Path(picture).read_bytes(), 2**63 + 5)  # few file systems hold such a time
     monkeypatch.setattr(sihwa.scoring.block, "read_content", lambda *_: beyond)
     score(tmp_path / "in", tmp_path / name)
@@ -635,9 +635,9 @@ def test_score_sources_evidence_that_a_glob_would_name_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in ("g", "line-1"):
-        [picture] = save_pictures(Path(folder), pictures(1, 20, 20))
+        [picture] = save_pictures(Path(folder), random_images(1, 20, 20))
         Image.open(picture).save(Path(folder, "a.jpg"))
-    save_pictures(Path("g/m"), pictures(1, 20, 20))
+    save_pictures(Path("g/m"), random_images(1, 20, 20))
     options = ScoreOptions(evidence=Path(evidence), resume=True)
     if refused:
         with pytest.raises(ConfigError, match=r"lies in the source .* Name a folder outside"):
@@ -697,7 +697,7 @@ def test_score_sources_no_name_becomes_a_formula_and_each_still_names_its_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in (tmp_path, tmp_path / "=folder"):
-        [picture] = save_pictures(folder, pictures(1, 10, 10))
+        [picture] = save_pictures(folder, random_images(1, 10, 10))
         for hostile in HOSTILE:
             shutil.copy(picture, folder / hostile)
     Path("list.txt").write_text("".join(f"{hostile}\n" for hostile in (*HOSTILE, "000.png")))

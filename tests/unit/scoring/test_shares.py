@@ -11,7 +11,7 @@ import pytest
 from sihwa.scoring import Entry, ReadOptions, Row, Scored, Sources, score_block
 from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.shares import CHANCES, IN_HAND, Lost, score_on_workers
-from tests.conftest import pictures, save_pictures
+from tests.conftest import random_images, save_pictures
 from tests.unit.scoring.stub import stub_inspector
 
 MEASURED = ("milliseconds", "time")
@@ -58,7 +58,7 @@ class Unsteady:
 
 @pytest.fixture
 def entries(tmp_path: Path) -> list[Entry]:
-    save_pictures(tmp_path, pictures(40, 12, 16))
+    save_pictures(tmp_path, random_images(40, 12, 16))
     (tmp_path / "cut.png").write_bytes(b"no picture")
     return list(Sources([tmp_path]))
 

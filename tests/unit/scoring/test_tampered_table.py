@@ -12,7 +12,7 @@ from PIL import Image
 
 from sihwa.errors import SihwaError
 from sihwa.scoring import ScoreOptions, ScoreSummary, score_sources
-from tests.conftest import pictures, save_pictures
+from tests.conftest import random_images, save_pictures
 from tests.unit.scoring.stub import stub_inspector
 
 FORMATS = ["scores.csv", "scores.jsonl", "scores"]
@@ -26,10 +26,10 @@ def score(source: Path, out: Path) -> ScoreSummary:
 def parts(tmp_path: Path) -> Path:
     """Pictures in plain files, one with line breaks and quotes in its name, and a TIFF."""
     folder = tmp_path / "in"
-    saved = save_pictures(folder, pictures(6, 20, 20))
+    saved = save_pictures(folder, random_images(6, 20, 20))
     shutil.copy(saved[0], folder / 'one\r\n"two", three\n.png')
     shutil.copy(saved[1], folder / "zz.png")
-    pages = [Image.fromarray(page) for page in pictures(3, 16, 18)]
+    pages = [Image.fromarray(page) for page in random_images(3, 16, 18)]
     pages[0].save(folder / "a.tif", save_all=True, append_images=pages[1:])
     return folder
 

@@ -7,8 +7,8 @@ import torch
 
 from sihwa.augmentation import AugmentationConfig
 from sihwa.dataset import ImageFolderConfig, Manifest, read_dataset
-from sihwa.training import Workplace
-from tests.conftest import pictures, save_pictures
+from sihwa.training import TrainContext
+from tests.conftest import random_images, save_pictures
 
 
 @pytest.fixture(scope="session")
@@ -16,15 +16,15 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """Light and dark parts of two sizes, 24 of them for training."""
     root = tmp_path_factory.mktemp("parts")
     for size in (40, 60):
-        dark, light = (pictures(10, size, 50, seed) // 2 for seed in (1, 2))
+        dark, light = (random_images(10, size, 50, seed) // 2 for seed in (1, 2))
         save_pictures(root / "good", dark + 40, prefix=f"{size} ")
         save_pictures(root / "scratch", 87 + light, prefix=f"{size} ")
     return read_dataset(ImageFolderConfig(name="parts", root=str(root)), seed=0)
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Workplace:
-    return Workplace(
+def work(tmp_path: Path) -> TrainContext:
+    return TrainContext(
         tmp_path / "run",
         tmp_path / "cache",
         torch.device("cpu"),

@@ -16,9 +16,10 @@ from torch import Tensor
 from sihwa.dataset import Manifest
 from sihwa.errors import ConfigError, StorageError, TooFewImages, TrainingDiverged
 from sihwa.model import Network, create_network, split_network
-from sihwa.training import FinetuneConfig, Fit, StagesConfig, Workplace, train_network
+from sihwa.training import FinetuneConfig, StagesConfig, TrainContext, TrainResult, train_network
 from sihwa.training.batches import Batch
 from sihwa.training.checkpoint import KeepLast
+from sihwa.training.epoch_record import held_out_metrics
 from sihwa.training.finetune import divide_training
 from sihwa.training.finetune_config import (
     LossConfig,
@@ -27,7 +28,6 @@ from sihwa.training.finetune_config import (
     SelectionConfig,
 )
 from sihwa.training.learner import Head, Learner, parameter_groups
-from sihwa.training.record import held_out_metrics
 from tests.conftest import tiny_config
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "finetune_loss.json"
@@ -45,8 +45,8 @@ def network_of(stages: int = 0) -> Network:
 
 
 def trained(
-    manifest: Manifest, work: Workplace, settings: FinetuneConfig
-) -> tuple[dict[str, Tensor], Fit]:
+    manifest: Manifest, work: TrainContext, settings: FinetuneConfig
+) -> tuple[dict[str, Tensor], TrainResult]:
     network = network_of()
     fit = train_network(network, manifest, settings, work)
     return network.state_dict(), fit
@@ -56,7 +56,7 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert {name for name in one if not torch.equal(one[name], other[name])} == set()
 
 
-def losses(fit: Fit) -> tuple[float, ...]:
+def losses(fit: TrainResult) -> tuple[float, ...]:
     return next(curve.value for curve in fit.curves if curve.name == "loss")
 
 
@@ -65,7 +65,7 @@ WAYS = pytest.mark.parametrize("way", [FinetuneConfig, StagesConfig], ids=["fine
 
 @WAYS
 def test_train_network_lowers_the_loss(
-    manifest: Manifest, work: Workplace, way: type[FinetuneConfig]
+    manifest: Manifest, work: TrainContext, way: type[FinetuneConfig]
 ) -> None:
     _, fit = trained(manifest, work, config(way, epochs=6))
     assert len(losses(fit)) == 6
@@ -75,7 +75,7 @@ def test_train_network_lowers_the_loss(
 
 @WAYS
 def test_train_network_same_seed_same_weights_to_the_bit(
-    manifest: Manifest, work: Workplace, tmp_path: Path, way: type[FinetuneConfig]
+    manifest: Manifest, work: TrainContext, tmp_path: Path, way: type[FinetuneConfig]
 ) -> None:
     settings = config(way, dropout=0.1, mix=MixConfig(mixup=0.2, cutmix=1.0))
     first, _ = trained(manifest, work, settings)
@@ -111,7 +111,7 @@ def killer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 @WAYS
 def test_train_network_killed_and_resumed_equals_the_uninterrupted_run(
     manifest: Manifest,
-    work: Workplace,
+    work: TrainContext,
     tmp_path: Path,
     way: type[FinetuneConfig],
     killer: Iterator[list[int]],
@@ -139,7 +139,7 @@ def test_train_network_killed_and_resumed_equals_the_uninterrupted_run(
 @WAYS
 def test_train_network_killed_after_its_last_epoch_keeps_the_averaged_weights(
     manifest: Manifest,
-    work: Workplace,
+    work: TrainContext,
     tmp_path: Path,
     way: type[FinetuneConfig],
     killer: Iterator[list[int]],
@@ -154,7 +154,7 @@ def test_train_network_killed_after_its_last_epoch_keeps_the_averaged_weights(
 
 
 def test_train_network_losses_by_step_are_those_of_the_golden_run(
-    manifest: Manifest, work: Workplace, monkeypatch: pytest.MonkeyPatch
+    manifest: Manifest, work: TrainContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # of this project's first version, in float32 on an AMD EPYC: a change that claims no effect
     # keeps them; other processors round otherwise
@@ -189,7 +189,7 @@ def test_train_network_losses_by_step_are_those_of_the_golden_run(
     ],
 )
 def test_train_network_each_option_trains(
-    manifest: Manifest, work: Workplace, changes: dict[str, object]
+    manifest: Manifest, work: TrainContext, changes: dict[str, object]
 ) -> None:
     state, fit = trained(manifest, work, config(**changes))  # type: ignore[arg-type]
     assert all(np.isfinite(losses(fit)))
@@ -200,7 +200,7 @@ def test_train_network_each_option_trains(
 
 
 def test_train_network_pictures_in_a_file_train_alike_and_leave_none(
-    manifest: Manifest, work: Workplace, tmp_path: Path
+    manifest: Manifest, work: TrainContext, tmp_path: Path
 ) -> None:
     first, _ = trained(manifest, work, config())
     other = replace(work, folder=tmp_path / "again")
@@ -211,7 +211,7 @@ def test_train_network_pictures_in_a_file_train_alike_and_leave_none(
 
 @pytest.mark.slow  # it forks: threads that other tests left in this process have killed it once
 def test_train_network_worker_processes_train_alike(
-    manifest: Manifest, work: Workplace, tmp_path: Path
+    manifest: Manifest, work: TrainContext, tmp_path: Path
 ) -> None:
     first, _ = trained(manifest, work, config())
     second, _ = trained(manifest, replace(work, folder=tmp_path / "again"), config(workers=2))
@@ -219,7 +219,7 @@ def test_train_network_worker_processes_train_alike(
 
 
 def test_train_network_last_blocks_leave_the_trunk_as_it_was(
-    manifest: Manifest, work: Workplace
+    manifest: Manifest, work: TrainContext
 ) -> None:
     network = network_of()
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -233,7 +233,7 @@ def test_train_network_last_blocks_leave_the_trunk_as_it_was(
 
 
 def test_train_network_looks_at_training_pictures_alone(
-    manifest: Manifest, work: Workplace, tmp_path: Path
+    manifest: Manifest, work: TrainContext, tmp_path: Path
 ) -> None:
     # a manifest whose calibration and test pictures are gone from the disk trains all the same
     table = manifest.table.to_pandas()
@@ -247,7 +247,7 @@ def test_train_network_looks_at_training_pictures_alone(
 
 
 def test_train_network_early_stopping_ends_and_keeps_the_best(
-    manifest: Manifest, work: Workplace
+    manifest: Manifest, work: TrainContext
 ) -> None:
     settings = config(
         epochs=40,
@@ -264,7 +264,7 @@ def test_train_network_early_stopping_ends_and_keeps_the_best(
 
 
 def test_train_network_interrupted_is_an_interrupt_and_leaves_ctrl_c_alone(
-    manifest: Manifest, work: Workplace, monkeypatch: pytest.MonkeyPatch
+    manifest: Manifest, work: TrainContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -280,7 +280,7 @@ def test_train_network_interrupted_is_an_interrupt_and_leaves_ctrl_c_alone(
     "content", [b"no checkpoint" * 100, b"hello world\n", b"", b"\x80\x02", {"epoch": 3}, [1, 2]]
 )
 def test_train_network_damaged_checkpoint_is_one_clear_error(
-    manifest: Manifest, work: Workplace, content: object
+    manifest: Manifest, work: TrainContext, content: object
 ) -> None:
     path = work.folder / "checkpoints" / "last.ckpt"
     path.parent.mkdir(parents=True)
@@ -293,7 +293,7 @@ def test_train_network_damaged_checkpoint_is_one_clear_error(
 
 
 def test_train_network_checkpoint_that_cannot_be_read_is_not_to_be_deleted(
-    manifest: Manifest, work: Workplace
+    manifest: Manifest, work: TrainContext
 ) -> None:
     (work.folder / "checkpoints" / "last.ckpt").mkdir(parents=True)
     with pytest.raises(StorageError, match=r"^cannot read .*last\.ckpt: Is a directory$"):
@@ -301,7 +301,7 @@ def test_train_network_checkpoint_that_cannot_be_read_is_not_to_be_deleted(
 
 
 def test_train_network_checkpoint_of_another_network_is_one_clear_error(
-    manifest: Manifest, work: Workplace
+    manifest: Manifest, work: TrainContext
 ) -> None:
     trained(manifest, work, config(epochs=1))
     path = work.folder / "checkpoints" / "last.ckpt"
@@ -358,7 +358,7 @@ def _of_record(state: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_train_network_changed_checkpoint_is_one_clear_error(
-    manifest: Manifest, work: Workplace, change: Change
+    manifest: Manifest, work: TrainContext, change: Change
 ) -> None:
     trained(manifest, work, config(epochs=1))
     path = work.folder / "checkpoints" / "last.ckpt"
@@ -371,7 +371,7 @@ def test_train_network_changed_checkpoint_is_one_clear_error(
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a named pipe")
 def test_train_network_checkpoint_that_is_a_pipe_is_not_waited_for(
-    manifest: Manifest, work: Workplace
+    manifest: Manifest, work: TrainContext
 ) -> None:
     path = work.folder / "checkpoints" / "last.ckpt"
     path.parent.mkdir(parents=True)
@@ -382,7 +382,7 @@ def test_train_network_checkpoint_that_is_a_pipe_is_not_waited_for(
 
 @pytest.mark.parametrize("held_out", [0.0, 0.25])
 def test_train_network_that_diverges_is_one_clear_error(
-    manifest: Manifest, work: Workplace, held_out: float
+    manifest: Manifest, work: TrainContext, held_out: float
 ) -> None:
     wild = OptimizerConfig(name="sgd", learning_rate=10, head_rate=1000, clip=0)
     settings = config(epochs=4, optimizer=wild, ema=0, selection=SelectionConfig(held_out=held_out))
@@ -391,7 +391,7 @@ def test_train_network_that_diverges_is_one_clear_error(
 
 
 def test_train_network_weights_that_are_no_numbers_are_not_kept(
-    manifest: Manifest, work: Workplace
+    manifest: Manifest, work: TrainContext
 ) -> None:
     trained(manifest, work, config(epochs=1, ema=0))
     path = work.folder / "checkpoints" / "last.ckpt"
@@ -405,7 +405,7 @@ def test_train_network_weights_that_are_no_numbers_are_not_kept(
 
 
 def test_train_network_checkpoint_that_would_run_code_is_refused(
-    manifest: Manifest, work: Workplace, tmp_path: Path
+    manifest: Manifest, work: TrainContext, tmp_path: Path
 ) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import pytest
 from sihwa.dataset import Manifest
 from sihwa.errors import StorageError, UnreadableImage
 from sihwa.images import read_image
-from sihwa.training.pictures import decode_pictures
+from sihwa.training.image_store import decode_pictures
 from sihwa.training.store import new_array
 
 

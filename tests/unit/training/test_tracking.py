@@ -10,8 +10,8 @@ from sihwa.dataset import Manifest
 from sihwa.errors import ConfigError
 from sihwa.training import (
     FinetuneConfig,
-    Fit,
-    Workplace,
+    TrainContext,
+    TrainResult,
     finetune_config,
     tracking,
     train_network,
@@ -22,12 +22,12 @@ from tests.unit.training.test_finetune import WAYS, config, network_of
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 
-def train(manifest: Manifest, work: Workplace, settings: FinetuneConfig) -> Fit:
+def train(manifest: Manifest, work: TrainContext, settings: FinetuneConfig) -> TrainResult:
     return train_network(network_of(), manifest, settings, work)
 
 
 def test_train_network_mlflow_gets_settings_and_every_epoch(
-    manifest: Manifest, work: Workplace, tmp_path: Path
+    manifest: Manifest, work: TrainContext, tmp_path: Path
 ) -> None:
     store = f"sqlite:///{tmp_path / 'mlflow.db'}"
     fit = train(manifest, work, config(epochs=2, mlflow=store))
@@ -44,21 +44,24 @@ def test_train_network_mlflow_gets_settings_and_every_epoch(
 
 
 def test_create_loggers_resumed_run_goes_on_in_its_own_mlflow_run(
-    work: Workplace, tmp_path: Path
+    work: TrainContext, tmp_path: Path
 ) -> None:
     settings = config(mlflow=f"sqlite:///{tmp_path / 'mlflow.db'}")
     first, again = (tracking.create_loggers(settings, work)[1] for _ in range(2))
     assert first.version == again.version is not None
 
 
-def test_create_loggers_address_that_is_none_is_one_clear_error(work: Workplace) -> None:
+def test_create_loggers_address_that_is_none_is_one_clear_error(work: TrainContext) -> None:
     with pytest.raises(ConfigError, match=r"training\.mlflow: expected the address .*'nowhere:/x'"):
         tracking.create_loggers(config(mlflow="nowhere:/x"), work)
 
 
 @WAYS
 def test_train_network_mlflow_address_that_is_none_is_said_before_any_work(
-    manifest: Manifest, work: Workplace, monkeypatch: pytest.MonkeyPatch, way: type[FinetuneConfig]
+    manifest: Manifest,
+    work: TrainContext,
+    monkeypatch: pytest.MonkeyPatch,
+    way: type[FinetuneConfig],
 ) -> None:
     def work_in_vain(*_: object, **__: object) -> None:
         pytest.fail("pictures were decoded for a run that cannot begin")
@@ -81,7 +84,7 @@ def test_finetune_config_without_mlflow_says_what_installs_it(
 
 def test_train_network_goes_on_when_the_store_fails_later(
     manifest: Manifest,
-    work: Workplace,
+    work: TrainContext,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

@@ -6,7 +6,7 @@ from torch import nn
 from sihwa.errors import ParityError
 from sihwa.model import create_network, export_activation, split_network
 from sihwa.training.trunk import create_trunk_runner, relative_difference
-from tests.conftest import pictures, tiny_config
+from tests.conftest import random_images, tiny_config
 
 CPU = torch.device("cpu")
 
@@ -17,7 +17,7 @@ def trunk() -> nn.Module:
 
 @pytest.mark.parametrize("size", [(40, 50), (200, 64)], ids=str)
 def test_create_trunk_runner_gives_what_pytorch_gives(size: tuple[int, int]) -> None:
-    part, image = trunk(), pictures(3, *size)
+    part, image = trunk(), random_images(3, *size)
     result = create_trunk_runner(part, CPU, image[:1])(image)
     with torch.no_grad():
         expected = part(torch.from_numpy(image)).numpy()
@@ -31,7 +31,7 @@ def test_create_trunk_runner_that_differs_is_refused(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("sihwa.training.trunk.export_activation", export_wrongly)
     with pytest.raises(ParityError, match=r"differs from PyTorch by .* use training=finetune"):
-        create_trunk_runner(trunk(), CPU, pictures(1, 60, 60))
+        create_trunk_runner(trunk(), CPU, random_images(1, 60, 60))
 
 
 def test_relative_difference_is_the_share_of_the_root_mean_square() -> None:

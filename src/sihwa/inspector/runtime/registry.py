@@ -13,7 +13,7 @@ from sihwa.inspector.card import card_policy
 from sihwa.inspector.machine import package_version
 from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime.interface import PRECISIONS, Runtime, RuntimeChoice
-from sihwa.inspector.runtime.second_look import SecondLook
+from sihwa.inspector.runtime.second_pass import SecondLook
 
 __all__ = [
     "REFERENCE",

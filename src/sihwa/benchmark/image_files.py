@@ -1,0 +1,109 @@
+"""The pictures that a benchmark runs on: real ones, as files on a disk."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import Any
+
+from sihwa.errors import EmptyDataset, UnreadableImage
+from sihwa.images import decode_image, read_bytes, split_member
+from sihwa.inspector import PICTURES_NAME
+from sihwa.inspector.image_list import as_on_the_line, list_pictures, none_readable, spread
+from sihwa.storage import writing
+from sihwa.terminal.printable import printable
+
+__all__ = ["Pictures", "prepared_pictures"]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Readable picture files.
+
+    Attributes:
+        paths: Where they lie, those of the most common size first.
+        source: Where they come from, for people.
+        shapes: How many there are of each height and width.
+        file_bytes: Of all files together.
+        unreadable: Pictures that were left out, with the reason.
+    """
+
+    paths: list[str]
+    source: str
+    shapes: dict[tuple[int, int], int]
+    file_bytes: int
+    unreadable: list[UnreadableImage]
+
+    @property
+    def usual_shape(self) -> tuple[int, int]:
+        """Height and width of the most common size."""
+        return max(self.shapes, key=lambda shape: self.shapes[shape])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the results say of them."""
+        return {
+            "source": printable(self.source),
+            "count": len(self.paths),
+            "sizes": [
+                {"height": height, "width": width, "count": count}
+                for (height, width), count in sorted(self.shapes.items())
+            ],
+            "file_bytes": self.file_bytes,
+            "unreadable": [printable(str(error)) for error in self.unreadable],
+        }
+
+
+@contextmanager
+def prepared_pictures(inspector: Path, source: Path | None, limit: int) -> Iterator[Pictures]:
+    """Yield pictures as plain files; those of an archive lie in a temporary folder meanwhile.
+
+    A line's pictures come as files, and opening an archive for each would be timed with them.
+
+    Args:
+        inspector: The inspector folder, or its .onnx file.
+        source: A folder of pictures or an archive; None for those kept in the inspector.
+        limit: At most so many, taken evenly from all.
+
+    Raises:
+        DatasetNotFound: There are no pictures there, nor in the inspector.
+        EmptyDataset: None of them can be read.
+        UnreadableImage: The archive cannot be opened.
+        StorageError: There is no room for the pictures of an archive.
+    """
+    usage = f"sihwa benchmark {inspector} --images FOLDER"
+    chosen = spread(as_on_the_line(list_pictures(inspector, source, usage), source), limit)
+    with writing(Path(gettempdir())):
+        unpacked = TemporaryDirectory()
+    with unpacked as folder:
+        found: list[tuple[str, tuple[int, int]]] = []
+        size, unreadable = 0, []
+        for number, path in enumerate(chosen):
+            try:
+                content = read_bytes(path)
+                height, width, _ = decode_image(content, path).shape
+            except UnreadableImage as error:
+                unreadable.append(error)
+                continue
+            found.append((_as_file(path, content, Path(folder), number), (height, width)))
+            size += len(content)
+        if not found:
+            raise EmptyDataset(none_readable(unreadable))
+        # classes that lie side by side in a folder may be slower than others
+        random.Random(0).shuffle(found)
+        shapes = Counter(shape for _, shape in found)
+        # where not all fit into memory, those that are timed without their files are usual ones
+        paths = [path for path, _ in sorted(found, key=lambda one: -shapes[one[1]])]
+        name = f"kept in the inspector ({PICTURES_NAME})" if source is None else source.name
+        yield Pictures(paths, name, dict(shapes), size, unreadable)
+
+
+def _as_file(path: str, content: bytes, folder: Path, number: int) -> str:
+    if split_member(path) is None:
+        return path
+    unpacked = folder / f"{number:06d}{Path(path).suffix}"
+    with writing(unpacked):
+        unpacked.write_bytes(content)
+    return str(unpacked)

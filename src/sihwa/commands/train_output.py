@@ -1,0 +1,63 @@
+"""What the training command prints: figures, and where everything lies."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from sihwa.reporting import metrics_table
+from sihwa.run.config import TrainConfig
+from sihwa.run.folds import cross_validate, resume_folds, show_folds
+from sihwa.run.processes import process_group
+from sihwa.run.run import (
+    TrainedRun,
+    assist_training,
+    choose_device,
+    resume_inspector,
+    train_inspector,
+)
+from sihwa.run.run_files import read_config
+from sihwa.terminal.console import loading
+from sihwa.training import world
+
+__all__ = ["resume_and_show", "train_and_show"]
+
+
+def train_and_show(config: TrainConfig) -> None:
+    """Make an inspector and print its figures and where everything lies."""
+    if config.evaluation.folds > 1:
+        show_folds(cross_validate(config))
+        return
+    with process_group(choose_device(config.device)):
+        if world()[0] > 0:
+            assist_training(config)
+        else:
+            _show(train_inspector(config))
+
+
+def resume_and_show(folder: Path) -> None:
+    """Go on with a run and print its figures and where everything lies."""
+    with loading():
+        config = read_config(folder.expanduser().resolve())
+    if config.evaluation.folds > 1:
+        show_folds(resume_folds(folder))
+        return
+    with process_group(choose_device(config.device)):
+        if world()[0] > 0:
+            assist_training(config)
+        else:
+            _show(resume_inspector(folder))
+
+
+def _show(run: TrainedRun) -> None:
+    console = Console()
+    console.print(metrics_table(run.evaluation))
+    lines = [f"report: {run.report}", f"{run.seconds:.1f} s from settings to report"]
+    if run.card:
+        lines.insert(0, f"inspector {run.card.id}: {run.inspector}")
+        lines[-1] += (
+            f"; decides as the trained network in all {run.proof[0].images} comparisons: the "
+            f"{run.evaluation.count} test pictures, and some of them in other sizes"
+        )
+    else:
+        lines.insert(0, "no inspector was made: export.enabled=false")
+    console.print("\n".join(lines), soft_wrap=True, highlight=False)

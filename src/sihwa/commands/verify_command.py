@@ -1,0 +1,101 @@
+"""The command `sihwa verify`; `scripts/verify.py` is the same."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sihwa.inspector import ParityProof
+from sihwa.inspector.verify import VerifiedInspector, verify_inspector
+from sihwa.terminal.console import a_path, say
+
+__all__ = ["verify"]
+
+
+def verify(
+    inspector: Annotated[
+        Path,
+        typer.Argument(
+            parser=a_path,
+            metavar="inspector",
+            help="Inspector folder, or its .onnx file.",
+            show_default=False,
+        ),
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            parser=a_path,
+            metavar="FOLDER",
+            help="Pictures from the line: a folder or an archive. Without it, those kept inside.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="cpu, cuda or cuda:N; may be given more than once.  \\[default: cpu]"),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Look at no more pictures than this, taken evenly.")
+    ] = 500,
+) -> None:
+    """Prove on this machine that every runtime here decides as the reference does.
+
+    Each runtime and precision present is compared with float32 in ONNX
+    Runtime on real pictures of several sizes. One that flips a decision, or
+    strays further than its tolerance, is refused from then on. The result is
+    stored beside the inspector, where `score` finds it.
+
+    [bold]Examples[/]
+
+    sihwa verify outputs/latest/inspector
+
+    sihwa verify inspector.onnx parts/ --limit 2000
+
+    sihwa verify outputs/latest/inspector --device cpu --device cuda:0
+    """
+    _print_verified(verify_inspector(inspector, source, tuple(device or ("cpu",)), limit))
+
+
+def _print_verified(found: VerifiedInspector) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("runtime", "verdict"):
+        table.add_column(name, no_wrap=True)
+    for name in ("flips", "Δ prob.", "Δ unknown", "images/s", "by 32"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for proof in found.proof:
+        table.add_row(*_proof_row(proof))
+    Console().print(table)
+    for proof in found.proof:
+        if not proof.proven:
+            say(f"refused: {proof}")
+    for image in found.unreadable:
+        say(f"unreadable: {image}")
+    for reason in found.unusable:
+        say(f"not usable: {reason}")
+    comparisons = found.proof[0].images
+    lines = [
+        f"{comparisons} comparisons each of {found.count} pictures, some in other sizes, with float32 "
+        "in ONNX Runtime on the CPU. Δ: greatest difference of a probability and of the unknown "
+        "score; images/s one by one and in batches of 32"
+    ]
+    if found.left_out:
+        lines.append(f"{found.left_out} pictures beyond --limit left out")
+    if found.before > comparisons:
+        lines.append(f"this replaces a verification of {found.before} comparisons")
+    for line in (*lines, f"-> {found.written}"):
+        say(line)
+
+
+def _proof_row(proof: ParityProof) -> list[str]:
+    return [
+        f"{proof.runtime} {proof.device} {proof.precision}",
+        "[green]proven[/]" if proof.proven else "[red]refused[/]",
+        f"{proof.flips} of {proof.images}",
+        f"{proof.greatest_difference:.1e}",
+        f"{proof.greatest_unknown_difference:.1e}",
+        f"{proof.images_per_second_1:.0f}",
+        f"{proof.images_per_second_32:.0f}",
+    ]

@@ -1,0 +1,41 @@
+"""How the figures of a run are made."""
+
+from dataclasses import dataclass, field
+
+from sihwa.augmentation import CORRUPTIONS
+from sihwa.errors import ConfigError
+
+__all__ = ["EvaluationConfig"]
+
+_MOST_RESAMPLES = 100_000
+
+
+@dataclass
+class EvaluationConfig:
+    """How the figures on the test split are made."""
+
+    confidence: float = 0.95
+    """Confidence of every interval, in (0, 1)."""
+    resamples: int = 2000
+    """Bootstrap resamples for figures without an exact interval, from 100 to 100000."""
+    folds: int = 1
+    """1 for one division into train, calibration and test; from 2 to 100, that many of them, with
+    every picture in test exactly once, and the mean and deviation of the figures."""
+    corruptions: list[str] = field(default_factory=list)
+    """What the test is repeated under, at five strengths: noise, uneven_light, motion, jpeg."""
+
+    def __post_init__(self) -> None:
+        """Reject what gives no interval."""
+        if not 0 < self.confidence < 1:
+            raise ConfigError(f"evaluation.confidence must be in (0, 1), got {self.confidence}")
+        if not 100 <= self.resamples <= _MOST_RESAMPLES:
+            raise ConfigError(
+                f"evaluation.resamples must be in [100, {_MOST_RESAMPLES}], got {self.resamples}"
+            )
+        if not 1 <= self.folds <= 100:
+            raise ConfigError(f"evaluation.folds must be in [1, 100], got {self.folds}")
+        for name in self.corruptions:
+            if name not in CORRUPTIONS:
+                raise ConfigError(
+                    f"evaluation.corruptions must be among {', '.join(CORRUPTIONS)}; got {name!r}"
+                )

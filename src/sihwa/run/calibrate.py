@@ -1,0 +1,94 @@
+"""From a trained network to calibrated probabilities and a policy, however it was trained.
+
+Axes: N images, D embedding width, K classes.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sihwa.dataset import Manifest
+from sihwa.decision import TopClassPolicy, unknown_threshold
+from sihwa.evaluation import Evaluation, evaluate, fit_temperature, softmax
+from sihwa.model import Network
+from sihwa.run.config import TrainConfig
+from sihwa.training import TrainResult, embed_manifest, fit_unknown
+
+__all__ = ["Calibrated", "calibrate", "evaluate_test"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What is known of every picture once the network is trained and calibrated.
+
+    Attributes:
+        probability: (N, K), calibrated.
+        unknown: How unlike the training pictures each is, (N,).
+        policy: Turns both into decisions.
+    """
+
+    probability: NDArray[np.floating]
+    unknown: NDArray[np.floating]
+    policy: TopClassPolicy
+
+
+def calibrate(
+    network: Network,
+    manifest: Manifest,
+    fit: TrainResult,
+    config: TrainConfig,
+    device: torch.device,
+) -> Calibrated:
+    """Find the unknown score on training pictures; temperature and threshold on calibration's.
+
+    Args:
+        network: Trained; temperature and unknown score are written into it.
+        manifest: Every picture.
+        fit: How the network was trained.
+        config: The settings of the run.
+        device: Where PyTorch runs.
+    """
+    remembered = Path(config.cache_dir) if fit.pretrained_backbone else None
+    embedding = embed_manifest(network, manifest, cache_dir=remembered, device=device)
+    network.cpu()
+    label, train = manifest.label_index, manifest.split == "train"
+    fit_unknown(network, embedding[train], label[train])
+    calibration = manifest.split == "calibration"
+    with torch.no_grad():
+        tensor = torch.from_numpy(embedding)
+        logit, unknown = network.classifier(tensor).numpy(), network.unknown(tensor).numpy()
+    temperature = fit_temperature(logit[calibration], label[calibration])
+    network.temperature.fill_(temperature)
+    log.info("temperature %.3f, from %d calibration pictures", temperature, calibration.sum())
+    threshold = unknown_threshold(unknown[calibration], config.decision.unknown_rate)
+    if threshold is None and config.decision.unknown_rate > 0:
+        log.warning(
+            "no picture will be called unknown: %d calibration pictures cannot promise "
+            "decision.unknown_rate=%g",
+            calibration.sum(),
+            config.decision.unknown_rate,
+        )
+    policy = TopClassPolicy(manifest.classes, manifest.accept_classes, threshold)
+    return Calibrated(softmax(logit / temperature), unknown, policy)
+
+
+def evaluate_test(
+    manifest: Manifest, probability: NDArray[np.floating], config: TrainConfig
+) -> Evaluation:
+    """Measure the test pictures, given the probabilities (N, K) of all."""
+    test = manifest.split == "test"
+    return evaluate(
+        probability[test],
+        manifest.label_index[test],
+        manifest.classes,
+        accept_classes=manifest.accept_classes,
+        confidence=config.evaluation.confidence,
+        resample_count=config.evaluation.resamples,
+        seed=config.seed,
+    )

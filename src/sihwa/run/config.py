@@ -1,0 +1,117 @@
+"""The settings of a training run, and their registration as Hydra schemas."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+from sihwa.augmentation import AugmentationConfig
+from sihwa.dataset import (
+    DatasetConfig,
+    ElpvConfig,
+    ImageFolderConfig,
+    NeuDetConfig,
+    TabularConfig,
+)
+from sihwa.decision import DecisionConfig
+from sihwa.errors import ConfigError
+from sihwa.evaluation.config import EvaluationConfig
+from sihwa.export.config import ExportConfig
+from sihwa.model import ModelConfig
+from sihwa.training import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
+
+__all__ = [
+    "TrainConfig",
+    "register_schemas",
+    "schema_names",
+    "schema_nodes",
+]
+
+DEVICES = ("auto", "cpu", "cuda")
+_GREATEST_SEED = 2**32 - 1
+
+
+@dataclass
+class TrainConfig:
+    """Everything a training run is told."""
+
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    """The pictures and their labels."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """What may happen to a training picture."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The network."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """How its weights are found."""
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+    """How probabilities become accept, reject or review."""
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    """How it is measured."""
+    export: ExportConfig = field(default_factory=ExportConfig)
+    """How it is shipped."""
+    seed: int = 0
+    """Seeds splits, folds, training and bootstrap; in [0, 4294967295]."""
+    device: str = "auto"
+    """Where PyTorch runs: auto, cpu or cuda."""
+    output_dir: str = "outputs"
+    """Folder of all runs; each gets <date>/<time> below it."""
+    cache_dir: str = "???"
+    """Folder of what can be computed again: embeddings by picture content."""
+
+    def __post_init__(self) -> None:
+        """Reject an unknown device or a negative seed."""
+        if self.device not in DEVICES:
+            raise ConfigError(f"device must be one of {', '.join(DEVICES)}; got {self.device!r}")
+        if not 0 <= self.seed <= _GREATEST_SEED:
+            raise ConfigError(f"seed must be in [0, {_GREATEST_SEED}], got {self.seed}")
+        for name in ("output_dir", "cache_dir"):
+            if not getattr(self, name).strip():
+                raise ConfigError(f"{name} must name a folder, got nothing; . is the current one")
+        if self.evaluation.folds > 1 and self.dataset.split.train_per_class:
+            raise ConfigError(
+                "evaluation.folds divides all pictures anew, so it cannot be joined with "
+                "dataset.split.train_per_class; use evaluation.folds=1 and several seeds"
+            )
+
+
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "dataset": {
+        "elpv": ElpvConfig,
+        "image_folder": ImageFolderConfig,
+        "manifest": TabularConfig,
+        "neu_det": NeuDetConfig,
+    },
+    "augmentation": {"augmentation": AugmentationConfig},
+    "model": {"model": ModelConfig},
+    "training": {"finetune": FinetuneConfig, "probe": ProbeConfig, "stages": StagesConfig},
+    "decision": {"decision": DecisionConfig},
+    "evaluation": {"evaluation": EvaluationConfig},
+    "export": {"export": ExportConfig},
+}
+
+
+def register_schemas() -> None:
+    """Tell Hydra the type of every setting, so that a misspelt one fails by name."""
+    store = ConfigStore.instance()
+    store.store(name="schema_train", node=TrainConfig)
+    for group, schemas in _SCHEMAS.items():
+        for name, node in schemas.items():
+            store.store(group=f"schema/{group}", name=name, node=node)
+
+
+def schema_names(config: TrainConfig) -> dict[str, str]:
+    """Return the schema of each group of settings: {"dataset": "elpv", ...}."""
+    return {
+        group: next(name for name, node in schemas.items() if node is type(getattr(config, group)))
+        for group, schemas in _SCHEMAS.items()
+    }
+
+
+def schema_nodes(names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the dataclass of each group, given the names of their schemas.
+
+    Raises:
+        KeyError: There is no such group or schema.
+    """
+    return {group: _SCHEMAS[group][name] for group, name in names.items()}

@@ -1,0 +1,30 @@
+"""Files that are whole or absent, locks, SQLite."""
+
+from sihwa.storage.database import explaining, open_database
+from sihwa.storage.files import (
+    new_folder,
+    replacing,
+    sha256_of_bytes,
+    sha256_of_file,
+    usable_folder,
+    write_bytes,
+    write_json,
+    write_text,
+    writing,
+)
+from sihwa.storage.lock import hold
+
+__all__ = [
+    "explaining",
+    "hold",
+    "new_folder",
+    "open_database",
+    "replacing",
+    "sha256_of_bytes",
+    "sha256_of_file",
+    "usable_folder",
+    "write_bytes",
+    "write_json",
+    "write_text",
+    "writing",
+]

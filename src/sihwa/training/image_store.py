@@ -1,0 +1,81 @@
+"""Decoded pictures of a run, each decoded once.
+
+Axes: N images, H and W picture size in pixels.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sihwa.dataset import Manifest
+from sihwa.errors import UnreadableImage
+from sihwa.terminal.progress import progress_bar
+from sihwa.training.embedding import read_unchanged
+from sihwa.training.store import new_array
+
+__all__ = ["PictureStore", "decode_pictures"]
+
+
+class PictureStore:
+    """Pictures by manifest row, uint8; byte-identical ones are held once.
+
+    Args:
+        pixels: All pictures, one after another, (bytes,), uint8.
+        place: For each row, where its picture starts, its height and its width.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], place: dict[int, tuple[int, int, int]]) -> None:
+        self._pixels = pixels
+        self._place = place
+
+    def __getitem__(self, row: int) -> NDArray[np.uint8]:
+        """Return the picture (H, W, 3) of a manifest row."""
+        start, height, width = self._place[row]
+        return self._pixels[start : start + height * width * 3].reshape(height, width, 3)
+
+
+def decode_pictures(
+    manifest: Manifest, rows: Sequence[int], *, memory_mib: int, cache_dir: Path
+) -> PictureStore:
+    """Decode the pictures of these rows.
+
+    Args:
+        manifest: The pictures.
+        rows: Which of them.
+        memory_mib: Above this they lie in a file.
+        cache_dir: Where that file lies.
+
+    Raises:
+        UnreadableImage: A picture vanished or changed since the manifest was made.
+        StorageError: The file cannot be made.
+    """
+    path, content, height, width = (
+        manifest.table[name].to_pylist() for name in ("path", "sha256", "height", "width")
+    )
+    first = {content[row]: row for row in reversed(rows)}
+    place: dict[str, tuple[int, int, int]] = {}
+    size = 0
+    for sha256, row in first.items():
+        place[sha256] = size, height[row], width[row]
+        size += height[row] * width[row] * 3
+    pixels = new_array((size,), np.uint8, memory_mib=memory_mib, folder=cache_dir.expanduser())
+
+    def decode(sha256: str) -> None:
+        image = read_unchanged(path[first[sha256]], sha256)
+        start, *size = place[sha256]
+        if image.shape[:2] != tuple(size):
+            raise UnreadableImage(path[first[sha256]], "has another size than the manifest says")
+        pixels[start : start + image.size] = image.reshape(-1)
+
+    threads = ThreadPoolExecutor(os.cpu_count())
+    try:
+        with progress_bar("decoding", len(first)) as advance:
+            for _ in threads.map(decode, first):
+                advance(1)
+    finally:
+        threads.shutdown(cancel_futures=True)  # on Ctrl-C the pictures in hand are the last
+    return PictureStore(pixels, {row: place[content[row]] for row in rows})
