@@ -72,7 +72,7 @@ bench-start: $(DEV_READY) ## from starting a program to its first decision; ARGS
 bench-score: $(DEV_READY) ## images per second against what is possible; ARGS="INSPECTOR NEU-DET.zip"
 	$(PY) benchmarks/score.py $(ARGS)
 
-bench-scale: $(DEV_READY) ## what a picture, a row and a listing cost, and a plan; ARGS="INSPECTOR NEU-DET.zip"
+bench-scale: $(DEV_READY) ## what an image, a row and a listing cost, and a plan; ARGS="INSPECTOR NEU-DET.zip"
 	$(PY) benchmarks/scale.py $(ARGS)
 
 bench-train: $(DEV_READY) ## images/s of the training loop; ARGS="--rounds 5"
@@ -81,7 +81,7 @@ bench-train: $(DEV_READY) ## images/s of the training loop; ARGS="--rounds 5"
 benchmark: $(DEV_READY) ## latency, throughput, ceilings of an inspector here; ARGS="INSPECTOR --line-rate 12"
 	@$(VENV)/bin/sihwa benchmark $(or $(ARGS),outputs/latest/inspector)
 
-bench-peers: $(DEV_READY) $(PEERS_READY) ## other tools on the same pictures; ARGS="INSPECTOR NEU-DET.zip --rounds 5"
+bench-peers: $(DEV_READY) $(PEERS_READY) ## other tools on the same images; ARGS="INSPECTOR NEU-DET.zip --rounds 5"
 	$(PY) benchmarks/peers.py --environment $(PEERS) $(ARGS)
 
 fix: $(DEV_READY) ## format the code and mend what the linter can

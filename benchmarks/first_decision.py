@@ -2,7 +2,7 @@
 
     python benchmarks/first_decision.py INSPECTOR [--rounds 7] [--out first_decision.json]
 
-Whole processes, one picture, files already in the operating system's memory. An empty Python
+Whole processes, one image, files already in the operating system's memory. An empty Python
 program is timed beside them, because its time is in every figure. Processor time is given too: on
 a machine that does other things it tells more than the clock.
 """
@@ -25,7 +25,7 @@ from sihwa.storage import write_json
 
 _PREDICT = """
 from sihwa.inspector import load_inspector
-print(load_inspector({inspector!r}, runtime={runtime!r}).predict({picture!r})[0].decision)
+print(load_inspector({inspector!r}, runtime={runtime!r}).predict({image!r})[0].decision)
 """
 
 
@@ -37,10 +37,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks/first_decision.json"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        kept = find_images(given.inspector / "pictures.zip").images[0]
-        picture = Path(folder, f"picture{Path(kept).suffix}")
-        picture.write_bytes(read_bytes(kept))
-        seconds = _race(_commands(given.inspector.resolve(), picture), given.rounds)
+        kept = find_images(given.inspector / "images.zip").images[0]
+        image = Path(folder, f"image{Path(kept).suffix}")
+        image.write_bytes(read_bytes(kept))
+        seconds = _race(_commands(given.inspector.resolve(), image), given.rounds)
     table = Table("program", "seconds, median", "range", "of processors", "range")
     for name, taken in seconds.items():
         wall, processor = ([pair[place] for pair in taken] for place in (0, 1))
@@ -54,12 +54,12 @@ def _columns(taken: list[float]) -> tuple[str, str]:
     return f"{statistics.median(taken):.2f}", f"{min(taken):.2f} to {max(taken):.2f}"
 
 
-def _commands(inspector: Path, picture: Path) -> dict[str, list[str]]:
+def _commands(inspector: Path, image: Path) -> dict[str, list[str]]:
     def predict(runtime: str) -> list[str]:
-        program = _PREDICT.format(inspector=str(inspector), runtime=runtime, picture=str(picture))
+        program = _PREDICT.format(inspector=str(inspector), runtime=runtime, image=str(image))
         return [sys.executable, "-c", program]
 
-    score = [sys.executable, "-m", "sihwa", "score", inspector, picture, "--out", "scores.csv"]
+    score = [sys.executable, "-m", "sihwa", "score", inspector, image, "--out", "scores.csv"]
     return {
         "python -c pass": [sys.executable, "-c", "pass"],
         "load_inspector, predict: auto": predict("auto"),

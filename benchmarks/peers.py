@@ -1,4 +1,4 @@
-"""How fast do others score the same folder of pictures on this machine?
+"""How fast do others score the same folder of images on this machine?
 
     make bench-peers ARGS="INSPECTOR NEU-DET.zip --rounds 5"
 
@@ -14,8 +14,8 @@ files from the disk. The peers live in an environment of their own (benchmarks/p
 - timm's way of inference, which its package has as functions: create_dataset, create_loader,
   create_model, tf_efficientnet_lite0.
 
-Then, one picture at a time, OpenVINO's benchmark_app against our OpenVINO runtime on one graph:
-its median against ours, as the graph is (any picture size) and compiled for one size only.
+Then, one image at a time, OpenVINO's benchmark_app against our OpenVINO runtime on one graph:
+its median against ours, as the graph is (any image size) and compiled for one size only.
 
 Figures go to a JSON file; `--results docs/results.md` writes the table of ratios there, between the
 marks <!-- peers --> and <!-- /peers -->.
@@ -41,7 +41,7 @@ from sihwa.benchmark.variant import Variant, list_variants
 from sihwa.errors import ConfigError, PackageMissing, SihwaError, StorageError
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import RuntimeChoice, read_bundle
-from sihwa.inspector.image_list import list_pictures
+from sihwa.inspector.image_list import list_images
 from sihwa.inspector.image_list import spread as spread_evenly
 from sihwa.inspector.verification import read_verification
 from sihwa.storage import usable_folder, write_json, write_text
@@ -65,9 +65,9 @@ def main() -> None:
     """Measure, print a table, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("inspector", type=a_path, help="its folder")
-    parser.add_argument("pictures", type=a_path, help="a folder or an archive")
+    parser.add_argument("images", type=a_path, help="a folder or an archive")
     parser.add_argument("--rounds", type=at_least_one, default=5, help="counted runs of each")
-    parser.add_argument("--limit", type=at_least_one, default=1800, help="most pictures")
+    parser.add_argument("--limit", type=at_least_one, default=1800, help="most images")
     parser.add_argument(
         "--yolo", default="yolo11n-cls,yolo11s-cls", help="networks of Ultralytics, with commas"
     )
@@ -92,11 +92,11 @@ def main() -> None:
     read_bundle(given.inspector)
     with tempfile.TemporaryDirectory() as folder, usable_folder(given.out.parent):
         root = Path(folder)
-        paths = copy_pictures(given.pictures, root / "pictures", given.limit)
+        paths = copy_images(given.images, root / "images", given.limit)
         models = export_models(python, given.yolo.split(","), root)
         commands = {
             **our_commands(given.inspector, root),
-            **yolo_commands(python, models, root / "pictures"),
+            **yolo_commands(python, models, root / "images"),
             **loop_commands(python, root),
         }
         seconds = race(commands, given.rounds, root, len(paths))
@@ -104,7 +104,7 @@ def main() -> None:
     results = {
         "environment": describe_environment(("cpu",)),
         "peers": versions(python),
-        "pictures": len(paths),
+        "images": len(paths),
         "rounds": given.rounds,
         "seconds": seconds,
         "one_by_one_p50_ms": latency,
@@ -131,11 +131,11 @@ def at_least_one(word: str) -> int:
     return int(word)
 
 
-def copy_pictures(source: Path, folder: Path, limit: int) -> list[str]:
-    """Write pictures, evenly from all there are, into one flat folder; return their paths."""
+def copy_images(source: Path, folder: Path, limit: int) -> list[str]:
+    """Write images, evenly from all there are, into one flat folder; return their paths."""
     folder.mkdir()
     paths = []
-    listed = list_pictures(folder, source, "make bench-peers ARGS='INSPECTOR PICTURES'")
+    listed = list_images(folder, source, "make bench-peers ARGS='INSPECTOR IMAGES'")
     for number, path in enumerate(spread_evenly(listed, limit)):
         target = folder / f"{number:06d}{Path(path).suffix}"
         target.write_bytes(read_bytes(path))
@@ -162,7 +162,7 @@ def our_commands(inspector: Path, root: Path) -> dict[str, list[str]]:
     bundle = read_bundle(inspector)
     variants, _ = list_variants(bundle, read_verification(inspector, bundle), ["cpu"], [0])
     base = [sys.executable, "-m", "sihwa", "score", str(inspector.absolute())]
-    base += [str(root / "pictures"), "--out", TABLE]
+    base += [str(root / "images"), "--out", TABLE]
     named = {
         f"{OURS} --runtime {one.choice.runtime} --precision {one.choice.precision}": one.choice
         for one in variants
@@ -177,12 +177,12 @@ def our_commands(inspector: Path, root: Path) -> dict[str, list[str]]:
     }
 
 
-def yolo_commands(python: Path, models: Sequence[Path], pictures: Path) -> dict[str, list[str]]:
+def yolo_commands(python: Path, models: Sequence[Path], images: Path) -> dict[str, list[str]]:
     """Return Ultralytics' command, one by one as it comes and in batches of 32."""
     commands = {}
     for model in models:
         for batch in (1, 32):
-            words = [f"model={model}", f"source={pictures}", "imgsz=224", f"batch={batch}"]
+            words = [f"model={model}", f"source={images}", "imgsz=224", f"batch={batch}"]
             command = [str(python.with_name("yolo").absolute()), "classify", "predict", *words]
             command += ["save=False", "verbose=False", "device=cpu"]
             commands[f"yolo {model.name}, batch {batch}"] = command
@@ -194,7 +194,7 @@ def loop_commands(python: Path, root: Path) -> dict[str, list[str]]:
     base = [str(python.absolute()), str(LOOP.absolute())]
     return {
         f"{kind} loop, {network}": [
-            *base, kind, str(root / "pictures"), network, TABLE
+            *base, kind, str(root / "images"), network, TABLE
         ]
         for kind, network in (
             ("torchvision", "efficientnet_b0"),
@@ -235,14 +235,14 @@ def run(name: str, command: list[str], root: Path, count: int) -> float:
         if TABLE in command:
             rows = len(Path(folder, TABLE).read_text("utf-8").splitlines()) - 1
             if rows != count:
-                raise PeerFailed(f"{name} wrote {rows} rows for {count} pictures")
+                raise PeerFailed(f"{name} wrote {rows} rows for {count} images")
     return taken
 
 
 def race_benchmark_app(
     inspector: Path, paths: Sequence[str], rounds: int, calls: int
 ) -> dict[str, list[float]]:
-    """Return the median ms of one picture, each round: ours, and benchmark_app's on our graph."""
+    """Return the median ms of one image, each round: ours, and benchmark_app's on our graph."""
     graph = inspector / "inspector.onnx" if inspector.is_dir() else inspector
     height, width, _ = decode_image(read_bytes(paths[0]), paths[0]).shape
     shape = f"image[1,{height},{width},3]"
@@ -303,7 +303,7 @@ def show(results: dict[str, object]) -> None:
 
 def tables(results: dict) -> list[tuple[str, list[str], list[list[str]]]]:  # type: ignore[type-arg]
     """Return title, header and rows of each table."""
-    count = results["pictures"]
+    count = results["images"]
     folder = [
         [name, f"{statistics.median(taken):.1f}", f"{count / statistics.median(taken):.0f}",
          spread(results["ratios"][name])]
@@ -315,12 +315,12 @@ def tables(results: dict) -> list[tuple[str, list[str], list[list[str]]]]:  # ty
     ]
     return [
         (
-            f"{count} pictures, whole process, {results['rounds']} rounds",
-            ["program", "seconds, median", "pictures/s", "times ours (range)"],
+            f"{count} images, whole process, {results['rounds']} rounds",
+            ["program", "seconds, median", "images/s", "times ours (range)"],
             folder,
         ),
         (
-            "One picture at a time, OpenVINO, float32",
+            "One image at a time, OpenVINO, float32",
             ["program", "p50, ms", "ours over it (range)"],
             single,
         ),

@@ -1,8 +1,8 @@
 """The peers' side of `benchmarks/peers.py`, run in their environment.
 
 peers_loop.py export FOLDER yolo11s-cls ...       networks of Ultralytics, without weights
-peers_loop.py torchvision PICTURES NETWORK TABLE  a plain loop
-peers_loop.py timm PICTURES NETWORK TABLE         the same with timm's loader and model
+peers_loop.py torchvision IMAGES NETWORK TABLE  a plain loop
+peers_loop.py timm IMAGES NETWORK TABLE         the same with timm's loader and model
 """
 
 import csv
@@ -83,7 +83,7 @@ def timm(folder: str, network: str, table: str) -> None:
 
 
 def probabilities(model: Any, batches: Iterable[Any]) -> Iterator[list[float]]:  # noqa: ANN401
-    """Yield the probabilities of each picture."""
+    """Yield the probabilities of each image."""
     import torch
 
     with torch.inference_mode():
@@ -92,7 +92,7 @@ def probabilities(model: Any, batches: Iterable[Any]) -> Iterator[list[float]]: 
 
 
 def write(table: str, paths: Iterable[str], rows: Iterable[list[float]]) -> None:
-    """Write one row per picture."""
+    """Write one row per image."""
     with open(table, "w", newline="", encoding="utf-8") as file:  # noqa: PTH123
         writer = csv.writer(file)
         writer.writerow(["path", *range(CLASSES)])

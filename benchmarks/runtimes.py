@@ -1,11 +1,11 @@
 """How fast is each runtime through our interface, against calling it bare on the same graph?
 
-    python benchmarks/runtimes.py INSPECTOR [--rounds 9] [--twin GRAPH] [--out runtimes.json]
+    python benchmarks/runtimes.py INSPECTOR [--rounds 9] [--INT8 model GRAPH] [--out runtimes.json]
 
 All contestants take turns within each round, so that whatever else the machine does hits them
 alike; ratios are taken within a round. Printed are their median and their range.
 
-    ours / bare    pictures per second of `Inspector.predict` over those of the bare runtime
+    ours / bare    images per second of `Inspector.predict` over those of the bare runtime
     over eager     the same over PyTorch's eager float32 network in batches of 32
 """
 
@@ -37,7 +37,7 @@ from sihwa.storage import write_json
 from sihwa.terminal.progress import progress_bar
 
 Call = Callable[[], object]
-Pictures = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 
 
 def main() -> None:
@@ -46,22 +46,22 @@ def main() -> None:
     parser.add_argument("inspector", type=Path)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.3, help="least length of a turn")
-    parser.add_argument("--twin", type=Path, help="an 8-bit graph to time, kept or not")
+    parser.add_argument("--int8_model", type=Path, help="an 8-bit graph to time, kept or not")
     parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks/runtimes.json"))
     given = parser.parse_args()
     bundle = read_bundle(given.inspector)
-    if given.twin:
+    if given.int8_model:
         alone = {"margin": {"lead": 0.0, "unknown": 0.0}}  # nothing is looked at twice
         card = replace(bundle.card, int8=alone)
-        bundle = replace(bundle, card=card, twin=given.twin.read_bytes())
-    image = _picture(given.inspector)
+        bundle = replace(bundle, card=card, int8_model=given.int8_model.read_bytes())
+    image = _image(given.inspector)
     contestants = _contestants(bundle, image)
     rates = _race(contestants, given.rounds, given.seconds)
     results = _results(rates)
     _show(results, image)
     facts = {
         "inspector": bundle.card.id,
-        "picture": list(image.shape),
+        "image": list(image.shape),
         "processor": processor_of("cpu"),
         "versions": {n: runtime_version(n) for n in ("onnxruntime", "openvino", "torch")},
         "rounds": given.rounds,
@@ -71,12 +71,12 @@ def main() -> None:
     print(given.out)
 
 
-def _picture(inspector: Path) -> Pictures:
-    kept = as_on_the_line(find_images(inspector / "pictures.zip").images, None)[0]
+def _image(inspector: Path) -> Images:
+    kept = as_on_the_line(find_images(inspector / "images.zip").images, None)[0]
     return decode_image(read_bytes(kept), kept)
 
 
-def _contestants(bundle: Bundle, image: Pictures) -> dict[tuple[str, int, str], Call]:
+def _contestants(bundle: Bundle, image: Images) -> dict[tuple[str, int, str], Call]:
     """Return what is timed, by combination, batch and `ours` or `bare`."""
     calls: dict[tuple[str, int, str], Call] = {}
     batches = {count: np.repeat(image[None], count, axis=0) for count in (1, 32)}
@@ -85,25 +85,25 @@ def _contestants(bundle: Bundle, image: Pictures) -> dict[tuple[str, int, str], 
         inspector = Inspector(bundle.card, create_runtime(bundle, choice), "")
         bare = _BARE[choice.runtime](bundle, choice)
         for count, batch in batches.items():
-            pictures = list(batch)
+            images = list(batch)
             name = f"{choice.runtime} {choice.precision}"
-            calls[name, count, "ours"] = lambda i=inspector, p=pictures: i.predict(p)
+            calls[name, count, "ours"] = lambda i=inspector, p=images: i.predict(p)
             calls[name, count, "bare"] = lambda b=bare, x=batch: b(x)
     return calls
 
 
-def _bare_onnxruntime(bundle: Bundle, choice: RuntimeChoice) -> Callable[[Pictures], Any]:
+def _bare_onnxruntime(bundle: Bundle, choice: RuntimeChoice) -> Callable[[Images], Any]:
     import onnxruntime
 
-    graph = bundle.twin if choice.precision == "int8" else bundle.graph
+    graph = bundle.int8_model if choice.precision == "int8" else bundle.graph
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     return lambda batch: session.run(None, {"image": batch})
 
 
-def _bare_openvino(bundle: Bundle, choice: RuntimeChoice) -> Callable[[Pictures], Any]:
+def _bare_openvino(bundle: Bundle, choice: RuntimeChoice) -> Callable[[Images], Any]:
     import openvino
 
-    graph = bundle.twin if choice.precision == "int8" else bundle.graph
+    graph = bundle.int8_model if choice.precision == "int8" else bundle.graph
     core = openvino.Core()
     precision = "bf16" if choice.precision == "bf16" else "f32"
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
@@ -111,21 +111,21 @@ def _bare_openvino(bundle: Bundle, choice: RuntimeChoice) -> Callable[[Pictures]
     return lambda batch: request.infer({"image": batch}, share_inputs=True, share_outputs=True)
 
 
-def _bare_torch_runtime(bundle: Bundle, choice: RuntimeChoice) -> Callable[[Pictures], Any]:
+def _bare_torch_runtime(bundle: Bundle, choice: RuntimeChoice) -> Callable[[Images], Any]:
     import torch
 
     from sihwa.inspector.runtime.torch_runtime import TorchRuntime
 
     network: Any = TorchRuntime(bundle, choice)._forward
 
-    def run(batch: Pictures) -> object:
+    def run(batch: Images) -> object:
         with torch.inference_mode():
             return network(torch.from_numpy(batch))
 
     return run
 
 
-def _bare_torch(bundle: Bundle, batch: Pictures) -> Call:
+def _bare_torch(bundle: Bundle, batch: Images) -> Call:
     """Return PyTorch as it comes: eager, float32, channels first."""
     import torch
 
@@ -150,7 +150,7 @@ _BARE = {
 def _race(
     calls: dict[tuple[str, int, str], Call], rounds: int, seconds: float
 ) -> dict[tuple[str, int, str], list[float]]:
-    """Return pictures per second of each round; the first, which warms up, is left out."""
+    """Return images per second of each round; the first, which warms up, is left out."""
     rates: dict[tuple[str, int, str], list[float]] = {key: [] for key in calls}
     with progress_bar("timing", (rounds + 1) * len(calls), "turns") as advance:
         for turn in range(rounds + 1):
@@ -202,7 +202,7 @@ def _spread(ratio: NDArray[np.floating]) -> dict[str, float]:
     }
 
 
-def _show(results: list[dict[str, Any]], image: Pictures) -> None:
+def _show(results: list[dict[str, Any]], image: Images) -> None:
     table = Table("runtime", "batch", "ours, images/s", "bare", "ours / bare", "over eager")
     for row in results:
         ratios = [
@@ -213,7 +213,7 @@ def _show(results: list[dict[str, Any]], image: Pictures) -> None:
         table.add_row(row["runtime"], str(row["batch"]), ours, f"{row['bare']:.0f}", *ratios)
     console = Console()
     console.print(table)
-    console.print(f"pictures of {image.shape[1]} × {image.shape[0]}, {processor_of('cpu')}")
+    console.print(f"images of {image.shape[1]} × {image.shape[0]}, {processor_of('cpu')}")
 
 
 if __name__ == "__main__":

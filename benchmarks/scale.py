@@ -1,19 +1,19 @@
-"""What does a picture cost, and a row, and where does one table end? For planning a large run.
+"""What does an image cost, and a row, and where does one table end? For planning a large run.
 
     make bench-scale ARGS="INSPECTOR NEU-DET.zip"
 
 One run measures, several times in turn:
 
-- image: CPU time of one picture on a worker, from reading to row, on one thread; NEU-DET as it is,
+- image: CPU time of one image on a worker, from reading to row, on one thread; NEU-DET as it is,
   and blown up to 1600 × 1200;
 - list: what walking a folder tree takes per file, a thousand files a folder, on this disk;
 - ledger: noting that a file is listed; the space that the note takes on disk;
 - row: taking a row from a worker (unpickling), counting it, and storing it in a Parquet part;
 - resume: reading an old row, looking whether its file changed, noting it;
 - bytes: of a row in the three formats, with paths and digests that differ as real ones do;
-- ray: pictures per second of the Ray engine over those of the local one, on this machine.
+- ray: images per second of the Ray engine over those of the local one, on this machine.
 
-From these it prints a plan for `--images` pictures. CPU time is hardly touched by what else the
+From these it prints a plan for `--images` images. CPU time is hardly touched by what else the
 machine does; `ray` is by the clock, and needs the machine alone. Files are read from the page
 cache here: what a network share adds, only a run over that share can say.
 """
@@ -62,9 +62,9 @@ def main(
     neu_det: Annotated[Path, typer.Argument(help="NEU-DET.zip.")],
     runtime: str = "auto",
     precision: str = "auto",
-    images: Annotated[int, typer.Option(help="Pictures to plan for.")] = 1_000_000_000,
+    images: Annotated[int, typer.Option(help="Images to plan for.")] = 1_000_000_000,
     files: Annotated[int, typer.Option(help="Files to list, rows to store.")] = 200_000,
-    sample: Annotated[int, typer.Option(help="Pictures to score.")] = 512,
+    sample: Annotated[int, typer.Option(help="Images to score.")] = 512,
     rounds: int = 3,
     with_ray: Annotated[bool, typer.Option(help="Compare the engines.")] = True,
 ) -> None:
@@ -107,7 +107,7 @@ def grow(paths: Sequence[Path], root: Path, count: int) -> Path:
 def measure_images(
     inspector: Inspector, sets: dict[str, Sequence[Path]]
 ) -> tuple[Measured, list[Row]]:
-    """Return CPU milliseconds per picture, and the rows of the last set but one."""
+    """Return CPU milliseconds per image, and the rows of the last set but one."""
     found: Measured = {}
     rows: list[Row] = []
     for name, paths in sets.items():
@@ -143,7 +143,7 @@ def rows_like(rows: Sequence[Row], sources: Sources) -> list[Row]:
     made = []
     for number, entry in enumerate(sources):
         facts, row = Path(entry.path).stat(), rows[number % len(rows)]
-        measured = {  # no two pictures have the same: without it, they would pack far too well
+        measured = {  # no two images have the same: without it, they would pack far too well
             name: value * rng.uniform(0.9, 1)
             for name, value in row.items()
             if name == "unknown" or name.startswith("probability_")
@@ -209,7 +209,7 @@ def size_of(path: Path) -> int:
 
 
 def compare_engines(loaded: Inspector, inspector: Path, links: Path) -> Measured:
-    """Return pictures per second of both engines on this machine; Ray's start is left out."""
+    """Return images per second of both engines on this machine; Ray's start is left out."""
     options, choice = ScoreOptions(), loaded.runtime.choice
     local = rate_of(
         lambda out: score_with(LocalEngine(loaded, options), links, out, options), links
@@ -226,7 +226,7 @@ def compare_engines(loaded: Inspector, inspector: Path, links: Path) -> Measured
 
 
 def rate_of(score: Callable[[Path], object], links: Path) -> float:
-    """Return pictures per second, by the clock."""
+    """Return images per second, by the clock."""
     with tempfile.TemporaryDirectory(dir=links.parent) as out:
         begin = time.perf_counter()
         score(Path(out) / "scores")
@@ -249,8 +249,8 @@ def print_table(taken: Sequence[Measured], medians: Measured) -> None:
 
 
 def print_plan(found: Measured, images: int) -> None:
-    """Print what so many pictures take, as the second table of docs/scale.md."""
-    print(f"\n| {images:,} pictures take | |\n| --- | --- |")
+    """Print what so many images take, as the second table of docs/scale.md."""
+    print(f"\n| {images:,} images take | |\n| --- | --- |")
     for what, amount in plan(found, images):
         print(f"| {what} | {amount} |")
     print()

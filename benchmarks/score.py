@@ -2,18 +2,18 @@
 
     make bench-score ARGS="INSPECTOR NEU-DET.zip"
 
-One run measures, several times in turn, on two sets of pictures (NEU-DET as it is, and blown up to
+One run measures, several times in turn, on two sets of images (NEU-DET as it is, and blown up to
 1600 × 1200 as a camera would give them; each repeated by links):
 
 - decode: reading and decoding alone, as many threads as there are cores;
-- infer: inference alone on decoded pictures, the same threads, the same batches;
+- infer: inference alone on decoded images, the same threads, the same batches;
 - limit: 1 / (1 / decode + 1 / infer), what two steps that share the same cores can reach;
-- the same for CPU time: what decoding and inference take per picture, over what scoring takes; this
+- the same for CPU time: what decoding and inference take per image, over what scoring takes; this
   ratio says how much scoring adds, also where other programs share the cores;
 - score: `score_sources`, from listing to Parquet on disk;
 - loop: what one would write in PyTorch: a DataLoader over the files, eager float32.
 
-Then the whole command on 1,800 pictures, start of Python included, and the peak memory of the
+Then the whole command on 1,800 images, start of Python included, and the peak memory of the
 command over 2,000 and 200,000 tiny files.
 """
 
@@ -52,10 +52,10 @@ def main(
     neu_det: Annotated[Path, typer.Argument(help="NEU-DET.zip.")],
     runtime: str = "auto",
     precision: str = "auto",
-    pictures: Annotated[int, typer.Option(help="NEU pictures to score, by links.")] = 10_800,
-    camera: Annotated[int, typer.Option(help="Camera pictures to score, by links.")] = 1_200,
+    images: Annotated[int, typer.Option(help="NEU images to score, by links.")] = 10_800,
+    camera: Annotated[int, typer.Option(help="Camera images to score, by links.")] = 1_200,
     rounds: int = 3,
-    sample: Annotated[int, typer.Option(help="Pictures to decode and infer alone.")] = 600,
+    sample: Annotated[int, typer.Option(help="Images to decode and infer alone.")] = 600,
     files: Annotated[int, typer.Option(help="Files for peak memory, and a hundredth.")] = 200_000,
     parts: Annotated[str, typer.Option(help="Which to measure: rate, command, memory.")] = (
         "rate,command,memory"
@@ -69,7 +69,7 @@ def main(
         neu = unpack(neu_det, root / "neu")
         if "rate" in parts:
             large = blow_up(neu[:: max(1, len(neu) // 120)], root / "large")
-            for name, given, count in (("NEU", neu, pictures), ("camera", large, camera)):
+            for name, given, count in (("NEU", neu, images), ("camera", large, camera)):
                 links = link(given, root / f"{name} links", count)
                 found[name] = compare(
                     loaded, inspector, links, given[:: max(1, len(given) // sample)], rounds
@@ -109,7 +109,7 @@ def describe(inspector: Inspector) -> dict[str, object]:
 
 
 def unpack(archive: Path, folder: Path) -> list[Path]:
-    """Unpack the pictures of NEU-DET and return their paths."""
+    """Unpack the images of NEU-DET and return their paths."""
     folder.mkdir()
     with zipfile.ZipFile(archive) as file:
         names = sorted(name for name in file.namelist() if name.endswith(".jpg"))
@@ -119,7 +119,7 @@ def unpack(archive: Path, folder: Path) -> list[Path]:
 
 
 def blow_up(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Write pictures anew at the size of a camera, as JPEGs of quality 90."""
+    """Write images anew at the size of a camera, as JPEGs of quality 90."""
     folder.mkdir()
     for path in paths:
         large = Image.open(io.BytesIO(path.read_bytes())).resize(CAMERA, Image.Resampling.BICUBIC)
@@ -128,7 +128,7 @@ def blow_up(paths: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def link(paths: Sequence[Path], folder: Path, count: int) -> Path:
-    """Fill a folder with `count` links to some pictures, in turn."""
+    """Fill a folder with `count` links to some images, in turn."""
     folder.mkdir()
     for number, path in zip(range(count), itertools.cycle(paths), strict=False):
         (folder / f"{number:07d}.jpg").hardlink_to(path)
@@ -167,7 +167,7 @@ def compare(
         for name, value in measured.items():
             rates.setdefault(name, []).append(value)
     return {
-        "pictures": len(list(links.iterdir())),
+        "images": len(list(links.iterdir())),
         **{
             name: [round(f(values), 3) for f in (statistics.median, min, max)]
             for name, values in rates.items()
@@ -176,7 +176,7 @@ def compare(
 
 
 def timed(work: Callable[[], int]) -> tuple[float, float]:
-    """Return pictures per second and milliseconds of CPU time per picture, all threads together."""
+    """Return images per second and milliseconds of CPU time per image, all threads together."""
     begin, cpu = time.perf_counter(), time.process_time()
     count = work()
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
@@ -194,7 +194,7 @@ def decode_all(paths: Sequence[str]) -> int:
 
 
 def infer_all(inspector: Inspector, images: Sequence[NDArray[np.uint8]], size: int) -> int:
-    """Run the graph on decoded pictures on all cores, in batches of `size`."""
+    """Run the graph on decoded images on all cores, in batches of `size`."""
     batches = [np.stack(images[start : start + size]) for start in range(0, len(images), size)]
     with ThreadPoolExecutor(available_cores()) as pool:
         return sum(len(outputs.unknown) for outputs in pool.map(inspector.runtime.run, batches))
@@ -245,8 +245,8 @@ class Files:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        with Image.open(self.paths[index]) as picture:
-            return np.array(picture.convert("RGB"))
+        with Image.open(self.paths[index]) as image:
+            return np.array(image.convert("RGB"))
 
 
 def time_command(command: list[str], folder: Path, root: Path, rounds: int) -> list[float]:
@@ -261,7 +261,7 @@ def time_command(command: list[str], folder: Path, root: Path, rounds: int) -> l
 
 
 def peak_memory(command: list[str], folder: Path, count: int) -> float:
-    """Return the peak resident memory of the command over `count` links to one tiny picture."""
+    """Return the peak resident memory of the command over `count` links to one tiny image."""
     folder.mkdir()
     for number in range(count):
         tiny = folder.with_name(f"tiny {number // 20_000}.png")  # a file bears only so many links

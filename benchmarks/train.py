@@ -1,11 +1,11 @@
 """Images per second of the training loop, against its own step and against the usual recipe.
 
-    python benchmarks/train.py [--pictures 256] [--rounds 3] [--architecture resnet18]
+    python benchmarks/train.py [--images 256] [--rounds 3] [--architecture resnet18]
 
 Three ways train the same network on the same solar cells, one round of each in turn, so that a
 busy moment of the machine meets all of them:
 
-    loop    Sihwa's loop: pictures from the store, augmented, Lightning's Trainer, averaged weights
+    loop    Sihwa's loop: images from the store, augmented, Lightning's Trainer, averaged weights
     memory  the very same step on batches that lie ready
     recipe  a DataLoader over files: decode, resize, flip, normalise; float32, contiguous
 
@@ -33,8 +33,8 @@ from sihwa.dataset import ElpvConfig, Manifest, read_dataset
 from sihwa.model import ModelConfig, create_network, split_network
 from sihwa.run.compose import compose_config
 from sihwa.training import FinetuneConfig, TrainContext
-from sihwa.training.batches import Batch, EpochOrder, PictureBatches
-from sihwa.training.image_store import decode_pictures
+from sihwa.training.batches import Batch, EpochOrder, ImageBatches
+from sihwa.training.image_store import decode_images
 from sihwa.training.learner import Head, Learner
 from sihwa.training.loop import load_batches, run_loop
 from sihwa.training.objective import Objective
@@ -47,12 +47,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pictures", type=int, default=256, help="per round, default 256")
+    parser.add_argument("--images", type=int, default=256, help="per round, default 256")
     parser.add_argument("--rounds", type=int, default=3, help="of each way, default 3")
     parser.add_argument("--architecture", default="resnet18", help="a timm name")
     given = parser.parse_args()
     manifest = read_dataset(ElpvConfig(name="ELPV"), seed=0)
-    rows = np.flatnonzero(manifest.split == "train")[: given.pictures].tolist()
+    rows = np.flatnonzero(manifest.split == "train")[: given.images].tolist()
     with TemporaryDirectory() as folder:
         sihwa = _Sihwa(manifest, rows, given.architecture, Path(folder))
         recipe = _Recipe(manifest, rows, given.architecture)
@@ -83,7 +83,7 @@ def _measure(
 class _Ready(Dataset[Batch]):
     """The same batches again and again."""
 
-    def __init__(self, source: PictureBatches, order: EpochOrder) -> None:
+    def __init__(self, source: ImageBatches, order: EpochOrder) -> None:
         self._batches = {request.rows: source[request] for request in order}
 
     def __getitem__(self, request: Any) -> Batch:  # noqa: ANN401 -- a Request
@@ -108,9 +108,9 @@ class _Sihwa:
             name=architecture, architecture=architecture, weights="none", stages=0
         )
         self.network = create_network(settings, len(manifest.classes))
-        store = decode_pictures(manifest, rows, memory_mib=4096, cache_dir=folder)
+        store = decode_images(manifest, rows, memory_mib=4096, cache_dir=folder)
         surface = compose_config(["training=finetune"]).augmentation
-        self.source = PictureBatches(store, self.label, Augmenter(surface), 0)
+        self.source = ImageBatches(store, self.label, Augmenter(surface), 0)
         self.ready = _Ready(self.source, self._order(_Fixed))
 
     def loop(self) -> None:
@@ -158,8 +158,8 @@ class _Files(Dataset[tuple[torch.Tensor, int]]):
         return len(self._paths)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        with Image.open(self._paths[index]) as picture:
-            return self._change(picture.convert("RGB")), self._label[index]
+        with Image.open(self._paths[index]) as image:
+            return self._change(image.convert("RGB")), self._label[index]
 
 
 class _Recipe:

@@ -1,4 +1,4 @@
-"""Score a folder of pictures: python scripts/score.py INSPECTOR FOLDER --out scores.csv."""
+"""Score a folder of images: python scripts/score.py INSPECTOR FOLDER --out scores.csv."""
 
 try:
     from sihwa.terminal.console import loading

@@ -1,4 +1,4 @@
-// Inspects pictures without Sihwa; docs/inspector-format.md says what every step means.
+// Inspects images without Sihwa; docs/inspector-format.md says what every step means.
 // OpenVINO shows no metadata of an ONNX file, so the card is read from card.json beside it.
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-struct Picture {
+struct Image {
   size_t height, width;
   std::vector<uint8_t> rgb;
 };
@@ -55,23 +55,23 @@ ov::InferRequest load(const std::filesystem::path& path, json& card) {
 }
 
 // Binary PPM or PGM of 8 bits; grey is repeated in all three channels.
-Picture decode(const std::string& path) {
+Image decode(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string kind;
   size_t width = 0, height = 0, white = 0;
   file >> kind >> width >> height >> white;
   const size_t channels = kind == "P6" ? 3 : 1;
   if (!file || (kind != "P6" && kind != "P5") || white != 255)
-    throw std::runtime_error("expected a binary PPM or PGM picture of 8 bits (P6 or P5, 255)");
+    throw std::runtime_error("expected a binary PPM or PGM image of 8 bits (P6 or P5, 255)");
   if (width == 0 || height == 0 || width > 100'000'000 / height)
     throw std::runtime_error("expected 1 to 100,000,000 pixels");
   file.get();  // the one white space before the pixels
   std::vector<char> pixels(width * height * channels);
   if (!file.read(pixels.data(), pixels.size())) throw std::runtime_error("pixels are missing");
-  Picture picture{height, width, std::vector<uint8_t>(3 * width * height)};
-  for (size_t i = 0; i < picture.rgb.size(); i++)
-    picture.rgb[i] = static_cast<uint8_t>(pixels[channels == 3 ? i : i / 3]);
-  return picture;
+  Image image{height, width, std::vector<uint8_t>(3 * width * height)};
+  for (size_t i = 0; i < image.rgb.size(); i++)
+    image.rgb[i] = static_cast<uint8_t>(pixels[channels == 3 ? i : i / 3]);
+  return image;
 }
 
 // [x0, y0, x1, y1] around the cells joined to the peak that reach half of it, or null.
@@ -99,16 +99,16 @@ json box_of(const float* map, size_t rows, size_t columns, size_t height, size_t
 }
 
 ordered_json inspect(ov::InferRequest& request, const json& card, const std::string& path) {
-  ordered_json answer{{"picture", path}, {"decision", "review"}};
-  Picture picture;
+  ordered_json answer{{"image", path}, {"decision", "review"}};
+  Image image;
   try {
-    picture = decode(path);
+    image = decode(path);
   } catch (const std::exception& error) {
     answer.update({{"reason", "unreadable"}, {"error", error.what()}});
     return answer;
   }
-  const ov::Shape shape{1, picture.height, picture.width, 3};
-  request.set_tensor("image", ov::Tensor(ov::element::u8, shape, picture.rgb.data()));
+  const ov::Shape shape{1, image.height, image.width, 3};
+  request.set_tensor("image", ov::Tensor(ov::element::u8, shape, image.rgb.data()));
   request.infer();
   const ov::Tensor evidence = request.get_tensor("evidence");
   const float unknown = request.get_tensor("unknown").data<float>()[0];
@@ -124,7 +124,7 @@ ordered_json inspect(ov::InferRequest& request, const json& card, const std::str
   const json& accepted = card.at("accept_classes");
   const json& threshold = card.at("policy").at("unknown_threshold");
   if (!threshold.is_null() && unknown > threshold.get<double>()) {
-    answer["reason"] = "unlike the training pictures; nearest is " + name;
+    answer["reason"] = "unlike the training images; nearest is " + name;
   } else {
     const bool good = std::find(accepted.begin(), accepted.end(), name) != accepted.end();
     answer["decision"] = good ? "accept" : "reject";
@@ -133,13 +133,13 @@ ordered_json inspect(ov::InferRequest& request, const json& card, const std::str
   const size_t rows = evidence.get_shape()[2], columns = evidence.get_shape()[3];
   const float* map = evidence.data<float>() + top * rows * columns;
   answer.update({{"top_class", name}, {"probability", probability}, {"unknown", unknown},
-                 {"box", box_of(map, rows, columns, picture.height, picture.width)}});
+                 {"box", box_of(map, rows, columns, image.height, image.width)}});
   return answer;
 }
 
 int main(int count, char** words) {
   if (count < 2) {
-    std::cerr << "usage: inspect INSPECTOR.onnx PICTURE.ppm [PICTURE.ppm ...]\n";
+    std::cerr << "usage: inspect INSPECTOR.onnx IMAGE.ppm [IMAGE.ppm ...]\n";
     return 1;
   }
   try {

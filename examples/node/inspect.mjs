@@ -1,4 +1,4 @@
-// Inspects pictures without Sihwa; docs/inspector-format.md says what every step means.
+// Inspects images without Sihwa; docs/inspector-format.md says what every step means.
 // onnxruntime-node shows no metadata, so the card is read from card.json beside the .onnx file.
 
 import { createHash } from "node:crypto";
@@ -28,7 +28,7 @@ function decode(content) {
   const gap = "(?:\\s|#[^\\n]*\\n)+";
   const header = new RegExp(`^P([56])${gap}(\\d+)${gap}(\\d+)${gap}255\\s`);
   const found = header.exec(content.toString("latin1", 0, 4096));
-  if (!found) throw new Error("expected a binary PPM or PGM picture of 8 bits (P6 or P5, 255)");
+  if (!found) throw new Error("expected a binary PPM or PGM image of 8 bits (P6 or P5, 255)");
   const [kind, width, height] = found.slice(1).map(Number);
   const pixels = content.subarray(found[0].length);
   const count = width * height;
@@ -63,10 +63,10 @@ function boxOf(map, rows, columns, height, width) {
 }
 
 async function inspect(session, card, path) {
-  const picture = await readFile(path).then(decode).catch((error) => error);
-  if (picture instanceof Error)
-    return { decision: "review", reason: "unreadable", error: picture.message };
-  const { height, width, rgb } = picture;
+  const image = await readFile(path).then(decode).catch((error) => error);
+  if (image instanceof Error)
+    return { decision: "review", reason: "unreadable", error: image.message };
+  const { height, width, rgb } = image;
   const image = new ort.Tensor("uint8", rgb, [1, height, width, 3]);
   const output = await session.run({ image }, ["probability", "evidence", "unknown"]);
   const probability = Array.from(output.probability.data);
@@ -79,21 +79,21 @@ async function inspect(session, card, path) {
   let decision = card.accept_classes.includes(name) ? "accept" : "reject";
   let reason = `top class is ${name}`;
   if (threshold !== null && unknown > threshold)
-    [decision, reason] = ["review", `unlike the training pictures; nearest is ${name}`];
+    [decision, reason] = ["review", `unlike the training images; nearest is ${name}`];
   const [rows, columns] = output.evidence.dims.slice(2);
   const map = output.evidence.data.subarray(top * rows * columns, (top + 1) * rows * columns);
   const box = boxOf(map, rows, columns, height, width);
   return { decision, reason, top_class: name, probability, unknown, box };
 }
 
-const [path, ...pictures] = process.argv.slice(2);
+const [path, ...images] = process.argv.slice(2);
 if (path === undefined) {
-  console.error("usage: node inspect.mjs INSPECTOR.onnx PICTURE.ppm [PICTURE.ppm ...]");
+  console.error("usage: node inspect.mjs INSPECTOR.onnx IMAGE.ppm [IMAGE.ppm ...]");
   process.exit(1);
 }
 const loaded = await load(path).catch((error) => {
   console.error(error.message.replace(/\s+/g, " "));
   process.exit(1);
 });
-for (const picture of pictures)
-  console.log(JSON.stringify({ picture, ...(await inspect(...loaded, picture)) }));
+for (const image of images)
+  console.log(JSON.stringify({ image, ...(await inspect(...loaded, image)) }));

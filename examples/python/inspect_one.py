@@ -1,4 +1,4 @@
-"""Inspect pictures without Sihwa; docs/inspector-format.md says what every step means."""
+"""Inspect images without Sihwa; docs/inspector-format.md says what every step means."""
 
 import hashlib
 import json
@@ -27,20 +27,20 @@ def load(path: str) -> tuple[ort.InferenceSession, dict[str, Any]]:
 
 
 def decode(path: str) -> np.ndarray:
-    """Return a picture as (H, W, 3) uint8 RGB: upright, grey repeated, clear parts over black."""
+    """Return an image as (H, W, 3) uint8 RGB: upright, grey repeated, clear parts over black."""
     with Image.open(path, formats=("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")) as file:
         if file.width * file.height > 100_000_000 or getattr(file, "n_frames", 1) > 1:
             raise ValueError("expected one page of at most 100,000,000 pixels")
-        picture = ImageOps.exif_transpose(file)
-    if picture.mode.startswith(("I", "F")):
-        wide = np.asarray(picture).astype(np.int64)
-        if picture.mode == "F" or wide.min() < 0 or wide.max() > 65535:
+        image = ImageOps.exif_transpose(file)
+    if image.mode.startswith(("I", "F")):
+        wide = np.asarray(image).astype(np.int64)
+        if image.mode == "F" or wide.min() < 0 or wide.max() > 65535:
             raise ValueError("expected pixels of 8 or 16 bits")
         return np.repeat(((wide + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
-    if picture.has_transparency_data:
-        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
-        picture = Image.alpha_composite(black, picture.convert("RGBA"))
-    return np.asarray(picture.convert("RGB"))
+    if image.has_transparency_data:
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image.convert("RGBA"))
+    return np.asarray(image.convert("RGB"))
 
 
 def box_of(evidence: np.ndarray, height: int, width: int) -> list[int] | None:
@@ -61,7 +61,7 @@ def box_of(evidence: np.ndarray, height: int, width: int) -> list[int] | None:
 
 
 def inspect(session: ort.InferenceSession, card: dict[str, Any], path: str) -> dict[str, Any]:
-    """Return what is said of one picture."""
+    """Return what is said of one image."""
     try:
         image = decode(path)
     except Exception as error:  # damaged files make decoders raise almost anything
@@ -75,16 +75,16 @@ def inspect(session: ort.InferenceSession, card: dict[str, Any], path: str) -> d
     decision = "accept" if name in card["accept_classes"] else "reject"
     reason = f"top class is {name}"
     if threshold is not None and float(unknown) > threshold:
-        decision, reason = "review", f"unlike the training pictures; nearest is {name}"
+        decision, reason = "review", f"unlike the training images; nearest is {name}"
     answer = {"decision": decision, "reason": reason, "top_class": name}
     return answer | {"probability": probability.tolist(), "unknown": float(unknown), "box": box}
 
 
 if __name__ == "__main__":
-    path, *pictures = sys.argv[1:] or sys.exit("usage: inspect_one.py INSPECTOR.onnx PICTURE ...")
+    path, *images = sys.argv[1:] or sys.exit("usage: inspect_one.py INSPECTOR.onnx IMAGE ...")
     try:
         loaded = load(path)
     except Exception as error:  # the runtime raises its own kinds
         sys.exit(f"{path}: {' '.join(str(error).split())}")
-    for picture in pictures:
-        print(json.dumps({"picture": picture} | inspect(*loaded, picture)))
+    for image in images:
+        print(json.dumps({"image": image} | inspect(*loaded, image)))

@@ -3,12 +3,12 @@
     SihwaError
     ├── ConfigError              a setting is unknown, out of range or missing
     ├── DatasetError
-    │   ├── DatasetNotFound      the folder, file or package with the pictures is not there
-    │   ├── EmptyDataset         it is there and holds no picture
+    │   ├── DatasetNotFound      the folder, file or package with the images is not there
+    │   ├── EmptyDataset         it is there and holds no image
     │   ├── InvalidLabels        a label file lacks a column, or a label is not usable
     │   ├── TooFewImages         a class cannot be split into train / calibration / test
-    │   └── UnreadableImages     pictures of the training data cannot be read
-    ├── UnreadableImage          one picture cannot be read: carries path and reason
+    │   └── UnreadableImages     images of the training data cannot be read
+    ├── UnreadableImage          one image cannot be read: carries path and reason
     ├── ModelError
     │   ├── UnknownModel         no network of that name
     │   └── WeightsUnavailable   its pretrained weights are not on this machine
@@ -26,30 +26,6 @@ The message is one line: what was expected, what came, where, what to do. Comman
 and exit with `exit_code`; a traceback is a defect.
 """
 
-__all__ = [
-    "ClusterError",
-    "ConfigError",
-    "DatasetError",
-    "DatasetNotFound",
-    "EmptyDataset",
-    "InspectorError",
-    "InvalidInspector",
-    "InvalidLabels",
-    "ModelError",
-    "PackageMissing",
-    "ParityError",
-    "RuntimeUnavailable",
-    "ShapeError",
-    "SihwaError",
-    "StorageError",
-    "TooFewImages",
-    "TrainingDiverged",
-    "UnknownModel",
-    "UnreadableImage",
-    "UnreadableImages",
-    "WeightsUnavailable",
-]
-
 
 class SihwaError(Exception):
     """Any error a user can cause; its text is one line."""
@@ -64,15 +40,15 @@ class ConfigError(SihwaError):
 
 
 class DatasetError(SihwaError):
-    """The pictures or their labels cannot be used."""
+    """The images or their labels cannot be used."""
 
 
 class DatasetNotFound(DatasetError):
-    """The folder, file or package with the pictures is not there."""
+    """The folder, file or package with the images is not there."""
 
 
 class EmptyDataset(DatasetError):
-    """The place is there and holds no picture."""
+    """The place is there and holds no image."""
 
 
 class InvalidLabels(DatasetError):
@@ -84,7 +60,7 @@ class TooFewImages(DatasetError):
 
 
 class UnreadableImages(DatasetError):
-    """Pictures of the training data cannot be read; the message lists them by path."""
+    """Images of the training data cannot be read; the message lists them by path."""
 
     def __init__(self, message: str, images: "list[UnreadableImage]") -> None:
         super().__init__(message)
@@ -92,10 +68,10 @@ class UnreadableImages(DatasetError):
 
 
 class UnreadableImage(SihwaError):
-    """One picture cannot be read.
+    """One image cannot be read.
 
     Attributes:
-        path: The picture, as it was asked for.
+        path: The image, as it was asked for.
         reason: Why, in a few words, without the path.
     """
 

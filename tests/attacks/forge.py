@@ -17,7 +17,7 @@ from sihwa.inspector.protobuf import encode_field
 
 Json = dict[str, Any]
 PARTS = (
-    "inspector.onnx", "weights.safetensors", "README.md", "inspector.int8.onnx", "pictures.zip",
+    "inspector.onnx", "weights.safetensors", "README.md", "inspector.int8.onnx", "images.zip",
 )  # fmt: skip
 _NOT_IDENTITY = ("id", "created", "environment", "proof")
 

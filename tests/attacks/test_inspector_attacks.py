@@ -24,7 +24,7 @@ from tests.attacks.forge import (
     safetensors,
     tensors,
 )
-from tests.conftest import random_images, save_pictures
+from tests.helpers import random_images, save_images
 
 PARTS = ["inspector.onnx", "card.json", "weights.safetensors", "README.md"]
 needs_links = pytest.mark.skipif(
@@ -152,11 +152,11 @@ def test_load_inspector_something_between_graph_and_card_is_refused(tiny_bundle:
 def test_load_inspector_other_files_in_the_folder_are_never_read(
     tiny_bundle: Path, name: str
 ) -> None:
-    picture = random_images(1, 40, 50)[0]
-    expected = load_inspector(tiny_bundle).predict(picture)[0].probability
+    image = random_images(1, 40, 50)[0]
+    expected = load_inspector(tiny_bundle).predict(image)[0].probability
     os.mkfifo(tiny_bundle / name)  # whoever opened it would wait for ever
     np.testing.assert_array_equal(
-        load_inspector(tiny_bundle).predict(picture)[0].probability, expected
+        load_inspector(tiny_bundle).predict(image)[0].probability, expected
     )
 
 
@@ -240,7 +240,7 @@ def test_score_broken_inspector_ends_with_one_line(
     tiny_bundle: Path, tmp_path: Path, damage: Callable[[Path], object]
 ) -> None:
     damage(tiny_bundle)
-    save_pictures(tmp_path / "parts", random_images(1, 30, 20))
+    save_images(tmp_path / "parts", random_images(1, 30, 20))
     table = tmp_path / "x.csv"
     command = [sys.executable, "-m", "sihwa", "score"]
     ended = subprocess.run(

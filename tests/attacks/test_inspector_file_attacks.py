@@ -111,7 +111,7 @@ def test_load_inspector_parts_under_the_names_of_others_are_refused(tiny_bundle:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "BMP"])
-def test_load_inspector_picture_named_as_an_inspector_is_refused(tmp_path: Path, kind: str) -> None:
+def test_load_inspector_image_named_as_an_inspector_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "inspector.onnx"
     Image.new("RGB", (30, 20), (8, 1, 58)).save(path, format=kind)
     refuse(path, "not an inspector's graph")

@@ -117,7 +117,7 @@ def divide(model: Model, divisor: int, through: str = "Identity") -> None:
 
 
 def argument(model: Model, operator: str, *given: int | None, **attributes: Any) -> None:  # noqa: ANN401
-    """Let an operator take whole numbers; None is what the picture's first pixels say."""
+    """Let an operator take whole numbers; None is what the image's first pixels say."""
     model.graph.node.append(node("Cast", ["image"], ["pixels"], to=TensorProto.INT64))
     names = []
     for place, value in enumerate(given):
@@ -257,7 +257,7 @@ ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
     "empty_graph": (lambda m: m.graph.ClearField("node"), "its graph is empty"),
     "no_graph": (lambda m: m.ClearField("graph"), "expected one graph, found 0"),
     "input_missing": (lambda m: m.graph.ClearField("input"), "uses 'image' before that is made"),
-    "input_renamed": (lambda m: rename(m, "image", "picture"), r"found \['picture'\]"),
+    "input_renamed": (lambda m: rename(m, "image", "image"), r"found \['image'\]"),
     "input_twice": (lambda m: m.graph.input.append(m.graph.input[0]), "has 'image' twice"),
     "input_added": (
         lambda m: m.graph.input.append(value_info("more", TensorProto.FLOAT, [1])),
@@ -290,7 +290,7 @@ ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
     # what flows where: runtimes read these in different ways, or not at all
     "tensor_missing": (lambda m: m.graph.initializer.pop(), "uses '.*' before that is made"),
     "tensor_twice": (lambda m: m.graph.initializer.append(m.graph.initializer[0]), "twice"),
-    "tensor_in_place_of_the_picture": (
+    "tensor_in_place_of_the_image": (
         lambda m: m.graph.initializer.append(
             helper.make_tensor("image", TensorProto.UINT8, [1, 1, 1, 3], b"abc", raw=True)
         ),

@@ -16,7 +16,7 @@ from sihwa.inspector.graph_file import OPSET
 from sihwa.inspector.protobuf import encode_field
 from sihwa.model import OPSET as EXPORTED_OPSET
 from tests.attacks.forge import forge, forge_model, graph_of, refuse, reseal
-from tests.conftest import changed
+from tests.helpers import changed
 
 Model = onnx.ModelProto
 node = onnx.helper.make_node
@@ -34,7 +34,7 @@ LIES: dict[str, tuple[str, list[onnx.NodeProto], list[int], str]] = {
         [],
         r"probability must be float32 \(2, 3\) .* float32 \(2, 6\)",
     ),
-    "unknown_of_other_pictures": (
+    "unknown_of_other_images": (
         "unknown",
         [node("Concat", ["was", "was"], ["unknown"], axis=0)],
         [],
@@ -159,7 +159,7 @@ def test_opset_of_the_reader_is_that_of_the_exporter() -> None:
 
 
 def only_small(model: Model) -> None:
-    """Give shapes as declared for small pictures, and no evidence for those above five rows."""
+    """Give shapes as declared for small images, and no evidence for those above five rows."""
     graph = model.graph
     for item in graph.node:
         item.output[:] = ["was" if name == "evidence" else name for name in item.output]

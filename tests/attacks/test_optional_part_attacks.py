@@ -1,4 +1,4 @@
-"""Hostile twins and pictures: the parts that an inspector folder need not have."""
+"""Hostile INT8 models and images: the parts that an inspector folder need not have."""
 
 import hashlib
 import io
@@ -19,10 +19,10 @@ from sihwa.inspector.graph_file import append_card
 from sihwa.inspector.verify import verify_inspector
 from sihwa.storage import sha256_of_bytes
 from tests.attacks.forge import Json, custom_node, external, forge, refuse, reseal
-from tests.conftest import changed, random_images
+from tests.helpers import changed, random_images
 
-TWIN = "inspector.int8.onnx"
-PICTURES = "pictures.zip"
+INT8 = "inspector.int8.onnx"
+IMAGES = "images.zip"
 Model = onnx.ModelProto
 
 
@@ -42,13 +42,13 @@ def png(seed: int) -> bytes:
 
 @pytest.fixture
 def full_bundle(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, tmp_path: Path) -> Path:
-    """An inspector folder with a twin and pictures; the graph itself stands in for the twin."""
+    """An inspector folder with images and an INT8 model, for which the graph stands in."""
     facts = {
         "sha256": sha256_of_bytes(tiny_graph),
         "bytes": len(tiny_graph),
         "float32_layers": 0,
         "margin": {"lead": 1.0, "unknown": 0.1},
-        "second_looks": 0.05,
+        "second_passes": 0.05,
         "allowed_flips": 0,
     }
     folder = tmp_path / "full"
@@ -58,15 +58,15 @@ def full_bundle(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, tmp_path:
     return folder
 
 
-def forge_twin(folder: Path, change: Callable[[Model], Any]) -> None:
-    """Change the twin, and make all hashes fit again."""
-    model = onnx.load_from_string((folder / TWIN).read_bytes())
+def forge_int8_model(folder: Path, change: Callable[[Model], Any]) -> None:
+    """Change the INT8 model, and make all hashes fit again."""
+    model = onnx.load_from_string((folder / INT8).read_bytes())
     change(model)
-    put_twin(folder, model.SerializeToString(deterministic=True))
+    put_int8_model(folder, model.SerializeToString(deterministic=True))
 
 
-def put_twin(folder: Path, content: bytes) -> None:
-    (folder / TWIN).write_bytes(content)
+def put_int8_model(folder: Path, content: bytes) -> None:
+    (folder / INT8).write_bytes(content)
 
     def name(card: Json) -> None:
         card["int8"].update(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
@@ -76,13 +76,13 @@ def put_twin(folder: Path, content: bytes) -> None:
 
 def test_load_inspector_full_folder_is_taken(full_bundle: Path) -> None:
     bundle = read_bundle(full_bundle)
-    assert bundle.twin is not None
+    assert bundle.int8_model is not None
     found = verify_inspector(full_bundle)
     assert ("openvino", "int8") in {(proof.runtime, proof.precision) for proof in found.proof}
     assert load_inspector(full_bundle, precision="int8").runtime.choice.precision == "int8"
 
 
-TWINS: dict[str, tuple[Callable[[Model], Any], str]] = {
+INT8S: dict[str, tuple[Callable[[Model], Any], str]] = {
     "custom_operator": (lambda m: m.graph.node.append(custom_node()), "operator of 'evil"),
     "data_elsewhere": (lambda m: external(m, "../secret"), "keeps tensors in another file"),
     "metadata": (lambda m: m.metadata_props.add(key="k", value="v"), "no metadata but sihwa.card"),
@@ -92,69 +92,71 @@ TWINS: dict[str, tuple[Callable[[Model], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "reason"), TWINS.values(), ids=list(TWINS))
-def test_load_inspector_hostile_twin_is_refused(
+@pytest.mark.parametrize(("change", "reason"), INT8S.values(), ids=list(INT8S))
+def test_load_inspector_hostile_int8_model_is_refused(
     full_bundle: Path, change: Callable[[Model], Any], reason: str
 ) -> None:
-    forge_twin(full_bundle, change)
-    refuse(full_bundle, reason, TWIN)
+    forge_int8_model(full_bundle, change)
+    refuse(full_bundle, reason, INT8)
 
 
-def test_load_inspector_twin_with_a_card_of_its_own_is_refused(full_bundle: Path) -> None:
-    put_twin(full_bundle, append_card((full_bundle / TWIN).read_bytes(), "{}"))
-    refuse(full_bundle, "expected no card, found 1", TWIN)
+def test_load_inspector_int8_model_with_a_card_of_its_own_is_refused(full_bundle: Path) -> None:
+    put_int8_model(full_bundle, append_card((full_bundle / INT8).read_bytes(), "{}"))
+    refuse(full_bundle, "expected no card, found 1", INT8)
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"PK\x03\x04", bytes(1000)], ids=["empty", "zip", "zeros"]
 )
-def test_load_inspector_twin_that_is_no_graph_is_refused(full_bundle: Path, content: bytes) -> None:
-    put_twin(full_bundle, content or b"\n")
-    refuse(full_bundle, "not an inspector's graph", TWIN)
+def test_load_inspector_refuses_int8_file_that_is_no_graph(
+    full_bundle: Path, content: bytes
+) -> None:
+    put_int8_model(full_bundle, content or b"\n")
+    refuse(full_bundle, "not an inspector's graph", INT8)
 
 
-def test_load_inspector_twin_replaced_with_its_hash_in_card_json_is_refused(
+def test_load_inspector_int8_model_replaced_with_its_hash_in_card_json_is_refused(
     full_bundle: Path,
 ) -> None:
-    path = full_bundle / TWIN
+    path = full_bundle / INT8
     model = onnx.load_from_string(path.read_bytes())
     model.graph.name = "another"
     path.write_bytes(model.SerializeToString())
     reseal(full_bundle)
-    refuse(full_bundle, "expected the 8-bit twin that the card in inspector.onnx names", TWIN)
+    refuse(full_bundle, "expected the INT8 model that the card in inspector.onnx names", INT8)
 
 
-def test_load_inspector_twin_that_the_card_does_not_name_is_refused(
+def test_load_inspector_int8_model_that_the_card_does_not_name_is_refused(
     tiny_bundle: Path, tiny_graph: bytes
 ) -> None:
-    (tiny_bundle / TWIN).write_bytes(tiny_graph)
+    (tiny_bundle / INT8).write_bytes(tiny_graph)
     reseal(tiny_bundle)
-    refuse(tiny_bundle, "expected no 8-bit twin", TWIN)
+    refuse(tiny_bundle, "expected no INT8 model", INT8)
 
 
-@pytest.mark.parametrize("part", [TWIN, PICTURES])
+@pytest.mark.parametrize("part", [INT8, IMAGES])
 def test_load_inspector_part_that_card_json_does_not_list_is_refused(
     tiny_bundle: Path, tiny_graph: bytes, part: str
 ) -> None:
-    (tiny_bundle / part).write_bytes(tiny_graph if part == TWIN else packed(png(1)))
+    (tiny_bundle / part).write_bytes(tiny_graph if part == INT8 else packed(png(1)))
     refuse(tiny_bundle, "card.json does not list it", part)
     with pytest.raises(InvalidInspector, match=r"card\.json does not list it"):
         verify_inspector(tiny_bundle)
 
 
-@pytest.mark.parametrize("part", [TWIN, PICTURES])
+@pytest.mark.parametrize("part", [INT8, IMAGES])
 def test_load_inspector_listed_part_is_missing_is_refused(full_bundle: Path, part: str) -> None:
     (full_bundle / part).unlink()
     refuse(full_bundle, "missing, but card.json lists it", part)
 
 
-def test_load_inspector_twin_gone_from_folder_and_list_is_refused(full_bundle: Path) -> None:
-    (full_bundle / TWIN).unlink()
+def test_load_inspector_int8_model_gone_from_folder_and_list_is_refused(full_bundle: Path) -> None:
+    (full_bundle / INT8).unlink()
     reseal(full_bundle)
-    refuse(full_bundle, "expected the 8-bit twin .* found another or none", TWIN)
+    refuse(full_bundle, "expected the INT8 model .* found another or none", INT8)
 
 
-@pytest.mark.parametrize("part", [TWIN, PICTURES])
+@pytest.mark.parametrize("part", [INT8, IMAGES])
 @pytest.mark.parametrize("kind", ["byte changed", "cut", "ten gigabytes of nothing"])
 def test_load_inspector_optional_part_damaged_is_refused(
     full_bundle: Path, part: str, kind: str
@@ -169,7 +171,7 @@ def test_load_inspector_optional_part_damaged_is_refused(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no FIFOs, and links need rights")
-@pytest.mark.parametrize("part", [TWIN, PICTURES])
+@pytest.mark.parametrize("part", [INT8, IMAGES])
 def test_load_inspector_optional_part_is_a_fifo_or_link_is_refused(
     full_bundle: Path, part: str
 ) -> None:
@@ -189,12 +191,12 @@ INT8_CARDS: dict[str, tuple[object, str]] = {
     "margin_without_lead": ({"margin": {"unknown": 0.1}}, "'lead' is a required property"),
     "margin_negative": ({"margin": {"lead": -1.0, "unknown": 0.1}}, "'int8/margin/lead'"),
     "margin_with_more": ({"margin": {"lead": 1.0, "unknown": 0.1, "x": 1}}, "'int8/margin'"),
-    "second_looks_beyond_all": ({"second_looks": 1.5}, "'int8/second_looks'"),
+    "second_passes_beyond_all": ({"second_passes": 1.5}, "'int8/second_looks'"),
 }
 
 
 @pytest.mark.parametrize(("to", "reason"), INT8_CARDS.values(), ids=list(INT8_CARDS))
-def test_load_inspector_card_s_twin_damaged_is_refused(
+def test_load_inspector_card_s_int8_model_damaged_is_refused(
     full_bundle: Path, to: object, reason: str
 ) -> None:
     def change(card: Json) -> None:
@@ -216,19 +218,19 @@ def _bomb() -> bytes:
 
 ARCHIVES: dict[str, tuple[bytes, str]] = {
     "no_archive": (b"\x00" * 100, "not a readable .zip"),
-    "empty": (packed(), "no picture found"),
-    "bomb_of_zeros": (packed(bytes(200 * 2**20)), "the only picture cannot be read"),
-    "bomb_of_pixels": (packed(_bomb()), "the only picture cannot be read: .*pixels"),
-    "scripts": (packed(b"import os", names="{}.py"), "no picture found"),
-    "text_as_pictures": (packed(b"text", b"text"), "none of 2 pictures can be read"),
+    "empty": (packed(), "no image found"),
+    "bomb_of_zeros": (packed(bytes(200 * 2**20)), "the only image cannot be read"),
+    "bomb_of_pixels": (packed(_bomb()), "the only image cannot be read: .*pixels"),
+    "scripts": (packed(b"import os", names="{}.py"), "no image found"),
+    "text_as_images": (packed(b"text", b"text"), "none of 2 images can be read"),
 }
 
 
 @pytest.mark.parametrize(("content", "reason"), ARCHIVES.values(), ids=list(ARCHIVES))
-def test_verify_hostile_pictures_end_with_one_line(
+def test_verify_hostile_images_end_with_one_line(
     full_bundle: Path, content: bytes, reason: str
 ) -> None:
-    (full_bundle / PICTURES).write_bytes(content)
+    (full_bundle / IMAGES).write_bytes(content)
     reseal(full_bundle)
     with pytest.raises(SihwaError, match=reason) as caught:
         verify_inspector(full_bundle)
@@ -238,7 +240,7 @@ def test_verify_hostile_pictures_end_with_one_line(
 
 
 def test_verify_member_named_like_a_path_writes_nothing(full_bundle: Path) -> None:
-    (full_bundle / PICTURES).write_bytes(packed(png(1), names="../../{:03d}.png"))
+    (full_bundle / IMAGES).write_bytes(packed(png(1), names="../../{:03d}.png"))
     reseal(full_bundle)
     before = sorted(full_bundle.parent.rglob("*"))
     found = verify_inspector(full_bundle)

@@ -1,4 +1,4 @@
-"""Damaged and hostile files: as many rows as pictures, and no row of another's pixels."""
+"""Damaged and hostile files: as many rows as images, and no row of another's pixels."""
 
 import io
 import random
@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sihwa.scoring import Entry, ReadOptions, Row, ScoreOptions, score_block, score_sources
-from tests.conftest import random_images
+from tests.helpers import random_images
 from tests.unit.images.forge import exif, png, saved, tiff, write_zip
 from tests.unit.scoring.stub import stub_inspector
 from tests.unit.scoring.test_score import files_of, read
@@ -24,7 +24,7 @@ SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WEBP"
 
 
 def zoo() -> dict[str, bytes]:
-    """A healthy picture of every format and kind that is read."""
+    """A healthy image of every format and kind that is read."""
     [colour] = random_images(1, 40, 50)
     image = Image.fromarray(colour)
     grey = image.convert("L")

@@ -155,7 +155,7 @@ def test_load_inspector_verification_no_plain_file_does_not_count(
         pytest.param(put("proof", 0, "runtime", to="../evil"), id="runtime of another name"),
         pytest.param(put("proof", 0, "runtime", to="os"), id="a module as runtime"),
         pytest.param(put("proof", 0, "device", to="cpu; rm"), id="device of another name"),
-        pytest.param(put("proof", 0, "precision", to="int8"), id="a twin that is not there"),
+        pytest.param(put("proof", 0, "precision", to="int8"), id="an INT8 model that is not there"),
         pytest.param(put("proof", 0, "flips", to=9), id="flips that it says do not matter"),
         pytest.param(put("proof", 0, "images", to=0), id="proven on nothing"),
         pytest.param(put("proof", 0, "greatest_difference", to=1.0), id="beyond its tolerance"),

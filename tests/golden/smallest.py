@@ -1,6 +1,6 @@
 """The smallest inspector: fourteen operators, made by hand, the worked example of the format.
 
-Its network is the average colour of the picture. It is kept in `inspector_v1/`, which every later
+Its network is the average colour of the image. It is kept in `inspector_v1/`, which every later
 reader has to read as this one does; `python -m tests.golden.smallest` writes it anew.
 """
 
@@ -21,7 +21,7 @@ TEMPERATURE = 0.5
 WEIGHT = np.array([[2, 1, 0], [-1, 0, 2]], np.float32)
 BIAS = np.array([-1.5, -0.5], np.float32)
 CENTRE = np.array([[0.75, 0.75, 0.25], [0.25, 0.25, 0.75]], np.float32)
-PICTURE = np.array(
+IMAGE = np.array(
     [[[255, 204, 51], [204, 204, 51], [255, 153, 0]], [[153, 204, 102], [204, 255, 51], [204] * 3]],
     np.uint8,
 )

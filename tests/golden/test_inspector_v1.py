@@ -16,7 +16,7 @@ from tests.golden.smallest import (
     BIAS,
     CENTRE,
     FOLDER,
-    PICTURE,
+    IMAGE,
     TEMPERATURE,
     WEIGHT,
     smallest_card,
@@ -33,8 +33,8 @@ SEAM = 1005
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_inspector_v1_is_read_and_decides_as_ever(runtime: str) -> None:
     inspector = load_inspector(FOLDER, runtime=runtime)
-    [said] = inspector.predict(PICTURE)
-    embedding = PICTURE.reshape(-1, 3).mean(0) / 255
+    [said] = inspector.predict(IMAGE)
+    embedding = IMAGE.reshape(-1, 3).mean(0) / 255
     power = np.exp((WEIGHT @ embedding + BIAS) / TEMPERATURE)
     np.testing.assert_allclose(said.embedding, embedding, atol=1e-6)
     np.testing.assert_allclose(said.evidence, [[(WEIGHT @ embedding)[0]]], atol=1e-6)
@@ -87,9 +87,9 @@ def test_document_identifier_of_inspector_v1_is_the_hash_of_its_text() -> None:
     assert sha256_of_bytes(text.encode())[:16] == "410f9c4cdb28916a"
 
 
-def test_document_shows_what_the_picture_gives() -> None:
+def test_document_shows_what_the_image_gives() -> None:
     assert " ".join(EXAMPLE.split()).count("ff cc 33 cc cc 33 ff 99 00 99 cc 66 cc ff 33 cc cc cc")
-    assert PICTURE.tobytes().hex(" ") == "ff cc 33 cc cc 33 ff 99 00 99 cc 66 cc ff 33 cc cc cc"
-    [said] = load_inspector(FOLDER, runtime="onnxruntime").predict(PICTURE)
+    assert IMAGE.tobytes().hex(" ") == "ff cc 33 cc cc 33 ff 99 00 99 cc 66 cc ff 33 cc cc cc"
+    [said] = load_inspector(FOLDER, runtime="onnxruntime").predict(IMAGE)
     for values in (said.embedding, said.evidence[0], said.probability, [said.unknown]):
         assert " ".join(f"{value:.6f}" for value in values) in EXAMPLE

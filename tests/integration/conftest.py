@@ -7,7 +7,7 @@ import pytest
 from sihwa.inspector import Card
 from sihwa.run.compose import compose_config
 from sihwa.run.run import TrainedRun, train_inspector
-from tests.conftest import random_images, save_pictures
+from tests.helpers import random_images, save_images
 
 TINY = (
     "model.name=tiny",
@@ -17,11 +17,11 @@ TINY = (
     "evaluation.resamples=100",
     "decision.unknown_rate=0.3",
 )
-"""Settings of a network that trains in seconds; eight calibration pictures promise no less."""
+"""Settings of a network that trains in seconds; eight calibration images promise no less."""
 
 
 def settings(parts: Path, outputs: Path, *more: str) -> list[str]:
-    """Settings of a run on a folder of pictures, or on a table of them."""
+    """Settings of a run on a folder of images, or on a table of them."""
     source = ("manifest", "path") if parts.is_file() else ("image_folder", "root")
     return [
         f"dataset={source[0]}",
@@ -45,11 +45,11 @@ def card_of(run: TrainedRun) -> Card:
 
 
 def make_parts(root: Path, count: int = 20) -> Path:
-    """Dark parts are good, light ones are scratched; pictures of two sizes."""
+    """Dark parts are good, light ones are scratched; images of two sizes."""
     for size in (40, 60):
         dark, light = (random_images(count // 2, size, 50, seed) // 2 for seed in (1, 2))
-        save_pictures(root / "양품", dark, prefix=f"{size} ")
-        save_pictures(root / "긁힘" / "line 1", 127 + light, prefix=f"{size} ")
+        save_images(root / "양품", dark, prefix=f"{size} ")
+        save_images(root / "긁힘" / "line 1", 127 + light, prefix=f"{size} ")
     return root
 
 

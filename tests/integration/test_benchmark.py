@@ -10,8 +10,8 @@ import pytest
 
 from sihwa.benchmark.results import benchmark_schema
 from sihwa.commands.benchmark_command import _without_results
-from tests.conftest import random_images, save_pictures
 from tests.golden.smallest import FOLDER
+from tests.helpers import random_images, save_images
 
 ROOT = Path(__file__).parents[2]
 SHORT = ("--samples", "6", "--batches", "1,2", "--threads", "1", "--no-ceilings")
@@ -24,7 +24,7 @@ def run(*words: str | Path) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    save_pictures(tmp_path / "부품", random_images(3, 40, 50))
+    save_images(tmp_path / "부품", random_images(3, 40, 50))
     return tmp_path / "부품"
 
 
@@ -76,9 +76,9 @@ def test_benchmark_results_of_another_one_meanwhile_are_kept(
         pytest.param(["--seed", "-1"], "--seed must be 0 to", id="seed"),
         pytest.param(["--sampels", "1"], "No such option", id="misspelt"),
         pytest.param(["--threads", "99999"], "the cores of this machine, got 99999", id="cores"),
-        pytest.param(["--images", "nowhere"], "got 'nowhere', which is not there", id="pictures"),
-        pytest.param(["--images", __file__], "or one picture, got the file", id="a file"),
-        pytest.param(["--images", ""], "expected a path, got an empty word", id="no pictures"),
+        pytest.param(["--images", "nowhere"], "got 'nowhere', which is not there", id="images"),
+        pytest.param(["--images", __file__], "or one image, got the file", id="a file"),
+        pytest.param(["--images", ""], "expected a path, got an empty word", id="no images"),
         pytest.param(["--out", ""], "expected a path, got an empty word", id="no folder"),
         pytest.param(["--line-rate", "-3"], "--line-rate must be from 0.001", id="rate"),
     ],

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from sihwa.run.run import TrainedRun
-from tests.conftest import limit_files, random_images, save_pictures
+from tests.helpers import limit_files, random_images, save_images
 from tests.integration.conftest import make_parts, settings
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def test_train_command_from_nothing_to_an_inspector(parts: Path, tmp_path: Path)
     done = command(*TRAIN, *settings(parts, tmp_path / "결과"))
     assert done.returncode == 0, done.stderr
     assert "Escapes" in done.stdout
-    assert "comparisons: the 8 test pictures, and some of them in other sizes" in done.stdout
+    assert "comparisons: the 8 test images, and some of them in other sizes" in done.stdout
     assert (tmp_path / "결과" / "latest" / "inspector" / "inspector.onnx").is_file()
     assert leftovers(tmp_path) == []
 
@@ -124,16 +124,16 @@ def test_train_command_full_disk_is_one_line_with_how_to_go_on(
     assert (tmp_path / "latest" / "inspector" / "inspector.onnx").is_file()
 
 
-def test_score_command_gives_one_row_per_picture(run: TrainedRun, tmp_path: Path) -> None:
+def test_score_command_gives_one_row_per_image(run: TrainedRun, tmp_path: Path) -> None:
     folder = tmp_path / "3월 사진"
-    save_pictures(folder, random_images(3, 30, 40))
+    save_images(folder, random_images(3, 30, 40))
     (folder / "빈 파일.jpg").touch()
     (folder / "cut.png").write_bytes((folder / "000.png").read_bytes()[:200])
     (folder / "notes.txt").touch()
     done = command(*SCORE, run.inspector, folder, "--out", tmp_path / "scores.csv")
     assert done.returncode == 0, done.stderr
     assert "5 rows" in done.stdout
-    assert "1 other files are not named like pictures: 1 .txt" in done.stdout
+    assert "1 other files are not named like images: 1 .txt" in done.stdout
     rows = pd.read_csv(tmp_path / "scores.csv").set_index("path")
     assert sorted(Path(path).name for path in rows.index) == [
         "000.png", "001.png", "002.png", "cut.png", "빈 파일.jpg"
@@ -149,7 +149,7 @@ def inspector_copy(run: TrainedRun, tmp_path: Path) -> Path:
     return Path(shutil.copytree(run.inspector, tmp_path / "검사기"))
 
 
-def test_verify_command_with_the_pictures_kept_inside(inspector_copy: Path, parts: Path) -> None:
+def test_verify_command_with_the_images_kept_inside(inspector_copy: Path, parts: Path) -> None:
     done = command(*SIHWA, "verify", inspector_copy)
     assert done.returncode == 0, done.stderr
     assert "onnxruntime" in done.stdout
@@ -165,7 +165,7 @@ def test_verify_command_with_the_pictures_kept_inside(inspector_copy: Path, part
 
 
 def test_verify_command_names_what_it_could_not_read(inspector_copy: Path, tmp_path: Path) -> None:
-    save_pictures(tmp_path / "사진", random_images(3, 30, 40))
+    save_images(tmp_path / "사진", random_images(3, 30, 40))
     (tmp_path / "사진" / "빈 파일.jpg").touch()
     done = command(*VERIFY, inspector_copy, tmp_path / "사진", "--limit", 10)
     assert done.returncode == 0, done.stderr
@@ -176,9 +176,9 @@ def test_verify_command_names_what_it_could_not_read(inspector_copy: Path, tmp_p
     ("words", "message"),
     [
         pytest.param(["nowhere"], "expected an inspector folder", id="no inspector"),
-        pytest.param(["{inspector}", "nowhere"], "expected a folder of pictures", id="no folder"),
-        pytest.param(["{inspector}", "{empty}"], "no picture found", id="empty folder"),
-        pytest.param(["{inspector}/inspector.onnx"], "keeps no pictures", id="graph alone"),
+        pytest.param(["{inspector}", "nowhere"], "expected a folder of images", id="no folder"),
+        pytest.param(["{inspector}", "{empty}"], "no image found", id="empty folder"),
+        pytest.param(["{inspector}/inspector.onnx"], "keeps no images", id="graph alone"),
     ],
 )
 def test_verify_command_bad_input_is_one_line(
@@ -194,7 +194,7 @@ def test_verify_command_bad_input_is_one_line(
 
 
 def test_score_command_imports_neither_pytorch_nor_hydra(run: TrainedRun, tmp_path: Path) -> None:
-    save_pictures(tmp_path / "in", random_images(2, 30, 40))
+    save_images(tmp_path / "in", random_images(2, 30, 40))
     program = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'hydra', 'scipy', 'sklearn']));"
         "from sihwa.commands.cli import main; main()"
@@ -222,8 +222,8 @@ def test_train_command_without_its_extra_names_the_pip_line() -> None:
     ("words", "message"),
     [
         pytest.param(["nowhere", "."], "expected an inspector folder", id="no inspector"),
-        pytest.param(["{inspector}", "nowhere"], "expected a folder of pictures", id="no folder"),
-        pytest.param(["{inspector}", "{empty}"], "no picture found", id="empty folder"),
+        pytest.param(["{inspector}", "nowhere"], "expected a folder of images", id="no folder"),
+        pytest.param(["{inspector}", "{empty}"], "no image found", id="empty folder"),
     ],
 )
 def test_score_command_bad_input_is_one_line(

@@ -30,8 +30,8 @@ from sihwa.inspector.parts import CARD_NAME, OPTIONAL_PARTS, PARTS
 from sihwa.model import Network
 from sihwa.storage import sha256_of_bytes
 from tests.attacks.forge import forge_model
-from tests.conftest import changed, random_images
-from tests.golden.smallest import FOLDER, PICTURE
+from tests.golden.smallest import FOLDER, IMAGE
+from tests.helpers import changed, random_images
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZES = (
@@ -114,24 +114,24 @@ def reference(images: list[NDArray[np.uint8]], tiny_network: Network) -> Referen
 
 @pytest.fixture
 def inspector(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, reference: Reference) -> Path:
-    """An inspector with all parts, that sends half of the pictures to review.
+    """An inspector with all parts, that sends half of the images to review.
 
-    So all decisions occur. The graph itself stands in for the 8-bit twin.
+    So all decisions occur. The graph itself stands in for the INT8 model.
     """
     policy = {"kind": "top_class", "unknown_threshold": float(np.median(reference[1]))}
-    twin = {
+    int8_model = {
         "sha256": sha256_of_bytes(tiny_graph),
         "bytes": len(tiny_graph),
         "float32_layers": 0,
         "margin": {"lead": 1.0, "unknown": 0.1},
-        "second_looks": 0.05,
+        "second_passes": 0.05,
         "allowed_flips": 0,
     }
     proof = ParityProof("torch", "1", "cpu", "fp32", "a processor", 9, 0, 0, 0.0, 0.0, 1e-4, "")
-    card = changed(tiny_card, policy=policy, int8=twin, proof=[proof.as_dict()])
+    card = changed(tiny_card, policy=policy, int8=int8_model, proof=[proof.as_dict()])
     weights = (tiny_bundle / "weights.safetensors").read_bytes()
     folder = tiny_bundle.with_name("검사기 1")
-    write_bundle(folder, Bundle(card, tiny_graph, weights, tiny_graph), b"a .zip of pictures")
+    write_bundle(folder, Bundle(card, tiny_graph, weights, tiny_graph), b"a .zip of images")
     assert {path.name for path in folder.iterdir()} == {*PARTS, CARD_NAME, *OPTIONAL_PARTS}
     return folder
 
@@ -147,11 +147,11 @@ def rows_of(client: Client, inspector: Path, paths: list[str]) -> list[Row]:
     done = run(client, str(inspector / "inspector.onnx"), *paths)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["picture"] for row in rows] == paths
+    assert [row["image"] for row in rows] == paths
     return rows
 
 
-def test_example_hundred_pictures_of_ten_sizes_agrees_with_the_network(
+def test_example_hundred_images_of_ten_sizes_agrees_with_the_network(
     client: Client,
     inspector: Path,
     paths: list[str],
@@ -175,9 +175,9 @@ def test_example_hundred_pictures_of_ten_sizes_agrees_with_the_network(
 
 
 def test_example_worked_in_the_document_gives_what_it_says(client: Client, tmp_path: Path) -> None:
-    height, width, _ = PICTURE.shape
+    height, width, _ = IMAGE.shape
     path = tmp_path / "six pixels.ppm"
-    path.write_bytes(b"P6\n%d %d\n255\n" % (width, height) + PICTURE.tobytes())
+    path.write_bytes(b"P6\n%d %d\n255\n" % (width, height) + IMAGE.tobytes())
     [row] = rows_of(client, FOLDER, [str(path)])
     assert row["probability"] == pytest.approx([0.967705, 0.032295], abs=1e-6)
     assert row["unknown"] == pytest.approx(0.063099, abs=1e-6)
@@ -190,13 +190,13 @@ def test_example_worked_in_the_document_gives_what_it_says(client: Client, tmp_p
     [
         pytest.param(None, id="missing"),
         pytest.param(b"", id="empty"),
-        pytest.param(b"no picture", id="text"),
+        pytest.param(b"no image", id="text"),
         pytest.param(b"P6 9 9 255\n12", id="cut"),
         pytest.param(b"P6 99999999 99999999 255\n12", id="huge"),
         pytest.param(b"P6 0 9 255\n", id="no pixels"),
     ],
 )
-def test_example_damaged_picture_goes_to_review(
+def test_example_damaged_image_goes_to_review(
     client: Client, tmp_path: Path, content: bytes | None
 ) -> None:
     path = tmp_path / "사진.ppm"
@@ -220,14 +220,14 @@ def test_example_network_without_a_number_names_no_top_class(
 
     forge_model(folder, spoil)
     path = tmp_path / "part.ppm"
-    path.write_bytes(b"P6\n3 2\n255\n" + PICTURE.tobytes())
+    path.write_bytes(b"P6\n3 2\n255\n" + IMAGE.tobytes())
     [row] = rows_of(client, folder, [str(path)])
     assert row == {
-        "picture": str(path),
+        "image": str(path),
         "decision": "review",
         "reason": "the network gave no number",
     }
-    [said] = load_inspector(folder).predict(PICTURE)
+    [said] = load_inspector(folder).predict(IMAGE)
     assert (said.decision.outcome, said.decision.reason) == (row["decision"], row["reason"])
     assert (said.top_class, said.box, said.evidence.size) == (None, None, 0)
 

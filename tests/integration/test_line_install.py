@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.conftest import random_images, save_pictures
 from tests.golden.smallest import FOLDER
+from tests.helpers import random_images, save_images
 
 ROOT = Path(__file__).parents[2]
 MOST_BYTES = 600_000_000
@@ -60,10 +60,10 @@ def test_line_install_is_small_and_has_nothing_that_trains(line_python: Path) ->
     assert [name for name in WORKSHOP if (place / name).exists()] == []
 
 
-def test_line_install_inspects_a_picture(
+def test_line_install_inspects_a_image(
     line_python: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:
-    [path] = save_pictures(tmp_path, random_images(1, 200, 200))
+    [path] = save_images(tmp_path, random_images(1, 200, 200))
     said = json.loads(run(line_python, "-c", PROGRAM, tiny_bundle, path))
     print(f"import to first decision: {said['seconds']:.2f} s, {said['runtime']}")
     assert said["decision"] in ("accept", "reject")
@@ -71,7 +71,7 @@ def test_line_install_inspects_a_picture(
 
 
 def test_line_install_scores_a_folder(line_python: Path, tmp_path: Path) -> None:
-    save_pictures(tmp_path / "사진", random_images(3, 60, 40))
+    save_images(tmp_path / "사진", random_images(3, 60, 40))
     (tmp_path / "사진" / "cut.jpg").write_bytes(b"\xff\xd8")
     command = line_python.with_name("sihwa")
     run(command, "score", FOLDER, tmp_path / "사진", "--out", tmp_path / "scores.csv")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import random_images, save_pictures
+from tests.helpers import random_images, save_images
 from tests.integration.test_score_process import finish, start
 from tests.unit.scoring.test_score import assert_same, read
 
@@ -67,7 +67,7 @@ def machines() -> Iterator[Machines]:
 
 
 def many_links(folder: Path, count: int, height: int = 50) -> Path:
-    given = save_pictures(folder.parent / "given", random_images(12, height, 60))
+    given = save_images(folder.parent / "given", random_images(12, height, 60))
     (folder.parent / "given" / "cut.png").write_bytes(given[0].read_bytes()[:100])
     given.append(folder.parent / "given" / "cut.png")
     folder.mkdir()

@@ -18,7 +18,7 @@ import pytest
 import typer
 
 from sihwa.commands.cli import app, score, verify
-from tests.conftest import limit_files, random_images, save_pictures
+from tests.helpers import limit_files, random_images, save_images
 from tests.unit.scoring.test_score import assert_same, files_of, read
 
 ROOT = Path(__file__).parents[2]
@@ -65,8 +65,8 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """Some hundred pictures, by links."""
-    given = save_pictures(tmp_path / "given", random_images(12, 50, 60))
+    """Some hundred images, by links."""
+    given = save_images(tmp_path / "given", random_images(12, 50, 60))
     (tmp_path / "given" / "cut.png").write_bytes(given[0].read_bytes()[:100])
     folder = tmp_path / "부품"
     folder.mkdir()
@@ -223,7 +223,7 @@ def lines_of(path: Path, count: int, process: subprocess.Popen[str]) -> list[dic
 
 def test_score_watch_takes_each_file_once_it_is_complete(tiny_bundle: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "카메라", tmp_path / "scores.jsonl"
-    [early, late, slow, moved] = save_pictures(tmp_path / "given", random_images(4, 50, 60))
+    [early, late, slow, moved] = save_images(tmp_path / "given", random_images(4, 50, 60))
     folder.mkdir()
     shutil.copy(early, folder / "early.png")
     process = start(tiny_bundle, folder, "--out", out, "--watch")
@@ -255,14 +255,14 @@ def test_score_watch_counts_a_file_that_is_written_over_once_and_resume_scores_i
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     folder, out = tmp_path / "in", tmp_path / "scores.jsonl"
-    first, second, third, mark, last = save_pictures(tmp_path / "given", random_images(5, 50, 60))
+    first, second, third, mark, last = save_images(tmp_path / "given", random_images(5, 50, 60))
     folder.mkdir()
     shutil.copy(first, folder / "latest.png")
     shutil.copy(mark, folder / "same.png")
     process = start(tiny_bundle, folder, "--out", out, "--watch")
     before = lines_of(out, 2, process)
-    for number, picture in enumerate((second, third)):
-        shutil.copy(picture, folder / "latest.png")
+    for number, image in enumerate((second, third)):
+        shutil.copy(image, folder / "latest.png")
         (folder / "same.png").chmod(0o600)
         shutil.copy(last, folder / f"{number}.png")
         lines_of(out, 3 + number, process)
@@ -303,7 +303,7 @@ def test_help_shows_examples_that_can_be_pasted(command: Callable[..., None]) ->
 
 @pytest.mark.slow
 def test_score_memory_stays_flat(tiny_bundle: Path, tmp_path: Path) -> None:
-    [given] = save_pictures(tmp_path / "given", random_images(1, 8, 8))
+    [given] = save_images(tmp_path / "given", random_images(1, 8, 8))
     peaks = []
     for count in (2_000, 20_000):
         folder = tmp_path / str(count)

@@ -27,7 +27,7 @@ from sihwa.inspector.runtime import torch_runtime
 from sihwa.model import Network, export_graph
 from sihwa.run.run import TrainedRun, resume_inspector
 from sihwa.scoring import score_sources
-from tests.conftest import random_images, save_pictures
+from tests.helpers import random_images, save_images
 from tests.integration.conftest import card_of, make_parts, train
 
 FILES = {
@@ -47,7 +47,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_train_inspector_run_folder_is_complete(run: TrainedRun) -> None:
     assert {path.name for path in run.folder.iterdir()} == FILES
     assert {path.name for path in run.inspector.iterdir()} == {
-        "README.md", "card.json", "inspector.onnx", "pictures.zip", "weights.safetensors"
+        "README.md", "card.json", "inspector.onnx", "images.zip", "weights.safetensors"
     }  # fmt: skip
     assert (run.folder.parents[1] / "latest").resolve() == run.folder
     manifest = read_manifest(run.folder / "manifest.parquet")
@@ -120,7 +120,7 @@ def test_train_inspector_second_run_embeds_nothing_and_overwrites_nothing(
     before = contents(first.folder)
 
     def refuse(*_: object) -> None:
-        raise AssertionError("a picture was embedded twice")
+        raise AssertionError("an image was embedded twice")
 
     monkeypatch.setattr(sihwa.training.embedding, "create_embedder", refuse)
     second = train(parts, tmp_path)
@@ -161,7 +161,7 @@ def test_train_inspector_every_runtime_present_is_proven_and_timed(run: TrainedR
         assert item["flips"] == 0
         assert item["images_per_second_1"] > 0
         assert item["images_per_second_32"] > 0
-    # eight test pictures, each also in three other sizes
+    # eight test images, each also in three other sizes
     assert proven["openvino", "fp32"]["images"] == 32
     fastest = max(card_of(run).proof, key=lambda item: item["images_per_second_1"])
     inspector = load_inspector(run.inspector)
@@ -185,36 +185,36 @@ def test_train_inspector_precision_that_strays_is_refused_and_named(
 
 
 @pytest.mark.slow
-def test_train_inspector_with_int8_keeps_the_twin_or_says_why_not(
+def test_train_inspector_with_int8_keeps_the_int8_model_or_says_why_not(
     parts: Path, tmp_path: Path
 ) -> None:
     run = train(parts, tmp_path, "export.int8=true")
     log = (run.folder / "train.log").read_text()
     kept = (run.inspector / "inspector.int8.onnx").exists()
-    assert kept != ("the 8-bit twin is dropped: " in log)
+    assert kept != ("the INT8 model is dropped: " in log)
     assert (card_of(run).int8 is not None) == kept
     assert load_inspector(run.inspector).card == run.card
 
 
-def test_train_inspector_without_pictures_keeps_none(parts: Path, tmp_path: Path) -> None:
-    run = train(parts, tmp_path, "export.pictures=0")
-    assert not (run.inspector / "pictures.zip").exists()
+def test_train_inspector_without_images_keeps_none(parts: Path, tmp_path: Path) -> None:
+    run = train(parts, tmp_path, "export.images=0")
+    assert not (run.inspector / "images.zip").exists()
 
 
-def test_train_inspector_unreadable_pictures_end_the_run_or_are_dropped_by_name(
+def test_train_inspector_unreadable_images_end_the_run_or_are_dropped_by_name(
     tmp_path: Path,
 ) -> None:
     parts = make_parts(tmp_path / "parts")
     (parts / "양품" / "broken.png").write_bytes(b"\x89PNG\r\n")
-    with pytest.raises(UnreadableImages, match=r"1 of 41 pictures .*: .*broken\.png: "):
+    with pytest.raises(UnreadableImages, match=r"1 of 41 images .*: .*broken\.png: "):
         train(parts, tmp_path)
     assert not list(tmp_path.glob("*-*-*/*"))  # nothing was begun
     run = train(parts, tmp_path, "dataset.on_unreadable=drop")
-    assert "1 unreadable pictures were dropped" in (run.folder / "train.log").read_text()
+    assert "1 unreadable images were dropped" in (run.folder / "train.log").read_text()
     assert [Path(image.path).name for image in run.manifest.dropped] == ["broken.png"]
 
 
-def test_train_inspector_four_pictures_a_class_are_enough(tmp_path: Path) -> None:
+def test_train_inspector_four_images_a_class_are_enough(tmp_path: Path) -> None:
     run = train(make_parts(tmp_path / "parts", count=4), tmp_path)
     assert run.manifest.counts["양품"] == {"train": 2, "calibration": 1, "test": 1}
 
@@ -226,16 +226,16 @@ def test_train_inspector_ships_no_path_of_the_machine_it_was_made_on(tmp_path: P
     run = train(make_parts(tmp_path / "parts", count=4), tmp_path, f"model.weights='{weights}'")
     assert card_of(run).weights["source"] == "backbone.safetensors"
     parts = contents(run.inspector)
-    assert {"card.json", "inspector.onnx", "README.md", "pictures.zip"} < parts.keys()
+    assert {"card.json", "inspector.onnx", "README.md", "images.zip"} < parts.keys()
     for name, content in parts.items():
-        assert b"backbone.safetensors" in content or name in ("weights.safetensors", "pictures.zip")
+        assert b"backbone.safetensors" in content or name in ("weights.safetensors", "images.zip")
         assert "미리 배운".encode() not in content
         assert str(tmp_path).encode() not in content
 
 
-def test_train_inspector_three_pictures_of_a_class_are_too_few(tmp_path: Path) -> None:
+def test_train_inspector_three_images_of_a_class_are_too_few(tmp_path: Path) -> None:
     parts = make_parts(tmp_path / "parts")
-    save_pictures(parts / "찍힘", random_images(3, 40, 40))
+    save_images(parts / "찍힘", random_images(3, 40, 40))
     with pytest.raises(TooFewImages, match="class '찍힘'") as raised:
         train(parts, tmp_path)
     assert "\n" not in str(raised.value)
@@ -261,7 +261,7 @@ def test_train_inspector_a_group_never_leaves_its_split(parts: Path, tmp_path: P
         (True, "No such file or directory, though the run began with it; put it back"),
     ],
 )
-def test_train_inspector_a_picture_that_changes_meanwhile_stops_the_run_until_it_is_back(
+def test_train_inspector_a_image_that_changes_meanwhile_stops_the_run_until_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vanishes: bool, reason: str
 ) -> None:
     parts = make_parts(tmp_path / "parts")
@@ -273,7 +273,7 @@ def test_train_inspector_a_picture_that_changes_meanwhile_stops_the_run_until_it
         if vanishes:
             first.unlink()
         else:
-            save_pictures(first.parent, random_images(1, 40, 50, seed=9), prefix="40 ")
+            save_images(first.parent, random_images(1, 40, 50, seed=9), prefix="40 ")
         return original(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:

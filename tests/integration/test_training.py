@@ -167,7 +167,7 @@ def test_resume_command_with_other_settings_is_refused(tmp_path: Path) -> None:
     assert "remove seed=3" in done.stderr
 
 
-def test_cross_validate_tests_every_picture_once_and_resumes(
+def test_cross_validate_tests_every_image_once_and_resumes(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = cross_validate(compose_config(settings(parts, tmp_path, "evaluation.folds=3")))
@@ -268,7 +268,7 @@ def test_run_sweep_tries_whole_numbers_and_nothing(parts: Path, tmp_path: Path) 
     assert re.fullmatch(r"training\.views=[123]", found.settings[-2])
 
 
-def test_run_sweep_without_held_out_pictures_is_refused(parts: Path, tmp_path: Path) -> None:
+def test_run_sweep_without_held_out_images_is_refused(parts: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "mine.yaml"
     sweep.write_text("space: {training.ema: {choices: [0.5]}}\n")
     with pytest.raises(ConfigError, match=r"add training\.selection\.held_out"):

@@ -1,4 +1,4 @@
-"""Pictures as they might have been taken: randomised for training, the same for the same key."""
+"""Images as they might have been taken: randomised for training, the same for the same key."""
 
 from sihwa.augmentation.augment import Augmenter
 from sihwa.augmentation.config import AugmentationConfig

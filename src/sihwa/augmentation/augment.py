@@ -1,6 +1,6 @@
-"""Random changes of one picture.
+"""Random changes of one image.
 
-Axes: H and W picture size in pixels.
+Axes: H and W image size in pixels.
 """
 
 import random
@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from sihwa.augmentation.config import AugmentationConfig
 
-__all__ = ["Augmenter"]
-
 
 class Augmenter:
-    """Changes pictures at random; one key always gives the same change.
+    """Changes images at random; one key always gives the same change.
 
     An instance keeps its random state while it works, so each thread needs one of its own.
 

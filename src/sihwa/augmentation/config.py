@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from sihwa.errors import ConfigError
 
-__all__ = ["SYMMETRIES", "AugmentationConfig"]
-
 SYMMETRIES = ("none", "mirror", "flip", "turn")
 
 _MOST = {
@@ -20,7 +18,7 @@ _MOST = {
 
 @dataclass
 class AugmentationConfig:
-    """What may happen to a training picture; 0 turns a change off."""
+    """What may happen to a training image; 0 turns a change off."""
 
     name: str = "???"
     """Name of the option, as shown in reports."""
@@ -39,7 +37,7 @@ class AugmentationConfig:
     noise: float = 0.0
     """Largest standard deviation of sensor noise, as a share of full scale, in [0, 0.2]."""
     shift: float = 0.0
-    """Most that each side is extended by mirroring before the picture is scaled back, as a share
+    """Most that each side is extended by mirroring before the image is scaled back, as a share
     of the side, in [0, 0.2]: moves and shrinks the part, and never cuts anything off."""
     probability: float = 0.3
     """Chance of each of these changes, symmetries apart, in [0, 1]."""

@@ -1,6 +1,6 @@
-"""Pictures as a worse camera would take them: what a test is repeated under.
+"""Images as a worse camera would take them: what a test is repeated under.
 
-Axes: H and W picture size in pixels.
+Axes: H and W image size in pixels.
 """
 
 import io
@@ -9,8 +9,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-__all__ = ["CORRUPTIONS", "STRENGTHS", "corrupt"]
 
 STRENGTHS = (1, 2, 3, 4, 5)
 """How strong a corruption is: 3 is moderate."""
@@ -35,7 +33,7 @@ def corrupt(image: _Pixels, kind: str, strength: int, key: int) -> _Pixels:
         kind: One of CORRUPTIONS: `noise` of the sensor, the same in all channels; `uneven_light`
             from one side to the other; `motion` in some direction; `jpeg` at low quality.
         strength: One of STRENGTHS.
-        key: What direction and noise are drawn from, at least 0: the picture's own, so that every
+        key: What direction and noise are drawn from, at least 0: the image's own, so that every
             strength meets it from the same side.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Pictures of what augmentation and corruption do: one row each, the original first.
+"""Images of what augmentation and corruption do: one row each, the original first.
 
-Axes: N images, H and W picture size in pixels.
+Axes: N images, H and W image size in pixels.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,6 @@ from PIL import Image
 from sihwa.augmentation.augment import Augmenter
 from sihwa.augmentation.corruption import STRENGTHS, corrupt
 
-__all__ = ["contact_sheet", "corruption_sheet"]
-
 _SIDE = 160
 _GAP = 4
 
@@ -24,7 +22,7 @@ def contact_sheet(
     """Return originals in the first column and augmented copies beside them.
 
     Args:
-        images: Pictures (H, W, 3), uint8 RGB, at least one.
+        images: Images (H, W, 3), uint8 RGB, at least one.
         augmenter: What changes them.
         columns: Copies of each, at least 1.
         seed: What the changes are drawn from.
@@ -41,7 +39,7 @@ def contact_sheet(
 
 
 def corruption_sheet(image: NDArray[np.uint8], kinds: Sequence[str], key: int) -> NDArray[np.uint8]:
-    """Return one row per kind of corruption: the picture as it is, then at each strength.
+    """Return one row per kind of corruption: the image as it is, then at each strength.
 
     Args:
         image: (H, W, 3), uint8 RGB.

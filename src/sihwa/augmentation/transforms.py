@@ -1,4 +1,4 @@
-"""What may happen to a picture, as a pipeline of albumentations."""
+"""What may happen to an image, as a pipeline of albumentations."""
 
 import os
 from typing import Any
@@ -9,8 +9,6 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # or it asks the network for its n
 
 import albumentations
 import cv2
-
-__all__ = ["create_pipeline"]
 
 
 def create_pipeline(config: AugmentationConfig) -> Any:  # noqa: ANN401 -- the library has no types

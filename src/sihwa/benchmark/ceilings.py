@@ -1,4 +1,4 @@
-"""What this machine could do at best, and what of it preparing a picture takes."""
+"""What this machine could do at best, and what of it preparing an image takes."""
 
 import json
 import subprocess
@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sihwa.benchmark.contestant import how_it_ended
-from sihwa.benchmark.image_files import Pictures
+from sihwa.benchmark.image_files import Images
 from sihwa.scoring import available_cores
 from sihwa.terminal.progress import progress_bar
-
-__all__ = ["measure_ceilings"]
 
 _PROBE = Path(__file__).with_name("probe.py")
 _PATIENCE_S = 300
@@ -22,7 +20,7 @@ Document = dict[str, Any]
 
 def measure_ceilings(
     inspector: Path,
-    pictures: Pictures,
+    images: Images,
     devices: Sequence[str],
     threads: Sequence[int],
     folder: Path,
@@ -31,7 +29,7 @@ def measure_ceilings(
 
     Args:
         inspector: The inspector folder, or its .onnx file, for what its preprocessing takes.
-        pictures: For decoding and the disk.
+        images: For decoding and the disk.
         devices: `cpu`, `cuda`, `cuda:1`.
         threads: Of one inference on the CPU; 0 is all cores.
         folder: On the disk that is measured.
@@ -41,17 +39,17 @@ def measure_ceilings(
     ceilings: Document = {"cpu": [], "gpus": {}, "disk": None, "preprocessing": []}
     with progress_bar("measuring ceilings", 2 * len(counts) + len(gpus) + 1, "steps") as advance:
         for name, count in counts.items():
-            found = _probe(probe="cpu", threads=count, paths=pictures.paths)
+            found = _probe(probe="cpu", threads=count, paths=images.paths)
             ceilings["cpu"].append({**found, "threads": name})
             advance(1)
-            request = {"inspector": str(inspector), "threads": name, "paths": pictures.paths}
+            request = {"inspector": str(inspector), "threads": name, "paths": images.paths}
             ceilings["preprocessing"].append(_probe(probe="preprocessing", **request))
             advance(1)
         for device in gpus:
             ceilings["gpus"][device] = _probe(probe="cuda", device=device)
             advance(1)
         folder.mkdir(parents=True, exist_ok=True)
-        ceilings["disk"] = _probe(probe="disk", folder=str(folder), paths=pictures.paths)
+        ceilings["disk"] = _probe(probe="disk", folder=str(folder), paths=images.paths)
         advance(1)
     return ceilings
 

@@ -15,11 +15,9 @@ from typing import IO, Any, Protocol
 from sihwa.benchmark.variant import Variant
 from sihwa.errors import RuntimeUnavailable
 
-__all__ = ["Contestant", "ProcessContestant", "how_it_ended"]
-
 _WORKER = Path(__file__).with_name("worker.py")
 _PATIENCE_S = 600.0
-_PATIENCE_S_A_PICTURE = 10.0
+_PATIENCE_S_A_IMAGE = 10.0
 """For an answer: a slow machine loads, or decides, in far less; one that hangs is left behind."""
 
 
@@ -47,15 +45,15 @@ class ProcessContestant:
     Args:
         variant: Which.
         inspector: The inspector folder, or its .onnx file.
-        pictures: Readable picture files; the first is decided at the start.
-        patience_s: Longest wait for an answer, besides 10 s for each picture asked for.
+        images: Readable image files; the first is decided at the start.
+        patience_s: Longest wait for an answer, besides 10 s for each image asked for.
     """
 
     def __init__(
         self,
         variant: Variant,
         inspector: Path,
-        pictures: Sequence[str],
+        images: Sequence[str],
         patience_s: float = _PATIENCE_S,
     ) -> None:
         self.variant = variant
@@ -67,7 +65,7 @@ class ProcessContestant:
             "device": choice.device,
             "precision": choice.precision,
             "threads": variant.threads,
-            "pictures": list(pictures),
+            "images": list(images),
         }
         self._process: subprocess.Popen[str] | None = None
         self._complaints: IO[str] | None = None
@@ -118,7 +116,7 @@ class ProcessContestant:
         assert process is not None, "start it first"
         assert process.stdin is not None
         assert process.stdout is not None
-        patience_s = self._patience_s + _PATIENCE_S_A_PICTURE * message.get("count", 0)
+        patience_s = self._patience_s + _PATIENCE_S_A_IMAGE * message.get("count", 0)
         is_late = threading.Event()
 
         def give_up() -> None:

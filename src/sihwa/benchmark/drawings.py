@@ -1,4 +1,4 @@
-"""The pictures of the page: figures turned into points and bars of SVG drawings.
+"""The images of the page: figures turned into points and bars of SVG drawings.
 
 Every drawing is `WIDTH` × its own height, in its own units; y grows downwards.
 """
@@ -13,8 +13,6 @@ from sihwa.benchmark.percentiles import QUANTILES
 from sihwa.benchmark.sentences import at_least
 from sihwa.benchmark.timing import STAGES
 
-__all__ = ["COLOURS", "WIDTH", "bars", "stage_bars", "tail_drawing", "throughput_drawing"]
-
 WIDTH, HEIGHT = 560, 240
 BAR = 22
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f6b5d", "#8a8f00")
@@ -24,9 +22,9 @@ Document = dict[str, Any]
 
 
 def tail_drawing(variants: Sequence[Mapping[str, Any]]) -> Document:
-    """Draw which share of pictures takes longer than so many ms; both axes are logarithmic.
+    """Draw which share of images takes longer than so many ms; both axes are logarithmic.
 
-    The line ends at the worst picture: nothing is cut off.
+    The line ends at the worst image: nothing is cut off.
     """
     samples = [np.sort(_whole_ms(one)) for one in variants]
     low, high = min(s[0] for s in samples), max(s[-1] for s in samples)
@@ -63,7 +61,7 @@ def tail_drawing(variants: Sequence[Mapping[str, Any]]) -> Document:
 
 
 def throughput_drawing(variants: Sequence[Mapping[str, Any]]) -> Document:
-    """Draw pictures per second against the batch size, with the interval of each point."""
+    """Draw images per second against the batch size, with the interval of each point."""
     points = [point for one in variants for point in one["throughput"]]
     sizes = sorted({point["batch"] for point in points})
     steps = _linear_ticks(max(point["high"] for point in points))

@@ -14,8 +14,6 @@ from sihwa.inspector.machine import cpu_facts, package_version
 from sihwa.inspector.runtime import runtime_version
 from sihwa.scoring import available_cores
 
-__all__ = ["describe_conditions", "describe_environment"]
-
 _CPU = Path("/sys/devices/system/cpu/cpu0")
 
 

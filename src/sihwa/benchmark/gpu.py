@@ -5,8 +5,6 @@ import ctypes
 import sys
 from typing import Any
 
-__all__ = ["Gpu", "open_gpu"]
-
 _LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
 _SM_CLOCK = 1
 _CORE_TEMPERATURE = 0

@@ -1,4 +1,4 @@
-"""The pictures that a benchmark runs on: real ones, as files on a disk."""
+"""The images that a benchmark runs on: real ones, as files on a disk."""
 
 import random
 from collections import Counter
@@ -11,24 +11,22 @@ from typing import Any
 
 from sihwa.errors import EmptyDataset, UnreadableImage
 from sihwa.images import decode_image, read_bytes, split_member
-from sihwa.inspector import PICTURES_NAME
-from sihwa.inspector.image_list import as_on_the_line, list_pictures, none_readable, spread
+from sihwa.inspector import IMAGES_NAME
+from sihwa.inspector.image_list import as_on_the_line, list_images, none_readable, spread
 from sihwa.storage import writing
 from sihwa.terminal.printable import printable
 
-__all__ = ["Pictures", "prepared_pictures"]
-
 
 @dataclass(frozen=True)
-class Pictures:
-    """Readable picture files.
+class Images:
+    """Readable image files.
 
     Attributes:
         paths: Where they lie, those of the most common size first.
         source: Where they come from, for people.
         shapes: How many there are of each height and width.
         file_bytes: Of all files together.
-        unreadable: Pictures that were left out, with the reason.
+        unreadable: Images that were left out, with the reason.
     """
 
     paths: list[str]
@@ -57,24 +55,24 @@ class Pictures:
 
 
 @contextmanager
-def prepared_pictures(inspector: Path, source: Path | None, limit: int) -> Iterator[Pictures]:
-    """Yield pictures as plain files; those of an archive lie in a temporary folder meanwhile.
+def prepared_images(inspector: Path, source: Path | None, limit: int) -> Iterator[Images]:
+    """Yield images as plain files; those of an archive lie in a temporary folder meanwhile.
 
-    A line's pictures come as files, and opening an archive for each would be timed with them.
+    A line's images come as files, and opening an archive for each would be timed with them.
 
     Args:
         inspector: The inspector folder, or its .onnx file.
-        source: A folder of pictures or an archive; None for those kept in the inspector.
+        source: A folder of images or an archive; None for those kept in the inspector.
         limit: At most so many, taken evenly from all.
 
     Raises:
-        DatasetNotFound: There are no pictures there, nor in the inspector.
+        DatasetNotFound: There are no images there, nor in the inspector.
         EmptyDataset: None of them can be read.
         UnreadableImage: The archive cannot be opened.
-        StorageError: There is no room for the pictures of an archive.
+        StorageError: There is no room for the images of an archive.
     """
     usage = f"sihwa benchmark {inspector} --images FOLDER"
-    chosen = spread(as_on_the_line(list_pictures(inspector, source, usage), source), limit)
+    chosen = spread(as_on_the_line(list_images(inspector, source, usage), source), limit)
     with writing(Path(gettempdir())):
         unpacked = TemporaryDirectory()
     with unpacked as folder:
@@ -96,8 +94,8 @@ def prepared_pictures(inspector: Path, source: Path | None, limit: int) -> Itera
         shapes = Counter(shape for _, shape in found)
         # where not all fit into memory, those that are timed without their files are usual ones
         paths = [path for path, _ in sorted(found, key=lambda one: -shapes[one[1]])]
-        name = f"kept in the inspector ({PICTURES_NAME})" if source is None else source.name
-        yield Pictures(paths, name, dict(shapes), size, unreadable)
+        name = f"kept in the inspector ({IMAGES_NAME})" if source is None else source.name
+        yield Images(paths, name, dict(shapes), size, unreadable)
 
 
 def _as_file(path: str, content: bytes, folder: Path, number: int) -> str:

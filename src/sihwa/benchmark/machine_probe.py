@@ -21,8 +21,6 @@ from sihwa.benchmark.work import cut_preprocessing
 from sihwa.images import decode_image, read_bytes, read_image
 from sihwa.inspector import read_bundle
 
-__all__ = ["best_rate", "probe_cpu", "probe_cuda", "probe_disk", "probe_preprocessing"]
-
 Document = dict[str, Any]
 Work = Callable[[], object]
 
@@ -58,12 +56,12 @@ def probe_cpu(threads: int, paths: Sequence[str], sizes: Sequence[int] = _SIZES)
 
     Args:
         threads: At least 1.
-        paths: Readable pictures.
+        paths: Readable images.
         sizes: Of the matrices.
 
     Returns:
         Products in GFLOP/s by precision; memory in GB/s, read and written bytes of a copy together;
-        decoding in pictures/s and megapixels/s.
+        decoding in images/s and megapixels/s.
     """
     import openvino
 
@@ -77,12 +75,12 @@ def probe_cpu(threads: int, paths: Sequence[str], sizes: Sequence[int] = _SIZES)
     }
     with ThreadPoolExecutor(threads) as pool:
         copied = best_rate(_copying(pool, threads), 2 * threads * _COPY_BYTES) / 1e9
-        pictures_per_s, megapixels = _decode_rate(pool, paths, threads)
+        images_per_s, megapixels = _decode_rate(pool, paths, threads)
     return {
         "threads": threads,
         "gflop_per_s": products,
         "memory_gb_per_s": copied,
-        "decoded_images_per_s": pictures_per_s,
+        "decoded_images_per_s": images_per_s,
         "decoded_megapixels_per_s": megapixels,
     }
 
@@ -139,7 +137,7 @@ def probe_preprocessing(
     Args:
         inspector: The inspector folder, or its .onnx file.
         threads: Of one inference; 0 is all cores.
-        paths: Readable pictures, one at a time; each once untimed first.
+        paths: Readable images, one at a time; each once untimed first.
         clock: Nanoseconds; another one only in tests.
     """
     run = cut_preprocessing(read_bundle(Path(inspector)), threads)
@@ -162,7 +160,7 @@ def probe_disk(folder: Path, paths: Sequence[str]) -> Document | None:
 
     Args:
         folder: Gets a file for the time of the measurement, read in one go.
-        paths: Pictures, read one by one as a line does.
+        paths: Images, read one by one as a line does.
     """
     if not hasattr(os, "posix_fadvise"):
         return None
@@ -173,7 +171,7 @@ def probe_disk(folder: Path, paths: Sequence[str]) -> Document | None:
         in_one = _cold_rate([file.name], _FILE_BYTES / 1e6)
     return {
         "sequential_mb_per_s": in_one,
-        "pictures_per_s": _cold_rate(paths, len(paths)),
+        "images_per_s": _cold_rate(paths, len(paths)),
     }
 
 

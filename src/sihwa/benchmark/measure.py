@@ -14,7 +14,7 @@ from sihwa.benchmark.ceilings import measure_ceilings
 from sihwa.benchmark.contestant import Contestant, ProcessContestant
 from sihwa.benchmark.environment import describe_conditions, describe_environment
 from sihwa.benchmark.gpu import open_gpu
-from sihwa.benchmark.image_files import Pictures, prepared_pictures
+from sihwa.benchmark.image_files import Images, prepared_images
 from sihwa.benchmark.power import energy_meter
 from sihwa.benchmark.race import Measured, Schedule, run_race
 from sihwa.benchmark.results import FORMAT, FORMAT_VERSION, overhead_of, variant_results
@@ -29,8 +29,6 @@ from sihwa.scoring import available_cores
 from sihwa.storage import usable_folder
 from sihwa.terminal.progress import progress_bar
 
-__all__ = ["BenchmarkOptions", "run_benchmark"]
-
 _MOST_BATCH_BYTES = 256 * 2**20
 Document = dict[str, Any]
 MakeContestant = Callable[[Variant, Path, Sequence[str]], Contestant]
@@ -42,8 +40,8 @@ class BenchmarkOptions:
 
     Attributes:
         devices: `cpu`, `cuda`, `cuda:1`.
-        images: A folder of pictures or an archive; None for those kept in the inspector.
-        limit: At most so many pictures.
+        images: A folder of images or an archive; None for those kept in the inspector.
+        limit: At most so many images.
         threads: Of one inference on the CPU; 0 is all cores.
         runtimes: `openvino`, `onnxruntime`, `torch`; with `auto` among them, all there are.
         course: How often everything is timed.
@@ -101,7 +99,7 @@ def run_benchmark(
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.
         RuntimeUnavailable: There is no such device, or nothing may decide on it.
-        DatasetNotFound: There are no pictures.
+        DatasetNotFound: There are no images.
         EmptyDataset: None of them can be read.
         ConfigError: Every batch size takes too much memory.
         StorageError: The folder cannot be written to, or holds results already.
@@ -109,16 +107,16 @@ def run_benchmark(
     bundle = read_bundle(path)
     variants, left_out = _variants(path, bundle, options)
     with (
-        prepared_pictures(path, options.images, options.limit) as pictures,
+        prepared_images(path, options.images, options.limit) as images,
         usable_folder(folder),
     ):
-        course, too_large = _fitting(options.course, pictures)
+        course, too_large = _fitting(options.course, images)
         left_out += too_large
         ceilings = None
         if options.ceilings:
             given = options.devices, options.threads, folder
-            ceilings = measure_ceilings(path, pictures, *given)
-        contestants = [make_contestant(variant, path, pictures.paths) for variant in variants]
+            ceilings = measure_ceilings(path, images, *given)
+        contestants = [make_contestant(variant, path, images.paths) for variant in variants]
         conditions: list[Document] = []
         with progress_bar("timing", course.steps * len(variants), "turns") as advance:
             measured, failed = run_race(
@@ -136,14 +134,14 @@ def run_benchmark(
                 f"nothing could be timed; {failed[0].name}: {failed[0].reason}"
             )
         results = [variant_results(one, course.seed) for one in measured]
-        _add_rooflines(results, bundle, pictures, ceilings)
+        _add_rooflines(results, bundle, images, ceilings)
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "code_version": sihwa.__version__,
-            "inspector": _describe_inspector(bundle, pictures),
-            "pictures": pictures.as_dict(),
+            "inspector": _describe_inspector(bundle, images),
+            "images": images.as_dict(),
             "settings": _describe_settings(course),
             "environment": describe_environment(options.devices),
             "conditions": conditions,
@@ -172,12 +170,12 @@ def _variants(
     return variants, left_out
 
 
-def _fitting(course: Schedule, pictures: Pictures) -> tuple[Schedule, list[LeftOut]]:
-    """Leave out batches that would take too much memory; a large picture fills cores alone."""
-    height, width = pictures.usual_shape
+def _fitting(course: Schedule, images: Images) -> tuple[Schedule, list[LeftOut]]:
+    """Leave out batches that would take too much memory; a large image fills cores alone."""
+    height, width = images.usual_shape
     most = max(1, _MOST_BATCH_BYTES // (height * width * 3))
     batches = [size for size in course.batches if size <= most]
-    reason = f"more than {most} pictures of {width} × {height} take over 256 MiB"
+    reason = f"more than {most} images of {width} × {height} take over 256 MiB"
     if not batches:
         raise ConfigError(f"--batches must be 1 to {most} here, got {course.batches[0]}: {reason}")
     left_out = [LeftOut(f"batches of {n}", reason) for n in course.batches if n > most]
@@ -189,8 +187,8 @@ def _device_memory_mib(device: str) -> float | None:
     return gpu.used_mib() if gpu else None
 
 
-def _describe_inspector(bundle: Bundle, pictures: Pictures) -> Document:
-    work = count_work(bundle, *pictures.usual_shape)
+def _describe_inspector(bundle: Bundle, images: Images) -> Document:
+    work = count_work(bundle, *images.usual_shape)
     return {
         "id": bundle.card.id,
         "network": bundle.card.network["name"],
@@ -208,9 +206,9 @@ def _describe_settings(course: Schedule) -> Document:
 
 
 def _add_rooflines(
-    results: list[Document], bundle: Bundle, pictures: Pictures, ceilings: Document | None
+    results: list[Document], bundle: Bundle, images: Images, ceilings: Document | None
 ) -> None:
-    work = count_work(bundle, *pictures.usual_shape)
+    work = count_work(bundle, *images.usual_shape)
     for one in results:
         one["roofline"] = roofline_share(one, work, ceilings) if ceilings else None
 

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CONFIDENCE", "QUANTILES", "bootstrap_interval", "summarise"]
-
 QUANTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
 CONFIDENCE = 0.95
 _RESAMPLES = 1000

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from sihwa.benchmark.gpu import open_gpu
 
-__all__ = ["Meter", "PackageMeter", "energy_meter"]
-
 Meter = Callable[[], float | None]
 """Returns joules since some moment; None where the machine does not tell."""
 

@@ -18,8 +18,6 @@ from sihwa.benchmark.timing import STAGES
 from sihwa.benchmark.variant import LeftOut, Variant
 from sihwa.errors import RuntimeUnavailable
 
-__all__ = ["Measured", "Schedule", "run_race"]
-
 
 @dataclass(frozen=True)
 class Schedule:
@@ -27,8 +25,8 @@ class Schedule:
 
     Attributes:
         rounds: Turns of each variant and kind, at least 1.
-        samples: Pictures timed one by one, all turns together; rounded up to equal turns.
-        warm_up: Pictures before the first turn, of each kind; not counted.
+        samples: Images timed one by one, all turns together; rounded up to equal turns.
+        warm_up: Images before the first turn, of each kind; not counted.
         batches: Batch sizes; a batch turn lasts `batch_seconds` or one batch.
         batch_rounds: Turns of each batch size, at most `rounds`.
         batch_seconds: Least length of a batch turn.
@@ -47,7 +45,7 @@ class Schedule:
 
     @property
     def samples_in_turn(self) -> int:
-        """Pictures one by one in each turn."""
+        """Images one by one in each turn."""
         return math.ceil(self.samples / self.rounds)
 
     @property
@@ -67,7 +65,7 @@ class Measured:
         model: The runtime alone.
         device: The work of the device by its own events; empty where it has none.
         batches: By size: one `images`, `ns` and `joules` (None: not told) per turn.
-        overhead: Of timing itself, per picture.
+        overhead: Of timing itself, per image.
         memory: `first_mib` of the process after its first decision, `all_mib` the most at all.
         device_mib: What it added to the memory of its graphics card.
     """

@@ -18,11 +18,6 @@ from sihwa.benchmark.race import Measured
 from sihwa.benchmark.timing import STAGES
 from sihwa.storage import write_text
 
-__all__ = [
-    "FORMAT", "FORMAT_VERSION", "benchmark_schema", "overhead_of", "variant_results", "write_csv",
-    "write_results",
-]  # fmt: skip
-
 FORMAT = "sihwa-benchmark"
 FORMAT_VERSION = 1
 Document = dict[str, Any]
@@ -88,7 +83,7 @@ def _throughput(size: int, turns: Sequence[Mapping[str, Any]], seed: int) -> Doc
 
 
 def overhead_of(measured: Sequence[Measured]) -> Document:
-    """Return what the tool itself adds to a picture, against the fastest variant's model alone."""
+    """Return what the tool itself adds to an image, against the fastest variant's model alone."""
     fastest = min(measured, key=lambda one: float(np.median(one.model)))
     fastest_ns = float(np.median(fastest.model))
     overhead_ns = float(np.median([span for one in measured for t in one.overhead for span in t]))

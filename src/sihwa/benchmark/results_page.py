@@ -16,8 +16,6 @@ from sihwa.benchmark.percentiles import QUANTILES
 from sihwa.benchmark.sentences import break_even, notes, verdict_line
 from sihwa.storage import write_text
 
-__all__ = ["write_page"]
-
 _STAGE_COLOURS = {
     "read": COLOURS[4],
     "decode": COLOURS[1],
@@ -135,9 +133,9 @@ def _roofline_row(one: Document) -> dict[str, Any]:
 
 
 def _facts(document: Document) -> list[tuple[str, str]]:
-    environment, pictures = document["environment"], document["pictures"]
+    environment, images = document["environment"], document["images"]
     cpu, settings = environment["cpu"], document["settings"]
-    sizes = ", ".join(f"{s['width']} × {s['height']} ({s['count']})" for s in pictures["sizes"])
+    sizes = ", ".join(f"{s['width']} × {s['height']} ({s['count']})" for s in images["sizes"])
     clocks = [mhz for one in document["conditions"] for mhz in one["cpu_mhz"]]
     facts = {
         "Processor": cpu["model"],
@@ -151,9 +149,9 @@ def _facts(document: Document) -> list[tuple[str, str]]:
         "System": environment["system"],
         "Versions": ", ".join(f"{n} {v}" for n, v in environment["versions"].items() if v),
         "Inspector": f"{document['inspector']['id']}, {document['inspector']['dataset']}",
-        "Work": f"{document['inspector']['gflop_per_image']:.2f} GFLOP per picture",
-        "Pictures": f"{pictures['count']} of {pictures['source']}: {sizes[:200]}",
-        "Samples": f"{settings['rounds']} turns of {settings['samples']} pictures per variant, "
+        "Work": f"{document['inspector']['gflop_per_image']:.2f} GFLOP per image",
+        "Images": f"{images['count']} of {images['source']}: {sizes[:200]}",
+        "Samples": f"{settings['rounds']} turns of {settings['samples']} images per variant, "
         f"after {settings['warm_up']} to warm up; nothing left out",
         "Sihwa": document["code_version"],
         "Date": document["created"],

@@ -10,8 +10,6 @@ from rich.text import Text
 from sihwa.benchmark.percentiles import QUANTILES
 from sihwa.benchmark.sentences import notes
 
-__all__ = ["results_table"]
-
 Document = Mapping[str, Any]
 
 
@@ -24,7 +22,7 @@ def results_table(document: Document) -> RenderableType:
 def _latency(document: Document) -> Table:
     samples = document["variants"][0]["file_to_decision"]["samples"]
     table = Table(
-        title=f"file to decision, one by one, ms ({samples:,} pictures each)",
+        title=f"file to decision, one by one, ms ({samples:,} images each)",
         title_justify="left",
         box=None,
         padding=(0, 2, 0, 0),
@@ -42,7 +40,7 @@ def _latency(document: Document) -> Table:
 
 def _rates(document: Document) -> Table:
     table = Table(
-        title="model alone, pictures per second by batch",
+        title="model alone, images per second by batch",
         title_justify="left",
         box=None,
         padding=(0, 2, 0, 0),

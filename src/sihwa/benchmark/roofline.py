@@ -7,8 +7,6 @@ from typing import Any
 
 from sihwa.benchmark.work import Work
 
-__all__ = ["roofline_share"]
-
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 Document = dict[str, Any]
 
@@ -17,13 +15,13 @@ def roofline_share(variant: Document, work: Work, ceilings: Document) -> Documen
     """Return what one variant reaches, one by one and in its best batch; None without ceilings.
 
     The ceiling is the lower of two: products at the machine's measured peak in that precision, and
-    memory that moves each weight once a batch, each picture and its outputs once. What a network
+    memory that moves each weight once a batch, each image and its outputs once. What a network
     moves between its layers is not counted, as a good runtime keeps it in caches: the ceiling is
     the highest that can be defended, and the share the lowest.
 
     Args:
         variant: As in the results.
-        work: Of one picture.
+        work: Of one image.
         ceilings: Of this machine, as in the results.
     """
     found = _ceiling_of(variant, ceilings)

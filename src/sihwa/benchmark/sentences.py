@@ -6,8 +6,6 @@ from typing import Any
 
 from sihwa.benchmark.verdict import NOT_ENOUGH, Verdict, best_of
 
-__all__ = ["at_least", "break_even", "notes", "verdict_line"]
-
 Document = Mapping[str, Any]
 _TAIL_SAMPLES = 10_000
 """From so many on, ten samples lie above the 99.9th percentile."""
@@ -21,7 +19,7 @@ def notes(document: Document) -> Iterator[str]:
     yield from break_even(document)
     overhead = document["overhead"]
     yield (
-        f"Timing itself takes {overhead['median_us']:.1f} µs a picture, {overhead['share']:.2%} of "
+        f"Timing itself takes {overhead['median_us']:.1f} µs an image, {overhead['share']:.2%} of "
         f"the fastest model alone"
     )
     samples = document["variants"][0]["file_to_decision"]["samples"]
@@ -29,7 +27,7 @@ def notes(document: Document) -> Iterator[str]:
         above = samples // 1000
         stands = f"stands on {above}" if above else "is hardly more than the slowest"
         firm = f"for a firm one take --samples {_TAIL_SAMPLES}"
-        yield f"p99.9 {stands} of {samples:,} pictures: {firm}"
+        yield f"p99.9 {stands} of {samples:,} images: {firm}"
     loads = [one["load"] for one in document["conditions"] if one["load"] is not None]
     if loads:
         least, most = f"{min(loads):.1f}", f"{max(loads):.1f}"
@@ -41,7 +39,7 @@ def notes(document: Document) -> Iterator[str]:
         yield f"Not timed: {one['name']}: {one['reason']}"
     for place, fault in _failed_probes(document["ceilings"] or {}):
         yield f"Ceiling not measured: {place}: {fault}"
-    for line in document["pictures"]["unreadable"]:
+    for line in document["images"]["unreadable"]:
         yield f"Unreadable: {line}"
 
 

@@ -1,9 +1,9 @@
-"""Timing one variant: one picture at a time from file to decision, the model alone, batches.
+"""Timing one variant: one image at a time from file to decision, the model alone, batches.
 
 Every call counts: nothing is discarded, clipped or averaged. Times are whole nanoseconds of a
-monotonic clock. The next picture is always another one, so that no cache holds the last.
+monotonic clock. The next image is always another one, so that no cache holds the last.
 
-Axes: N images, H and W picture size in pixels.
+Axes: N images, H and W image size in pixels.
 """
 
 import itertools
@@ -16,24 +16,22 @@ from numpy.typing import NDArray
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import Inspection, Inspector, Outputs
 
-__all__ = ["STAGES", "Timer"]
-
 STAGES = ("read", "decode", "infer", "decide")
 """From file to decision. Preprocessing is a part of the graph, so it is in `infer`."""
 
 POOL_BYTES = 128 * 2**20
-"""Decoded pictures in turn for the model alone: far more than a processor's caches hold."""
+"""Decoded images in turn for the model alone: far more than a processor's caches hold."""
 
 Clock = Callable[[], int]
-Pictures = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 
 
 class Timer:
-    """A loaded inspector and pictures to time it on.
+    """A loaded inspector and images to time it on.
 
     Args:
         inspector: Loaded.
-        paths: Readable picture files; they come in turn.
+        paths: Readable image files; they come in turn.
         clock: Nanoseconds; another one only in tests.
     """
 
@@ -46,15 +44,15 @@ class Timer:
         self._images = _decode(paths)
         self._rotation = itertools.cycle(self._images)
         self.kept_bytes = sum(image.nbytes for image in self._images)
-        """Most memory that pictures for timing have taken so far, in bytes."""
+        """Most memory that images for timing have taken so far, in bytes."""
 
     def time_files(self, count: int) -> dict[str, list[int]]:
-        """Return the ns of each stage for `count` pictures, one by one from file to decision."""
+        """Return the ns of each stage for `count` images, one by one from file to decision."""
         paths = itertools.islice(self._paths, count)
         return _time_files(paths, read_bytes, decode_image, self._inspector, self._clock)
 
     def time_model(self, count: int) -> list[int]:
-        """Return the ns of `count` calls of the runtime with one decoded picture each.
+        """Return the ns of `count` calls of the runtime with one decoded image each.
 
         A runtime gives its results in the memory of the CPU, so on a GPU, too, a call ends when
         the work is done.
@@ -76,7 +74,7 @@ class Timer:
         return None if None in spans else spans
 
     def time_batches(self, size: int, seconds: float) -> dict[str, int]:
-        """Run batches for some seconds, at least one; return how many pictures and in what ns.
+        """Run batches for some seconds, at least one; return how many images and in what ns.
 
         One batch comes before, untimed: runtimes compile and allocate at the first of a size.
         """
@@ -93,7 +91,7 @@ class Timer:
         return {"images": done, "ns": passed}
 
     def time_overhead(self, count: int) -> list[int]:
-        """Return the ns per picture of this tool itself: the stages timed when they do nothing.
+        """Return the ns per image of this tool itself: the stages timed when they do nothing.
 
         What it takes to read the clock and to go round the loop is in every figure.
         """
@@ -111,7 +109,7 @@ class Timer:
 def _time_files(
     paths: Iterable[str],
     read: Callable[[str], bytes],
-    decode: Callable[[bytes, str], Pictures],
+    decode: Callable[[bytes, str], Images],
     inspector: "Inspector | _Idle",
     clock: Clock,
 ) -> dict[str, list[int]]:
@@ -140,16 +138,16 @@ class _Idle:
     def runtime(self) -> "_Idle":
         return self
 
-    def run(self, image: Pictures) -> Outputs:  # noqa: ARG002
+    def run(self, image: Images) -> Outputs:  # noqa: ARG002
         return self._nothing
 
     def interpret(self, outputs: Outputs, height: int, width: int) -> list[Inspection]:  # noqa: ARG002
         return []
 
 
-def _decode(paths: Sequence[str]) -> list[Pictures]:
-    """Return pictures (1, H, W, 3) of different files, at least one and no more than fit."""
-    images: list[Pictures] = []
+def _decode(paths: Sequence[str]) -> list[Images]:
+    """Return images (1, H, W, 3) of different files, at least one and no more than fit."""
+    images: list[Images] = []
     size = 0
     for path in dict.fromkeys(paths):
         image = np.stack([decode_image(read_bytes(path), path)])
@@ -160,9 +158,9 @@ def _decode(paths: Sequence[str]) -> list[Pictures]:
     return images
 
 
-def _stack(images: Sequence[Pictures], size: int) -> list[Pictures]:
-    """Return batches (N, H, W, 3) of all pictures of the most common size that memory bears."""
-    by_shape: dict[tuple[int, ...], list[Pictures]] = {}
+def _stack(images: Sequence[Images], size: int) -> list[Images]:
+    """Return batches (N, H, W, 3) of all images of the most common size that memory bears."""
+    by_shape: dict[tuple[int, ...], list[Images]] = {}
     for image in images:
         by_shape.setdefault(image.shape, []).append(image)
     same = max(by_shape.values(), key=len)

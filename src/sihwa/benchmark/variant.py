@@ -8,8 +8,6 @@ from sihwa.inspector.choice import why_not
 from sihwa.inspector.runtime import check_choice, offered_choices
 from sihwa.inspector.verification import Verification
 
-__all__ = ["LeftOut", "Variant", "list_variants"]
-
 
 @dataclass(frozen=True)
 class Variant:

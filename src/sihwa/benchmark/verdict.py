@@ -9,17 +9,6 @@ from numpy.typing import NDArray
 
 from sihwa.benchmark.percentiles import bootstrap_interval
 
-__all__ = [
-    "ENOUGH",
-    "NOT_ENOUGH",
-    "TOO_CLOSE",
-    "Verdict",
-    "best_of",
-    "give_verdict",
-    "highest_rate",
-    "response_ms",
-]
-
 PERCENT = 99.9
 ENOUGH, TOO_CLOSE, NOT_ENOUGH = "enough", "too close to tell", "not enough"
 _RATE_STEPS = 14
@@ -34,7 +23,7 @@ class Verdict:
         variant: Which.
         verdict: `enough`, `not enough`, or `too close to tell`: the budget lies in the interval.
         line_rate: Parts per second; None for one part now and then.
-        budget_ms: From the part's picture being there to its decision.
+        budget_ms: From the part's image being there to its decision.
         response_ms: What 99.9 % of the parts wait at most, queue included.
         low_ms: Lower end of its interval.
         high_ms: Upper end.

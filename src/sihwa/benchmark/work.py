@@ -1,6 +1,6 @@
-"""How much an inspector has to compute and to move for one picture, counted from its graph.
+"""How much an inspector has to compute and to move for one image, counted from its graph.
 
-Axes: N images, H and W picture size in pixels.
+Axes: N images, H and W image size in pixels.
 """
 
 import math
@@ -10,20 +10,18 @@ from typing import Any
 
 from sihwa.inspector import Bundle
 
-__all__ = ["Work", "count_work", "cut_preprocessing"]
-
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one picture takes.
+    """What one image takes.
 
     Attributes:
         flop: Multiplications and additions of convolutions and matrix products.
         preprocess_flop: Those of them before the first convolution.
-        weights: Numbers that all pictures share.
-        image_bytes: Of the picture and of all outputs together.
+        weights: Numbers that all images share.
+        image_bytes: Of the image and of all outputs together.
     """
 
     flop: int
@@ -33,7 +31,7 @@ class Work:
 
 
 def count_work(bundle: Bundle, height: int, width: int) -> Work:
-    """Count the work that the graph does for one picture of height × width pixels.
+    """Count the work that the graph does for one image of height × width pixels.
 
     Only products count, two operations each multiply-add: they are nearly all there is, and it
     is what a processor's peak counts.
@@ -61,7 +59,7 @@ def cut_preprocessing(bundle: Bundle, threads: int) -> Callable[[Any], object] |
         threads: As of a runtime; 0 is all cores.
 
     Returns:
-        A function of pictures (N, H, W, 3); None for a graph without convolutions.
+        A function of images (N, H, W, 3); None for a graph without convolutions.
     """
     import openvino
 

@@ -18,11 +18,9 @@ from typing import IO, Any
 
 from sihwa.inspector import load_inspector
 
-__all__ = ["main"]
-
 
 def main() -> None:
-    """Load what the first line names, decide on one picture, answer requests."""
+    """Load what the first line names, decide on one image, answer requests."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
     answers = _own_output()
     job = json.loads(sys.stdin.readline())
@@ -33,13 +31,13 @@ def main() -> None:
         precision=job["precision"],
         threads=job["threads"],
     )
-    [first] = inspector.predict(job["pictures"][0])
+    [first] = inspector.predict(job["images"][0])
     _answer(answers, {"decision": first.decision.outcome})
 
     from sihwa.benchmark.timing import Timer
 
     peak_mib = peak_memory_mib()
-    timer = Timer(inspector, job["pictures"])
+    timer = Timer(inspector, job["images"])
     for line in sys.stdin:
         request = json.loads(line)
         kind = request.pop("time")

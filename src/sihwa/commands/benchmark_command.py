@@ -11,8 +11,6 @@ from rich.console import Console
 from sihwa.errors import ConfigError, StorageError
 from sihwa.terminal.console import a_path, ending_on_sigterm, loading, say, saying_if_possible
 
-__all__ = ["benchmark"]
-
 _ROUNDS = 20
 _FILES = ("benchmark.json", "benchmark.csv", "benchmark.html")
 
@@ -35,7 +33,7 @@ _Images = Annotated[
     typer.Option(
         parser=a_path,
         metavar="<path>",
-        help="Pictures from the line: a folder or an archive. Without it, those kept inside.",
+        help="Images from the line: a folder or an archive. Without it, those kept inside.",
         show_default=False,
     ),
 ]
@@ -54,15 +52,15 @@ _LineRate = Annotated[
 ]
 _BudgetMs = Annotated[
     float | None,
-    typer.Option(help="Time from picture to decision, for a verdict.", show_default=False),
+    typer.Option(help="Time from image to decision, for a verdict.", show_default=False),
 ]
 _Samples = Annotated[
     int,
-    typer.Option(help="Pictures timed one by one, per variant; rounded up to 20 equal turns."),
+    typer.Option(help="Images timed one by one, per variant; rounded up to 20 equal turns."),
 ]
 _Threads = Annotated[str, typer.Option(help="Per inference on the CPU; 0 is all cores.")]
 _Batches = Annotated[str, typer.Option(help="Batch sizes.")]
-_Limit = Annotated[int, typer.Option(help="At most so many different pictures.")]
+_Limit = Annotated[int, typer.Option(help="At most so many different images.")]
 _Seed = Annotated[int, typer.Option(help="Of the order and the intervals.")]
 _Ceilings = Annotated[bool, typer.Option(help="Measure what the machine could do at best, too.")]
 
@@ -85,7 +83,7 @@ def benchmark(
     """Measure on this machine how fast an inspector decides: is it enough for the line?
 
     Each runtime, precision and number of threads that is proven here to
-    decide alike is timed, one picture at a time from file to decision, and
+    decide alike is timed, one image at a time from file to decision, and
     in batches; run sihwa verify first. All take turns, so that whatever else
     the machine does hits all alike. Every sample counts and is kept in
     benchmark.json; beside it lie benchmark.csv and a page, benchmark.html.

@@ -39,8 +39,6 @@ from sihwa.terminal.console import (
 )
 from sihwa.terminal.printable import printable
 
-__all__ = ["score"]
-
 
 class EngineName(StrEnum):
     """What does the work."""
@@ -70,23 +68,21 @@ _Watch = Annotated[
 ]
 _Evidence = Annotated[
     Path | None,
-    typer.Option(help="Folder for heat maps over the pictures.", show_default=False),
+    typer.Option(help="Folder for heat maps over the images.", show_default=False),
 ]
 _EvidenceOf = Annotated[
     list[str] | None,
     typer.Option(help="accept, reject, review or all; may be repeated.  \\[default: all]"),
 ]
 _Pages = Annotated[str, typer.Option(help="A TIFF of several pages: rows (one each) or error.")]
-_MaxPixels = Annotated[
-    int, typer.Option(help="Larger pictures are not decoded but sent to review.")
-]
+_MaxPixels = Annotated[int, typer.Option(help="Larger images are not decoded but sent to review.")]
 _Workers = Annotated[
     int,
     typer.Option(
         help="Threads, at most 1024; 0 is one more than cores. With ray, those of each worker."
     ),
 ]
-_BatchSize = Annotated[int, typer.Option(help="Most pictures per inference, 1 to 4096.")]
+_BatchSize = Annotated[int, typer.Option(help="Most images per inference, 1 to 4096.")]
 _Runtime = Annotated[str, typer.Option(help="auto, onnxruntime, openvino or torch.")]
 _Device = Annotated[
     str,
@@ -124,7 +120,7 @@ def score(
     engine: _Engine = EngineName.local,
     address: _Address = None,
 ) -> None:
-    """Score pictures: one row per picture, whatever the picture.
+    """Score images: one row per image, whatever the image.
 
     What cannot be read gets a row, too: decision review, with the error.
     A run that was stopped, killed or ran out of disk goes on with --resume.
@@ -194,7 +190,7 @@ def _score(engine: Engine, source: list[str], out: Path, options: ScoreOptions) 
     with saying_if_possible():  # the table is written, and summary.json says the same
         _print_summary(summary, out)
     for word in summary.empty:
-        note(f"{word}: no picture found; is it the right name?")
+        note(f"{word}: no image found; is it the right name?")
     if summary.stopped and not options.watch:
         note("stopped: all rows so far are written; go on with --resume")
         raise SystemExit(EXIT_TERMINATED if signal.SIGTERM in received else EXIT_INTERRUPTED)
@@ -220,7 +216,7 @@ def _stop_on_signals() -> Iterator[tuple[Event, list[int]]]:
 
 
 def _print_summary(summary: ScoreSummary, out: Path) -> None:
-    table = Table("", "", "pictures", box=None, padding=(0, 2, 0, 0))
+    table = Table("", "", "images", box=None, padding=(0, 2, 0, 0))
     table.columns[2].justify = "right"
     kinds = {
         "decision": summary.decisions,
@@ -253,7 +249,7 @@ def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
         (summary.gone, "files that have a row are no longer there, or not named this time"),
         (summary.listed_twice, "files were named twice; they have one row"),
         (summary.overwritten, "files changed after they were scored; --resume scores them again"),
-        (summary.left_out["other"], f"other files are not named like pictures: {suffixes}"),
+        (summary.left_out["other"], f"other files are not named like images: {suffixes}"),
         (summary.left_out["folder link"], "links to folders were not followed"),
         (summary.left_out["special"], "pipes, sockets or devices were left alone"),
     ):

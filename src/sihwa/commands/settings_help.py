@@ -8,8 +8,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-__all__ = ["describe_settings"]
-
 _WIDTH = 100
 _COLUMN = 38
 """Where meanings begin."""

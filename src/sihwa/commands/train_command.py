@@ -25,8 +25,6 @@ from sihwa.run.compose import (
 from sihwa.run.config import register_schemas
 from sihwa.terminal.console import errors_as_lines, loading, say
 
-__all__ = ["launch"]
-
 _MULTIRUN = {"-m", "--multirun"}
 _HELP = {"-h", "--help"}
 _OTHER_CONFIGS = {"-cd", "--config-dir"}

@@ -19,8 +19,6 @@ from sihwa.run.run_files import read_config
 from sihwa.terminal.console import loading
 from sihwa.training import world
 
-__all__ = ["resume_and_show", "train_and_show"]
-
 
 def train_and_show(config: TrainConfig) -> None:
     """Make an inspector and print its figures and where everything lies."""
@@ -56,7 +54,7 @@ def _show(run: TrainedRun) -> None:
         lines.insert(0, f"inspector {run.card.id}: {run.inspector}")
         lines[-1] += (
             f"; decides as the trained network in all {run.proof[0].images} comparisons: the "
-            f"{run.evaluation.count} test pictures, and some of them in other sizes"
+            f"{run.evaluation.count} test images, and some of them in other sizes"
         )
     else:
         lines.insert(0, "no inspector was made: export.enabled=false")

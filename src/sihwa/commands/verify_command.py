@@ -11,8 +11,6 @@ from sihwa.inspector import ParityProof
 from sihwa.inspector.verify import VerifiedInspector, verify_inspector
 from sihwa.terminal.console import a_path, say
 
-__all__ = ["verify"]
-
 
 def verify(
     inspector: Annotated[
@@ -29,7 +27,7 @@ def verify(
         typer.Argument(
             parser=a_path,
             metavar="FOLDER",
-            help="Pictures from the line: a folder or an archive. Without it, those kept inside.",
+            help="Images from the line: a folder or an archive. Without it, those kept inside.",
             show_default=False,
         ),
     ] = None,
@@ -38,13 +36,13 @@ def verify(
         typer.Option(help="cpu, cuda or cuda:N; may be given more than once.  \\[default: cpu]"),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, help="Look at no more pictures than this, taken evenly.")
+        int, typer.Option(min=1, help="Look at no more images than this, taken evenly.")
     ] = 500,
 ) -> None:
     """Prove on this machine that every runtime here decides as the reference does.
 
     Each runtime and precision present is compared with float32 in ONNX
-    Runtime on real pictures of several sizes. One that flips a decision, or
+    Runtime on real images of several sizes. One that flips a decision, or
     strays further than its tolerance, is refused from then on. The result is
     stored beside the inspector, where `score` finds it.
 
@@ -77,12 +75,12 @@ def _print_verified(found: VerifiedInspector) -> None:
         say(f"not usable: {reason}")
     comparisons = found.proof[0].images
     lines = [
-        f"{comparisons} comparisons each of {found.count} pictures, some in other sizes, with float32 "
-        "in ONNX Runtime on the CPU. Δ: greatest difference of a probability and of the unknown "
-        "score; images/s one by one and in batches of 32"
+        f"{comparisons} comparisons each of {found.count} images, some in other sizes, with "
+        "float32 in ONNX Runtime on the CPU. Δ: greatest difference of a probability and of the "
+        "unknown score; images/s one by one and in batches of 32"
     ]
     if found.left_out:
-        lines.append(f"{found.left_out} pictures beyond --limit left out")
+        lines.append(f"{found.left_out} images beyond --limit left out")
     if found.before > comparisons:
         lines.append(f"this replaces a verification of {found.before} comparisons")
     for line in (*lines, f"-> {found.written}"):

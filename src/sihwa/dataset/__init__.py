@@ -1,4 +1,4 @@
-"""Labelled pictures, whatever their source, as one manifest with fixed splits."""
+"""Labelled images, whatever their source, as one manifest with fixed splits."""
 
 from sihwa.dataset.config import (
     DatasetConfig,

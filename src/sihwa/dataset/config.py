@@ -1,30 +1,21 @@
-"""What a user may say about the pictures."""
+"""What a user may say about the images."""
 
 from dataclasses import dataclass, field
 
 from sihwa.errors import ConfigError
 
-__all__ = [
-    "DatasetConfig",
-    "ElpvConfig",
-    "ImageFolderConfig",
-    "NeuDetConfig",
-    "SplitConfig",
-    "TabularConfig",
-]
-
 
 @dataclass
 class SplitConfig:
-    """How pictures without a given split are divided."""
+    """How images without a given split are divided."""
 
     calibration: float = 0.2
     """Share that temperature and thresholds are found on, in (0, 1)."""
     test: float = 0.2
     """Share that the figures are reported on, in (0, 1); what remains is for training."""
     train_per_class: int | None = None
-    """At most so many training pictures of each class, the others left out of the run; null for
-    all. For the question how many pictures a class needs."""
+    """At most so many training images of each class, the others left out of the run; null for
+    all. For the question how many images a class needs."""
 
     def __post_init__(self) -> None:
         """Reject shares that leave a split empty."""
@@ -52,14 +43,14 @@ class DatasetConfig:
     accept_classes: list[str] = field(default_factory=list)
     """Classes that the line lets pass; every other class is a defect."""
     on_unreadable: str = "fail"
-    """What a picture that cannot be read does: `fail` ends the run, `drop` leaves it out."""
+    """What an image that cannot be read does: `fail` ends the run, `drop` leaves it out."""
     split: SplitConfig = field(default_factory=SplitConfig)
     """Shares of the splits that are not given by the data set itself."""
     licence: str = "not stated"
-    """Licence of the pictures, as carried in the inspector's card."""
+    """Licence of the images, as carried in the inspector's card."""
 
     def __post_init__(self) -> None:
-        """Reject an unknown way to treat unreadable pictures."""
+        """Reject an unknown way to treat unreadable images."""
         if self.on_unreadable not in ("fail", "drop"):
             raise ConfigError(
                 f"dataset.on_unreadable must be fail or drop, got {self.on_unreadable!r}"
@@ -90,7 +81,7 @@ class NeuDetConfig(DatasetConfig):
 
 @dataclass
 class ImageFolderConfig(DatasetConfig):
-    """Pictures in one folder per class."""
+    """Images in one folder per class."""
 
     root: str = "???"
     """Folder or .zip: `<class>/...` or `{train,calibration|val,test}/<class>/...`."""
@@ -98,7 +89,7 @@ class ImageFolderConfig(DatasetConfig):
 
 @dataclass
 class TabularConfig(DatasetConfig):
-    """Pictures listed in a table."""
+    """Images listed in a table."""
 
     path: str = "???"
     """CSV (UTF-8) or Parquet with the columns path, label and, where known, group and split."""

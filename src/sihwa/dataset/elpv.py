@@ -11,8 +11,6 @@ from sihwa.dataset.config import ElpvConfig
 from sihwa.dataset.item import Item, Source
 from sihwa.errors import DatasetNotFound, InvalidLabels
 
-__all__ = ["find_elpv"]
-
 _CLASSES = {
     "binary": ("functional", "defective"),
     "four": ("functional", "likely_functional", "likely_defective", "defective"),
@@ -21,7 +19,7 @@ _ACCEPTED = ("functional", "likely_functional")
 
 
 def find_elpv(config: ElpvConfig) -> Source:
-    """List the pictures of the installed package; the column cell_type is mono or poly.
+    """List the images of the installed package; the column cell_type is mono or poly.
 
     Raises:
         DatasetNotFound: The package is not installed.
@@ -30,7 +28,7 @@ def find_elpv(config: ElpvConfig) -> Source:
     package = importlib.util.find_spec("elpv_dataset")
     if package is None or package.origin is None:
         raise DatasetNotFound(
-            "dataset=elpv: its pictures come as a package that is not installed: "
+            "dataset=elpv: its images come as a package that is not installed: "
             'pip install "sihwa[elpv]"'
         )
     folder = Path(package.origin).parent / "data"
@@ -54,6 +52,6 @@ def _read_line(line: str, folder: Path, classes: tuple[str, ...]) -> Item:
         label = classes[degree if len(classes) == 4 else int(degree > 1)]
     except (ValueError, IndexError) as error:
         raise InvalidLabels(
-            f"{folder / 'labels.csv'}: expected 'picture probability type', got {line!r}"
+            f"{folder / 'labels.csv'}: expected 'image probability type', got {line!r}"
         ) from error
     return Item(str(folder / name), label, attributes={"cell_type": cell_type})

@@ -1,4 +1,4 @@
-"""Pictures in one folder per class, with or without folders for the splits around them."""
+"""Images in one folder per class, with or without folders for the splits around them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +14,6 @@ from sihwa.dataset.item import (
 )
 from sihwa.errors import InvalidLabels
 
-__all__ = ["find_image_folder"]
-
 
 def find_image_folder(config: ImageFolderConfig) -> Source:
     """List `<class>/...` or `{train,calibration|val,test}/<class>/...`, at any depth.
@@ -24,8 +22,8 @@ def find_image_folder(config: ImageFolderConfig) -> Source:
 
     Raises:
         DatasetNotFound: There is neither a folder nor a .zip.
-        EmptyDataset: It holds no picture.
-        InvalidLabels: A picture lies outside every class, or splits and classes are mixed.
+        EmptyDataset: It holds no image.
+        InvalidLabels: An image lies outside every class, or splits and classes are mixed.
     """
     root, listing = list_root(config.root)
     pairs = [(path, relative_parts(path, root)) for path in listing.images]
@@ -38,20 +36,18 @@ def find_image_folder(config: ImageFolderConfig) -> Source:
     if in_splits:
         levels += [levels[-1] / name for name in sorted({parts[0] for _, parts in pairs})]
     notes = [
-        f"{folder} is a link, which is not followed: its pictures are not used"
+        f"{folder} is a link, which is not followed: its images are not used"
         if folder.is_symlink()
-        else f"no picture in {folder}, so it is no class"
-        for folder in _without_pictures(levels, listing.images)
+        else f"no image in {folder}, so it is no class"
+        for folder in _without_images(levels, listing.images)
     ]
     if listing.others:
-        notes.append(
-            f"files that are no pictures by their names, and are not used: {listing.others}"
-        )
+        notes.append(f"files that are no images by their names, and are not used: {listing.others}")
     return Source(items, tuple(sorted({item.label for item in items})), notes=tuple(notes))
 
 
-def _without_pictures(levels: Sequence[Path], images: Sequence[str]) -> list[Path]:
-    """Return the folders, in those where classes lie, below which there is no picture."""
+def _without_images(levels: Sequence[Path], images: Sequence[str]) -> list[Path]:
+    """Return the folders, in those where classes lie, below which there is no image."""
     filled = {parent for path in images for parent in Path(path).parents}
     return [
         folder

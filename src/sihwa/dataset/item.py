@@ -1,4 +1,4 @@
-"""What a source of labelled pictures gives, before the pictures are looked at."""
+"""What a source of labelled images gives, before the images are looked at."""
 
 import unicodedata
 from dataclasses import dataclass, field
@@ -8,16 +8,6 @@ from typing import NamedTuple
 from sihwa.errors import DatasetNotFound, EmptyDataset, InvalidLabels, UnreadableImage
 from sihwa.images import Listing, find_images
 from sihwa.terminal.class_name import class_name_fault
-
-__all__ = [
-    "Box",
-    "Item",
-    "Source",
-    "clean_label",
-    "list_root",
-    "read_split_name",
-    "relative_parts",
-]
 
 _SPLIT_NAMES = {
     "train": "train",
@@ -32,7 +22,7 @@ _SPLIT_NAMES = {
 
 
 class Box(NamedTuple):
-    """A marked defect: pixel edges within its picture, the right and lower ones inclusive."""
+    """A marked defect: pixel edges within its image, the right and lower ones inclusive."""
 
     label: str
     xmin: int
@@ -43,7 +33,7 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Item:
-    """One labelled picture."""
+    """One labelled image."""
 
     path: str
     label: str
@@ -59,7 +49,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Source:
-    """All pictures of a data set."""
+    """All images of a data set."""
 
     items: list[Item]
     classes: tuple[str, ...]
@@ -70,11 +60,11 @@ class Source:
 
 
 def list_root(root: str) -> tuple[Path, Listing]:
-    """Return the absolute root and the pictures in it.
+    """Return the absolute root and the images in it.
 
     Raises:
         DatasetNotFound: There is neither a folder nor a .zip.
-        EmptyDataset: It holds no picture.
+        EmptyDataset: It holds no image.
     """
     if not root.strip():
         raise DatasetNotFound(
@@ -92,13 +82,13 @@ def list_root(root: str) -> tuple[Path, Listing]:
         raise DatasetNotFound(f"dataset.root: {error.filename}: {error.strerror}") from error
     if not listing.images:
         raise EmptyDataset(
-            f"dataset.root: no picture in {place} (it holds {listing.others} other files)"
+            f"dataset.root: no image in {place} (it holds {listing.others} other files)"
         )
     return place, listing
 
 
 def relative_parts(path: str, root: Path) -> list[str]:
-    """Return the names of folders and file of a picture below its root."""
+    """Return the names of folders and file of an image below its root."""
     return path[len(str(root)) :].lstrip("!").strip("/\\").replace("\\", "/").split("/")
 
 

@@ -1,6 +1,6 @@
-"""The manifest: every picture of a run with its label, split, content and size.
+"""The manifest: every image of a run with its label, split, content and size.
 
-Axes: N pictures.
+Axes: N images.
 """
 
 import json
@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from sihwa.dataset.split import SPLITS, find_components
 from sihwa.errors import DatasetNotFound, InvalidLabels, UnreadableImage
 from sihwa.storage import replacing, sha256_of_bytes
-
-__all__ = ["MANIFEST_SCHEMA", "Manifest", "read_manifest"]
 
 _BOX = pa.struct(
     [("label", pa.string()), *((edge, pa.int32()) for edge in ("xmin", "ymin", "xmax", "ymax"))]
@@ -42,15 +40,15 @@ _METADATA = b"sihwa"
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """All pictures that a run used.
+    """All images that a run used.
 
     Attributes:
-        table: One row per picture, N rows: MANIFEST_SCHEMA, then text columns of the source.
+        table: One row per image, N rows: MANIFEST_SCHEMA, then text columns of the source.
         name: Name of the data set.
         classes: Class names, in the order of the network's outputs.
         accept_classes: The classes that the line lets pass.
-        licence: Licence of the pictures.
-        dropped: Pictures left out because they could not be read.
+        licence: Licence of the images.
+        dropped: Images left out because they could not be read.
         notes: What a user should know about how the data set was read.
     """
 
@@ -64,23 +62,23 @@ class Manifest:
 
     @cached_property
     def split(self) -> NDArray[np.str_]:
-        """Split of each picture, (N,)."""
+        """Split of each image, (N,)."""
         return np.array(self.table["split"].to_pylist(), dtype=np.str_)
 
     @cached_property
     def label_index(self) -> NDArray[np.intp]:
-        """Class of each picture as its place in `classes`, (N,)."""
+        """Class of each image as its place in `classes`, (N,)."""
         index = {name: place for place, name in enumerate(self.classes)}
         return np.array([index[name] for name in self.table["label"].to_pylist()], dtype=np.intp)
 
     @cached_property
     def component(self) -> list[str]:
-        """What each picture must not be separated from, N names."""
+        """What each image must not be separated from, N names."""
         return find_components(self.table["group"].to_pylist(), self.table["sha256"].to_pylist())
 
     @cached_property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Pictures of each class in each split: {class: {split: count}}."""
+        """Images of each class in each split: {class: {split: count}}."""
         return {
             name: {
                 split: int(((self.label_index == place) & (self.split == split)).sum())
@@ -103,7 +101,7 @@ class Manifest:
         return replace(self, table=self.table.take(pa.array(rows, pa.int64())))
 
     def with_split(self, split: Sequence[str]) -> "Manifest":
-        """Return the same pictures divided otherwise, N names of splits."""
+        """Return the same images divided otherwise, N names of splits."""
         place = self.table.schema.get_field_index("split")
         column = pa.array(split, pa.string())
         return replace(

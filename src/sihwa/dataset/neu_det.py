@@ -14,8 +14,6 @@ from sihwa.dataset.item import Box, Item, Source, list_root, relative_parts
 from sihwa.errors import InvalidLabels, UnreadableImage
 from sihwa.images import read_bytes
 
-__all__ = ["find_neu_det", "read_boxes"]
-
 _CLASSES = {
     "crazing": "Cr",
     "inclusion": "In",
@@ -29,20 +27,20 @@ _MAX_XML_BYTES = 1_000_000
 
 
 def find_neu_det(config: NeuDetConfig) -> Source:
-    """List the pictures with the label that their names give, and their boxes where there are any.
+    """List the images with the label that their names give, and their boxes where there are any.
 
     What the train and validation layout holds back as validation is the test split, as in the
     papers that use it.
 
     Raises:
         DatasetNotFound: There is neither a folder nor a .zip.
-        EmptyDataset: It holds no picture.
+        EmptyDataset: It holds no image.
         InvalidLabels: A name gives no class, or an annotation is damaged.
     """
     root, listing = list_root(config.root)
     items = [_read_item(path, relative_parts(path, root)) for path in listing.images]
     bare = sum(item.boxes is None for item in items)
-    notes = (f"{bare} pictures have no annotation",) if 0 < bare < len(items) else ()
+    notes = (f"{bare} images have no annotation",) if 0 < bare < len(items) else ()
     return Source(items, tuple(_CLASSES), notes=notes)
 
 
@@ -51,7 +49,7 @@ def _read_item(path: str, parts: list[str]) -> Item:
     label = _LABEL.get(prefix)
     if label is None:
         raise InvalidLabels(
-            f"{path}: expected a NEU name such as crazing_1.jpg or Cr_1.bmp; for pictures of your "
+            f"{path}: expected a NEU name such as crazing_1.jpg or Cr_1.bmp; for images of your "
             "own use dataset=image_folder"
         )
     if len(parts) > 1 and parts[-2] in _CLASSES and parts[-2] != label:
@@ -70,7 +68,7 @@ def _find_boxes(path: str, label: str) -> tuple[Box, ...] | None:
     try:
         content = read_bytes(xml, _MAX_XML_BYTES)
     except UnreadableImage:
-        return None  # counted in the notes: the pictures are labelled by their names
+        return None  # counted in the notes: the images are labelled by their names
     return read_boxes(content, xml)
 
 

@@ -1,4 +1,4 @@
-"""From settings to a manifest: find the pictures, look at each, divide them."""
+"""From settings to a manifest: find the images, look at each, divide them."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -26,8 +26,6 @@ from sihwa.images import decode_image, read_bytes
 from sihwa.storage import sha256_of_bytes
 from sihwa.terminal.progress import progress_bar
 
-__all__ = ["read_dataset"]
-
 _FINDERS: dict[type[DatasetConfig], Callable[[Any], Source]] = {
     ElpvConfig: find_elpv,
     ImageFolderConfig: find_image_folder,
@@ -38,14 +36,14 @@ _LISTED = 20
 
 
 def read_dataset(config: DatasetConfig, seed: int) -> Manifest:
-    """Read every picture of a data set once and divide them into splits.
+    """Read every image of a data set once and divide them into splits.
 
     Args:
         config: One of ElpvConfig, ImageFolderConfig, NeuDetConfig, TabularConfig.
         seed: Picks the division where the source gives none.
 
     Raises:
-        DatasetError: The pictures or labels cannot be used.
+        DatasetError: The images or labels cannot be used.
         ConfigError: `accept_classes` names a class that is not there.
     """
     source = _FINDERS[type(config)](config)
@@ -67,13 +65,13 @@ def read_dataset(config: DatasetConfig, seed: int) -> Manifest:
         rows = thin_training([item.label for item, _ in kept], split, sha256, limit, seed)
         if left_out := len(kept) - len(rows):
             notes += (
-                f"{left_out} training pictures are left out: at most "
+                f"{left_out} training images are left out: at most "
                 f"dataset.split.train_per_class={limit} of each class are used",
             )
         kept, split = [kept[row] for row in rows], [split[row] for row in rows]
     if not accept_classes:
         notes += (
-            "no accept class is named, so every picture counts as a defect; "
+            "no accept class is named, so every image counts as a defect; "
             "name what may pass with 'dataset.accept_classes=[NAME]'",
         )
     return Manifest(
@@ -94,7 +92,7 @@ class _Content(NamedTuple):
 
 
 def _look_at_all(items: Sequence[Item]) -> list[_Content | UnreadableImage]:
-    """Read and decode every picture, so that a damaged one is found before any training."""
+    """Read and decode every image, so that a damaged one is found before any training."""
     threads = ThreadPoolExecutor(os.cpu_count())
     found = []
     try:
@@ -103,7 +101,7 @@ def _look_at_all(items: Sequence[Item]) -> list[_Content | UnreadableImage]:
                 found.append(content)
                 advance(1)
     finally:
-        threads.shutdown(cancel_futures=True)  # on Ctrl-C the pictures in hand are the last
+        threads.shutdown(cancel_futures=True)  # on Ctrl-C the images in hand are the last
     return found
 
 
@@ -119,7 +117,7 @@ def _look_at(path: str) -> _Content | UnreadableImage:
 def _list_unreadable(images: Sequence[UnreadableImage], total: int) -> str:
     more = [f"and {len(images) - _LISTED} more"] if len(images) > _LISTED else []
     return (
-        f"{len(images)} of {total} pictures cannot be read; repair or remove them, or leave them "
+        f"{len(images)} of {total} images cannot be read; repair or remove them, or leave them "
         f"out with dataset.on_unreadable=drop: {'; '.join([*map(str, images[:_LISTED]), *more])}"
     )
 
@@ -129,7 +127,7 @@ def _used_classes(source: Source, items: Sequence[Item]) -> tuple[str, ...]:
     classes = tuple(name for name in source.classes if name in used)
     if len(classes) < 2:
         raise InvalidLabels(
-            f"expected pictures of at least two classes, got {len(classes)}"
+            f"expected images of at least two classes, got {len(classes)}"
             f"{f' ({classes[0]})' if classes else ''}; an inspector needs to see what it is to "
             "tell apart"
         )

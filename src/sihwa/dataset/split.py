@@ -1,6 +1,6 @@
 """Train, calibration and test: stratified by class, never through a group or a duplicate.
 
-Axes: N pictures, C independent components, K classes, S splits.
+Axes: N images, C independent components, K classes, S splits.
 """
 
 import hashlib
@@ -15,35 +15,33 @@ from sihwa.dataset.config import SplitConfig
 from sihwa.dataset.item import Item
 from sihwa.errors import InvalidLabels, TooFewImages
 
-__all__ = ["SPLITS", "assign_folds", "assign_splits", "find_components", "thin_training"]
-
 SPLITS = ("train", "calibration", "test")
 
 _LEAST = {"train": 2, "calibration": 1, "test": 1}
-"""Independent pictures of each class that a split needs; training is cross-validated, so two."""
+"""Independent images of each class that a split needs; training is cross-validated, so two."""
 
 
 def assign_splits(
     items: Sequence[Item], sha256: Sequence[str], shares: SplitConfig, seed: int
 ) -> list[str]:
-    """Return the split of each picture.
+    """Return the split of each image.
 
-    Pictures of one group, and byte-identical pictures, stay together. Splits that the source
+    Images of one group, and byte-identical images, stay together. Splits that the source
     gives are kept; calibration or test, where it does not give them, are taken out of its train.
-    Each class is divided by the shares to within one picture as long as nothing ties pictures
+    Each class is divided by the shares to within one image as long as nothing ties images
     together, and as nearly as the groups allow where something does. Neither the order nor the
-    location of the pictures matters, only their content, groups, labels and the seed.
+    location of the images matters, only their content, groups, labels and the seed.
 
     Args:
-        items: The pictures, N of them.
-        sha256: Hex digest of each picture's bytes, (N,).
+        items: The images, N of them.
+        sha256: Hex digest of each image's bytes, (N,).
         shares: Of calibration and test; the rest is train.
         seed: Picks one of the possible divisions.
 
     Raises:
-        InvalidLabels: Byte-identical pictures with two labels, or a group or byte-identical
-            pictures in two given splits, or given splits without train.
-        TooFewImages: A class has too few independent pictures.
+        InvalidLabels: Byte-identical images with two labels, or a group or byte-identical
+            images in two given splits, or given splits without train.
+        TooFewImages: A class has too few independent images.
     """
     component = find_components([item.group for item in items], sha256)
     _require_one_label(items, sha256)
@@ -53,7 +51,7 @@ def assign_splits(
     if given == {None}:
         pool = list(range(len(items)))
     elif "train" not in given:
-        raise InvalidLabels("expected pictures in the split train, got none there")
+        raise InvalidLabels("expected images in the split train, got none there")
     else:
         pool = [row for row, item in enumerate(items) if item.split == "train"]
         wanted = ("train", *(name for name in SPLITS if name not in given))
@@ -67,9 +65,9 @@ def assign_splits(
 
 
 def find_components(group: Sequence[str | None], sha256: Sequence[str]) -> list[str]:
-    """Return for each picture the name of all that must stay with it: the least sha256 of them.
+    """Return for each image the name of all that must stay with it: the least sha256 of them.
 
-    Two pictures belong together when they share a group or their bytes, directly or over others.
+    Two images belong together when they share a group or their bytes, directly or over others.
 
     >>> find_components(["left", None, "left", None], ["d", "c", "b", "d"])
     ['b', 'c', 'b', 'b']
@@ -93,7 +91,7 @@ def find_components(group: Sequence[str | None], sha256: Sequence[str]) -> list[
 def thin_training(
     label: Sequence[str], split: Sequence[str], sha256: Sequence[str], limit: int, seed: int
 ) -> list[int]:
-    """Return the rows that remain when training keeps at most `limit` pictures of each class.
+    """Return the rows that remain when training keeps at most `limit` images of each class.
 
     Which, depends on their content and the seed alone; a smaller limit keeps some of the same.
 
@@ -114,7 +112,7 @@ def _divide(
     shares: SplitConfig,
     seed: int,
 ) -> list[str]:
-    """Give each component, the largest first, to the split that lacks most of its pictures."""
+    """Give each component, the largest first, to the split that lacks most of its images."""
     classes = sorted(set(label))
     names = sorted(set(component), key=lambda name: _shuffled(name, seed))
     place = {name: index for index, name in enumerate(names)}
@@ -154,7 +152,7 @@ def _shuffled(name: str, seed: int) -> str:
 
 
 def _targets(total: int, wanted: Sequence[str], shares: SplitConfig) -> NDArray[np.int64]:
-    """Return how many of a class's pictures each split should get, (S,): largest remainders."""
+    """Return how many of a class's images each split should get, (S,): largest remainders."""
     share = {"calibration": shares.calibration, "test": shares.test}
     share["train"] = 1 - sum(share.values())
     exact = total * np.array([share[name] for name in wanted])
@@ -171,7 +169,7 @@ def _require_one_label(items: Sequence[Item], sha256: Sequence[str]) -> None:
         other = first.setdefault(content, item)
         if other.label != item.label:
             raise InvalidLabels(
-                f"byte-identical pictures with two labels: {other.path} is {other.label!r}, "
+                f"byte-identical images with two labels: {other.path} is {other.label!r}, "
                 f"{item.path} is {item.label!r}; correct one of them or take both out"
             )
 
@@ -199,26 +197,26 @@ def _require_enough(label: Sequence[str], split: Sequence[str], component: Seque
         if count < _LEAST[part]:
             total = sum(found[name, other] for other in SPLITS)
             raise TooFewImages(
-                f"class {name!r}: expected at least {_LEAST[part]} independent picture(s) in "
-                f"{part}, got {count} ({total} in all: byte-identical pictures and those of one "
-                "group count once); add pictures of it, or leave the class out"
+                f"class {name!r}: expected at least {_LEAST[part]} independent image(s) in "
+                f"{part}, got {count} ({total} in all: byte-identical images and those of one "
+                "group count once); add images of it, or leave the class out"
             )
 
 
 def assign_folds(
     label: Sequence[str], component: Sequence[str], folds: int, shares: SplitConfig, seed: int
 ) -> list[list[str]]:
-    """Return the split of each picture in each fold; every picture is in test exactly once.
+    """Return the split of each image in each fold; every image is in test exactly once.
 
     Args:
-        label: Class of each picture, (N,).
+        label: Class of each image, (N,).
         component: What each must not be separated from, (N,).
         folds: How many, at least 2.
-        shares: Of calibration among all pictures; its share of test is not used.
+        shares: Of calibration among all images; its share of test is not used.
         seed: Picks one of the possible divisions.
 
     Raises:
-        TooFewImages: A class has fewer independent pictures than a fold needs.
+        TooFewImages: A class has fewer independent images than a fold needs.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -227,8 +225,8 @@ def assign_folds(
     least = max(folds, _LEAST["train"] + _LEAST["calibration"] + _LEAST["test"])
     if fewest < least:
         raise TooFewImages(
-            f"evaluation.folds={folds}: expected at least {least} independent pictures of every "
-            f"class, got {fewest}; add pictures, or use fewer folds"
+            f"evaluation.folds={folds}: expected at least {least} independent images of every "
+            f"class, got {fewest}; add images, or use fewer folds"
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     result = []

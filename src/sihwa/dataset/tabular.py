@@ -1,4 +1,4 @@
-"""Pictures listed in a CSV or Parquet table."""
+"""Images listed in a CSV or Parquet table."""
 
 import csv
 import io
@@ -11,8 +11,6 @@ from sihwa.dataset.config import TabularConfig
 from sihwa.dataset.item import Item, Source, clean_label, read_split_name
 from sihwa.errors import DatasetNotFound, EmptyDataset, InvalidLabels
 
-__all__ = ["find_tabular"]
-
 Row = dict[str, str]
 
 _MEASURED = ("sha256", "width", "height", "boxes")
@@ -20,7 +18,7 @@ _MEASURED = ("sha256", "width", "height", "boxes")
 
 
 def find_tabular(config: TabularConfig) -> Source:
-    """List the pictures of a table; paths are relative to the table, other columns are kept.
+    """List the images of a table; paths are relative to the table, other columns are kept.
 
     Raises:
         DatasetNotFound: There is no such file.

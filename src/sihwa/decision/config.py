@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from sihwa.errors import ConfigError
 
-__all__ = ["DecisionConfig"]
-
 
 @dataclass
 class DecisionConfig:
@@ -14,7 +12,7 @@ class DecisionConfig:
     name: str = "???"
     """Name of the option, as shown in reports."""
     unknown_rate: float = 0.01
-    """Share of ordinary pictures that may be sent to review as unknown, in [0, 1); 0 sends none."""
+    """Share of ordinary images that may be sent to review as unknown, in [0, 1); 0 sends none."""
 
     def __post_init__(self) -> None:
         """Reject a share that is none."""

@@ -1,4 +1,4 @@
-"""Policies: the rule that turns a picture's figures into a decision.
+"""Policies: the rule that turns an image's figures into a decision.
 
 Axes: N images, K classes.
 """
@@ -10,17 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.errors import ShapeError
-
-__all__ = [
-    "ACCEPT",
-    "REJECT",
-    "REVIEW",
-    "Decision",
-    "Margin",
-    "Outcome",
-    "TopClassPolicy",
-    "are_numbers",
-]
 
 Outcome = Literal["accept", "reject", "review"]
 ACCEPT: Outcome = "accept"
@@ -38,7 +27,7 @@ class Decision:
 
 
 class Margin(NamedTuple):
-    """Distances of a picture, or of each of N pictures, from the borders of a decision.
+    """Distances of an image, or of each of N images, from the borders of a decision.
 
     As a bound: a decision farther than this from every border stands although its figures are
     inexact.
@@ -54,14 +43,14 @@ class Margin(NamedTuple):
 class TopClassPolicy:
     """Accept a part whose most probable class is an accept class, reject any other.
 
-    A picture unlike all training pictures goes to review instead, whatever its probabilities.
+    An image unlike all training images goes to review instead, whatever its probabilities.
     This policy proves no bound on escapes; it is what a classifier does when nobody has stated
     costs.
 
     Attributes:
         classes: Class names in the order of the probabilities, K of them.
         accept_classes: Those among them that are good parts; may be empty.
-        unknown_threshold: Unknown score above which a picture goes to review; None for never.
+        unknown_threshold: Unknown score above which an image goes to review; None for never.
     """
 
     classes: tuple[str, ...]
@@ -75,14 +64,14 @@ class TopClassPolicy:
     def decide(
         self, probability: NDArray[np.floating], unknown: NDArray[np.floating]
     ) -> list[Decision]:
-        """Decide N pictures.
+        """Decide N images.
 
         Args:
             probability: Class probabilities, (N, K), each in [0, 1].
-            unknown: How unlike the training pictures each is, (N,).
+            unknown: How unlike the training images each is, (N,).
 
         Raises:
-            ShapeError: There is not one column per class and one score per picture.
+            ShapeError: There is not one column per class and one score per image.
 
         >>> policy = TopClassPolicy(("good", "scratch"), ("good",), unknown_threshold=3.0)
         >>> [d.outcome for d in policy.decide(np.array([[0.9, 0.1]] * 2), np.array([1.0, 5.0]))]
@@ -102,11 +91,11 @@ class TopClassPolicy:
         ]
 
     def distances(self, probability: NDArray[np.floating], unknown: NDArray[np.floating]) -> Margin:
-        """Return how far N pictures are from each border, (N,) each.
+        """Return how far N images are from each border, (N,) each.
 
         Args:
             probability: Class probabilities, (N, K), each in [0, 1].
-            unknown: How unlike the training pictures each is, (N,).
+            unknown: How unlike the training images each is, (N,).
         """
         lead = _lead(probability, probability.argmax(1))
         if self.unknown_threshold is None:
@@ -125,7 +114,7 @@ class TopClassPolicy:
 
         Args:
             probability: Class probabilities, (N, K), each in [0, 1].
-            unknown: How unlike the training pictures each is, (N,).
+            unknown: How unlike the training images each is, (N,).
             margin: Both numbers at least 0.
 
         >>> policy = TopClassPolicy(("good", "scratch"), ("good",), unknown_threshold=3.0)
@@ -167,13 +156,13 @@ class TopClassPolicy:
         if not finite:
             return Decision(REVIEW, "the network gave no number")
         if self.unknown_threshold is not None and unknown > self.unknown_threshold:
-            return Decision(REVIEW, f"unlike the training pictures; nearest is {top_class}")
+            return Decision(REVIEW, f"unlike the training images; nearest is {top_class}")
         outcome = ACCEPT if top_class in self.accept_classes else REJECT
         return Decision(outcome, f"top class is {top_class}")
 
 
 def _lead(probability: NDArray[np.floating], leader: NDArray[np.integer]) -> NDArray[np.floating]:
-    """Return by how much one class of each picture is ahead of all others, (N,), as a logarithm."""
+    """Return by how much one class of each image is ahead of all others, (N,), as a logarithm."""
     logarithm = np.log(np.maximum(probability.astype(np.float64), _LEAST))
     places = np.arange(len(leader))
     own = logarithm[places, leader]
@@ -186,7 +175,7 @@ def _lead(probability: NDArray[np.floating], leader: NDArray[np.integer]) -> NDA
 def are_numbers(
     probability: NDArray[np.floating], unknown: NDArray[np.floating]
 ) -> NDArray[np.bool_]:
-    """Return whether the network gave numbers for each picture, (N,); else it has no top class.
+    """Return whether the network gave numbers for each image, (N,); else it has no top class.
 
     Args:
         probability: Class probabilities, (N, K).

@@ -1,4 +1,4 @@
-"""When is a picture too unlike the training pictures to be decided?"""
+"""When is an image too unlike the training images to be decided?"""
 
 import math
 
@@ -7,22 +7,20 @@ from numpy.typing import NDArray
 
 from sihwa.errors import ShapeError
 
-__all__ = ["unknown_threshold"]
-
 
 def unknown_threshold(score: NDArray[np.floating], rate: float) -> float | None:
-    """Return the score above which at most a share `rate` of ordinary pictures lies.
+    """Return the score above which at most a share `rate` of ordinary images lies.
 
-    The conformal p-value of a picture is (1 + number of calibration scores at least as large)
+    The conformal p-value of an image is (1 + number of calibration scores at least as large)
     / (n + 1); above the returned score it is at most `rate`. The promise holds on average over
-    calibration sets when the line's pictures are exchangeable with them.
+    calibration sets when the line's images are exchangeable with them.
 
     The threshold lies halfway between two calibration scores (above the largest, one hundredth of
     it higher), never on one: there the last bit that two runtimes disagree on would decide.
 
     Args:
-        score: Unknown scores of n calibration pictures, (n,), finite.
-        rate: Share of ordinary pictures that may be called unknown, in [0, 1).
+        score: Unknown scores of n calibration images, (n,), finite.
+        rate: Share of ordinary images that may be called unknown, in [0, 1).
 
     Returns:
         The threshold, or None when n is too small to promise the rate (n < 1 / rate - 1).
@@ -41,7 +39,7 @@ def unknown_threshold(score: NDArray[np.floating], rate: float) -> float | None:
         raise ShapeError(f"score must be (n,) and finite but got {score.shape}")
     if not 0 <= rate < 1:
         raise ShapeError(f"rate must be in [0, 1) but got {rate}")
-    # ordinary scores that may lie at or above a picture that is called unknown
+    # ordinary scores that may lie at or above an image that is called unknown
     allowed = math.floor(rate * (len(score) + 1) + 1e-9) - 1
     if allowed < 0:
         return None

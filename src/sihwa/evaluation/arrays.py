@@ -1,6 +1,6 @@
 """The arrays this room takes, and the checks they pass first.
 
-Axes: N pictures, K classes.
+Axes: N images, K classes.
 """
 
 from typing import Any
@@ -9,17 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sihwa.errors import ShapeError
-
-__all__ = [
-    "BoolArray",
-    "FloatArray",
-    "IntArray",
-    "checked_correct",
-    "checked_label",
-    "checked_logit",
-    "checked_probability",
-    "checked_top_probability",
-]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
@@ -38,7 +27,7 @@ def checked_logit(logit: FloatArray, name: str = "logit") -> npt.NDArray[np.floa
     value = np.asarray(logit)
     if value.ndim != 2 or value.shape[0] < 1 or value.shape[1] < 2:
         raise ShapeError(
-            f"{name} must be (N, K) with at least 1 picture and 2 classes, "
+            f"{name} must be (N, K) with at least 1 image and 2 classes, "
             f"but got shape {value.shape}"
         )
     if value.dtype.kind not in "fiu":
@@ -76,7 +65,7 @@ def checked_label(
     if value.dtype.kind not in "iu":
         raise ShapeError(f"{name} must hold class numbers (integers), but got dtype {value.dtype}")
     if count is not None and value.size != count:
-        raise ShapeError(f"{name} must have one entry per picture ({count}), but got {value.size}")
+        raise ShapeError(f"{name} must have one entry per image ({count}), but got {value.size}")
     low, high = int(value.min()), int(value.max())
     if low < 0 or high >= class_count:
         raise ShapeError(

@@ -1,6 +1,6 @@
 """Whether a stated probability is true, and the temperature that makes it truer.
 
-Axes: N pictures, K classes, B bins.
+Axes: N images, K classes, B bins.
 """
 
 from dataclasses import dataclass
@@ -22,15 +22,6 @@ from sihwa.evaluation.arrays import (
     checked_top_probability,
 )
 
-__all__ = [
-    "ReliabilityBin",
-    "expected_calibration_error",
-    "fit_temperature",
-    "log_loss",
-    "reliability_bins",
-    "softmax",
-]
-
 # Cells of drawn answers held at once: 32 MiB.
 CELLS_AT_ONCE = 4_194_304
 LOWEST_TEMPERATURE = 0.01
@@ -41,14 +32,14 @@ LOWEST_PROBABILITY = 1e-12
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReliabilityBin:
-    """The pictures whose top probability falls in (low, high]."""
+    """The images whose top probability falls in (low, high]."""
 
     low: float
     """Lower edge of the bin; the first bin holds it too."""
     high: float
     """Upper edge of the bin."""
     count: int
-    """Pictures in the bin, at least 1."""
+    """Images in the bin, at least 1."""
     confidence: float
     """Their mean stated probability."""
     accuracy: float
@@ -87,14 +78,14 @@ def fit_temperature(logit: FloatArray, label: IntArray) -> float:
     """Find the T for which softmax(logit / T) states probabilities that come true.
 
     Minimises the mean negative log-likelihood over log T, T in [0.01, 100]. As in Platt
-    scaling the labels are trusted only as far as N pictures allow: 1 / (N + 2) of each
-    picture's weight goes to the other classes. So a calibration set without any error gives
+    scaling the labels are trusted only as far as N images allow: 1 / (N + 2) of each
+    image's weight goes to the other classes. So a calibration set without any error gives
     a T that claims about 1 - 1 / (N + 2), not a T of 0 that claims certainty; for hundreds of
-    pictures with errors among them the difference is lost in the noise.
+    images with errors among them the difference is lost in the noise.
 
     Args:
-        logit: (N, K), finite, from pictures the network was not trained on.
-        label: True class per picture, (N,), each in [0, K).
+        logit: (N, K), finite, from images the network was not trained on.
+        label: True class per image, (N,), each in [0, K).
 
     Returns:
         T in [0.01, 100]; 1 if every row of logits is flat and T changes nothing.
@@ -125,11 +116,11 @@ def fit_temperature(logit: FloatArray, label: IntArray) -> float:
 
 
 def log_loss(probability: FloatArray, label: IntArray) -> npt.NDArray[np.float64]:
-    """Return each picture's negative log probability of its true class.
+    """Return each image's negative log probability of its true class.
 
     Args:
         probability: (N, K), rows sum to 1.
-        label: True class per picture, (N,), each in [0, K).
+        label: True class per image, (N,), each in [0, K).
 
     Returns:
         Losses in nats, (N,), at most 27.6 (a probability below 1e-12 counts as 1e-12).
@@ -151,16 +142,16 @@ def expected_calibration_error(
 ) -> float:
     """Measure how far stated probabilities lie from what came true.
 
-    Pictures are put into bins of equal width by their top probability; in each bin the mean
+    Images are put into bins of equal width by their top probability; in each bin the mean
     probability is held against the share that was right.
 
     Args:
-        probability: Top probability per picture, (N,), each in [0, 1].
+        probability: Top probability per image, (N,), each in [0, 1].
         correct: Whether the top class was the true one, (N,).
         bin_count: B, at least 1.
 
     Returns:
-        Mean absolute gap in [0, 1], each bin weighted by its pictures; 0 is perfect.
+        Mean absolute gap in [0, 1], each bin weighted by its images; 0 is perfect.
 
     Raises:
         ShapeError: Lengths differ, N is 0, or a value is out of range.
@@ -180,12 +171,12 @@ def calibration_gaps(
     """Return right (1) or wrong (0) minus probability, each in the column of its bin.
 
     Args:
-        probability: Top probability per picture, (N,), each in [0, 1].
+        probability: Top probability per image, (N,), each in [0, 1].
         correct: Whether the top class was the true one, (N,).
         bin_count: B, at least 1.
 
     Returns:
-        Gaps in [-1, 1], (N, B), zero outside the picture's own bin: the calibration error is
+        Gaps in [-1, 1], (N, B), zero outside the image's own bin: the calibration error is
         the sum of the absolute column sums, over N.
 
     Raises:
@@ -203,10 +194,10 @@ def calibrated_errors(
 ) -> npt.NDArray[np.float64]:
     """Draw the calibration errors that a perfectly calibrated inspector would be measured at.
 
-    Few pictures never show an error of 0: each answer is right or wrong, not 93 % right.
+    Few images never show an error of 0: each answer is right or wrong, not 93 % right.
 
     Args:
-        probability: Top probability per picture, (N,), each in [0, 1].
+        probability: Top probability per image, (N,), each in [0, 1].
         bin_count: B, at least 1.
         draw_count: R.
         rng: Where the draws come from.
@@ -235,10 +226,10 @@ def calibrated_errors(
 def reliability_bins(
     probability: FloatArray, correct: BoolArray, *, bin_count: int = 15
 ) -> tuple[ReliabilityBin, ...]:
-    """Return the bins of the reliability diagram that hold pictures, lowest first.
+    """Return the bins of the reliability diagram that hold images, lowest first.
 
     Args:
-        probability: Top probability per picture, (N,), each in [0, 1].
+        probability: Top probability per image, (N,), each in [0, 1].
         correct: Whether the top class was the true one, (N,).
         bin_count: Bins of equal width over [0, 1], at least 1.
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from sihwa.augmentation import CORRUPTIONS
 from sihwa.errors import ConfigError
 
-__all__ = ["EvaluationConfig"]
-
 _MOST_RESAMPLES = 100_000
 
 
@@ -20,7 +18,7 @@ class EvaluationConfig:
     """Bootstrap resamples for figures without an exact interval, from 100 to 100000."""
     folds: int = 1
     """1 for one division into train, calibration and test; from 2 to 100, that many of them, with
-    every picture in test exactly once, and the mean and deviation of the figures."""
+    every image in test exactly once, and the mean and deviation of the figures."""
     corruptions: list[str] = field(default_factory=list)
     """What the test is repeated under, at five strengths: noise, uneven_light, motion, jpeg."""
 

@@ -1,6 +1,6 @@
 """Counting metrics, each read off the confusion matrix.
 
-Axes: N pictures, K classes; a leading ... takes any number of matrices at once.
+Axes: N images, K classes; a leading ... takes any number of matrices at once.
 """
 
 import numpy as np
@@ -9,24 +9,15 @@ import numpy.typing as npt
 from sihwa.errors import ShapeError
 from sihwa.evaluation.arrays import BoolArray, FloatArray, IntArray, checked_label
 
-__all__ = [
-    "accuracy",
-    "balanced_accuracy",
-    "confusion_matrix",
-    "macro_f1",
-    "precision",
-    "recall",
-]
-
 
 def confusion_matrix(
     label: IntArray, predicted: IntArray, class_count: int
 ) -> npt.NDArray[np.int64]:
-    """Count pictures by true class (rows) and predicted class (columns).
+    """Count images by true class (rows) and predicted class (columns).
 
     Args:
-        label: True class per picture, (N,), each in [0, K).
-        predicted: Predicted class per picture, (N,), each in [0, K).
+        label: True class per image, (N,), each in [0, K).
+        predicted: Predicted class per image, (N,), each in [0, K).
         class_count: K.
 
     Returns:
@@ -45,7 +36,7 @@ def confusion_matrix(
 
 
 def accuracy(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
-    """Return the share of pictures that were named right.
+    """Return the share of images that were named right.
 
     Args:
         confusion: Counts, (..., K, K), rows true, columns predicted.
@@ -64,13 +55,13 @@ def accuracy(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
 
 
 def recall(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
-    """Return, per class, the share of its pictures that were found.
+    """Return, per class, the share of its images that were found.
 
     Args:
         confusion: Counts, (..., K, K), rows true, columns predicted.
 
     Returns:
-        Shares in [0, 1], (..., K); NaN for a class with no picture.
+        Shares in [0, 1], (..., K); NaN for a class with no image.
 
     Raises:
         ShapeError: The last two axes are not equal, or a count is negative.
@@ -83,7 +74,7 @@ def recall(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
 
 
 def precision(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
-    """Return, per class, the share of the pictures given its name that are of it.
+    """Return, per class, the share of the images given its name that are of it.
 
     Args:
         confusion: Counts, (..., K, K), rows true, columns predicted.
@@ -102,7 +93,7 @@ def precision(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
 
 
 def balanced_accuracy(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
-    """Return the mean recall over the classes that have pictures.
+    """Return the mean recall over the classes that have images.
 
     Args:
         confusion: Counts, (..., K, K), rows true, columns predicted.

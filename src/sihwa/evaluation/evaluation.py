@@ -1,6 +1,6 @@
-"""All figures of one set of pictures, each with its interval.
+"""All figures of one set of images, each with its interval.
 
-Axes: N pictures, K classes, R resamples.
+Axes: N images, K classes, R resamples.
 """
 
 from collections.abc import Sequence
@@ -25,25 +25,23 @@ from sihwa.evaluation.figure import Figure
 from sihwa.evaluation.intervals import EXACT, check_confidence, clopper_pearson, upper_bound
 from sihwa.evaluation.sampled import BIN_COUNT, SampledFigures
 
-__all__ = ["Evaluation", "evaluate"]
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluation:
-    """What one inspector did on one set of pictures, judged by its top class."""
+    """What one inspector did on one set of images, judged by its top class."""
 
     classes: tuple[str, ...]
     """Class names, in the order of the columns of the probabilities."""
     accept_classes: tuple[str, ...]
     """The classes of good parts; empty where good and defective are not told apart."""
     count: int
-    """Pictures, N."""
+    """Images, N."""
     confusion: npt.NDArray[np.int64]
     """Counts, (K, K), rows true, columns predicted; read-only."""
     accuracy: Figure
-    """Share of the pictures named right."""
+    """Share of the images named right."""
     balanced_accuracy: Figure
-    """Mean recall over the classes that have pictures."""
+    """Mean recall over the classes that have images."""
     macro_f1: Figure
     """Mean F1 over the classes that occur."""
     expected_calibration_error: Figure
@@ -51,19 +49,19 @@ class Evaluation:
     log_loss: Figure
     """Mean negative log probability of the true class, in nats; 0 is perfect."""
     precision: tuple[Figure, ...]
-    """Per class: share of the pictures given its name that are of it."""
+    """Per class: share of the images given its name that are of it."""
     recall: tuple[Figure, ...]
-    """Per class: share of its pictures that were found."""
+    """Per class: share of its images that were found."""
     escapes: Figure | None
-    """Share of the defective pictures that were accepted; None without accept classes."""
+    """Share of the defective images that were accepted; None without accept classes."""
     overkill: Figure | None
-    """Share of the good pictures that were rejected; None without accept classes."""
+    """Share of the good images that were rejected; None without accept classes."""
     error_bound: float
     """The most the true error rate can be: one-sided, at the figures' confidence."""
     escape_bound: float | None
     """The same for the escape rate; None where escapes are not measured."""
     reliability: tuple[ReliabilityBin, ...]
-    """The bins of the reliability diagram that hold pictures."""
+    """The bins of the reliability diagram that hold images."""
     seed: int
     """Seed of the simulated and resampled intervals."""
 
@@ -108,11 +106,11 @@ def evaluate(
     resample_count: int = 2000,
     seed: int = 0,
 ) -> Evaluation:
-    """Measure an inspector on pictures whose true class is known.
+    """Measure an inspector on images whose true class is known.
 
     Args:
         probability: (N, K), rows sum to 1; the decision is the largest.
-        label: True class per picture, (N,), each in [0, K).
+        label: True class per image, (N,), each in [0, K).
         classes: K different names.
         accept_classes: Those of good parts; adds escapes and overkill.
         confidence: Of every interval, two-sided, in (0, 1).
@@ -137,7 +135,7 @@ def evaluate(
     confusion.setflags(write=False)
     rate = partial(_rate, confidence=confidence)
     right, found = int((predicted == true).sum()), np.diagonal(confusion)
-    overall = rate(right, true.size, "no picture")
+    overall = rate(right, true.size, "no image")
     escapes, overkill = _quality_figures(confusion, accept, confidence)
     sampled = SampledFigures(confidence, resample_count, np.random.default_rng(seed))
     top, correct = np.minimum(stated.max(axis=1), 1.0), predicted == true
@@ -152,7 +150,7 @@ def evaluate(
         expected_calibration_error=sampled.calibration_error(top, correct, overall),
         log_loss=sampled.log_loss(stated, true),
         precision=tuple(map(partial(rate, reason="never predicted"), found, confusion.sum(0))),
-        recall=tuple(map(partial(rate, reason="no picture of it"), found, confusion.sum(1))),
+        recall=tuple(map(partial(rate, reason="no image of it"), found, confusion.sum(1))),
         escapes=escapes,
         overkill=overkill,
         error_bound=upper_bound(true.size - right, true.size, confidence),
@@ -180,13 +178,13 @@ def _quality_figures(
     escapes = _rate(
         int(defective[:, accept].sum()),
         int(defective.sum()),
-        "no picture of a defect",
+        "no image of a defect",
         confidence=confidence,
     )
     overkill = _rate(
         int(good[:, ~accept].sum()),
         int(good.sum()),
-        "no picture of a good part",
+        "no image of a good part",
         confidence=confidence,
     )
     return escapes, overkill

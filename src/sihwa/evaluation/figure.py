@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Figure"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
@@ -21,7 +19,7 @@ class Figure:
     confidence: float
     """Two-sided confidence of the interval, in (0, 1)."""
     count: int
-    """Pictures the figure rests on: the denominator of a rate."""
+    """Images the figure rests on: the denominator of a rate."""
     occurrences: int | None = None
     """The numerator, for a rate that counts something."""
     reason: str | None = None

@@ -1,6 +1,6 @@
 """Confidence intervals: exact for rates, simulated or resampled for the rest.
 
-Axes: N pictures, K classes, R draws or resamples.
+Axes: N images, K classes, R draws or resamples.
 """
 
 from collections.abc import Callable
@@ -12,18 +12,9 @@ from scipy import stats
 from sihwa.errors import ShapeError
 from sihwa.evaluation.arrays import IntArray
 
-__all__ = [
-    "EXACT",
-    "bootstrap_sums",
-    "check_confidence",
-    "clopper_pearson",
-    "redrawn_interval",
-    "upper_bound",
-]
-
 EXACT = "exact (Clopper-Pearson)"
 
-# Cells of picture counts held at once while resampling: 32 MiB.
+# Cells of image counts held at once while resampling: 32 MiB.
 CELLS_AT_ONCE = 4_194_304
 
 
@@ -94,7 +85,7 @@ def redrawn_interval(
     """Return an interval of a metric of the confusion matrix by redrawing its rows.
 
     Each row is redrawn from a Dirichlet distribution of its counts: for the lower end as if
-    one more picture of the rarest class had been wrong, for the upper end as if one more had
+    one more image of the rarest class had been wrong, for the upper end as if one more had
     been right. For a single rate that is Clopper and Pearson's interval. A bootstrap would do
     for many errors, but never redraws an error it has not seen: from 360 right answers in 360
     it concludes [1, 1].
@@ -127,21 +118,21 @@ def redrawn_interval(
 def bootstrap_sums(
     value: npt.NDArray[np.float64], *, resample_count: int, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Return the column sums of `value` over pictures drawn with replacement.
+    """Return the column sums of `value` over images drawn with replacement.
 
     Args:
-        value: What each picture adds, (N, M).
+        value: What each image adds, (N, M).
         resample_count: R.
         rng: Where the resamples come from.
 
     Returns:
         Sums, (R, M).
     """
-    picture_count = len(value)
-    step = max(1, CELLS_AT_ONCE // picture_count)
-    share = np.full(picture_count, 1 / picture_count)
+    image_count = len(value)
+    step = max(1, CELLS_AT_ONCE // image_count)
+    share = np.full(image_count, 1 / image_count)
     parts = [
-        rng.multinomial(picture_count, share, size=min(step, resample_count - start)) @ value
+        rng.multinomial(image_count, share, size=min(step, resample_count - start)) @ value
         for start in range(0, resample_count, step)
     ]
     return np.concatenate(parts)

@@ -1,6 +1,6 @@
 """The figures whose intervals are simulated or resampled.
 
-Axes: N pictures, K classes, B bins, R resamples.
+Axes: N images, K classes, B bins, R resamples.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,6 @@ from sihwa.evaluation.calibration import calibrated_errors, calibration_gaps, lo
 from sihwa.evaluation.confusion import balanced_accuracy, macro_f1
 from sihwa.evaluation.figure import Figure
 from sihwa.evaluation.intervals import bootstrap_sums, redrawn_interval
-
-__all__ = ["BIN_COUNT", "SampledFigures"]
 
 BIN_COUNT = 15
 
@@ -52,7 +50,7 @@ class SampledFigures:
         where all answers were right.
 
         Args:
-            top: Top probability per picture, (N,), each in [0, 1].
+            top: Top probability per image, (N,), each in [0, 1].
             correct: Whether the top class was the true one, (N,).
             accuracy: Their accuracy with its interval.
         """

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 from sihwa.errors import ConfigError
 
-__all__ = ["MAX_PICTURES", "ExportConfig"]
-
-MAX_PICTURES = 200
+MAX_IMAGES = 200
 
 
 @dataclass
@@ -18,12 +16,12 @@ class ExportConfig:
     max_difference: float = 1e-4
     """Greatest allowed difference in probability between the float32 graph and the network."""
     int8: bool = False
-    """Whether to make an 8-bit twin of the graph, which leaves close calls to float32; kept only if
+    """Whether to make an INT8 model of the graph, which leaves close calls to float32; kept only if
     it decides alike and is faster. Making it takes some minutes."""
     max_int8_flips: int = 0
-    """How many test pictures the 8-bit twin may decide otherwise, at least 0."""
-    pictures: int = 32
-    """How many calibration pictures the inspector keeps, so that the PC that will run it can
+    """How many test images the INT8 model may decide otherwise, at least 0."""
+    images: int = 32
+    """How many calibration images the inspector keeps, so that the PC that will run it can
     verify it on real ones: 0 to 200. Whoever gets the inspector gets them too."""
 
     def __post_init__(self) -> None:
@@ -38,10 +36,8 @@ class ExportConfig:
             )
         if self.int8 and not self.enabled:
             raise ConfigError(
-                "export.int8=true needs an inspector to add the 8-bit twin to, which export=none "
+                "export.int8=true needs an inspector to add the INT8 model to, which export=none "
                 "does not make; leave one of them out"
             )
-        if not 0 <= self.pictures <= MAX_PICTURES:
-            raise ConfigError(
-                f"export.pictures must be in [0, {MAX_PICTURES}], got {self.pictures}"
-            )
+        if not 0 <= self.images <= MAX_IMAGES:
+            raise ConfigError(f"export.images must be in [0, {MAX_IMAGES}], got {self.images}")

@@ -1,6 +1,6 @@
 """From a trained network to an inspector folder that is proven to decide alike.
 
-Axes: N images, H and W picture size, K classes.
+Axes: N images, H and W image size, K classes.
 """
 
 import logging
@@ -21,9 +21,9 @@ from sihwa.dataset import Manifest
 from sihwa.decision import TopClassPolicy
 from sihwa.evaluation import Evaluation
 from sihwa.export.config import ExportConfig
-from sihwa.export.int8 import Twin, quantise_graph
-from sihwa.export.kept_images import choose_pictures, pack_pictures
-from sihwa.export.proof import prove_bundle, timed_pictures, without_useless_twin
+from sihwa.export.int8 import Int8Model, quantise_graph
+from sihwa.export.kept_images import choose_images, pack_images
+from sihwa.export.proof import prove_bundle, timed_images, without_useless_int8_model
 from sihwa.inspector import (
     Bundle,
     Card,
@@ -38,12 +38,10 @@ from sihwa.model import OPSET, ModelConfig, Network, export_graph
 from sihwa.storage import sha256_of_bytes
 from sihwa.training import TrainingConfig, read_batches
 
-__all__ = ["Trained", "export_inspector"]
-
 log = logging.getLogger(__name__)
 
 _SMALL = 4  # NNCF keeps every map of a batch: eight took 5.4 GB in all
-_MOST = 360  # pictures of a split that make or judge the 8-bit twin
+_MOST = 360  # images of a split that make or judge the INT8 model
 
 
 @dataclass(frozen=True)
@@ -91,58 +89,62 @@ def export_inspector(
     weights = save(tensors)
     bundle = Bundle(_create_card(graph, weights, trained), graph, weights)
     if config.int8:
-        bundle = _with_twin(bundle, manifest, trained.policy, config.max_int8_flips)
+        bundle = _with_int8_model(bundle, manifest, trained.policy, config.max_int8_flips)
     proof = prove_bundle(bundle, network, manifest, config, device)
-    bundle, proof = without_useless_twin(bundle, proof)
+    bundle, proof = without_useless_int8_model(bundle, proof)
     card = replace(bundle.card, proof=[item.as_dict() for item in proof])
-    kept = choose_pictures(manifest, trained.probability, config.pictures)
-    write_bundle(folder, replace(bundle, card=card), pack_pictures(manifest, kept))
+    kept = choose_images(manifest, trained.probability, config.images)
+    write_bundle(folder, replace(bundle, card=card), pack_images(manifest, kept))
     return card, proof
 
 
-def _with_twin(
+def _with_int8_model(
     bundle: Bundle, manifest: Manifest, policy: TopClassPolicy, allowed_flips: int
 ) -> Bundle:
-    """Add the quickest 8-bit twin, fitted to training pictures and judged by calibration ones."""
-    log.info("quantising to 8 bits, judged by decisions on calibration pictures")
+    """Add the quickest INT8 model, fitted to training images and judged by calibration ones."""
+    log.info("quantising to 8 bits, judged by decisions on calibration images")
     training, calibration = (_some(manifest, split) for split in ("train", "calibration"))
-    twins = quantise_graph(bundle.graph, training, calibration, policy)
-    if not twins:
-        log.warning("there is no 8-bit twin: none gives numbers")
+    int8_models = quantise_graph(bundle.graph, training, calibration, policy)
+    if not int8_models:
+        log.warning("there is no INT8 model: none gives numbers")
         return bundle
-    bundles = [_holding(bundle, twin, allowed_flips) for twin in twins]
+    bundles = [_holding(bundle, int8_model, allowed_flips) for int8_model in int8_models]
     runtimes = [
         (place, create_runtime(one, choice))
         for place, one in enumerate(bundles)
         for choice in installed_choices(one)
         if choice.precision == "int8"
     ]
-    rates = measure_speed([runtime for _, runtime in runtimes], timed_pictures(manifest))
-    # neither the camera's single picture nor a folder is to suffer
+    rates = measure_speed([runtime for _, runtime in runtimes], timed_images(manifest))
+    # neither the camera's single image nor a folder is to suffer
     _, place = max(
         (one * many, place) for (one, many), (place, _) in zip(rates, runtimes, strict=True)
     )
     log.info(
-        "the quickest has %d of %d layers in float32 and takes a second look at %.1f %%",
-        *(twins[place].float32_layers, twins[place].layers, 100 * twins[place].second_looks),
+        "the quickest has %d of %d layers in float32 and takes a second pass at %.1f %%",
+        *(
+            int8_models[place].float32_layers,
+            int8_models[place].layers,
+            100 * int8_models[place].second_passes,
+        ),
     )
     return bundles[place]
 
 
-def _holding(bundle: Bundle, twin: Twin, allowed_flips: int) -> Bundle:
+def _holding(bundle: Bundle, int8_model: Int8Model, allowed_flips: int) -> Bundle:
     facts = {
-        "sha256": sha256_of_bytes(twin.graph),
-        "bytes": len(twin.graph),
-        "float32_layers": twin.float32_layers,
-        "margin": twin.margin._asdict(),
-        "second_looks": twin.second_looks,
+        "sha256": sha256_of_bytes(int8_model.graph),
+        "bytes": len(int8_model.graph),
+        "float32_layers": int8_model.float32_layers,
+        "margin": int8_model.margin._asdict(),
+        "second_passes": int8_model.second_passes,
         "allowed_flips": allowed_flips,
     }
-    return replace(bundle, card=replace(bundle.card, int8=facts), twin=twin.graph)
+    return replace(bundle, card=replace(bundle.card, int8=facts), int8_model=int8_model.graph)
 
 
 def _some(manifest: Manifest, split: str) -> list[NDArray[np.uint8]]:
-    """Return up to so many pictures of a split, evenly chosen, in small batches."""
+    """Return up to so many images of a split, evenly chosen, in small batches."""
     rows = np.flatnonzero(manifest.split == split)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST)).astype(int)]
     return [

@@ -1,10 +1,10 @@
-"""The 8-bit twin of an inspector's graph: NNCF's post-training quantisation, kept honest.
+"""The INT8 model of an inspector's graph: NNCF's post-training quantisation, kept honest.
 
 The convolutional trunk is quantised; preprocessing, classifier and unknown score are not, and are
-fitted anew to what the quantised trunk gives. What the twin then decides by less than it was ever
-seen to err, the graph decides in its place: see docs/decisions/0014-a-second-look.md.
+fitted again to what the quantised trunk gives. Close calls of the INT8 model are re-run in float32:
+see docs/decisions/0014-a-second-pass.md.
 
-Axes: N images, H and W picture size, K classes, D embedding width.
+Axes: N images, H and W image size, K classes, D embedding width.
 """
 
 import contextlib
@@ -29,42 +29,40 @@ from sihwa.inspector import TOLERANCE, in_other_sizes
 from sihwa.terminal.progress import progress_bar
 from sihwa.terminal.quiet import quieten
 
-__all__ = ["Twin", "outside_the_trunk", "quantise_graph"]
-
 log = logging.getLogger(__name__)
 
 # importing NNCF has PyTorch say, too, that a machine without a GPU has none
 _CHATTY = ("nncf", "torch.utils.cpp_extension")
 _RANGED = 40  # batches that the ranges of activations are taken from
-_FIRST = (1, 3, 8)  # convolutions, counted from the picture, that stay in float32
+_FIRST = (1, 3, 8)  # convolutions, counted from the image, that stay in float32
 _FOLDED = 2**24  # numbers in a tensor
-_PRUDENCE = 1.5  # other pictures and other runtimes may err a little more
-_KEPT_TO = 0.5  # of the tolerance, which other pictures than these must keep to as well
+_PRUDENCE = 1.5  # other images and other runtimes may err a little more
+_KEPT_TO = 0.5  # of the tolerance, which other images than these must keep to as well
 
-Pictures = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Twin:
+class Int8Model:
     """A graph in 8-bit integers.
 
     Attributes:
         graph: ONNX with QuantizeLinear and DequantizeLinear, without metadata.
         float32_layers: Convolutions of the trunk that stayed in float32.
         layers: Convolutions of the trunk.
-        margin: A decision nearer than this to a border needs a second look, in float32.
-        second_looks: Share of the calibration pictures that need one, in [0, 1].
+        margin: A decision nearer than this to a border needs a second pass, in float32.
+        second_looks: Share of the calibration images that need one, in [0, 1].
     """
 
     graph: bytes
     float32_layers: int
     layers: int
     margin: Margin
-    second_looks: float
+    second_passes: float
 
 
 class _Readings(NamedTuple):
-    """What a graph says of pictures of any size: (N, K), (N,) and (N, D)."""
+    """What a graph says of images of any size: (N, K), (N,) and (N, D)."""
 
     probability: NDArray[np.float32]
     unknown: NDArray[np.float32]
@@ -73,21 +71,21 @@ class _Readings(NamedTuple):
 
 def quantise_graph(
     graph: bytes,
-    training: Sequence[Pictures],
-    calibration: Sequence[Pictures],
+    training: Sequence[Images],
+    calibration: Sequence[Images],
     policy: TopClassPolicy,
-) -> list[Twin]:
+) -> list[Int8Model]:
     """Quantise a graph in several ways, with the margins that make each decide alike.
 
-    More in 8 bits is quicker and needs more second looks; which is the best, the clock decides.
+    More in 8 bits is quicker and needs more second passes; which is the best, the clock decides.
 
     Weights take 7 of the 8 bits: processors without VNNI add two products in 16 bits, which
-    overflow otherwise, and a twin must decide alike on both kinds.
+    overflow otherwise, and an INT8 model must decide alike on both kinds.
 
     Args:
         graph: ONNX without metadata.
-        training: Pictures that the twin is fitted to, (N, H, W, 3) each.
-        calibration: Pictures that it is judged by, (N, H, W, 3) each.
+        training: Images that the INT8 model is fitted to, (N, H, W, 3) each.
+        calibration: Images that it is judged by, (N, H, W, 3) each.
         policy: Turns outputs into decisions.
 
     Raises:
@@ -97,7 +95,7 @@ def quantise_graph(
     model = _folded(onnx.load_from_string(graph))
     fitted, judged = _in_sizes(training), _in_sizes(calibration)
     count = sum(map(len, fitted)) + sum(map(len, judged))
-    twins = []
+    int8_models = []
     with progress_bar("quantising", count * (1 + len(_FIRST))) as advance:
         aim, reference = _read(graph, fitted, advance), _read(graph, judged, advance)
         for first in _FIRST:
@@ -114,20 +112,20 @@ def quantise_graph(
             share = float(close[: sum(map(len, calibration))].mean())
             log.info(
                 "8 bits, float32 up to convolution %d: alone it would flip %d of %d decisions on "
-                "calibration pictures; a second look at close calls, %.1f %% of those in their own "
+                "calibration images; a second pass at close calls, %.1f %% of those in their own "
                 "size, leaves none",
                 *(first, _count_flips(readings, reference, policy), len(close), 100 * share),
             )
             graph_in_8_bits = quantised.SerializeToString(deterministic=True)
             layers, in_float32 = _count_layers(quantised)
-            twins.append(Twin(graph_in_8_bits, in_float32, layers, margin, share))
-    return twins
+            int8_models.append(Int8Model(graph_in_8_bits, in_float32, layers, margin, share))
+    return int8_models
 
 
 def _quantise(
     nncf: Any,  # noqa: ANN401 -- a module without types
     model: onnx.ModelProto,
-    batches: Sequence[Pictures],
+    batches: Sequence[Images],
     first: int,
 ) -> onnx.ModelProto:
     with quieten(*_CHATTY), contextlib.redirect_stdout(io.StringIO()):
@@ -144,15 +142,15 @@ def _quantise(
     return quantised
 
 
-def _in_sizes(batches: Sequence[Pictures]) -> list[Pictures]:
-    """Return the batches, then the same pictures in other sizes, as the proof has them."""
+def _in_sizes(batches: Sequence[Images]) -> list[Images]:
+    """Return the batches, then the same images in other sizes, as the proof has them."""
     resized = [
-        pictures for batch in batches for _, pictures in in_other_sizes([""] * len(batch), batch)
+        images for batch in batches for _, images in in_other_sizes([""] * len(batch), batch)
     ]
     return [*batches, *resized]
 
 
-def _read(graph: bytes, batches: Iterable[Pictures], advance: Callable[[int], None]) -> _Readings:
+def _read(graph: bytes, batches: Iterable[Images], advance: Callable[[int], None]) -> _Readings:
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     parts = []
     for batch in batches:
@@ -167,7 +165,7 @@ def _count_flips(readings: _Readings, reference: _Readings, policy: TopClassPoli
 
 
 def _margin(readings: _Readings, reference: _Readings, policy: TopClassPolicy) -> Margin:
-    """Return within what margin the twin needs a second look.
+    """Return within what margin the INT8 model needs a second pass.
 
     Farther from a border than the most that it overstates that distance, no decision flips. And
     where a probability strays too far from the exact one, the exact one is wanted, too.
@@ -237,7 +235,7 @@ def _tidy(model: onnx.ModelProto) -> None:
 
 
 def _count_layers(model: onnx.ModelProto) -> tuple[int, int]:
-    """Return how many convolutions the trunk has, and how many take float32 pictures."""
+    """Return how many convolutions the trunk has, and how many take float32 images."""
     made_by = {name: node.op_type for node in model.graph.node for name in node.output}
     inputs = [
         made_by.get(node.input[0])

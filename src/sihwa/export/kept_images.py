@@ -1,4 +1,4 @@
-"""The pictures that an inspector keeps, so that the PC that will run it can verify it.
+"""The images that an inspector keeps, so that the PC that will run it can verify it.
 
 Axes: N images, K classes.
 """
@@ -15,22 +15,20 @@ from sihwa.dataset import Manifest
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector.image_list import spread
 
-__all__ = ["choose_pictures", "pack_pictures"]
-
 _MOST_BYTES = 512 * 2**10
 _LONGEST_SIDE = 1024
-_NEVER = (1980, 1, 1, 0, 0, 0)  # the same pictures give the same file, whenever it is made
+_NEVER = (1980, 1, 1, 0, 0, 0)  # the same images give the same file, whenever it is made
 
 
-def choose_pictures(manifest: Manifest, probability: NDArray[np.floating], count: int) -> list[int]:
-    """Return rows of calibration pictures: half close to a decision border, half from all over.
+def choose_images(manifest: Manifest, probability: NDArray[np.floating], count: int) -> list[int]:
+    """Return rows of calibration images: half close to a decision border, half from all over.
 
     Those near a border are where a runtime that computes otherwise would show first; they come
     first. Those from all over are chosen before them, so that they are as on the line.
 
     Args:
-        manifest: Every picture with its split.
-        probability: Calibrated probabilities of every picture, (N, K).
+        manifest: Every image with its split.
+        probability: Calibrated probabilities of every image, (N, K).
         count: How many at most.
     """
     rows = np.flatnonzero(manifest.split == "calibration")
@@ -42,8 +40,8 @@ def choose_pictures(manifest: Manifest, probability: NDArray[np.floating], count
     return [*nearest[: count // 2].tolist(), *all_over]
 
 
-def pack_pictures(manifest: Manifest, rows: list[int]) -> bytes | None:
-    """Return a .zip of the pictures, without their names; None for none.
+def pack_images(manifest: Manifest, rows: list[int]) -> bytes | None:
+    """Return a .zip of the images, without their names; None for none.
 
     Files up to 512 KiB are kept as they are; larger ones are shrunk to 1,024 pixels and saved as
     JPEG: both sides of the comparison decode the same file, so its loss does not matter.
@@ -62,8 +60,8 @@ def pack_pictures(manifest: Manifest, rows: list[int]) -> bytes | None:
 def _small(content: bytes, path: str) -> tuple[bytes, str]:
     if len(content) <= _MOST_BYTES:
         return content, Path(path).suffix.lower()
-    picture = Image.fromarray(decode_image(content, path))
-    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    image = Image.fromarray(decode_image(content, path))
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     shrunk = io.BytesIO()
-    picture.save(shrunk, "JPEG", quality=95)
+    image.save(shrunk, "JPEG", quality=95)
     return shrunk.getvalue(), ".jpg"

@@ -1,6 +1,6 @@
 """The proof at export: every runtime and precision present against the trained network.
 
-Axes: N images, H and W picture size, K classes.
+Axes: N images, H and W image size, K classes.
 """
 
 import logging
@@ -23,7 +23,7 @@ from sihwa.inspector import (
     ParityProof,
     Runtime,
     RuntimeChoice,
-    TimedPictures,
+    TimedImages,
     card_policy,
     create_runtime,
     in_other_sizes,
@@ -36,12 +36,10 @@ from sihwa.model import Network, predict, use_exact_float32
 from sihwa.terminal.progress import progress_bar
 from sihwa.training import read_batches
 
-__all__ = ["prove_bundle", "timed_pictures", "without_useless_twin"]
-
 log = logging.getLogger(__name__)
 
-_RESIZED = 32  # test pictures that are also compared in other sizes
-# a twin that is nowhere a tenth faster is not worth another file to trust
+_RESIZED = 32  # test images that are also compared in other sizes
+# an INT8 model that is nowhere a tenth faster is not worth another file to trust
 _LEAST_GAIN = 1.1
 
 _RATES: dict[str, Callable[[ParityProof], float]] = {
@@ -66,8 +64,8 @@ def prove_bundle(
     Args:
         bundle: What is to ship.
         network: As it was trained.
-        manifest: Its test pictures are compared, some of them in several sizes.
-        config: Tolerance of float32, and flips that the 8-bit twin may make.
+        manifest: Its test images are compared, some of them in several sizes.
+        config: Tolerance of float32, and flips that the INT8 model may make.
         device: Where the network runs; the combinations run on the CPU, and there too.
 
     Raises:
@@ -97,15 +95,15 @@ def prove_bundle(
     return _with_speed(proofs, runtimes, manifest)
 
 
-def timed_pictures(manifest: Manifest) -> NDArray[np.uint8]:
-    """Return calibration pictures that speed is measured on, (N, H, W, 3)."""
+def timed_images(manifest: Manifest) -> NDArray[np.uint8]:
+    """Return calibration images that speed is measured on, (N, H, W, 3)."""
     rows = np.flatnonzero(manifest.split == "calibration").tolist()
-    timed = TimedPictures()
+    timed = TimedImages()
     for _, image in read_batches(manifest, spread(rows, MOST_TIMED)):
         for one in image:
             timed.add(one)
     some = timed.image
-    assert some is not None, "no run is without calibration pictures"
+    assert some is not None, "no run is without calibration images"
     return some
 
 
@@ -121,17 +119,19 @@ def _compare(
     )
 
 
-def without_useless_twin(
+def without_useless_int8_model(
     bundle: Bundle, proofs: list[ParityProof]
 ) -> tuple[Bundle, list[ParityProof]]:
-    """Return bundle and proofs without the 8-bit twin, if it is refused or nowhere faster."""
-    if bundle.twin is None:
+    """Return bundle and proofs without the INT8 model, if it is refused or nowhere faster."""
+    if bundle.int8_model is None:
         return bundle, proofs
-    twins = [proof for proof in proofs if proof.precision == "int8"]
+    int8_models = [proof for proof in proofs if proof.precision == "int8"]
     others = [proof for proof in proofs if proof.precision != "int8" and proof.proven]
-    proven = [proof for proof in twins if proof.proven]
+    proven = [proof for proof in int8_models if proof.proven]
     if not proven:
-        return _without_twin(bundle, proofs, f"it is refused: {min(twins, key=lambda p: p.flips)}")
+        return _without_int8_model(
+            bundle, proofs, f"it is refused: {min(int8_models, key=lambda p: p.flips)}"
+        )
     slower = []
     for manner, rate in _RATES.items():
         best, rival = max(proven, key=rate), max(others, key=rate)
@@ -141,22 +141,26 @@ def without_useless_twin(
             f"{rate(best):.0f} images/s by {best.choice}, {rate(rival):.0f} by {rival.choice}, "
             f"{manner}"
         )
-    return _without_twin(bundle, proofs, f"it is not really faster here: {'; '.join(slower)}")
+    return _without_int8_model(bundle, proofs, f"it is not really faster here: {'; '.join(slower)}")
 
 
-def _without_twin(
+def _flips(proof: ParityProof) -> int:
+    return proof.flips
+
+
+def _without_int8_model(
     bundle: Bundle, proofs: list[ParityProof], reason: str
 ) -> tuple[Bundle, list[ParityProof]]:
-    log.warning("the 8-bit twin is dropped: %s", reason)
+    log.warning("the INT8 model is dropped: %s", reason)
     card = replace(bundle.card, int8=None)
     left = [proof for proof in proofs if proof.precision != "int8"]
-    return replace(bundle, card=card, twin=None), left
+    return replace(bundle, card=card, int8_model=None), left
 
 
 def _reference(
     network: Network, manifest: Manifest, device: torch.device, sample: list[Batch]
 ) -> Iterator[Batch]:
-    """Run the trained network in PyTorch on the test pictures, and on some in other sizes.
+    """Run the trained network in PyTorch on the test images, and on some in other sizes.
 
     Those in other sizes are also added to `sample`.
     """
@@ -175,8 +179,8 @@ def _reference(
             yield judged([path[row] for row in rows], image)
             some = [place for place, row in enumerate(rows) if row in resized]
             if some:
-                for names, pictures in in_other_sizes([path[rows[p]] for p in some], image[some]):
-                    sample.append(judged(names, pictures))
+                for names, images in in_other_sizes([path[rows[p]] for p in some], image[some]):
+                    sample.append(judged(names, images))
                     yield sample[-1]
             advance(len(rows))
 
@@ -184,7 +188,7 @@ def _reference(
 def _with_speed(
     proofs: list[ParityProof], runtimes: list[Runtime], manifest: Manifest
 ) -> list[ParityProof]:
-    rates = measure_speed(runtimes, timed_pictures(manifest))
+    rates = measure_speed(runtimes, timed_images(manifest))
     measured = [
         replace(proof, images_per_second_1=round(one, 1), images_per_second_32=round(many, 1))
         for proof, (one, many) in zip(proofs, rates, strict=True)

@@ -1,6 +1,6 @@
 """What reads the embedding, fitted anew to an embedding that has changed a little.
 
-Axes: M pictures, D embedding width, K classes, R directions.
+Axes: M images, D embedding width, K classes, R directions.
 """
 
 import numpy as np
@@ -8,8 +8,6 @@ import onnx
 import onnx.numpy_helper
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
-
-__all__ = ["refit_readers"]
 
 _PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0)
 _FAINT = 0.1  # of the root mean square deviation: fainter coordinates would be stretched beyond it
@@ -21,13 +19,13 @@ def refit_readers(model: onnx.ModelProto, embedding: Array, aim: Array) -> None:
     """Make classifier and unknown score read of one embedding what they read of another, in place.
 
     Both are linear in the embedding, so a small linear correction is added to both: the least
-    squares one, its penalty chosen by the error on each picture left out.
+    squares one, its penalty chosen by the error on each image left out.
 
     Args:
         model: Its initializers `classifier.weight` (K, D), `classifier.bias` (K,),
             `unknown.projection` (D, R) and `unknown.centre` (K, R) are changed.
         embedding: What the model gives, (M, D).
-        aim: What the network that they were made for gives of the same pictures, (M, D).
+        aim: What the network that they were made for gives of the same images, (M, D).
     """
     value = {
         tensor.name: onnx.numpy_helper.to_array(tensor)

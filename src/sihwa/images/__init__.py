@@ -1,4 +1,4 @@
-"""Pictures: found in folders and archives, read, and decoded to uint8 RGB, the same everywhere."""
+"""Images: found in folders and archives, read, and decoded to uint8 RGB, the same everywhere."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ def page_address(path: str, page: int) -> str:
 
 
 def read_image(path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Read and decode a picture: (H, W, 3), uint8 RGB.
+    """Read and decode an image: (H, W, 3), uint8 RGB.
 
     Args:
         path: A file, `archive.zip!/member`, or one page of either, `file.tif#page=2`. A file

@@ -23,8 +23,6 @@ from typing import NamedTuple
 
 from sihwa.errors import UnreadableImage
 
-__all__ = ["MEMBER_MARK", "Member", "list_members", "read_member", "split_member"]
-
 MEMBER_MARK = "!/"
 """Between an archive and the name inside it: `parts.zip!/front/001.png`."""
 
@@ -216,7 +214,7 @@ class _Zip:
     members: dict[str, zipfile.ZipInfo]
 
 
-@lru_cache(maxsize=4)  # reading the directory of a large archive takes longer than a picture
+@lru_cache(maxsize=4)  # reading the directory of a large archive takes longer than an image
 def _open_zip(path: str, modified: int, size: int) -> _Zip:  # noqa: ARG001
     try:
         file = zipfile.ZipFile(path)

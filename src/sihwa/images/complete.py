@@ -7,8 +7,6 @@ from typing import Any
 
 from sihwa.errors import UnreadableImage
 
-__all__ = ["require_all_rows", "require_all_strips"]
-
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _SAMPLES_PER_PIXEL, _STRIP_BYTES, _TILE_BYTES = 277, 279, 325
 _YCBCR = 6

@@ -1,4 +1,4 @@
-"""Where pictures come from: files, folders and the inside of archives."""
+"""Where images come from: files, folders and the inside of archives."""
 
 import os
 import stat
@@ -18,18 +18,6 @@ from sihwa.images.archive import (
     split_member,
 )
 
-__all__ = [
-    "ARCHIVE_SUFFIXES",
-    "IMAGE_SUFFIXES",
-    "Content",
-    "Listing",
-    "find_images",
-    "identify_file",
-    "is_image_name",
-    "read_bytes",
-    "read_content",
-]
-
 IMAGE_SUFFIXES = (
     ".bmp", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
     ".webp",
@@ -43,9 +31,9 @@ class Listing:
     """What lies below a folder or in an archive."""
 
     images: tuple[str, ...]
-    """Pictures by their suffix, sorted; members of an archive as `archive.zip!/name`."""
+    """Images by their suffix, sorted; members of an archive as `archive.zip!/name`."""
     others: int
-    """Files that are no pictures by their suffix."""
+    """Files that are no images by their suffix."""
 
 
 class Content(NamedTuple):
@@ -57,7 +45,7 @@ class Content(NamedTuple):
 
 
 def find_images(root: Path) -> Listing:
-    """List the pictures below a folder or in an archive; links to folders are not followed.
+    """List the images below a folder or in an archive; links to folders are not followed.
 
     Raises:
         UnreadableImage: The archive cannot be opened.
@@ -112,8 +100,8 @@ def identify_file(path: str, member: Member | None = None) -> tuple[int, int] | 
 
 
 def is_image_name(path: str) -> bool:
-    """Say whether a file is a picture by its name."""
-    # macOS leaves a `._name.jpg` of file attributes beside each picture it copies or zips
+    """Say whether a file is an image by its name."""
+    # macOS leaves a `._name.jpg` of file attributes beside each image it copies or zips
     hidden = path.replace("\\", "/").rpartition("/")[2].startswith("._")
     return path.lower().endswith(IMAGE_SUFFIXES) and not hidden
 

@@ -9,8 +9,6 @@ from typing import IO, Literal, NamedTuple
 
 from sihwa.images.source import is_image_name
 
-__all__ = ["Found", "walk_folder"]
-
 Kind = Literal["image", "other", "folder link", "special", "fault"]
 _SORTED_IN_MEMORY = 50_000
 
@@ -25,7 +23,7 @@ class Found(NamedTuple):
     path: str
     kind: Kind
     """`image` and `other` by their names; `special` is a pipe, socket or device that is not named
-    like a picture; `fault` is a folder that cannot be listed."""
+    like an image; `fault` is a folder that cannot be listed."""
     reason: str = ""
     """Of a fault, in a few words."""
 

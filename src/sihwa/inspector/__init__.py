@@ -7,7 +7,7 @@ from sihwa.inspector.inspector import BATCH_BYTES, Inspection, Inspector, unread
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.overlay import evidence_overlay
 from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
-from sihwa.inspector.parts import GRAPH_NAME, PICTURES_NAME, TWIN_NAME, WEIGHTS_NAME, Bundle
+from sihwa.inspector.parts import GRAPH_NAME, IMAGES_NAME, INT8_NAME, WEIGHTS_NAME, Bundle
 from sihwa.inspector.runtime import (
     REFERENCE,
     Outputs,
@@ -16,18 +16,18 @@ from sihwa.inspector.runtime import (
     create_runtime,
     installed_choices,
 )
-from sihwa.inspector.speed import MOST_TIMED, TimedPictures, measure_speed
+from sihwa.inspector.speed import MOST_TIMED, TimedImages, measure_speed
 from sihwa.inspector.verification import Verification, read_verification
 
 __all__ = [
     "BATCH_BYTES",
     "FORMAT_VERSION",
     "GRAPH_NAME",
+    "IMAGES_NAME",
+    "INT8_NAME",
     "MOST_TIMED",
-    "PICTURES_NAME",
     "REFERENCE",
     "TOLERANCE",
-    "TWIN_NAME",
     "WEIGHTS_NAME",
     "Bundle",
     "Card",
@@ -38,7 +38,7 @@ __all__ = [
     "ParityProof",
     "Runtime",
     "RuntimeChoice",
-    "TimedPictures",
+    "TimedImages",
     "Verification",
     "card_policy",
     "create_runtime",

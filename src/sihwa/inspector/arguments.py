@@ -13,8 +13,6 @@ import numpy as np
 
 from sihwa.inspector.protobuf import Damaged
 
-__all__ = ["MAX_ARGUMENT_BYTES", "Node", "Tensor", "check_arguments"]
-
 MAX_ARGUMENT_BYTES = 256
 """Of a tensor whose numbers are looked at; where they matter, a longer one is refused."""
 

@@ -21,11 +21,11 @@ from sihwa.inspector.model_card import model_card
 from sihwa.inspector.parts import (
     CARD_NAME,
     GRAPH_NAME,
+    IMAGES_NAME,
+    INT8_NAME,
     OPTIONAL_PARTS,
     PARTS,
-    PICTURES_NAME,
     README_NAME,
-    TWIN_NAME,
     WEIGHTS_NAME,
     Bundle,
 )
@@ -35,17 +35,15 @@ from sihwa.inspector.verification import Verification, read_verification
 from sihwa.inspector.weights_file import check_weights_file
 from sihwa.storage import new_folder, sha256_of_bytes, write_bytes, write_json
 
-__all__ = ["load_inspector", "open_bundle", "read_bundle", "write_bundle"]
 
-
-def write_bundle(folder: Path, bundle: Bundle, pictures: bytes | None = None) -> None:
+def write_bundle(folder: Path, bundle: Bundle, images: bytes | None = None) -> None:
     """Write an inspector folder, whole or not at all.
 
     Args:
         folder: Must not exist, or be empty.
-        bundle: The card, whose `graph` and `int8` facts must be those of the graph and the twin;
-            the ONNX graph without metadata; the network's tensors as safetensors.
-        pictures: A .zip of pictures to verify the inspector with.
+        bundle: The card, whose `graph` and `int8` facts must be those of the graph and the
+            INT8 model; the ONNX graph without metadata; the network's tensors as safetensors.
+        images: A .zip of images to verify the inspector with.
 
     Raises:
         InvalidInspector: It could not be read back: the card breaks its schema, or a graph
@@ -56,14 +54,14 @@ def write_bundle(folder: Path, bundle: Bundle, pictures: bytes | None = None) ->
     given = {
         GRAPH_NAME: append_card(bundle.graph, card.as_json()),
         WEIGHTS_NAME: bundle.weights,
-        README_NAME: model_card(card, has_pictures=pictures is not None).encode(),
-        TWIN_NAME: bundle.twin,
-        PICTURES_NAME: pictures,
+        README_NAME: model_card(card, has_images=images is not None).encode(),
+        INT8_NAME: bundle.int8_model,
+        IMAGES_NAME: images,
     }
     parts = {name: content for name, content in given.items() if content is not None}
     check_signature(card, read_graph_file(parts[GRAPH_NAME], GRAPH_NAME), GRAPH_NAME)
     _check_weights(card, bundle.weights, WEIGHTS_NAME)
-    _check_twin(card, bundle.twin, TWIN_NAME)
+    _check_int8_model(card, bundle.int8_model, INT8_NAME)
     facts = {
         name: {"sha256": sha256_of_bytes(content), "bytes": len(content)}
         for name, content in parts.items()
@@ -102,8 +100,8 @@ def read_bundle(path: Path) -> Bundle:
     parts = _read_parts(path, card)
     check_weights_file(parts[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
     _check_weights(card, parts[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
-    _check_twin(card, parts.get(TWIN_NAME), str(path / TWIN_NAME))
-    return Bundle(card, content, parts[WEIGHTS_NAME], parts.get(TWIN_NAME))
+    _check_int8_model(card, parts.get(INT8_NAME), str(path / INT8_NAME))
+    return Bundle(card, content, parts[WEIGHTS_NAME], parts.get(INT8_NAME))
 
 
 def load_inspector(
@@ -127,7 +125,7 @@ def load_inspector(
         precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`. What is asked for by name in less
             than float32 must be proven here.
         threads: Threads of one inference; 0 lets the runtime decide.
-        batch_size: Pictures that will be given at once; `auto` takes what is fastest for that.
+        batch_size: Images that will be given at once; `auto` takes what is fastest for that.
 
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.
@@ -202,17 +200,21 @@ def _check_weights(card: Card, weights: bytes | None, where: str) -> None:
         )
 
 
-def _check_twin(card: Card, twin: bytes | None, where: str) -> None:
-    """Check that the 8-bit twin is the one that the card was written for, and as harmless."""
-    facts = None if twin is None else {"sha256": sha256_of_bytes(twin), "bytes": len(twin)}
+def _check_int8_model(card: Card, int8_model: bytes | None, where: str) -> None:
+    """Check that the INT8 model is the one that the card was written for, and as harmless."""
+    facts = (
+        None
+        if int8_model is None
+        else {"sha256": sha256_of_bytes(int8_model), "bytes": len(int8_model)}
+    )
     said = card.int8 and {key: card.int8[key] for key in ("sha256", "bytes")}
     if facts != said:
         raise InvalidInspector(
-            f"{where}: expected {'the' if said else 'no'} 8-bit twin that the card in {GRAPH_NAME} "
+            f"{where}: expected {'the' if said else 'no'} INT8 model that the card in {GRAPH_NAME} "
             f"names, found {'another or none' if said else 'one'}. Copy the inspector again"
         )
-    if twin is not None:
-        check_signature(card, read_graph_file(twin, where, with_card=False), where)
+    if int8_model is not None:
+        check_signature(card, read_graph_file(int8_model, where, with_card=False), where)
 
 
 def _check_names(folder: Path) -> None:

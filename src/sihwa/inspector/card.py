@@ -16,20 +16,6 @@ from sihwa.decision import TopClassPolicy
 from sihwa.errors import InvalidInspector
 from sihwa.terminal.class_name import class_name_fault
 
-__all__ = [
-    "FORMAT",
-    "FORMAT_VERSION",
-    "MAX_CARD_BYTES",
-    "Card",
-    "canonical_json",
-    "card_policy",
-    "card_schema",
-    "parse_json",
-    "read_card",
-    "refuse_newer",
-    "unique_keys",
-]
-
 FORMAT = "sihwa-inspector"
 FORMAT_VERSION = 1
 """Readers refuse a newer version; a version is raised only when an older reader would err."""
@@ -53,11 +39,11 @@ class Card:
         temperature: Divisor of the logits that calibrates the probabilities, positive.
         network: Name, architecture, input size in pixels, embedding width.
         weights: Source and licence of the pretrained weights.
-        dataset: Name, fingerprint, licence, pictures per class and split.
+        dataset: Name, fingerprint, licence, images per class and split.
         training: The configuration of the run, seed included.
         metrics: Figures on the test split with their intervals.
         graph: SHA-256 and length in bytes of the graph before its metadata, and its opset.
-        int8: SHA-256 and length in bytes of the 8-bit twin, how many layers it left in float32,
+        int8: SHA-256 and length in bytes of the INT8 model, how many layers it left in float32,
             the margin within which float32 decides instead, how often that is,
             and how many decisions it may flip; None where there is no twin.
         proof: What each runtime was proven to do at export, or refused for.

@@ -17,8 +17,6 @@ from sihwa.inspector.runtime import (
 )
 from sihwa.inspector.verification import Verification
 
-__all__ = ["choose_runtime", "why_not"]
-
 _FALLBACK = {"cpu": REFERENCE.runtime, "cuda": "torch"}
 _ADVICE = "run `sihwa verify INSPECTOR` here"
 Proof = dict[str, Any]
@@ -40,7 +38,7 @@ def choose_runtime(
         runtime: A runtime's name, or `auto`.
         device: `cpu`, `cuda` or `cuda:N`.
         precision: A precision, or `auto`.
-        batch_size: Pictures that will come at once: 1 goes by the speed one by one, more by that
+        batch_size: Images that will come at once: 1 goes by the speed one by one, more by that
             in batches of 32.
 
     Raises:
@@ -121,7 +119,7 @@ def _holding_here(bundle: Bundle, verification: Verification, device: str) -> It
 def _runs_here(proof: Proof, bundle: Bundle, device: str) -> bool:
     if not is_offered(_choice(proof, device)):
         return False
-    missing = (proof["precision"] == "int8" and bundle.twin is None) or (
+    missing = (proof["precision"] == "int8" and bundle.int8_model is None) or (
         proof["runtime"] == "torch" and bundle.weights is None
     )
     return (

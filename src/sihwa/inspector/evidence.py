@@ -1,6 +1,6 @@
-"""Where the network looked, as a box in the picture.
+"""Where the network looked, as a box in the image.
 
-Axes: h and w evidence-map size, H and W picture size in pixels.
+Axes: h and w evidence-map size, H and W image size in pixels.
 """
 
 from typing import NamedTuple
@@ -8,11 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EvidenceBox", "evidence_box"]
-
 
 class EvidenceBox(NamedTuple):
-    """A box in pixels of the picture: left and top inside, right and bottom outside."""
+    """A box in pixels of the image: left and top inside, right and bottom outside."""
 
     x0: int
     y0: int
@@ -24,12 +22,12 @@ def evidence_box(evidence: NDArray[np.floating], height: int, width: int) -> Evi
     """Return the box around the strongest evidence, or None when nothing speaks for the class.
 
     The box holds all cells connected with the peak (by their sides) that reach half of it. It is
-    as coarse as the map: one cell of a 7 × 7 map is a seventh of the picture.
+    as coarse as the map: one cell of a 7 × 7 map is a seventh of the image.
 
     Args:
         evidence: The map of one class, (h, w); larger speaks for the class.
-        height: Picture height H in pixels.
-        width: Picture width W in pixels.
+        height: Image height H in pixels.
+        width: Image width W in pixels.
 
     >>> evidence_box(np.array([[0.0, 0.0], [0.0, 4.0]]), 100, 200)
     EvidenceBox(x0=100, y0=50, x1=200, y1=100)
@@ -40,7 +38,7 @@ def evidence_box(evidence: NDArray[np.floating], height: int, width: int) -> Evi
     cells = _connected(evidence >= evidence[peak] / 2, (int(peak[0]), int(peak[1])))
     rows, columns = [row for row, _ in cells], [column for _, column in cells]
     cells_down, cells_across = evidence.shape
-    # in whole numbers: 7 * (29 / 7) is more than 29, and its ceiling lies outside the picture
+    # in whole numbers: 7 * (29 / 7) is more than 29, and its ceiling lies outside the image
     return EvidenceBox(
         x0=min(columns) * width // cells_across,
         y0=min(rows) * height // cells_down,

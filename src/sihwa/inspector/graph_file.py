@@ -26,17 +26,6 @@ from sihwa.inspector.protobuf import (
     encode_field,
 )
 
-__all__ = [
-    "CARD_KEY",
-    "MAX_BYTES",
-    "OPSET",
-    "GraphFile",
-    "Port",
-    "append_card",
-    "find_card",
-    "read_graph_file",
-]
-
 CARD_KEY = "sihwa.card"
 MAX_BYTES = 2**31 - 1  # what protocol buffers allow for one message
 OPSET = 18

@@ -1,4 +1,4 @@
-"""Pictures to try an inspector on: some from the line, or those kept in its folder."""
+"""Images to try an inspector on: some from the line, or those kept in its folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,33 +6,31 @@ from typing import TypeVar
 
 from sihwa.errors import DatasetNotFound, EmptyDataset, UnreadableImage
 from sihwa.images import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES, find_images, is_image_name
-from sihwa.inspector.parts import PICTURES_NAME
-
-__all__ = ["as_on_the_line", "list_pictures", "none_readable", "spread"]
+from sihwa.inspector.parts import IMAGES_NAME
 
 T = TypeVar("T")
 
 
-def list_pictures(inspector: Path, source: Path | None, usage: str) -> tuple[str, ...]:
-    """Return the pictures in a folder, an archive or the inspector, at least one, by name.
+def list_images(inspector: Path, source: Path | None, usage: str) -> tuple[str, ...]:
+    """Return the images in a folder, an archive or the inspector, at least one, by name.
 
     Args:
         inspector: The inspector folder, or its .onnx file.
-        source: A folder, an archive or one picture; None for those kept in the inspector.
-        usage: How the command is called with pictures, for who has none.
+        source: A folder, an archive or one image; None for those kept in the inspector.
+        usage: How the command is called with images, for who has none.
 
     Raises:
         DatasetNotFound: There is no such source, or it cannot be listed.
-        EmptyDataset: It holds no picture.
+        EmptyDataset: It holds no image.
         UnreadableImage: The archive cannot be opened.
     """
     if source is None:
-        source = inspector / PICTURES_NAME
+        source = inspector / IMAGES_NAME
         if not source.is_file():
             raise DatasetNotFound(
-                f"{inspector} keeps no pictures. Give it some from the line: {usage}"
+                f"{inspector} keeps no images. Give it some from the line: {usage}"
             )
-    expected = "expected a folder of pictures, a .zip, a .tar or one picture"
+    expected = "expected a folder of images, a .zip, a .tar or one image"
     try:
         if not source.exists():
             raise DatasetNotFound(f"{expected}, got {str(source)!r}, which is not there")
@@ -48,19 +46,19 @@ def list_pictures(inspector: Path, source: Path | None, usage: str) -> tuple[str
         ) from error
     if not found.images:
         raise EmptyDataset(
-            f"{source}: no picture found (it holds {found.others} other files); a picture's name "
+            f"{source}: no image found (it holds {found.others} other files); an image's name "
             f"ends in {', '.join(IMAGE_SUFFIXES)}"
         )
     return found.images
 
 
 def as_on_the_line(listed: Sequence[T], source: Path | None) -> Sequence[T]:
-    """Return the pictures that tell how long a picture takes: those that no border has chosen.
+    """Return the images that tell how long an image takes: those that no border has chosen.
 
     The first half of those kept in an inspector are close calls, which may take longer.
 
     Args:
-        listed: As `list_pictures` returns them.
+        listed: As `list_images` returns them.
         source: Where they come from; None for those kept in the inspector.
     """
     return listed if source is not None else listed[len(listed) // 2 :]
@@ -77,6 +75,6 @@ def spread(items: Sequence[T], limit: int) -> list[T]:
 
 
 def none_readable(errors: Sequence[UnreadableImage]) -> str:
-    """Return how it is said that every picture failed, with the reason of the first."""
-    others = f"none of {len(errors)} pictures can be read, the first of them: "
-    return f"{others if len(errors) > 1 else 'the only picture cannot be read: '}{errors[0]}"
+    """Return how it is said that every image failed, with the reason of the first."""
+    others = f"none of {len(errors)} images can be read, the first of them: "
+    return f"{others if len(errors) > 1 else 'the only image cannot be read: '}{errors[0]}"

@@ -1,6 +1,6 @@
-"""A loaded inspector: pictures in, decisions out.
+"""A loaded inspector: images in, decisions out.
 
-Axes: N images, H and W picture size, K classes, D embedding width.
+Axes: N images, H and W image size, K classes, D embedding width.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,31 +18,29 @@ from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.runtime import Outputs, Runtime
 from sihwa.inspector.signature import run_checked
 
-__all__ = ["Inspection", "Inspector", "Picture", "unread"]
-
-Picture = NDArray[np.uint8] | str | Path | bytes
+Image = NDArray[np.uint8] | str | Path | bytes
 _BATCH = 32
 BATCH_BYTES = 16 * 2**20
-"""Larger batches of pixels gain nothing: a picture of this size keeps a core busy by itself."""
+"""Larger batches of pixels gain nothing: an image of this size keeps a core busy by itself."""
 _NOTHING = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What the inspector says of one picture.
+    """What the inspector says of one image.
 
     Attributes:
         decision: Accept, reject or review, and why.
-        top_class: The most probable class; None for a picture that could not be read, or for
+        top_class: The most probable class; None for an image that could not be read, or for
             which the network gave no number.
         probability: Probabilities of the card's classes, (K,), as the network gave them, which
             may be no numbers; empty if unread.
         evidence: The map of the top class, (h, w); empty if there is none.
         box: Around the strongest evidence, in pixels, if any.
         embedding: (D,); empty if unread.
-        unknown: How unlike the training pictures it is; about 1 is ordinary; None if unread, and
+        unknown: How unlike the training images it is; about 1 is ordinary; None if unread, and
             no number where the network gave none.
-        error: Why the picture could not be read, else None.
+        error: Why the image could not be read, else None.
     """
 
     decision: Decision
@@ -70,21 +68,21 @@ class Inspector:
         self.explanation = explanation
         self._policy = card_policy(card)
 
-    def predict(self, images: Picture | Iterable[Picture]) -> list[Inspection]:
-        """Inspect one picture or many, of one size or mixed; safe to call from several threads.
+    def predict(self, images: Image | Iterable[Image]) -> list[Inspection]:
+        """Inspect one image or many, of one size or mixed; safe to call from several threads.
 
         Args:
-            images: Arrays (H, W, 3) uint8 RGB, paths, or the bytes of picture files.
+            images: Arrays (H, W, 3) uint8 RGB, paths, or the bytes of image files.
 
         Returns:
-            One inspection per picture, in order. What cannot be read is sent to review.
+            One inspection per image, in order. What cannot be read is sent to review.
 
         Raises:
             ShapeError: An array is not (H, W, 3) uint8, empty, or longer than 65,535 pixels.
             InvalidInspector: The runtime fails on a size, or gives what the card does not say.
         """
         single = isinstance(images, (np.ndarray, str, Path, bytes))
-        given: list[Picture] = [images] if single else list(images)  # type: ignore[list-item, arg-type]
+        given: list[Image] = [images] if single else list(images)  # type: ignore[list-item, arg-type]
         results: list[Inspection | None] = [None] * len(given)
         by_size: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
         for place, one in enumerate(given):
@@ -103,7 +101,7 @@ class Inspector:
         return [result for result in results if result is not None]
 
     def predict_batch(self, image: NDArray[np.uint8]) -> list[Inspection]:
-        """Inspect pictures of one size, (N, H, W, 3), uint8 RGB.
+        """Inspect images of one size, (N, H, W, 3), uint8 RGB.
 
         Raises:
             ShapeError: They are not (N, H, W, 3) uint8, empty, or longer than 65,535 pixels.
@@ -113,7 +111,7 @@ class Inspector:
         return self.interpret(outputs, image.shape[1], image.shape[2])
 
     def interpret(self, outputs: Outputs, height: int, width: int) -> list[Inspection]:
-        """Turn the graph's outputs for N pictures of height × width pixels into inspections."""
+        """Turn the graph's outputs for N images of height × width pixels into inspections."""
         decisions = self._policy.decide(outputs.probability, outputs.unknown)
         # the greatest of what is no number is no top class
         sound = are_numbers(outputs.probability, outputs.unknown)
@@ -139,24 +137,24 @@ class Inspector:
 
 
 def batch_length(image: NDArray[np.uint8]) -> int:
-    """Return how many pictures of this size go together: a large one fills memory by itself."""
+    """Return how many images of this size go together: a large one fills memory by itself."""
     return max(1, min(_BATCH, BATCH_BYTES // image.nbytes))
 
 
 def unread(reason: str) -> Inspection:
-    """Return the inspection of a picture that could not be read: review, with the reason."""
+    """Return the inspection of an image that could not be read: review, with the reason."""
     return Inspection(
         Decision(REVIEW, "unreadable"), None, _NOTHING, _NOTHING, None, _NOTHING, error=reason
     )
 
 
-def _as_image(picture: Picture) -> NDArray[np.uint8]:
-    if isinstance(picture, bytes):
-        return decode_image(picture, "picture given as bytes")
-    if isinstance(picture, (str, Path)):
-        return read_image(str(picture))
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+def _as_image(image: Image) -> NDArray[np.uint8]:
+    if isinstance(image, bytes):
+        return decode_image(image, "image given as bytes")
+    if isinstance(image, (str, Path)):
+        return read_image(str(image))
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ShapeError(
-            f"a picture must be (H, W, 3) uint8 RGB but got {picture.shape} {picture.dtype}"
+            f"an image must be (H, W, 3) uint8 RGB but got {image.shape} {image.dtype}"
         )
-    return picture
+    return image

@@ -12,8 +12,6 @@ import sys
 from functools import cache
 from pathlib import Path
 
-__all__ = ["cpu_facts", "package_version", "processor_of"]
-
 _EXTENSIONS = (
     "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16",
     "avx512_fp16", "amx_int8", "amx_bf16", "asimd", "asimddp", "sve", "i8mm", "bf16",

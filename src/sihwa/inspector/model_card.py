@@ -5,23 +5,21 @@ from typing import Any
 
 from sihwa.inspector.card import Card
 
-__all__ = ["model_card"]
 
-
-def model_card(card: Card, has_pictures: bool = False) -> str:
+def model_card(card: Card, has_images: bool = False) -> str:
     """Return the README of an inspector folder.
 
     Args:
         card: What it is.
-        has_pictures: Whether calibration pictures lie in the folder.
+        has_images: Whether calibration images lie in the folder.
     """
     sections = {
         "What it was trained on": _trained_on(card),
         "What it may decide": _decides(card),
-        "How well, on pictures it had never seen": _figures(card.metrics),
+        "How well, on images it had never seen": _figures(card.metrics),
         "What was proven of the export": _proof(card),
         "Limits": _limits(card),
-        "Licences": _licences(card, has_pictures),
+        "Licences": _licences(card, has_images),
     }
     text = "\n\n".join(f"## {title}\n\n{body}" for title, body in sections.items())
     return f"# Inspector {card.id}\n\n{_made_from(card)}\n\n{text}\n"
@@ -42,9 +40,9 @@ def _trained_on(card: Card) -> str:
         for name in card.classes
     ]
     return (
-        f"{count} pictures of {_cell(card.dataset['name'])}, fingerprint "
+        f"{count} images of {_cell(card.dataset['name'])}, fingerprint "
         f"`{card.dataset['fingerprint']}`. Thresholds and temperature ({card.temperature:.3f}) "
-        "come from the calibration pictures alone; the test pictures were looked at once. "
+        "come from the calibration images alone; the test images were looked at once. "
         f"Way of training: {_cell(str(card.training.get('name', 'not said')))}, seed "
         f"{_cell(str(card.training.get('seed', 'not said')))}.\n\n"
         + _table(["class", *_SPLITS], rows)
@@ -55,9 +53,9 @@ def _decides(card: Card) -> str:
     threshold = card.policy["unknown_threshold"]
     rows = [[name, "accept" if name in card.accept_classes else "reject"] for name in card.classes]
     unknown = (
-        "No picture is called unknown: there were too few calibration pictures to promise a rate."
+        "No image is called unknown: there were too few calibration images to promise a rate."
         if threshold is None
-        else f"A picture whose unknown score exceeds {threshold:.3f} goes to review instead."
+        else f"An image whose unknown score exceeds {threshold:.3f} goes to review instead."
     )
     return (
         "The most probable class decides. "
@@ -69,7 +67,7 @@ def _decides(card: Card) -> str:
 
 def _limits(card: Card) -> str:
     lines = [
-        "The figures hold for pictures like those of the data set: same part, camera, lens, light.",
+        "The figures hold for images like those of the data set: same part, camera, lens, light.",
         "No bound on escapes (미검) has been set or proven: the most probable class decides.",
         "A defect of a kind that was not in the data may still be given one of the classes above.",
         "The evidence map shows where the network looked, not the outline of a defect.",
@@ -78,14 +76,14 @@ def _limits(card: Card) -> str:
         "The SHA-256 in card.json shows accidents, not forgery: it is no signature.",
     ]
     if not card.accept_classes:
-        lines.insert(0, "No class is acceptable, so every picture is rejected or sent to review.")
+        lines.insert(0, "No class is acceptable, so every image is rejected or sent to review.")
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _licences(card: Card, has_pictures: bool) -> str:
-    inside = " (some lie in pictures.zip: who gets the folder gets them too)"
+def _licences(card: Card, has_images: bool) -> str:
+    inside = " (some lie in images.zip: who gets the folder gets them too)"
     rows = [
-        ["pictures" + (inside if has_pictures else ""), card.dataset["licence"]],
+        ["images" + (inside if has_images else ""), card.dataset["licence"]],
         [f"pretrained weights, from {card.weights['source']}", card.weights["licence"]],
         ["the program that made it, sihwa", "Apache-2.0"],
     ]
@@ -125,17 +123,18 @@ def _proof(card: Card) -> str:
         "runtime", "device", "compared", "decisions flipped", "probability, at most",
         "unknown score, at most", "images/s one by one", "in batches of 32", "proven",
     ]  # fmt: skip
-    twin = ""
+    int8_model = ""
     if card.int8 is not None:
-        twin = (
-            f" The 8-bit twin keeps {card.int8['float32_layers']} convolutions in float32. What it "
-            f"decides by a hair, {card.int8['second_looks']:.1%} of the calibration pictures, the "
+        int8_model = (
+            f" The INT8 model keeps {card.int8['float32_layers']} convolutions in float32. What it "
+            f"decides by a hair, {card.int8['second_passes']:.1%} of the calibration images, the "
             "graph in float32 decides instead; together they may flip at most "
             f"{card.int8['allowed_flips']} decisions."
         )
     return (
-        "Compared with the trained network in PyTorch, float32, on the test pictures, some of them "
-        f"in other sizes, on {_cell(card.proof[0]['processor'])}.{twin}\n\n{_table(head, rows)}"
+        "Compared with the trained network in PyTorch, float32, on the test images, some of them "
+        f"in other sizes, on {_cell(card.proof[0]['processor'])}.{int8_model}\n\n"
+        f"{_table(head, rows)}"
     )
 
 

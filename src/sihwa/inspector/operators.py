@@ -1,7 +1,5 @@
 """The operators that an inspector's graph may hold."""
 
-__all__ = ["OPERATORS"]
-
 _OPERATORS = {
     "arithmetic": "Abs Add Ceil Clip Cos Div Erf Exp Floor Log Max Min Mul Neg Pow "
     "Reciprocal Round Sin Sqrt Sub",

@@ -1,6 +1,6 @@
-"""The evidence drawn over a picture.
+"""The evidence drawn over an image.
 
-Axes: h and w evidence-map size, H and W picture size in pixels.
+Axes: h and w evidence-map size, H and W image size in pixels.
 """
 
 import numpy as np
@@ -8,8 +8,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from sihwa.errors import ShapeError
-
-__all__ = ["checked_picture", "evidence_overlay"]
 
 STRONGEST_TINT = 0.75
 # Five stops of matplotlib's inferno: lightness rises steadily, also for colour-blind eyes.
@@ -19,7 +17,7 @@ TINT_STOPS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (
 def evidence_overlay(
     image: npt.NDArray[np.uint8], evidence: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.uint8]:
-    """Tint the picture, in grey, where the evidence for the predicted class lies.
+    """Tint the image, in grey, where the evidence for the predicted class lies.
 
     Args:
         image: uint8 (H, W, 3), RGB.
@@ -27,12 +25,12 @@ def evidence_overlay(
             What is not finite counts as 0.
 
     Returns:
-        uint8 (H, W, 3); the grey picture where there is no evidence at all.
+        uint8 (H, W, 3); the grey image where there is no evidence at all.
 
     Raises:
         ShapeError: The shapes are not these.
     """
-    pillow = Image.fromarray(checked_picture(image))
+    pillow = Image.fromarray(checked_image(image))
     grey = np.asarray(pillow.convert("L").convert("RGB"), dtype=np.float64)
     heat = _stretched(evidence, pillow.size)[:, :, None]
     stop = np.linspace(0, 1, len(TINT_STOPS))
@@ -53,8 +51,8 @@ def _stretched(
     return np.clip(np.asarray(large, dtype=np.float64), 0.0, 1.0)
 
 
-def checked_picture(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the picture, C-contiguous.
+def checked_image(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the image, C-contiguous.
 
     Raises:
         ShapeError: It is not uint8 (H, W, 3), or empty.

@@ -15,32 +15,30 @@ from sihwa.decision import TopClassPolicy
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.runtime import Outputs, Runtime, RuntimeChoice, runtime_version
 
-__all__ = ["TOLERANCE", "ParityProof", "in_other_sizes", "prove_parity"]
-
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.05, "fp16": 0.02, "int8": 0.1}
 """Greatest allowed difference in probability, by precision."""
 
 
-# Height and width as a share of the picture's own: smaller, larger, and out of shape.
+# Height and width as a share of the image's own: smaller, larger, and out of shape.
 _OTHER_SIZES = ((0.45, 0.45), (1.6, 1.6), (0.7, 1.3))
 _MOST_PIXELS = 4_000_000
 
 
 @dataclass(frozen=True)
 class ParityProof:
-    """How one runtime compared with the reference on real pictures.
+    """How one runtime compared with the reference on real images.
 
     Attributes:
         runtime, version, device, precision: What was compared.
         processor: What it ran on; a proof holds there, with that version.
-        images: Pictures compared.
+        images: Images compared.
         flips: Decisions that differ.
         allowed_flips: More than these refuse the combination.
         greatest_difference: In probability.
         greatest_unknown_difference: In the unknown score.
         tolerance: Greatest allowed difference in probability.
-        worst_path: The picture that differs most; a flipped decision comes before any difference.
-        images_per_second_1: Speed one picture at a time, None if not measured.
+        worst_path: The image that differs most; a flipped decision comes before any difference.
+        images_per_second_1: Speed one image at a time, None if not measured.
         images_per_second_32: Speed in batches of 32, None if not measured.
     """
 
@@ -97,14 +95,14 @@ def is_proven(facts: Mapping[str, Any]) -> bool:
 def in_other_sizes(
     paths: Sequence[str], image: NDArray[np.uint8]
 ) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
-    """Yield the pictures smaller, larger and out of shape: a line's camera may be changed.
+    """Yield the images smaller, larger and out of shape: a line's camera may be changed.
 
     Args:
         paths: Their names, N of them.
-        image: The pictures, (N, H, W, 3).
+        image: The images, (N, H, W, 3).
 
     Yields:
-        Names that tell the size, and pictures (N, H', W', 3).
+        Names that tell the size, and images (N, H', W', 3).
     """
     height, width = image.shape[1:3]
     for tall, wide in _OTHER_SIZES:
@@ -123,13 +121,13 @@ def prove_parity(
     tolerance: Mapping[str, float] = TOLERANCE,
     allowed_flips: Mapping[str, int] | None = None,
 ) -> list[ParityProof]:
-    """Compare runtimes with reference probabilities, in one pass over the pictures.
+    """Compare runtimes with reference probabilities, in one pass over the images.
 
     A decision flips when the outcome or the top class differs.
 
     Args:
         runtimes: The runtimes on trial.
-        batches: Paths, pictures (N, H, W, 3) and what the reference says of them.
+        batches: Paths, images (N, H, W, 3) and what the reference says of them.
         policy: Turns probabilities into decisions.
         tolerance: Greatest allowed difference in probability, by precision.
         allowed_flips: How many decisions may differ, by precision; none where nothing is said.

@@ -6,33 +6,21 @@ inspector/
 ├── card.json             the card again, for readers without ONNX, with every part's SHA-256
 ├── README.md             the model card, for people
 ├── inspector.int8.onnx   the graph in 8-bit integers, if it was asked for and kept
-└── pictures.zip          some calibration pictures, for `sihwa verify`, unless refused
+└── images.zip          some calibration images, for `sihwa verify`, unless refused
 """
 
 from dataclasses import dataclass
 
 from sihwa.inspector.card import Card
 
-__all__ = [
-    "CARD_NAME",
-    "GRAPH_NAME",
-    "OPTIONAL_PARTS",
-    "PARTS",
-    "PICTURES_NAME",
-    "README_NAME",
-    "TWIN_NAME",
-    "WEIGHTS_NAME",
-    "Bundle",
-]
-
 GRAPH_NAME = "inspector.onnx"
 WEIGHTS_NAME = "weights.safetensors"
 CARD_NAME = "card.json"
 README_NAME = "README.md"
-TWIN_NAME = "inspector.int8.onnx"
-PICTURES_NAME = "pictures.zip"
+INT8_NAME = "inspector.int8.onnx"
+IMAGES_NAME = "images.zip"
 PARTS = (GRAPH_NAME, WEIGHTS_NAME, README_NAME)
-OPTIONAL_PARTS = (TWIN_NAME, PICTURES_NAME)
+OPTIONAL_PARTS = (INT8_NAME, IMAGES_NAME)
 
 
 @dataclass(frozen=True)
@@ -43,10 +31,10 @@ class Bundle:
         card: What it is, may decide and was proven to do.
         graph: The whole ONNX file.
         weights: The network's tensors as safetensors; None where only the graph is at hand.
-        twin: The graph in 8-bit integers, an ONNX file without a card; None where there is none.
+        int8_model: An ONNX file without a card; None where there is none.
     """
 
     card: Card
     graph: bytes
     weights: bytes | None = None
-    twin: bytes | None = None
+    int8_model: bytes | None = None

@@ -5,8 +5,6 @@ Field numbers and kinds: https://protobuf.dev/programming-guides/encoding/
 
 from collections.abc import Iterator
 
-__all__ = ["Damaged", "Reader", "Value", "as_message", "as_numbers", "as_text", "encode_field"]
-
 Value = int | memoryview
 """What a field holds: a number, or the bytes of anything longer."""
 

@@ -1,6 +1,6 @@
 """Does a graph take and give what the card says? First as declared, then as run.
 
-Axes: N images, H and W picture size, K classes, h and w evidence-map size, D embedding width.
+Axes: N images, H and W image size, K classes, h and w evidence-map size, D embedding width.
 """
 
 from math import prod
@@ -14,12 +14,10 @@ from sihwa.inspector.graph_file import GraphFile, Port
 from sihwa.inspector.runtime import Outputs, Runtime
 from sihwa.inspector.runtime.registry import one_line
 
-__all__ = ["MAX_SIDE", "check_signature", "run_checked", "try_out"]
-
 MAX_SIDE = 65_535
 """Pixels; the graph computes positions in float32."""
 
-_MAX_EVIDENCE = 2**24  # numbers per picture, 64 MiB; a 7 × 7 map of 1,000 classes has 49,000
+_MAX_EVIDENCE = 2**24  # numbers per image, 64 MiB; a 7 × 7 map of 1,000 classes has 49,000
 _MAX_CELLS = 2**16  # of one map; the box around its peak is sought cell by cell
 _TRIAL = (2, 5, 7)  # N, H, W: small, odd, and all different
 
@@ -42,7 +40,7 @@ def check_signature(card: Card, file: GraphFile, where: str) -> None:
 
 
 def try_out(card: Card, runtime: Runtime) -> None:
-    """Run two tiny pictures and check the shapes that really come out.
+    """Run two tiny images and check the shapes that really come out.
 
     Raises:
         InvalidInspector: It does not run, or gives other shapes than the card says.
@@ -51,7 +49,7 @@ def try_out(card: Card, runtime: Runtime) -> None:
 
 
 def run_checked(card: Card, runtime: Runtime, image: NDArray[np.uint8]) -> Outputs:
-    """Run pictures of one size, (N, H, W, 3), uint8 RGB, and check what comes out.
+    """Run images of one size, (N, H, W, 3), uint8 RGB, and check what comes out.
 
     What a graph declares is a claim: runtimes do not hold it to that, and it may keep to it at
     one size and not at another.
@@ -63,16 +61,16 @@ def run_checked(card: Card, runtime: Runtime, image: NDArray[np.uint8]) -> Outpu
     """
     if image.dtype != np.uint8 or image.ndim != 4 or image.shape[3] != 3 or not image.size:
         raise ShapeError(
-            f"pictures must be (N, H, W, 3) uint8 RGB but got {image.shape} {image.dtype}"
+            f"images must be (N, H, W, 3) uint8 RGB but got {image.shape} {image.dtype}"
         )
     count, height, width, _ = image.shape
     if max(height, width) > MAX_SIDE:
-        raise ShapeError(f"a side may have {MAX_SIDE} pixels, the picture is {width} × {height}")
+        raise ShapeError(f"a side may have {MAX_SIDE} pixels, the image is {width} × {height}")
     try:
         outputs = runtime.run(image)
     except Exception as error:  # each library raises its own kinds
         raise InvalidInspector(
-            f"{runtime.choice.runtime} cannot run the graph on {count} pictures of {width} × "
+            f"{runtime.choice.runtime} cannot run the graph on {count} images of {width} × "
             f"{height} pixels: {one_line(error) or type(error).__name__}"
         ) from error
     given = {
@@ -119,5 +117,5 @@ def _check_map(card: Card, evidence: Port, where: str) -> None:
         )
     if prod(sizes) * len(card.classes) > _MAX_EVIDENCE:
         raise InvalidInspector(
-            f"{where}: evidence {evidence} would take more than {_MAX_EVIDENCE} numbers per picture"
+            f"{where}: evidence {evidence} would take more than {_MAX_EVIDENCE} numbers per image"
         )

@@ -1,6 +1,6 @@
 """How fast each runtime is here, measured briefly and side by side.
 
-Axes: N images, H and W picture size.
+Axes: N images, H and W image size.
 """
 
 import itertools
@@ -13,31 +13,29 @@ from numpy.typing import NDArray
 from sihwa.inspector.inspector import batch_length
 from sihwa.inspector.runtime import Runtime
 
-__all__ = ["MOST_TIMED", "TimedPictures", "measure_speed"]
-
 TURN_S = 0.15
 """Least length of a turn; a turn is at least one batch."""
 _TURNS = 4
 _BATCHES = (1, 32)
 _ENOUGH_S = 1.0
 MOST_TIMED = 128
-"""Different pictures that a measurement goes through: some decide themselves sooner than others."""
+"""Different images that a measurement goes through: some decide themselves sooner than others."""
 _MOST_BYTES = 64 * 2**20
 
 
 def measure_speed(
     runtimes: Sequence[Runtime], image: NDArray[np.uint8]
 ) -> list[tuple[float, float]]:
-    """Return each runtime's pictures per second, one by one and in batches of up to 32.
+    """Return each runtime's images per second, one by one and in batches of up to 32.
 
     The runtimes take turns, and the median of three turns counts, because other programs on the
     machine disturb now one and now another. The first turn warms up; it counts for a runtime so
-    slow that a second of it was enough. All go through the same pictures, in an order of chance:
+    slow that a second of it was enough. All go through the same images, in an order of chance:
     classes that lie side by side in a folder may be slower than others.
 
     Args:
         runtimes: Loaded.
-        image: Pictures of the usual size, (N, H, W, 3), as they come on the line.
+        image: Images of the usual size, (N, H, W, 3), as they come on the line.
     """
     image = image[np.random.default_rng(0).permutation(len(image))]
     batches = [_batches(image, count) for count in _BATCHES]
@@ -49,8 +47,8 @@ def measure_speed(
     return list(zip(rates[::2], rates[1::2], strict=True))
 
 
-class TimedPictures:
-    """Pictures of one size, that of the first: as many as a measurement needs, or memory bears."""
+class TimedImages:
+    """Images of one size, that of the first: as many as a measurement needs, or memory bears."""
 
     def __init__(self) -> None:
         self._images: list[NDArray[np.uint8]] = []
@@ -81,7 +79,7 @@ class _Trial:
 
     @property
     def rate(self) -> float:
-        """Pictures per second."""
+        """Images per second."""
         return float(np.median(self._rates[1:] or self._rates))
 
     def take_turn(self) -> None:
@@ -99,7 +97,7 @@ class _Trial:
 
 
 def _batches(image: NDArray[np.uint8], most: int) -> list[NDArray[np.uint8]]:
-    """Return batches that hold all pictures, as long as an inspector makes them: (n, H, W, 3)."""
+    """Return batches that hold all images, as long as an inspector makes them: (n, H, W, 3)."""
     count = min(most, batch_length(image[0]))
     if count == 1:
         return [image[place : place + 1] for place in range(len(image))]

@@ -21,8 +21,6 @@ from sihwa.inspector.parity import ParityProof
 from sihwa.inspector.parts import Bundle
 from sihwa.storage import sha256_of_bytes, write_json
 
-__all__ = ["Verification", "read_verification", "verification_path", "write_verification"]
-
 _FORMAT = "sihwa-verification"
 _MAX_BYTES = 2**20
 _DIGITS = "^[0-9a-f]{%d}$(?!\\n)"
@@ -50,7 +48,7 @@ def verification_path(inspector: Path) -> Path:
 
 
 def write_verification(
-    inspector: Path, bundle: Bundle, proof: Sequence[ParityProof], pictures: int
+    inspector: Path, bundle: Bundle, proof: Sequence[ParityProof], images: int
 ) -> Path:
     """Write what was verified, and return where; an older verification is replaced.
 
@@ -64,7 +62,7 @@ def write_verification(
         "graphs": _graphs(bundle),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "code_version": sihwa.__version__,
-        "pictures": pictures,
+        "images": images,
         "proof": [item.as_dict() for item in proof],
     }
     path = verification_path(inspector)
@@ -117,7 +115,7 @@ def _validator() -> jsonschema.Draft202012Validator:
         "graphs": {"type": "array", "items": {"type": "string", "pattern": _DIGITS % 64}},
         "created": {"type": "string", "maxLength": 60},
         "code_version": {"type": "string", "maxLength": 60},
-        "pictures": {"type": "integer", "minimum": 1},
+        "images": {"type": "integer", "minimum": 1},
         "proof": schema["properties"]["proof"],
         "digest": {"type": "string", "pattern": _DIGITS % 64},
     }
@@ -133,8 +131,8 @@ def _validator() -> jsonschema.Draft202012Validator:
 
 
 def _graphs(bundle: Bundle) -> list[str]:
-    """SHA-256 of what decides: the graph, the weights, the twin; of those that are there."""
-    parts = (bundle.graph, bundle.weights, bundle.twin)
+    """SHA-256 of what decides: the graph, the weights, the INT8 model; of those that are there."""
+    parts = (bundle.graph, bundle.weights, bundle.int8_model)
     return [sha256_of_bytes(part) for part in parts if part is not None]
 
 

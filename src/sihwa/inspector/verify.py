@@ -1,6 +1,6 @@
 """Verifying an inspector where it will run: every runtime present against the reference.
 
-Axes: N images, H and W picture size.
+Axes: N images, H and W image size.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from sihwa.errors import EmptyDataset, InvalidInspector, RuntimeUnavailable, Unr
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector.bundle import read_bundle
 from sihwa.inspector.card import Card, card_policy
-from sihwa.inspector.image_list import as_on_the_line, list_pictures, none_readable, spread
+from sihwa.inspector.image_list import as_on_the_line, list_images, none_readable, spread
 from sihwa.inspector.inspector import batch_length
 from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
 from sihwa.inspector.parts import Bundle
@@ -28,15 +28,13 @@ from sihwa.inspector.runtime import (
     why_none,
 )
 from sihwa.inspector.signature import run_checked, try_out
-from sihwa.inspector.speed import MOST_TIMED, TimedPictures, measure_speed
+from sihwa.inspector.speed import MOST_TIMED, TimedImages, measure_speed
 from sihwa.inspector.verification import read_verification, write_verification
 from sihwa.terminal.progress import progress_bar
 
-__all__ = ["VerifiedInspector", "verify_inspector"]
-
 _RESIZED = 32
 _MOST_BYTES = 64 * 2**20
-"""Of one picture: those kept in an inspector are far smaller."""
+"""Of one image: those kept in an inspector are far smaller."""
 
 Batch = tuple[Sequence[str], NDArray[np.uint8], Outputs]
 
@@ -49,8 +47,8 @@ class VerifiedInspector:
         proof: One entry per runtime, device and precision present, at least one.
         count: How many were compared, some of them in several sizes.
         written: Where it lies, for `load_inspector`.
-        unreadable: Pictures that could not be read, by path and reason.
-        left_out: Readable pictures beyond the limit, which were not looked at.
+        unreadable: Images that could not be read, by path and reason.
+        left_out: Readable images beyond the limit, which were not looked at.
         before: Comparisons of the verification that this one replaces, 0 for none.
         unusable: Runtimes that are installed and cannot run this inspector, and why.
     """
@@ -74,24 +72,24 @@ def verify_inspector(
 
     Args:
         path: The inspector folder, or its .onnx file.
-        source: A folder of pictures or a .zip; None for those kept in the inspector.
+        source: A folder of images or a .zip; None for those kept in the inspector.
         devices: Where to run: `cpu`, `cuda`, `cuda:1`.
-        limit: At most so many pictures, taken evenly from all.
+        limit: At most so many images, taken evenly from all.
 
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.
         RuntimeUnavailable: No runtime runs it on one of the devices.
-        DatasetNotFound: There are no pictures there, nor in the inspector.
+        DatasetNotFound: There are no images there, nor in the inspector.
         EmptyDataset: None of them can be read.
         StorageError: The result cannot be written.
     """
     bundle = read_bundle(path)
     devices = tuple(dict.fromkeys(devices))
-    listed = list_pictures(path, source, f"sihwa verify {path} FOLDER")
+    listed = list_images(path, source, f"sihwa verify {path} FOLDER")
     chosen = spread(listed, limit)
     on_the_line = set(as_on_the_line(listed, source))
     timed = [path for path in chosen if path in on_the_line]
-    images = _Pictures(chosen, spread(timed, MOST_TIMED) if timed else chosen)
+    images = _Images(chosen, spread(timed, MOST_TIMED) if timed else chosen)
     for device in devices:
         _require_runtime(bundle, device)
     runtimes, unusable = _usable_runtimes(bundle, devices, path)
@@ -125,7 +123,7 @@ def verify_inspector(
 def _usable_runtimes(
     bundle: Bundle, devices: Sequence[str], path: Path
 ) -> tuple[list[Runtime], list[str]]:
-    """Return the runtimes that run a tiny picture, and why others do not."""
+    """Return the runtimes that run a tiny image, and why others do not."""
     usable, unusable = list[Runtime](), list[str]()
     for choice in installed_choices(bundle, devices):
         try:
@@ -179,14 +177,14 @@ def _against(
         yield paths, image, reference.run(image)
 
 
-class _Pictures:
-    """The pictures of a list, read in chunks, each chunk by size; some also in other sizes."""
+class _Images:
+    """The images of a list, read in chunks, each chunk by size; some also in other sizes."""
 
     def __init__(self, paths: Sequence[str], timed: Sequence[str]) -> None:
         self.paths = paths
         self.unreadable: list[UnreadableImage] = []
         self.first: NDArray[np.uint8] | None = None
-        self.timed = TimedPictures()
+        self.timed = TimedImages()
         self._resized = set(spread(range(len(paths)), _RESIZED))
         self._to_time = set(timed)
 
@@ -214,7 +212,7 @@ class _Pictures:
     def _compared(
         self, same: list[tuple[int, NDArray[np.uint8]]]
     ) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
-        """Yield pictures of one size, then some of them in other sizes."""
+        """Yield images of one size, then some of them in other sizes."""
         yield self._named(same), np.stack([image for _, image in same])
         some = [(place, image) for place, image in same if place in self._resized]
         if some:

@@ -12,8 +12,6 @@ from typing import Any
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.card import unique_keys
 
-__all__ = ["check_weights_file"]
-
 _MAX_HEADER = 16 * 2**20
 _BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,

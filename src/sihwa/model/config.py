@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from sihwa.errors import ConfigError
 
-__all__ = ["ModelConfig"]
-
 
 @dataclass
 class ModelConfig:

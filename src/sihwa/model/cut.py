@@ -1,6 +1,6 @@
 """A network in two parts: a trunk that stays as it is, and a tail that is trained.
 
-Axes: N images, H and W picture size, D embedding width, h and w feature-map size.
+Axes: N images, H and W image size, D embedding width, h and w feature-map size.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from sihwa.errors import ConfigError
 from sihwa.model.network import Network, feature_map
 
-__all__ = ["Parts", "split_network"]
-
 
 @dataclass(frozen=True)
 class Parts:
     """A network cut in two; both parts share its weights, so training the tail trains it.
 
     Attributes:
-        trunk: Pictures (N, H, W, 3), uint8 → activations (N, C, h, w), where the cut is.
+        trunk: Images (N, H, W, 3), uint8 → activations (N, C, h, w), where the cut is.
         tail: Activations → feature map (N, D, h, w); its average is the embedding.
         name: The last layer of the trunk; `input` where the whole network is trained.
         share: The tail's share of the network's arithmetic, in (0, 1].
@@ -130,7 +128,7 @@ class _Counter(fx.Interpreter):
 
 @torch.no_grad()
 def _arithmetic(network: Network, module: fx.GraphModule) -> dict[str, int]:
-    """Return the multiply-adds of each layer by its name in the graph, for one picture."""
+    """Return the multiply-adds of each layer by its name in the graph, for one image."""
     counter, was_training = _Counter(module), network.training
     network.eval()  # norms must not learn from what is only counted
     size = network.preprocessing.input_size

@@ -1,4 +1,4 @@
-"""The network as one ONNX graph that takes pictures of any number and size."""
+"""The network as one ONNX graph that takes images of any number and size."""
 
 import contextlib
 import io
@@ -16,8 +16,6 @@ from torch.func import functional_call
 from sihwa.model.network import Network, Prediction
 from sihwa.terminal.interrupts import heed_interrupts
 from sihwa.terminal.quiet import quieten
-
-__all__ = ["OPSET", "export_activation", "export_graph"]
 
 op: Any = opset18  # its types ask for the wrappers that it makes itself
 OPSET = 18
@@ -77,7 +75,7 @@ def _end_of(network: Network) -> dict[str, Tensor]:
 
 
 def _with_end(template: onnx.ModelProto, end: dict[str, Tensor]) -> onnx.ModelProto:
-    """Return the graph with its inputs but the picture turned into constants."""
+    """Return the graph with its inputs but the image turned into constants."""
     model = onnx.ModelProto()
     model.CopyFrom(template)
     del model.graph.input[1:]

@@ -1,6 +1,6 @@
-"""The inspector's network: picture → features → embedding → logits → probability.
+"""The inspector's network: image → features → embedding → logits → probability.
 
-Axes: N images, H and W picture size, D embedding width, K classes, h and w feature-map size.
+Axes: N images, H and W image size, D embedding width, K classes, h and w feature-map size.
 """
 
 import hashlib
@@ -24,21 +24,11 @@ from sihwa.model.torchvision_chain import (
 from sihwa.model.unknown import UnknownScore
 from sihwa.model.weights import load_weights
 
-__all__ = [
-    "Network",
-    "Prediction",
-    "create_network",
-    "feature_map",
-    "predict",
-    "require_known",
-    "use_exact_float32",
-]
-
 _CACHED = 4
 
 
 class Prediction(NamedTuple):
-    """What the network says of N pictures; the outputs of the exported graph, in order."""
+    """What the network says of N images; the outputs of the exported graph, in order."""
 
     probability: Tensor
     """Calibrated class probabilities, (N, K), rows sum to 1."""
@@ -48,7 +38,7 @@ class Prediction(NamedTuple):
     embedding: Tensor
     """Average of the feature map over its places, (N, D)."""
     unknown: Tensor
-    """How unlike the training pictures it is, (N,); 0 or more, about 1 is ordinary."""
+    """How unlike the training images it is, (N,); 0 or more, about 1 is ordinary."""
 
 
 class Network(nn.Module):
@@ -74,11 +64,11 @@ class Network(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def embed(self, image: Tensor) -> Tensor:
-        """Return embeddings (N, D) of pictures (N, H, W, 3), uint8 RGB."""
+        """Return embeddings (N, D) of images (N, H, W, 3), uint8 RGB."""
         return self._features(image).mean((2, 3))
 
     def forward(self, image: Tensor) -> Prediction:
-        """Predict pictures (N, H, W, 3), uint8 RGB."""
+        """Predict images (N, H, W, 3), uint8 RGB."""
         features = self._features(image)
         embedding = features.mean((2, 3))
         logit = self.classifier(embedding)
@@ -91,7 +81,7 @@ class Network(nn.Module):
         )
 
     def backbone_digest(self) -> str:
-        """Return the hex SHA-256 of everything that an embedding depends on but the picture."""
+        """Return the hex SHA-256 of everything that an embedding depends on but the image."""
         digest = hashlib.sha256(repr(self.backbone).encode())
         digest.update(f"{self.preprocessing.input_size} {self.stages}".encode())
         for part in (self.preprocessing, self.backbone):
@@ -104,10 +94,10 @@ class Network(nn.Module):
 
 
 def predict(network: nn.Module, image: Tensor) -> Prediction:
-    """Predict pictures (N, H, W, 3), uint8 RGB, as fast as the device does it, without gradients.
+    """Predict images (N, H, W, 3), uint8 RGB, as fast as the device does it, without gradients.
 
     On a CPU few at a time: the maps of more do not stay in its cache. Four by four PyTorch does
-    64 pictures a second where it does 32 in batches of 32 (EfficientNet-Lite0, two cores).
+    64 images a second where it does 32 in batches of 32 (EfficientNet-Lite0, two cores).
     """
     size = len(image) if image.device.type == "cuda" else _CACHED
     with torch.inference_mode():

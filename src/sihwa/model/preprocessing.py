@@ -1,6 +1,6 @@
-"""The one definition of preprocessing: pictures of any size in, network input out.
+"""The one definition of preprocessing: images of any size in, network input out.
 
-Axes: N images, H and W picture size in pixels, S input size of the network, F numbers in a
+Axes: N images, H and W image size in pixels, S input size of the network, F numbers in a
 line of pixels (a row or a column), B bands of R output lines each, T taps (input lines that one
 band can see).
 
@@ -13,8 +13,6 @@ docs/decisions/0001-resize-as-matrices.md.
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Preprocessing"]
-
 _BAND = 8
 """Output lines that are made together, R; a divisor of every input size that is allowed."""
 
@@ -22,9 +20,9 @@ _MIDDLE = 127.5
 
 
 class Preprocessing(nn.Module):
-    """Resize uint8 pictures to a square and normalise them.
+    """Resize uint8 images to a square and normalise them.
 
-    The whole picture is kept (its sides are scaled separately); nothing is cropped, so a defect
+    The whole image is kept (its sides are scaled separately); nothing is cropped, so a defect
     at the edge of the part stays visible.
 
     Args:
@@ -45,7 +43,7 @@ class Preprocessing(nn.Module):
         self.register_buffer("shift", offset / spread)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the network input (N, 3, S, S), float32, of pictures (N, H, W, 3), uint8."""
+        """Return the network input (N, 3, S, S), float32, of images (N, H, W, 3), uint8."""
         count, height, width = image.shape[0], image.shape[1], image.shape[2]
         size = self.input_size
         shrunk = _resize_lines(image.reshape(count, height, width * 3), height, size)
@@ -59,7 +57,7 @@ class Preprocessing(nn.Module):
 def _resize_lines(line: Tensor, length: int, size: int) -> Tensor:
     """Return S output lines, (N, S, F), float32, of `length` input lines (N, length, F).
 
-    Pictures are often much larger than S, and an output line needs few input lines: so bands of
+    Images are often much larger than S, and an output line needs few input lines: so bands of
     them are gathered, while the pixels are still bytes, and multiplied as small matrices.
     """
     index, weight = _band_weights(length, size, line.device)

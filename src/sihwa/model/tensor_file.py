@@ -6,8 +6,6 @@ from typing import Any
 
 import torch
 
-__all__ = ["read_tensor_file"]
-
 
 def read_tensor_file(path: Path) -> Any:  # noqa: ANN401 -- whatever was saved
     """Read what `torch.save` wrote, as long as it is tensors and plain values.

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from sihwa.errors import UnknownModel, WeightsUnavailable
 
-__all__ = ["PREFIX", "Chain", "create_torchvision", "fetch_torchvision", "take_apart"]
-
 PREFIX = "torchvision/"
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -1,12 +1,10 @@
-"""How unlike the training pictures a picture is.
+"""How unlike the training images an image is.
 
 Axes: N images, D embedding width, K classes, R directions.
 """
 
 import torch
 from torch import Tensor, nn
-
-__all__ = ["UnknownScore"]
 
 _DIRECTIONS = 256
 """Directions in which classes vary most; the many faint ones beyond measure noise."""
@@ -19,7 +17,7 @@ class UnknownScore(nn.Module):
     the network. Source: Lee et al. 2018, arXiv 1807.03888, on the last layer, with the shared
     covariance cut to its leading directions.
 
-    Until `set_classes` is called every picture scores 0.
+    Until `set_classes` is called every image scores 0.
     """
 
     projection: Tensor

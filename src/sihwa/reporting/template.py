@@ -2,8 +2,6 @@
 
 import jinja2
 
-__all__ = ["load_template"]
-
 
 def load_template(package: str, name: str) -> jinja2.Template:
     """Return a template of a package; it can include those of this one, the style among them.

@@ -14,8 +14,6 @@ from sihwa.reporting.wording import ENGLISH
 if TYPE_CHECKING:
     from sihwa.evaluation import Evaluation, Figure
 
-__all__ = ["metrics_table"]
-
 
 def metrics_table(evaluation: "Evaluation") -> RenderableType:
     """Return the figures, then the classes, each with its interval.
@@ -43,7 +41,7 @@ def _figures(evaluation: "Evaluation") -> Table:
 
 def _classes(evaluation: "Evaluation") -> Table:
     recall_name, precision_name = f"{ENGLISH['recall']}, %", f"{ENGLISH['precision']}, %"
-    table = _table(ENGLISH["class"], ENGLISH["pictures"], recall_name, precision_name)
+    table = _table(ENGLISH["class"], ENGLISH["images"], recall_name, precision_name)
     rows = zip(evaluation.classes, evaluation.recall, evaluation.precision, strict=True)
     for name, recall, precision in rows:
         table.add_row(Text(name), str(recall.count), _rate(recall), _rate(precision))

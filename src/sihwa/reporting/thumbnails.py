@@ -1,4 +1,4 @@
-"""Pictures inside the page: small JPEGs as data URIs."""
+"""Images inside the page: small JPEGs as data URIs."""
 
 import base64
 import io
@@ -7,16 +7,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sihwa.inspector.overlay import checked_picture
-
-__all__ = ["picture_uri"]
+from sihwa.inspector.overlay import checked_image
 
 LONGEST_SIDE = 256
 JPEG_QUALITY = 85
 
 
-def picture_uri(image: npt.NDArray[np.uint8]) -> str:
-    """Return the picture as a data URI: JPEG, longest side at most 256 px.
+def image_uri(image: npt.NDArray[np.uint8]) -> str:
+    """Return the image as a data URI: JPEG, longest side at most 256 px.
 
     Args:
         image: uint8 (H, W, 3), RGB.
@@ -24,7 +22,7 @@ def picture_uri(image: npt.NDArray[np.uint8]) -> str:
     Raises:
         ShapeError: It is not.
     """
-    small = Image.fromarray(checked_picture(image))
+    small = Image.fromarray(checked_image(image))
     small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     small.save(stream, format="JPEG", quality=JPEG_QUALITY, optimize=True)

@@ -18,18 +18,16 @@ from sihwa.model import Network
 from sihwa.run.config import TrainConfig
 from sihwa.training import TrainResult, embed_manifest, fit_unknown
 
-__all__ = ["Calibrated", "calibrate", "evaluate_test"]
-
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What is known of every picture once the network is trained and calibrated.
+    """What is known of every image once the network is trained and calibrated.
 
     Attributes:
         probability: (N, K), calibrated.
-        unknown: How unlike the training pictures each is, (N,).
+        unknown: How unlike the training images each is, (N,).
         policy: Turns both into decisions.
     """
 
@@ -45,11 +43,11 @@ def calibrate(
     config: TrainConfig,
     device: torch.device,
 ) -> Calibrated:
-    """Find the unknown score on training pictures; temperature and threshold on calibration's.
+    """Find the unknown score on training images; temperature and threshold on calibration's.
 
     Args:
         network: Trained; temperature and unknown score are written into it.
-        manifest: Every picture.
+        manifest: Every image.
         fit: How the network was trained.
         config: The settings of the run.
         device: Where PyTorch runs.
@@ -65,11 +63,11 @@ def calibrate(
         logit, unknown = network.classifier(tensor).numpy(), network.unknown(tensor).numpy()
     temperature = fit_temperature(logit[calibration], label[calibration])
     network.temperature.fill_(temperature)
-    log.info("temperature %.3f, from %d calibration pictures", temperature, calibration.sum())
+    log.info("temperature %.3f, from %d calibration images", temperature, calibration.sum())
     threshold = unknown_threshold(unknown[calibration], config.decision.unknown_rate)
     if threshold is None and config.decision.unknown_rate > 0:
         log.warning(
-            "no picture will be called unknown: %d calibration pictures cannot promise "
+            "no image will be called unknown: %d calibration images cannot promise "
             "decision.unknown_rate=%g",
             calibration.sum(),
             config.decision.unknown_rate,
@@ -81,7 +79,7 @@ def calibrate(
 def evaluate_test(
     manifest: Manifest, probability: NDArray[np.floating], config: TrainConfig
 ) -> Evaluation:
-    """Measure the test pictures, given the probabilities (N, K) of all."""
+    """Measure the test images, given the probabilities (N, K) of all."""
     test = manifest.split == "test"
     return evaluate(
         probability[test],

@@ -17,17 +17,6 @@ import sihwa
 from sihwa.errors import ConfigError, SihwaError
 from sihwa.run.config import TrainConfig, register_schemas
 
-__all__ = [
-    "check_overrides",
-    "compose_config",
-    "config_dir",
-    "config_groups",
-    "each_value",
-    "options_of",
-    "quote_override",
-    "to_config",
-]
-
 Result = TypeVar("Result")
 
 _NEEDED = ("dataset", "augmentation", "model", "training", "decision", "evaluation", "export")
@@ -55,7 +44,7 @@ def compose_config(overrides: Sequence[str]) -> TrainConfig:
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
-    """Check what is given, and not whether it is enough for a run: `--help` needs no pictures.
+    """Check what is given, and not whether it is enough for a run: `--help` needs no images.
 
     Raises:
         ConfigError: An override is misspelt or of the wrong type.

@@ -21,13 +21,6 @@ from sihwa.export.config import ExportConfig
 from sihwa.model import ModelConfig
 from sihwa.training import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
 
-__all__ = [
-    "TrainConfig",
-    "register_schemas",
-    "schema_names",
-    "schema_nodes",
-]
-
 DEVICES = ("auto", "cpu", "cuda")
 _GREATEST_SEED = 2**32 - 1
 
@@ -37,9 +30,9 @@ class TrainConfig:
     """Everything a training run is told."""
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
-    """The pictures and their labels."""
+    """The images and their labels."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    """What may happen to a training picture."""
+    """What may happen to a training image."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The network."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -57,7 +50,7 @@ class TrainConfig:
     output_dir: str = "outputs"
     """Folder of all runs; each gets <date>/<time> below it."""
     cache_dir: str = "???"
-    """Folder of what can be computed again: embeddings by picture content."""
+    """Folder of what can be computed again: embeddings by image content."""
 
     def __post_init__(self) -> None:
         """Reject an unknown device or a negative seed."""
@@ -70,7 +63,7 @@ class TrainConfig:
                 raise ConfigError(f"{name} must name a folder, got nothing; . is the current one")
         if self.evaluation.folds > 1 and self.dataset.split.train_per_class:
             raise ConfigError(
-                "evaluation.folds divides all pictures anew, so it cannot be joined with "
+                "evaluation.folds divides all images anew, so it cannot be joined with "
                 "dataset.split.train_per_class; use evaluation.folds=1 and several seeds"
             )
 

@@ -25,8 +25,6 @@ from sihwa.run.run_folder import (
 from sihwa.storage import write_json
 from sihwa.training import world
 
-__all__ = ["CrossValidation", "cross_validate", "resume_folds", "show_folds"]
-
 log = logging.getLogger(__name__)
 
 
@@ -52,7 +50,7 @@ class CrossValidation:
 
 
 def cross_validate(config: TrainConfig) -> CrossValidation:
-    """Make one inspector per fold; every picture is tested exactly once.
+    """Make one inspector per fold; every image is tested exactly once.
 
     Args:
         config: Validated settings, `evaluation.folds` at least 2.

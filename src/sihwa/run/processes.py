@@ -9,8 +9,6 @@ from torch import distributed
 
 from sihwa.training import world
 
-__all__ = ["process_group", "share_folder"]
-
 
 @contextlib.contextmanager
 def process_group(device: torch.device) -> Iterator[None]:

@@ -1,6 +1,6 @@
 """The test repeated under corruption: what a worse camera would cost.
 
-Axes: N pictures of one size, H and W picture size, K classes.
+Axes: N images of one size, H and W image size, K classes.
 """
 
 import logging
@@ -21,8 +21,6 @@ from sihwa.storage import replacing, write_json
 from sihwa.terminal.progress import progress_bar
 from sihwa.training import create_embedder, read_batches
 
-__all__ = ["Robustness", "measure_robustness", "write_robustness"]
-
 log = logging.getLogger(__name__)
 
 Robustness = dict[str, list[Evaluation]]
@@ -36,12 +34,12 @@ def measure_robustness(
 
     Args:
         network: Trained and calibrated.
-        manifest: Its test pictures are corrupted, in memory.
+        manifest: Its test images are corrupted, in memory.
         config: Names the corruptions; empty for none.
         device: Where PyTorch would run.
 
     Raises:
-        UnreadableImage: A picture vanished or changed since the manifest was made.
+        UnreadableImage: An image vanished or changed since the manifest was made.
     """
     if not config.corruptions:
         return {}

@@ -1,6 +1,6 @@
 """One training run, from settings to a proven inspector and its report.
 
-Axes: N images, H and W picture size, D embedding width, K classes.
+Axes: N images, H and W image size, D embedding width, K classes.
 """
 
 import contextlib
@@ -46,15 +46,6 @@ from sihwa.run.run_report import write_run_report
 from sihwa.storage import usable_folder
 from sihwa.training import TrainContext, TrainResult, train_network
 
-__all__ = [
-    "TrainedRun",
-    "assist_training",
-    "choose_device",
-    "resume_inspector",
-    "train_fold",
-    "train_inspector",
-]
-
 log = logging.getLogger(__name__)
 
 _CPU = torch.device("cpu")
@@ -66,8 +57,8 @@ class TrainedRun:
 
     Attributes:
         folder: The run folder.
-        manifest: Every picture with label and split.
-        probability: Calibrated probabilities of every picture, (N, K).
+        manifest: Every image with label and split.
+        probability: Calibrated probabilities of every image, (N, K).
         evaluation: Figures on the test split.
         card: The inspector's card; None where the settings ask for no inspector.
         proof: How each runtime compared with the network; empty without an inspector.
@@ -94,7 +85,7 @@ class TrainedRun:
 
 
 def train_inspector(config: TrainConfig) -> TrainedRun:
-    """Make an inspector: read pictures, train, calibrate, evaluate, export, prove, report.
+    """Make an inspector: read images, train, calibrate, evaluate, export, prove, report.
 
     Args:
         config: Validated settings.
@@ -127,7 +118,7 @@ def _require_cache(folder: Path) -> None:
 
 
 def train_fold(folder: Path, manifest: Manifest, config: TrainConfig) -> TrainedRun:
-    """Make an inspector of pictures that are divided already, in a folder of its own."""
+    """Make an inspector of images that are divided already, in a folder of its own."""
     begin = time.perf_counter()
     device = choose_device(config.device)
     network = create_network(config.model, len(manifest.classes), config.seed)
@@ -267,7 +258,7 @@ def choose_device(name: str) -> torch.device:
 
 def _log_data(manifest: Manifest) -> None:
     log.info(
-        "%s: %d pictures, %d classes, fingerprint %s",
+        "%s: %d images, %d classes, fingerprint %s",
         manifest.name,
         manifest.table.num_rows,
         len(manifest.classes),
@@ -278,6 +269,6 @@ def _log_data(manifest: Manifest) -> None:
     for note in manifest.notes:
         log.warning("%s", note)
     if manifest.dropped:
-        log.warning("%d unreadable pictures were dropped:", len(manifest.dropped))
+        log.warning("%d unreadable images were dropped:", len(manifest.dropped))
         for image in manifest.dropped:
             log.warning("  %s", image)

@@ -24,14 +24,6 @@ from sihwa.run.compose import to_config
 from sihwa.run.config import TrainConfig, schema_names, schema_nodes
 from sihwa.storage import replacing, write_json, write_text
 
-__all__ = [
-    "read_config",
-    "write_config",
-    "write_contact_sheet",
-    "write_metrics",
-    "write_predictions",
-]
-
 _SHEET_ROWS = 8
 
 _LONGEST = 1_000_000
@@ -149,7 +141,7 @@ def _missing(whole: Any, given: Any, name: str = "") -> str | None:  # noqa: ANN
 
 
 def write_contact_sheet(folder: Path, manifest: Manifest, config: TrainConfig) -> None:
-    """Write augmentation.png: training pictures, each beside copies as training sees them.
+    """Write augmentation.png: training images, each beside copies as training sees them.
 
     Nothing is written where augmentation changes nothing.
     """
@@ -180,13 +172,13 @@ def write_predictions(
     unknown: NDArray[np.floating],
     policy: TopClassPolicy,
 ) -> None:
-    """Write predictions.parquet: one row per picture, named as the columns of a score table.
+    """Write predictions.parquet: one row per image, named as the columns of a score table.
 
     Args:
         folder: The run folder.
-        manifest: The pictures, N of them.
+        manifest: The images, N of them.
         probability: Calibrated probabilities, (N, K).
-        unknown: How unlike the training pictures each is, (N,).
+        unknown: How unlike the training images each is, (N,).
         policy: Turns them into decisions.
     """
     decisions = policy.decide(probability, unknown)

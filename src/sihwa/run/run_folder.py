@@ -13,15 +13,6 @@ from sihwa.errors import StorageError, UnreadableImage
 from sihwa.storage import write_text
 from sihwa.storage.lock import hold
 
-__all__ = [
-    "advising_to_resume",
-    "clear_unfinished",
-    "create_run_folder",
-    "hold_run",
-    "is_fold",
-    "point_latest",
-]
-
 log = logging.getLogger(__name__)
 
 
@@ -76,7 +67,7 @@ def hold_run(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def advising_to_resume(folder: Path) -> Iterator[None]:
-    """When the run is interrupted, the disk refuses or a picture is gone, say how to go on."""
+    """When the run is interrupted, the disk refuses or an image is gone, say how to go on."""
     command = shlex.join(["python", "train.py", f"resume={folder}"])
     try:
         yield

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from sihwa.errors import SihwaError, StorageError
 
-__all__ = ["run_log"]
-
 
 @contextlib.contextmanager
 def run_log(path: Path) -> Iterator[None]:

@@ -1,6 +1,6 @@
-"""The report of a run: its facts, and the test pictures it named wrong.
+"""The report of a run: its facts, and the test images it named wrong.
 
-Axes: N images, H and W picture size, K classes.
+Axes: N images, H and W image size, K classes.
 """
 
 import platform
@@ -18,12 +18,10 @@ from sihwa.evaluation import Evaluation
 from sihwa.images import read_image
 from sihwa.inspector import ParityProof
 from sihwa.model import Network
-from sihwa.reporting import ErrorPicture, Report, write_report
+from sihwa.reporting import ErrorImage, Report, write_report
 from sihwa.run.config import TrainConfig
 from sihwa.run.robustness import Robustness
 from sihwa.training import TrainResult
-
-__all__ = ["write_run_report"]
 
 _SHOWN = 24
 
@@ -45,8 +43,8 @@ def write_run_report(
 
     Args:
         path: The page.
-        manifest: Every picture, with label and split.
-        probability: Probabilities of every picture, (N, K).
+        manifest: Every image, with label and split.
+        probability: Probabilities of every image, (N, K).
         evaluation: Figures on the test split.
         robustness: The same under corruption; empty where it was not asked for.
         network: The trained network, for its evidence maps.
@@ -86,13 +84,13 @@ def _facts(
     exported = [("Export", "; ".join(_describe(item) for item in proof))] if proof else []
     return [
         ("Inspector", inspector),
-        ("Data set", f"{manifest.name}, {manifest.table.num_rows} pictures"),
+        ("Data set", f"{manifest.name}, {manifest.table.num_rows} images"),
         ("Fingerprint of the data", manifest.fingerprint[:16]),
         ("Licence of the data", manifest.licence),
-        ("Unreadable pictures left out", str(len(manifest.dropped))),
+        ("Unreadable images left out", str(len(manifest.dropped))),
         ("Network", f"{config.model.name}, input {config.model.input_size} px"),
         ("Training", f"{config.training.name}, {fit.summary}"),
-        ("Temperature", f"{float(network.temperature):.3f}, from the calibration pictures"),
+        ("Temperature", f"{float(network.temperature):.3f}, from the calibration images"),
         ("Seed", str(config.seed)),
         *exported,
         ("Software", f"sihwa {sihwa.__version__}, PyTorch {torch.__version__}"),
@@ -110,14 +108,14 @@ def _describe(proof: ParityProof) -> str:
 
 def _errors(
     manifest: Manifest, probability: NDArray[np.floating], network: Network
-) -> list[ErrorPicture]:
-    """Return the test pictures named wrong, the most confident errors first."""
+) -> list[ErrorImage]:
+    """Return the test images named wrong, the most confident errors first."""
     label, top = manifest.label_index, probability.argmax(1)
     wrong = np.flatnonzero((manifest.split == "test") & (top != label))
     worst = sorted(wrong.tolist(), key=lambda row: -probability[row, top[row]])[:_SHOWN]
     path = manifest.table["path"].to_pylist()
     return [
-        ErrorPicture(
+        ErrorImage(
             image=image,
             path=path[row],
             true_class=manifest.classes[label[row]],

@@ -29,8 +29,6 @@ from sihwa.storage.lock import hold
 from sihwa.terminal.progress import progress_bar
 from sihwa.training import TrainContext, train_network
 
-__all__ = ["Range", "SweepConfig", "Swept", "read_sweep", "run_sweep", "show_sweep"]
-
 log = logging.getLogger(__name__)
 
 _TRIED = ("augmentation", "model", "training")
@@ -84,7 +82,7 @@ class SweepConfig:
         for key, span in self.space.items():
             if key.partition(".")[0] not in _TRIED:
                 raise ConfigError(
-                    f"{key}: expected a setting of {', '.join(_TRIED)}; the pictures and what is "
+                    f"{key}: expected a setting of {', '.join(_TRIED)}; the images and what is "
                     "made of them are the same in all trials"
                 )
             if not span.ends:
@@ -138,7 +136,7 @@ def read_sweep(name: str) -> SweepConfig:
 def run_sweep(name: str, overrides: Sequence[str]) -> Swept:
     """Train with settings that Optuna proposes until the sweep's trials are done.
 
-    Every training sees the training pictures alone and is judged on those it held out.
+    Every training sees the training images alone and is judged on those it held out.
 
     Args:
         name: Of the sweep, or its file.
@@ -185,7 +183,7 @@ def _run_trials(
         score = train_network(network, manifest, config.training, work).score
         if score is None:
             raise ConfigError(
-                "sweep: the training holds no pictures out to be judged by; add "
+                "sweep: the training holds no images out to be judged by; add "
                 "training.selection.held_out=0.2"
             )
         trial.set_user_attr("settings", chosen)

@@ -1,7 +1,7 @@
 """From a block of files to their rows: read, decode, batch by size, inspect.
 
 One function, which depends on nothing but its arguments, so that any thread, process or machine
-that has the inspector loaded can do a share of the work. Axes: H and W picture size in pixels.
+that has the inspector loaded can do a share of the work. Axes: H and W image size in pixels.
 """
 
 import math
@@ -21,12 +21,10 @@ from sihwa.inspector import BATCH_BYTES, Inspection, Inspector, unread
 from sihwa.scoring.rows import Facts, Row, make_row
 from sihwa.storage import sha256_of_bytes
 
-__all__ = ["BATCH_SIZE", "Entry", "Inspected", "OnInspected", "ReadOptions", "score_block"]
-
 BATCH_SIZE = 32
 _LARGE_BYTES = 64 * 2**20
 _one_at_a_time = threading.Lock()
-"""A runtime takes several times a picture's size: two large ones at once could be too much."""
+"""A runtime takes several times an image's size: two large ones at once could be too much."""
 
 
 class Entry(NamedTuple):
@@ -41,7 +39,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What decides how files become pictures; two tables of different options do not mix.
+    """What decides how files become images; two tables of different options do not mix.
 
     Attributes:
         max_pixels: Largest allowed H × W.
@@ -60,7 +58,7 @@ class ReadOptions:
 
 
 class Inspected(NamedTuple):
-    """A picture with what was said of it, before its pixels are forgotten."""
+    """An image with what was said of it, before its pixels are forgotten."""
 
     row: Row
     image: NDArray[np.uint8]
@@ -74,8 +72,8 @@ _WAITING = unread("not inspected")
 
 
 @dataclass
-class _Picture:
-    """One picture on its way to its row."""
+class _Image:
+    """One image on its way to its row."""
 
     facts: Facts
     inspection: Inspection
@@ -93,27 +91,27 @@ def score_block(
 ) -> list[Row]:
     """Return the rows of some files, in their order: one each, or one for each page.
 
-    Pictures of one size are inspected together. Whatever is wrong with a file, it gets a row.
+    Images of one size are inspected together. Whatever is wrong with a file, it gets a row.
 
     Args:
         inspector: Loaded; may be in use by other threads.
         entries: The files; how many are held in memory is bounded by `batch_size` and by bytes.
         options: How they are read.
-        batch_size: Most pictures in one inference, at least 1.
-        on_inspected: Called with each inspected picture.
+        batch_size: Most images in one inference, at least 1.
+        on_inspected: Called with each inspected image.
     """
     batches = _Batches(inspector, batch_size, on_inspected)
-    pictures = []
+    images = []
     for entry in entries:
-        for picture in _read(entry, options):
-            pictures.append(picture)
-            batches.add(picture)
+        for image in _read(entry, options):
+            images.append(image)
+            batches.add(image)
     batches.finish()
-    return [picture.row for picture in pictures]
+    return [image.row for image in images]
 
 
 class _Batches:
-    """Pictures that wait for others of their size."""
+    """Images that wait for others of their size."""
 
     def __init__(
         self, inspector: Inspector, batch_size: int, on_inspected: OnInspected | None
@@ -123,17 +121,17 @@ class _Batches:
         self._ids = {"inspector": inspector.card.id, "thresholds": inspector.card.thresholds_id}
         self._batch_size = batch_size
         self._on_inspected = on_inspected
-        self._waiting: dict[tuple[int, ...], list[_Picture]] = {}
+        self._waiting: dict[tuple[int, ...], list[_Image]] = {}
         self._bytes = 0
 
-    def add(self, picture: _Picture) -> None:
-        if picture.image is None:
-            self._write_row(picture)
+    def add(self, image: _Image) -> None:
+        if image.image is None:
+            self._write_row(image)
             return
-        shape = picture.image.shape
+        shape = image.image.shape
         same = self._waiting.setdefault(shape, [])
-        same.append(picture)
-        self._bytes += picture.image.nbytes
+        same.append(image)
+        self._bytes += image.image.nbytes
         if len(same) >= self._batch_size:
             self._release(shape)
         elif self._bytes >= BATCH_BYTES:
@@ -150,33 +148,33 @@ class _Batches:
         self._bytes -= self._bytes_of(shape)
         same = self._waiting.pop(shape)
         begin = time.perf_counter()
-        inspections = _inspect(self._inspector, [_image(picture) for picture in same])
+        inspections = _inspect(self._inspector, [_image(image) for image in same])
         share = 1000 * (time.perf_counter() - begin) / len(same)
-        for picture, inspection in zip(same, inspections, strict=True):
-            picture.inspection = inspection
-            picture.milliseconds += share
-            self._write_row(picture)
+        for image, inspection in zip(same, inspections, strict=True):
+            image.inspection = inspection
+            image.milliseconds += share
+            self._write_row(image)
 
-    def _write_row(self, picture: _Picture) -> None:
-        picture.row = make_row(
-            picture.inspection,
-            picture.facts,
+    def _write_row(self, image: _Image) -> None:
+        image.row = make_row(
+            image.inspection,
+            image.facts,
             self._inspector.card.classes,
-            milliseconds=picture.milliseconds,
+            milliseconds=image.milliseconds,
             **self._ids,
         )
-        if self._on_inspected and picture.image is not None:
-            self._on_inspected(Inspected(picture.row, picture.image, picture.inspection))
-        picture.image = None  # a block's pixels together would take too much memory
+        if self._on_inspected and image.image is not None:
+            self._on_inspected(Inspected(image.row, image.image, image.inspection))
+        image.image = None  # a block's pixels together would take too much memory
 
 
-def _image(picture: _Picture) -> NDArray[np.uint8]:
-    assert picture.image is not None
-    return picture.image
+def _image(image: _Image) -> NDArray[np.uint8]:
+    assert image.image is not None
+    return image.image
 
 
 def _inspect(inspector: Inspector, images: list[NDArray[np.uint8]]) -> list[Inspection]:
-    """Inspect pictures of one size; one that the runtime fails on fails alone."""
+    """Inspect images of one size; one that the runtime fails on fails alone."""
     try:
         with _one_at_a_time if images[0].nbytes > _LARGE_BYTES else nullcontext():
             batch = np.stack(images) if len(images) > 1 else images[0][None]
@@ -190,16 +188,16 @@ def _inspect(inspector: Inspector, images: list[NDArray[np.uint8]]) -> list[Insp
         return [unread(f"the inspector failed on {width} x {height} pixels: {text}")]
 
 
-def _read(entry: Entry, options: ReadOptions) -> Iterator[_Picture]:
+def _read(entry: Entry, options: ReadOptions) -> Iterator[_Image]:
     begin = time.perf_counter()
     for facts, image in _decode(entry, options):
         now = time.perf_counter()
         milliseconds, begin = 1000 * (now - begin), now
         if isinstance(image, UnreadableImage):
-            yield _Picture(facts, unread(image.reason), milliseconds=milliseconds)
+            yield _Image(facts, unread(image.reason), milliseconds=milliseconds)
         else:
             facts = facts._replace(width=image.shape[1], height=image.shape[0])
-            yield _Picture(facts, _WAITING, image, milliseconds)
+            yield _Image(facts, _WAITING, image, milliseconds)
         begin = time.perf_counter()
 
 

@@ -15,8 +15,6 @@ from sihwa.scoring.options import ScoreOptions, available_cores
 from sihwa.scoring.pipeline import run_in_order
 from sihwa.scoring.rows import Row
 
-__all__ = ["Engine", "LocalEngine", "Scored"]
-
 
 class Scored(NamedTuple):
     """One block that is done."""

@@ -8,8 +8,6 @@ from typing import Literal, Self
 
 from sihwa.storage.database import explaining, open_database
 
-__all__ = ["Ledger"]
-
 _CACHE_KIB = 4096
 
 

@@ -1,4 +1,4 @@
-"""Lists of pictures that others wrote: lines of text, CSV and Parquet tables, read as a stream."""
+"""Lists of images that others wrote: lines of text, CSV and Parquet tables, read as a stream."""
 
 import codecs
 import contextlib
@@ -17,17 +17,6 @@ from sihwa.errors import InvalidLabels
 from sihwa.images import MEMBER_MARK, split_member
 from sihwa.scoring.block import Entry
 from sihwa.scoring.rows import file_of_row
-
-__all__ = [
-    "Listing",
-    "csv_names",
-    "list_csv",
-    "list_lines",
-    "list_parquet",
-    "parquet_names",
-    "require_path",
-    "require_utf8",
-]
 
 Listing = Iterator[Entry]
 """Files in order, as they are found."""
@@ -195,7 +184,7 @@ def require_path(names: Sequence[str], word: str) -> None:
     if "path" not in names:
         found = ", ".join(names)
         raise InvalidLabels(
-            f"{word}: expected a column 'path' that lists the pictures, found "
+            f"{word}: expected a column 'path' that lists the images, found "
             f"{_decoded(found)[:120] or 'none'}{_advice(found)}"
         )
 

@@ -9,12 +9,10 @@ from sihwa.errors import ConfigError
 from sihwa.scoring.block import BATCH_SIZE, ReadOptions
 from sihwa.scoring.overlays import CHOICES, OverlayWriter
 
-__all__ = ["ScoreOptions", "available_cores"]
-
 _BATCHES_PER_BLOCK = 2
-"""Pictures of mixed sizes fill larger batches when a worker sees more of them at once."""
+"""Images of mixed sizes fill larger batches when a worker sees more of them at once."""
 _MOST_WORKERS = 1024
-_MOST_PICTURES = 4096
+_MOST_IMAGES = 4096
 """Beyond these nothing becomes faster, and memory grows with both."""
 
 
@@ -23,10 +21,10 @@ class ScoreOptions:
     """How a run scores; see `sihwa score --help`.
 
     Attributes:
-        read: How files become pictures.
+        read: How files become images.
         workers: Threads that read, decode and inspect; 0 is one more than cores; at most 1024. On
             other machines, those of each worker process.
-        batch_size: Most pictures in one inference, 1 to 4096.
+        batch_size: Most images in one inference, 1 to 4096.
         resume: Go on with a table that is there.
         watch: Go on with files as they arrive in the folders, until stopped.
         evidence: Folder for overlays, if any.
@@ -45,7 +43,7 @@ class ScoreOptions:
         """Reject what is out of range."""
         for name, value, least, most in (
             ("--workers", self.workers, 0, _MOST_WORKERS),
-            ("--batch-size", self.batch_size, 1, _MOST_PICTURES),
+            ("--batch-size", self.batch_size, 1, _MOST_IMAGES),
         ):
             if not least <= value <= most:
                 raise ConfigError(f"{name} must be {least} to {most}, got {value}")

@@ -16,8 +16,6 @@ from sihwa.scoring.table import SUFFIXES, Table, open_table
 from sihwa.storage import write_json
 from sihwa.storage.lock import hold
 
-__all__ = ["Output", "open_output", "refuse_out_among", "settings_of"]
-
 _FLAGS = {
     "inspector": "INSPECTOR",
     "thresholds": "INSPECTOR",

@@ -1,4 +1,4 @@
-"""Overlays: pictures tinted where the evidence for their class lies, as files."""
+"""Overlays: images tinted where the evidence for their class lies, as files."""
 
 import hashlib
 import io
@@ -14,18 +14,16 @@ from sihwa.inspector import evidence_overlay
 from sihwa.scoring.block import Inspected
 from sihwa.storage import write_bytes
 
-__all__ = ["CHOICES", "OverlayWriter"]
-
 _LONGEST_SIDE = 1024
 _QUALITY = 90
 CHOICES = ("all", ACCEPT, REJECT, REVIEW)
 
 
 class OverlayWriter:
-    """Writes FOLDER/<decision>/<name>-<digest>.jpg for each inspected picture of some decisions.
+    """Writes FOLDER/<decision>/<name>-<digest>.jpg for each inspected image of some decisions.
 
-    The digest is the first 12 hex digits of the SHA-256 of the picture's whole address, `path`, so
-    two pictures of one name do not meet.
+    The digest is the first 12 hex digits of the SHA-256 of the image's whole address, `path`, so
+    two images of one name do not meet.
 
     Args:
         folder: Made when missing.
@@ -37,7 +35,7 @@ class OverlayWriter:
         self._decisions = set(decisions)
 
     def __call__(self, inspected: Inspected) -> None:
-        """Write the overlay of one picture, if its decision is among those asked for.
+        """Write the overlay of one image, if its decision is among those asked for.
 
         Raises:
             StorageError: The disk refuses.

@@ -7,8 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import TypeVar
 
-__all__ = ["blocks_of", "run_in_order"]
-
 T = TypeVar("T")
 R = TypeVar("R")
 

@@ -1,6 +1,6 @@
 """The same scoring on the machines of a Ray cluster.
 
-This process lists, keeps the ledger and alone writes the table; workers read pictures and give
+This process lists, keeps the ledger and alone writes the table; workers read images and give
 rows back. Why so, and why not with Ray Data: docs/decisions/0012-one-writer-many-machines.md.
 """
 
@@ -24,8 +24,6 @@ from sihwa.scoring.options import ScoreOptions
 from sihwa.scoring.ray_worker import Job, Said, is_readable, load_choice, score_share
 from sihwa.scoring.rows import Row
 from sihwa.scoring.shares import CHANCES, Lost, score_on_workers
-
-__all__ = ["ray_engine"]
 
 _WAIT_SECONDS = 0.2
 """How soon a signal is heeded."""
@@ -206,7 +204,7 @@ class _RayWorkers:
         if hidden is not None:
             raise ClusterError(
                 f"machine {said.machine} cannot read {hidden!r}, which this one can: all machines "
-                "need the pictures under the same path. Mend that, and go on with --resume"
+                "need the images under the same path. Mend that, and go on with --resume"
             )
         return said.rows
 

@@ -20,8 +20,6 @@ from sihwa.scoring.options import ScoreOptions
 from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.rows import Row, file_of_row
 
-__all__ = ["Job", "Said", "is_readable", "load_choice", "score_share"]
-
 
 @dataclass(frozen=True)
 class Job:

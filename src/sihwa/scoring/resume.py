@@ -11,8 +11,6 @@ from sihwa.scoring.rows import file_of_row
 from sihwa.scoring.table import Table
 from sihwa.storage import sha256_of_bytes
 
-__all__ = ["remove_stale"]
-
 
 def remove_stale(table: Table, place: Path, listed: Callable[[], Iterable[str]]) -> int:
     """Remove the rows of files that changed since and will be scored again; count these files.
@@ -33,13 +31,13 @@ def remove_stale(table: Table, place: Path, listed: Callable[[], Iterable[str]])
     Raises:
         StorageError: The table is not as it was written.
     """
-    with Ledger() as stale, Ledger() as pictures:
+    with Ledger() as stale, Ledger() as images:
         last: tuple[str | None, bool] = (None, True)
         for row in table.written():
             file = _file_of(row)
-            if pictures.list(f"{row['page']}/{file}") == "twice":
+            if images.list(f"{row['page']}/{file}") == "twice":
                 raise StorageError(
-                    f"{place}: expected one row for each picture, got two for {row['path']!r}; the "
+                    f"{place}: expected one row for each image, got two for {row['path']!r}; the "
                     "table was changed. Name another --out"
                 )
             if file != last[0]:

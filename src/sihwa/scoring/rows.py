@@ -1,4 +1,4 @@
-"""The row contract: what is written about every scored picture.
+"""The row contract: what is written about every scored image.
 
 docs/row-contract.md describes every column; a test holds it to this schema.
 """
@@ -14,17 +14,6 @@ import pyarrow as pa
 from sihwa.decision import ACCEPT, REJECT, REVIEW
 from sihwa.images import page_address
 from sihwa.inspector import Inspection
-
-__all__ = [
-    "KEY_COLUMNS",
-    "ROW_VERSION",
-    "Facts",
-    "Row",
-    "check_row",
-    "file_of_row",
-    "make_row",
-    "row_schema",
-]
 
 Row = dict[str, str | int | float | None]
 
@@ -89,7 +78,7 @@ def make_row(
     inspector: str,
     thresholds: str,
 ) -> Row:
-    """Return the row of one picture; what is unknown of an unread one is None."""
+    """Return the row of one image; what is unknown of an unread one is None."""
     probability = inspection.probability.tolist() or [None] * len(classes)
     if not all(map(_is_number, probability)):  # JSON has no NaN; the reason says what happened
         probability = [p if _is_number(p) else None for p in probability]

@@ -1,4 +1,4 @@
-"""Scoring: an inspector and pictures in, one row per picture out, whatever happens."""
+"""Scoring: an inspector and images in, one row per image out, whatever happens."""
 
 import os
 import re
@@ -28,8 +28,6 @@ from sihwa.scoring.summary import ScoreSummary
 from sihwa.scoring.watch import Arrivals
 from sihwa.terminal.progress import progress_bar
 
-__all__ = ["score_sources", "score_with"]
-
 _MOST_NS = 2**63 - 1
 
 
@@ -40,7 +38,7 @@ def score_sources(
     options: ScoreOptions | None = None,
     stop: Event | None = None,
 ) -> ScoreSummary:
-    """Score pictures; write one row per picture, in the order in which they are listed.
+    """Score images; write one row per image, in the order in which they are listed.
 
     Args:
         inspector: Loaded, with one thread per inference where several workers are to share it;
@@ -48,14 +46,14 @@ def score_sources(
         sources: See `Sources`.
         out: A .csv or .jsonl file, or a folder that gets Parquet parts.
         options: How; all automatic when left out.
-        stop: Set by another thread or a signal: the pictures in hand are finished and written.
+        stop: Set by another thread or a signal: the images in hand are finished and written.
 
     Returns:
         What is in the table now. It is complete unless `stop` was set.
 
     Raises:
         DatasetNotFound: There is no such source.
-        EmptyDataset: The sources hold no picture at all.
+        EmptyDataset: The sources hold no image at all.
         ConfigError: An option is out of range, or a table is there and not to be gone on with.
         StorageError: The disk refuses, or another process writes there. Rows that were written
             stay; the run can be resumed.
@@ -71,7 +69,7 @@ def score_with(
     options: ScoreOptions,
     stop: Event | None = None,
 ) -> ScoreSummary:
-    """Score pictures with an engine of one's own; see `score_sources` for all else."""
+    """Score images with an engine of one's own; see `score_sources` for all else."""
     words = [sources] if isinstance(sources, (str, Path)) else sources
     stop = stop or Event()
     listing = Sources(words)
@@ -193,7 +191,7 @@ def _refuse_overlays_among(words: Sequence[str], evidence: Path | None) -> None:
         if place.is_relative_to(root) and _may_name(steps, place.relative_to(root).parts):
             raise ConfigError(
                 f"--evidence {evidence} lies in the source {word}: its maps would be scored "
-                "as pictures. Name a folder outside"
+                "as images. Name a folder outside"
             )
 
 
@@ -239,5 +237,5 @@ def _require_any(listing: Sources) -> Iterator[Entry]:
     first = next(entries, None)
     if first is None:
         others = sum(listing.left_out.values())
-        raise EmptyDataset(f"{', '.join(listing.words)}: no picture found ({others} other files)")
+        raise EmptyDataset(f"{', '.join(listing.words)}: no image found ({others} other files)")
     return chain([first], entries)

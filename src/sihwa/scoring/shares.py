@@ -15,8 +15,6 @@ from sihwa.scoring.block import Entry
 from sihwa.scoring.engine import Scored
 from sihwa.scoring.rows import Row
 
-__all__ = ["CHANCES", "IN_HAND", "Lost", "Workers", "score_on_workers"]
-
 IN_HAND = 3
 """Blocks in hand per worker: one being done, and what keeps it busy while an older one is late."""
 

@@ -34,8 +34,6 @@ from sihwa.scoring.lists import (
 from sihwa.storage import sha256_of_bytes
 from sihwa.terminal.printable import printable
 
-__all__ = ["Sources", "counted"]
-
 _LIST_SUFFIXES = (".txt", ".lst")
 _READ_AS_SOURCE = (*_LIST_SUFFIXES, *ARCHIVE_SUFFIXES, ".csv", ".parquet")
 _PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
@@ -69,8 +67,8 @@ class Sources:
 
     Attributes:
         left_out: What the last listing met and did not list, by kind.
-        suffixes: Of its files that are not named like pictures.
-        empty: Those of the words in which it found no picture at all.
+        suffixes: Of its files that are not named like images.
+        empty: Those of the words in which it found no image at all.
 
     Raises:
         DatasetNotFound: There is no such source.
@@ -117,7 +115,7 @@ class Sources:
             if _MAGIC.search(word):
                 return lambda: self._list_glob(word)
             raise DatasetNotFound(
-                f"expected a folder of pictures, a glob, a file, a list or an archive, got "
+                f"expected a folder of images, a glob, a file, a list or an archive, got "
                 f"{word!r}, not found"
             )
         if path.is_dir():
@@ -200,7 +198,7 @@ class Sources:
 
 
 def _suffix(path: str) -> str:
-    r"""Return what the summary counts a file under that is no picture by its name.
+    r"""Return what the summary counts a file under that is no image by its name.
 
     >>> _suffix("parts/NOTE.TXT"), _suffix("note.\udcff"), _suffix("parts/._mac.jpg")
     ('.txt', '.\\xff', '._* of macOS')

@@ -8,8 +8,6 @@ from typing import Any
 
 from sihwa.terminal.printable import printable
 
-__all__ = ["ScoreSummary"]
-
 _MOST_KINDS = 50
 _MOST_LETTERS = 100
 
@@ -23,16 +21,16 @@ class ScoreSummary:
         new_images: Those that this run wrote.
         seconds: How long this run took.
         decisions: Rows per decision.
-        classes: Pictures per top class, of those that have one.
-        errors: Unreadable pictures per kind of error.
+        classes: Images per top class, of those that have one.
+        errors: Unreadable images per kind of error.
         changed: Files and lists that were tried again, because they had changed since their row
             or could not be read then.
         gone: Files that have a row and are no longer there, or no longer named.
         listed_twice: Files that were named more than once; they have one row.
         overwritten: Files that were written again, under watch, after they were scored.
-        left_out: Files that were no pictures by their names, links to folders, special files.
-        suffixes: Of the files that were no pictures by their names.
-        empty: Sources that hold, or name, no picture at all; a folder that is watched may.
+        left_out: Files that were no images by their names, links to folders, special files.
+        suffixes: Of the files that were no images by their names.
+        empty: Sources that hold, or name, no image at all; a folder that is watched may.
         stopped: The run was told to stop before all files had rows.
     """
 

@@ -15,8 +15,6 @@ from sihwa.scoring.rows import Row
 from sihwa.scoring.table_parts import PartFolder
 from sihwa.scoring.table_text import TextTable
 
-__all__ = ["SUFFIXES", "Table", "open_table"]
-
 SUFFIXES = (".csv", ".jsonl")
 """What makes a table one file; any other name is a folder of Parquet parts."""
 _OTHERS = (".parquet", ".json", ".xlsx", ".tsv", ".txt", ".zip", ".tar")

@@ -18,8 +18,6 @@ from sihwa.errors import StorageError
 from sihwa.scoring.rows import KEY_COLUMNS, Row, check_row
 from sihwa.storage import replacing
 
-__all__ = ["PartFolder"]
-
 _ROWS = 4096
 _SECONDS = 10.0
 """A part is written when it has so many rows or is so old: no more is lost by a kill."""
@@ -144,5 +142,5 @@ class PartFolder:
         except (OSError, pa.ArrowException) as error:
             raise StorageError(
                 f"{part}: not a whole part: {' '.join(str(error).split())[:160]}. Remove it and "
-                "resume: its pictures are scored again"
+                "resume: its images are scored again"
             ) from error

@@ -21,8 +21,6 @@ from sihwa.errors import StorageError
 from sihwa.scoring.rows import KEY_COLUMNS, Row, check_row
 from sihwa.storage import replacing, writing
 
-__all__ = ["TextTable"]
-
 _MARK = b"\xef\xbb\xbf"
 """The byte-order mark makes spreadsheet programs read Korean names as UTF-8."""
 _SYNC_SECONDS = 5.0

@@ -15,8 +15,6 @@ from sihwa.images import identify_file, is_image_name, walk_folder
 from sihwa.scoring.block import Entry
 from sihwa.scoring.ledger import Ledger
 
-__all__ = ["Arrivals"]
-
 _TICK_MS = 250
 _SETTLED_SECONDS = 1.0
 """A file is complete when size and time of change stay the same for so long."""

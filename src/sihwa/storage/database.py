@@ -7,8 +7,6 @@ from pathlib import Path
 
 from sihwa.errors import StorageError
 
-__all__ = ["explaining", "open_database"]
-
 _WAIT_SECONDS = 60.0
 
 

@@ -13,18 +13,6 @@ from typing import Any
 
 from sihwa.errors import StorageError
 
-__all__ = [
-    "new_folder",
-    "replacing",
-    "sha256_of_bytes",
-    "sha256_of_file",
-    "usable_folder",
-    "write_bytes",
-    "write_json",
-    "write_text",
-    "writing",
-]
-
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:

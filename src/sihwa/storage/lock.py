@@ -9,8 +9,6 @@ import filelock
 from sihwa.errors import StorageError
 from sihwa.storage.files import writing
 
-__all__ = ["hold"]
-
 
 @contextlib.contextmanager
 def hold(lock: Path, place: Path, advice: str) -> Iterator[None]:

@@ -3,8 +3,6 @@
 import re
 import unicodedata
 
-__all__ = ["class_name_fault"]
-
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 

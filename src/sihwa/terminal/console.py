@@ -13,11 +13,6 @@ from typing import Any
 from sihwa.errors import ConfigError, SihwaError, StorageError
 from sihwa.terminal.printable import printable
 
-__all__ = [
-    "EXIT_INTERRUPTED", "EXIT_TERMINATED", "a_path", "ending_on_sigterm", "errors_as_lines",
-    "loading", "note", "run_commands", "say", "saying_if_possible",
-]  # fmt: skip
-
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 _STOPPED = "stopped; every file that is there is whole"

@@ -5,8 +5,6 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["heed_interrupts"]
-
 
 @contextlib.contextmanager
 def heed_interrupts() -> Iterator[None]:

@@ -2,8 +2,6 @@
 
 import unicodedata
 
-__all__ = ["printable"]
-
 
 def printable(text: str) -> str:
     r"""Return a text with what cannot be shown in its place: bytes of no code, control characters.

@@ -16,8 +16,6 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["Advance", "progress_bar"]
-
 
 class Advance(Protocol):
     """Moves a bar."""

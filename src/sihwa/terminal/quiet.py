@@ -5,8 +5,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 
-__all__ = ["quieten"]
-
 
 @contextlib.contextmanager
 def quieten(*loggers: str) -> Iterator[None]:

@@ -1,6 +1,6 @@
-"""Batches of an epoch: which pictures, in which order, changed how; all of it from the seed.
+"""Batches of an epoch: which images, in which order, changed how; all of it from the seed.
 
-Axes: N images in a batch, H and W picture size in pixels, C, h and w activation size, V views.
+Axes: N images in a batch, H and W image size in pixels, C, h and w activation size, V views.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,40 +13,30 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from sihwa.augmentation import Augmenter
-from sihwa.training.image_store import PictureStore
-
-__all__ = [
-    "ActivationBatches",
-    "Batch",
-    "BatchSource",
-    "EpochOrder",
-    "PictureBatches",
-    "Request",
-    "random_of",
-]
+from sihwa.training.image_store import ImageStore
 
 
 class Request(NamedTuple):
-    """Which pictures make up a batch."""
+    """Which images make up a batch."""
 
     epoch: int
     rows: tuple[int, ...]
     """Manifest rows of this process."""
     total: int
-    """Pictures of the batch over all processes."""
+    """Images of the batch over all processes."""
 
 
 class Batch(NamedTuple):
-    """Pictures of one batch, those of one size together."""
+    """Images of one batch, those of one size together."""
 
     parts: tuple[Tensor, ...]
-    """Pictures (n, H, W, 3) uint8, or activations (n, C, h, w); N in all."""
+    """Images (n, H, W, 3) uint8, or activations (n, C, h, w); N in all."""
     label: Tensor
     """Class indices, (N,)."""
     row: Tensor
     """Manifest rows, (N,)."""
     total: int
-    """Pictures of the batch over all processes."""
+    """Images of the batch over all processes."""
 
 
 class BatchSource(Protocol):
@@ -66,12 +56,12 @@ class EpochOrder(Sampler[Request]):
     """The batches of one epoch, drawn from seed and epoch alone.
 
     Batches are of nearly equal size (never one small one at the end, which batch norms could not
-    stand), and each is divided over the processes to within one picture.
+    stand), and each is divided over the processes to within one image.
 
     Args:
         rows: Manifest rows to train on, M of them.
         label: Class of each, (M,).
-        batch_size: Pictures per batch over all processes; M at most are taken.
+        batch_size: Images per batch over all processes; M at most are taken.
         seed: What the order is drawn from; None keeps the order of the rows.
         oversample: 0 to take every row once, up to 1 to draw every class equally often.
         rank: Number of this process.
@@ -93,7 +83,7 @@ class EpochOrder(Sampler[Request]):
         self._weight = _weights(label, oversample) if oversample else None
         self._seed = seed
         self._share = slice(rank, None, world)
-        # every process needs a picture of every batch, or it would wait for the others forever
+        # every process needs an image of every batch, or it would wait for the others forever
         most = max(1, len(rows) // world)
         self._count = min(most, max(1, round(len(rows) / batch_size)))
         self._epoch = 0
@@ -128,11 +118,11 @@ def _weights(label: NDArray[np.integer], oversample: float) -> NDArray[np.floati
     return result
 
 
-class PictureBatches(Dataset[Batch]):
-    """Batches of pictures, each changed by an augmenter.
+class ImageBatches(Dataset[Batch]):
+    """Batches of images, each changed by an augmenter.
 
     Args:
-        store: Decoded pictures.
+        store: Decoded images.
         label: Class of every row of the manifest.
         augmenter: Changes them; None leaves them as they are.
         seed: What the changes are drawn from, with epoch and row.
@@ -140,7 +130,7 @@ class PictureBatches(Dataset[Batch]):
 
     def __init__(
         self,
-        store: PictureStore,
+        store: ImageStore,
         label: NDArray[np.integer],
         augmenter: Augmenter | None,
         seed: int,
@@ -151,7 +141,7 @@ class PictureBatches(Dataset[Batch]):
         self._seed = seed
 
     def __getitem__(self, request: Request) -> Batch:
-        """Return the batch, pictures of one size together."""
+        """Return the batch, images of one size together."""
         images = [self._image(request.epoch, row) for row in request.rows]
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for place, image in enumerate(images):
@@ -172,13 +162,13 @@ class PictureBatches(Dataset[Batch]):
 
 
 class ActivationBatches(Dataset[Batch]):
-    """Batches of activations that were computed before, for several views of each picture.
+    """Batches of activations that were computed before, for several views of each image.
 
     Args:
-        activation: (M, V, C, h, w), float16; view 0 is the picture as it was taken.
+        activation: (M, V, C, h, w), float16; view 0 is the image as it was taken.
         place: Manifest row → place among the M.
         label: Class of every row of the manifest.
-        seed: Where each picture's round through its views begins; None always takes view 0.
+        seed: Where each image's round through its views begins; None always takes view 0.
     """
 
     def __init__(
@@ -199,7 +189,7 @@ class ActivationBatches(Dataset[Batch]):
         self._moves = seed is not None
 
     def __getitem__(self, request: Request) -> Batch:
-        """Return the batch; each epoch takes the next view of every picture."""
+        """Return the batch; each epoch takes the next view of every image."""
         places = np.array([self._place[row] for row in request.rows])
         view = (self._first[places] + request.epoch * self._moves) % self._views
         rows = np.array(request.rows)

@@ -1,7 +1,7 @@
 """Embeddings remembered across runs, in one SQLite file per backbone.
 
 SQLite because it survives a kill in the middle of a write, lets two runs share the file, and
-looks up a few pictures among many without reading the rest.
+looks up a few images among many without reading the rest.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 
 from sihwa.storage.database import explaining, open_database
 
-__all__ = ["EmbeddingCache"]
-
 
 class EmbeddingCache:
-    """A map from picture content (SHA-256) to embedding (D,), float32.
+    """A map from image content (SHA-256) to embedding (D,), float32.
 
     Args:
         folder: Where the caches lie; made when missing.

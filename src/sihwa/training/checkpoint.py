@@ -13,9 +13,6 @@ from sihwa.errors import StorageError
 from sihwa.model import read_tensor_file
 from sihwa.storage import replacing
 
-__all__ = ["CheckpointFiles", "KeepLast", "unfit_checkpoint"]
-
-
 _PARTS = {"state_dict", "epoch", "global_step", "loops", "callbacks", "optimizer_states",
           "lr_schedulers", "pytorch-lightning_version"}  # fmt: skip
 

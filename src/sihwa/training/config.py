@@ -5,8 +5,6 @@ from math import inf
 
 from sihwa.errors import ConfigError
 
-__all__ = ["ProbeConfig", "TrainingConfig"]
-
 
 @dataclass
 class TrainingConfig:

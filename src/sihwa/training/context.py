@@ -1,4 +1,4 @@
-"""What every way of training is given besides network and pictures, and what it gives back."""
+"""What every way of training is given besides network and images, and what it gives back."""
 
 import os
 from dataclasses import dataclass, field
@@ -7,8 +7,6 @@ from pathlib import Path
 import torch
 
 from sihwa.augmentation import AugmentationConfig
-
-__all__ = ["Curve", "TrainContext", "TrainResult", "world"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class TrainContext:
         cache_dir: Folder of what can be computed again.
         device: Where PyTorch runs.
         seed: Seeds everything random.
-        augmentation: What may happen to a training picture.
+        augmentation: What may happen to a training image.
     """
 
     folder: Path
@@ -51,7 +49,7 @@ class TrainResult:
 
     Attributes:
         summary: In a few words, for the report: `C = 0.01`.
-        score: Log-loss in nats on training pictures that were held out; None where none were. The
+        score: Log-loss in nats on training images that were held out; None where none were. The
             lower, the better: sweeps compare by it.
         curves: Figures over the epochs.
         pretrained_backbone: Whether the backbone is still the pretrained one, so that its

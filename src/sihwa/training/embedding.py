@@ -1,4 +1,4 @@
-"""Embeddings of a manifest's pictures: computed once, remembered by content.
+"""Embeddings of a manifest's images: computed once, remembered by content.
 
 Axes: N images, D embedding width.
 """
@@ -21,8 +21,6 @@ from sihwa.storage import sha256_of_bytes
 from sihwa.terminal.progress import progress_bar
 from sihwa.training.cache import EmbeddingCache
 
-__all__ = ["create_embedder", "embed_manifest", "read_batches", "read_unchanged"]
-
 Embedder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 _BATCH = 32
 
@@ -30,20 +28,20 @@ _BATCH = 32
 def embed_manifest(
     network: Network, manifest: Manifest, *, cache_dir: Path | None, device: torch.device
 ) -> NDArray[np.float32]:
-    """Return the embedding of every picture, (N, D), in the manifest's order.
+    """Return the embedding of every image, (N, D), in the manifest's order.
 
-    A picture whose content was embedded before by the same backbone is not read again. On the
+    An image whose content was embedded before by the same backbone is not read again. On the
     CPU the pass runs through the graph that ships, in float32; on a GPU through PyTorch.
 
     Args:
         network: Its backbone and preprocessing are used, its classifier is not.
-        manifest: The pictures.
+        manifest: The images.
         cache_dir: Where embeddings are remembered across runs; None remembers nothing, for a
             backbone that no other run will have.
         device: Where PyTorch would run.
 
     Raises:
-        UnreadableImage: A picture vanished or changed since the manifest was made.
+        UnreadableImage: An image vanished or changed since the manifest was made.
     """
     content: list[str] = manifest.table["sha256"].to_pylist()
     if cache_dir is None:
@@ -81,7 +79,7 @@ def _unique_rows(content: Sequence[str], known: set[str]) -> list[int]:
 
 
 def create_embedder(network: Network, device: torch.device) -> Embedder:
-    """Return what turns pictures (N, H, W, 3) of one size into embeddings (N, D).
+    """Return what turns images (N, H, W, 3) of one size into embeddings (N, D).
 
     On the CPU the pass runs through the graph that ships, in float32; on a GPU through PyTorch.
     """
@@ -105,10 +103,10 @@ def create_embedder(network: Network, device: torch.device) -> Embedder:
 def read_batches(
     manifest: Manifest, rows: Sequence[int]
 ) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
-    """Yield row numbers and pictures (N, H, W, 3) of one size each, decoded ahead of their use.
+    """Yield row numbers and images (N, H, W, 3) of one size each, decoded ahead of their use.
 
     Raises:
-        UnreadableImage: A picture vanished or changed since the manifest was made.
+        UnreadableImage: An image vanished or changed since the manifest was made.
     """
     path, content, height, width = (
         manifest.table[name].to_pylist() for name in ("path", "sha256", "height", "width")
@@ -134,7 +132,7 @@ def read_batches(
 
 
 def read_unchanged(path: str, sha256: str) -> NDArray[np.uint8]:
-    """Read and decode a picture whose bytes are still those of the manifest: (H, W, 3).
+    """Read and decode an image whose bytes are still those of the manifest: (H, W, 3).
 
     Raises:
         UnreadableImage: It vanished or changed since the manifest was made.

@@ -20,14 +20,6 @@ from sihwa.training.batches import Batch, random_of
 from sihwa.training.finetune_config import SelectionConfig
 from sihwa.training.learner import Learner
 
-__all__ = [
-    "ProgressLine",
-    "Record",
-    "SeedEachEpoch",
-    "held_out_metrics",
-]
-
-
 log = logging.getLogger(__name__)
 
 
@@ -53,7 +45,7 @@ def held_out_metrics(logit: NDArray[np.floating], label: NDArray[np.integer]) ->
 
 
 class Record(Callback):
-    """Keeps curves and, where pictures are held out, the best epoch's weights; may end early.
+    """Keeps curves and, where images are held out, the best epoch's weights; may end early.
 
     It must stand before the callback that averages weights: at the end of a validation epoch that
     one takes the averaged weights out of the module again.
@@ -97,7 +89,7 @@ class Record(Callback):
         self._note("loss", loss)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure the held-out pictures, and keep the weights if they are the best so far.
+        """Measure the held-out images, and keep the weights if they are the best so far.
 
         Raises:
             TrainingDiverged: The network's answers are not finite.
@@ -106,7 +98,7 @@ class Record(Callback):
         logit, label = _gathered(pl_module, trainer.world_size)
         if not np.isfinite(logit).all():
             raise TrainingDiverged(
-                f"after epoch {trainer.current_epoch + 1} its answers to held-out pictures are no "
+                f"after epoch {trainer.current_epoch + 1} its answers to held-out images are no "
                 "numbers"
             )
         metrics = held_out_metrics(logit, label)

@@ -1,6 +1,6 @@
 """Fine-tuning: gradient descent on the network or its last blocks.
 
-Axes: N images, M training pictures, D embedding width, K classes, C, h and w activation size.
+Axes: N images, M training images, D embedding width, K classes, C, h and w activation size.
 """
 
 import logging
@@ -19,17 +19,15 @@ from sihwa.augmentation import Augmenter
 from sihwa.dataset import Manifest
 from sihwa.errors import TooFewImages, TrainingDiverged
 from sihwa.model import Network, Parts, split_network
-from sihwa.training.batches import Batch, BatchSource, EpochOrder, PictureBatches
+from sihwa.training.batches import Batch, BatchSource, EpochOrder, ImageBatches
 from sihwa.training.context import Curve, TrainContext, TrainResult, world
 from sihwa.training.embedding import embed_manifest
 from sihwa.training.finetune_config import FinetuneConfig
-from sihwa.training.image_store import decode_pictures
+from sihwa.training.image_store import decode_images
 from sihwa.training.learner import Front, Head, Learner
 from sihwa.training.loop import load_batches, open_loggers, run_loop
 from sihwa.training.objective import Objective
 from sihwa.training.probe import Scaler, fit_classifier
-
-__all__ = ["HeldOutSplit", "Plan", "divide_training", "finetune", "train_parts"]
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +48,8 @@ class Plan:
         parts: The network, cut.
         front: Makes the activations at the cut of a batch's parts.
         source: Makes training batches.
-        held_out: Makes batches of held-out pictures.
-        division: Which pictures are which.
+        held_out: Makes batches of held-out images.
+        division: Which images are which.
         loggers: Where the curves go.
     """
 
@@ -66,18 +64,18 @@ class Plan:
 def finetune(
     network: Network, manifest: Manifest, config: FinetuneConfig, work: TrainContext
 ) -> TrainResult:
-    """Train the network on the training pictures, in place.
+    """Train the network on the training images, in place.
 
     Raises:
         TooFewImages: Too few to hold any out, or fewer than processes.
-        UnreadableImage: A picture vanished or changed since the manifest was made.
-        StorageError: A checkpoint or the pictures' file cannot be written.
+        UnreadableImage: An image vanished or changed since the manifest was made.
+        StorageError: A checkpoint or the images' file cannot be written.
         ConfigError: The device lacks the precision, or MLflow does not take its address.
         TrainingDiverged: Loss or weights are no longer finite.
     """
     loggers = open_loggers(config, work)
     division = divide_training(manifest, config.selection.held_out, work.seed)
-    pictures = decode_pictures(
+    images = decode_images(
         manifest,
         division.fitted + division.held_out,
         memory_mib=config.memory_mib,
@@ -88,8 +86,8 @@ def finetune(
     plan = Plan(
         parts,
         _frozen(parts.trunk, work.device),
-        PictureBatches(pictures, label, Augmenter(work.augmentation), work.seed),
-        PictureBatches(pictures, label, None, work.seed),
+        ImageBatches(images, label, Augmenter(work.augmentation), work.seed),
+        ImageBatches(images, label, None, work.seed),
         division,
         loggers,
     )
@@ -97,10 +95,10 @@ def finetune(
 
 
 def divide_training(manifest: Manifest, held_out: float, seed: int) -> HeldOutSplit:
-    """Hold out a share of the training pictures, stratified and by component.
+    """Hold out a share of the training images, stratified and by component.
 
     Raises:
-        TooFewImages: A class would be left without a picture on one side.
+        TooFewImages: A class would be left without an image on one side.
     """
     rows = np.flatnonzero(manifest.split == "train")
     if not held_out:
@@ -116,7 +114,7 @@ def divide_training(manifest: Manifest, held_out: float, seed: int) -> HeldOutSp
             return HeldOutSplit(rows[fitted].tolist(), rows[held].tolist())
     raise TooFewImages(
         f"training.selection.held_out={held_out}: a class has {fewest} independent training "
-        "picture(s), too few to hold any out; use 0, or add pictures"
+        "image(s), too few to hold any out; use 0, or add images"
     )
 
 
@@ -149,7 +147,7 @@ def train_parts(
         config.epochs * ceil(len(order) / config.optimizer.accumulate),
     )
     log.info(
-        "training %s from %s on (%.0f %% of its arithmetic) on %d pictures, %d held out",
+        "training %s from %s on (%.0f %% of its arithmetic) on %d images, %d held out",
         config.name,
         plan.parts.name,
         100 * plan.parts.share,

@@ -6,15 +6,6 @@ from importlib.util import find_spec
 from sihwa.errors import ConfigError
 from sihwa.training.config import TrainingConfig
 
-__all__ = [
-    "FinetuneConfig",
-    "LossConfig",
-    "MixConfig",
-    "OptimizerConfig",
-    "SelectionConfig",
-    "StagesConfig",
-]
-
 _OPTIMIZERS = ("adamw", "sgd")
 _PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _METRICS = ("log_loss", "accuracy", "balanced_accuracy", "macro_f1")
@@ -72,7 +63,7 @@ class LossConfig:
     label_smoothing: float = 0.0
     """Share of each label that is spread over all classes, in [0, 0.5]."""
     focal: float = 0.0
-    """Focusing exponent γ, which makes easy pictures count less, in [0, 10] (Lin et al. 2017,
+    """Focusing exponent γ, which makes easy images count less, in [0, 10] (Lin et al. 2017,
     arXiv 1708.02002)."""
     class_balance: float = 0.0
     """β of class-balanced weights, in [0, 1); near 1 weighs by inverse frequency (Cui et al. 2019,
@@ -91,7 +82,7 @@ class LossConfig:
 
 @dataclass
 class MixConfig:
-    """Pairs of training pictures laid over each other, their labels in the same proportion."""
+    """Pairs of training images laid over each other, their labels in the same proportion."""
 
     mixup: float = 0.0
     """Parameter α of the Beta distribution of the blend, 0 or in [0.001, 10]; 0 never blends (Zhang
@@ -110,11 +101,11 @@ class MixConfig:
 
 @dataclass
 class SelectionConfig:
-    """Which epoch's weights are kept: the last, or the best on pictures held out of training."""
+    """Which epoch's weights are kept: the last, or the best on images held out of training."""
 
     held_out: float = 0.0
-    """Share of the training pictures held out to choose by, in [0, 0.5]; 0 keeps the last epoch.
-    Calibration and test pictures are never used for it."""
+    """Share of the training images held out to choose by, in [0, 0.5]; 0 keeps the last epoch.
+    Calibration and test images are never used for it."""
     metric: str = "log_loss"
     """What is best: the least log_loss, or the most accuracy, balanced_accuracy or macro_f1."""
     patience: int = 0
@@ -127,7 +118,7 @@ class SelectionConfig:
         _require("selection.patience", self.patience, 0, 1000)
         if self.patience and not self.held_out:
             raise ConfigError(
-                "training.selection.patience: early stopping needs pictures to judge by; set "
+                "training.selection.patience: early stopping needs images to judge by; set "
                 "training.selection.held_out, for example to 0.1"
             )
 
@@ -137,9 +128,9 @@ class FinetuneConfig(TrainingConfig):
     """Gradient descent on the network, or on its last blocks, from the probe's classifier on."""
 
     epochs: int = 20
-    """Passes over the training pictures, in [1, 10000]."""
+    """Passes over the training images, in [1, 10000]."""
     batch_size: int = 32
-    """Pictures per step, over all processes, in [1, 65536]."""
+    """Images per step, over all processes, in [1, 65536]."""
     trained_share: float = 1.0
     """Share of the network's arithmetic, from its end, that is trained, in (0, 1]."""
     start: str = "probe"
@@ -162,7 +153,7 @@ class FinetuneConfig(TrainingConfig):
     norm: str = "train"
     """Batch norms: `train` follows each batch, `frozen` keeps the pretrained statistics."""
     oversample: float = 0.0
-    """How far rare classes are drawn more often, in [0, 1]: 0 every picture once an epoch, 1 every
+    """How far rare classes are drawn more often, in [0, 1]: 0 every image once an epoch, 1 every
     class equally often."""
     precision: str = "auto"
     """`fp32`, `bf16`, `fp16` (CUDA only), or `auto`: bf16 where the processor has it."""
@@ -170,7 +161,7 @@ class FinetuneConfig(TrainingConfig):
     """Processes that read and augment ahead, in [-1, 256]; -1: none on a CPU, else one per core
     up to 8."""
     memory_mib: int = 4096
-    """Memory for decoded pictures or activations, in MiB, at least 0; what is beyond lies in a
+    """Memory for decoded images or activations, in MiB, at least 0; what is beyond lies in a
     file of cache_dir that is gone when the run ends."""
     mlflow: str = ""
     """Address of an MLflow store that gets the curves too, such as sqlite:///mlflow.db, which needs
@@ -203,11 +194,11 @@ class StagesConfig(FinetuneConfig):
     """Fine-tuning of the last blocks on activations that are computed once: made for a CPU."""
 
     views: int = 8
-    """Augmented versions of each training picture that are computed, in [1, 1000]; each epoch
+    """Augmented versions of each training image that are computed, in [1, 1000]; each epoch
     takes one of them."""
 
     def __post_init__(self) -> None:
-        """Reject a whole network: its first activations are the pictures."""
+        """Reject a whole network: its first activations are the images."""
         FinetuneConfig.__post_init__(self)
         _require("views", self.views, 1, 1000)
         if self.trained_share >= 1:

@@ -1,6 +1,6 @@
-"""Decoded pictures of a run, each decoded once.
+"""Decoded images of a run, each decoded once.
 
-Axes: N images, H and W picture size in pixels.
+Axes: N images, H and W image size in pixels.
 """
 
 import os
@@ -17,15 +17,13 @@ from sihwa.terminal.progress import progress_bar
 from sihwa.training.embedding import read_unchanged
 from sihwa.training.store import new_array
 
-__all__ = ["PictureStore", "decode_pictures"]
 
-
-class PictureStore:
-    """Pictures by manifest row, uint8; byte-identical ones are held once.
+class ImageStore:
+    """Images by manifest row, uint8; byte-identical ones are held once.
 
     Args:
-        pixels: All pictures, one after another, (bytes,), uint8.
-        place: For each row, where its picture starts, its height and its width.
+        pixels: All images, one after another, (bytes,), uint8.
+        place: For each row, where its image starts, its height and its width.
     """
 
     def __init__(self, pixels: NDArray[np.uint8], place: dict[int, tuple[int, int, int]]) -> None:
@@ -33,24 +31,24 @@ class PictureStore:
         self._place = place
 
     def __getitem__(self, row: int) -> NDArray[np.uint8]:
-        """Return the picture (H, W, 3) of a manifest row."""
+        """Return the image (H, W, 3) of a manifest row."""
         start, height, width = self._place[row]
         return self._pixels[start : start + height * width * 3].reshape(height, width, 3)
 
 
-def decode_pictures(
+def decode_images(
     manifest: Manifest, rows: Sequence[int], *, memory_mib: int, cache_dir: Path
-) -> PictureStore:
-    """Decode the pictures of these rows.
+) -> ImageStore:
+    """Decode the images of these rows.
 
     Args:
-        manifest: The pictures.
+        manifest: The images.
         rows: Which of them.
         memory_mib: Above this they lie in a file.
         cache_dir: Where that file lies.
 
     Raises:
-        UnreadableImage: A picture vanished or changed since the manifest was made.
+        UnreadableImage: An image vanished or changed since the manifest was made.
         StorageError: The file cannot be made.
     """
     path, content, height, width = (
@@ -77,5 +75,5 @@ def decode_pictures(
             for _ in threads.map(decode, first):
                 advance(1)
     finally:
-        threads.shutdown(cancel_futures=True)  # on Ctrl-C the pictures in hand are the last
-    return PictureStore(pixels, {row: place[content[row]] for row in rows})
+        threads.shutdown(cancel_futures=True)  # on Ctrl-C the images in hand are the last
+    return ImageStore(pixels, {row: place[content[row]] for row in rows})

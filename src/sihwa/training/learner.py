@@ -19,8 +19,6 @@ from sihwa.training.batches import Batch
 from sihwa.training.finetune_config import FinetuneConfig, OptimizerConfig
 from sihwa.training.objective import Mixer, Objective
 
-__all__ = ["Front", "Head", "Learner", "parameter_groups"]
-
 Front = Callable[[Sequence[Tensor]], Tensor]
 """Parts of a batch → activations (N, C, h, w) at the cut."""
 
@@ -120,7 +118,7 @@ class Learner(LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """Keep the logits of held-out pictures."""
+        """Keep the logits of held-out images."""
         del index
         logit = self(self._front(batch.parts))
         self.answers.append((batch.row.cpu(), logit.float().cpu(), batch.label.cpu()))

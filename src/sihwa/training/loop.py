@@ -26,8 +26,6 @@ from sihwa.training.finetune_config import FinetuneConfig
 from sihwa.training.learner import Learner
 from sihwa.training.tracking import create_loggers
 
-__all__ = ["choose_precision", "has_bfloat16", "load_batches", "open_loggers", "run_loop"]
-
 _CHATTY = ("lightning", "lightning.pytorch", "lightning.fabric")
 
 LAST = Path("checkpoints", "last.ckpt")
@@ -85,16 +83,16 @@ def run_loop(
     """Train until the last epoch, from the run's checkpoint on where there is one.
 
     Afterwards the learner holds the weights that are kept: the averaged ones, of the last epoch
-    or of the best on held-out pictures.
+    or of the best on held-out images.
 
     Args:
         learner: Trained in place.
-        batches: The training pictures.
+        batches: The training images.
         held_out: What the best epoch is chosen by; None keeps the last.
         config: How.
         work: Where.
         loggers: Where the curves go.
-        images: Pictures per epoch.
+        images: Images per epoch.
 
     Raises:
         StorageError: A checkpoint cannot be written or read.

@@ -1,4 +1,4 @@
-"""What fine-tuning minimises, and mixing pictures.
+"""What fine-tuning minimises, and mixing images.
 
 Axes: N images, K classes, C, h and w activation size.
 """
@@ -11,15 +11,13 @@ from torchvision.transforms import v2
 
 from sihwa.training.finetune_config import LossConfig, MixConfig
 
-__all__ = ["Mixer", "Objective"]
-
 
 class Objective(nn.Module):
     """Cross-entropy with label smoothing, focusing, class weights and logit adjustment.
 
     Args:
         config: Which of them, and how strong.
-        count: Training pictures of each class, (K,), each at least 1.
+        count: Training images of each class, (K,), each at least 1.
     """
 
     prior: Tensor
@@ -36,7 +34,7 @@ class Objective(nn.Module):
         )
 
     def forward(self, logit: Tensor, target: Tensor) -> Tensor:
-        """Return each picture's loss, (N,).
+        """Return each image's loss, (N,).
 
         Args:
             logit: (N, K).
@@ -56,7 +54,7 @@ class Objective(nn.Module):
 
 
 def _class_weights(count: Tensor, beta: float) -> Tensor:
-    """Return weights (K,) by effective number of samples; a picture's weight is 1 on average."""
+    """Return weights (K,) by effective number of samples; an image's weight is 1 on average."""
     # for β = 0 every class weighs the same
     weight = (1 - beta) / (1 - beta**count)
     return weight * count.sum() / (weight * count).sum()

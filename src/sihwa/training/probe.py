@@ -28,8 +28,6 @@ from sihwa.training.config import ProbeConfig
 from sihwa.training.context import TrainContext, TrainResult
 from sihwa.training.embedding import embed_manifest
 
-__all__ = ["ProbeResult", "Scaler", "fit_classifier", "fit_probe", "train_probe"]
-
 log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.floating]
@@ -37,9 +35,9 @@ IntArray = NDArray[np.integer]
 
 
 _TOO_FEW = (
-    "training=probe: every class needs training pictures of at least two groups, besides any large "
+    "training=probe: every class needs training images of at least two groups, besides any large "
     "one that ties classes together, to choose its regularisation by cross-validation; add "
-    "pictures, or name one strength, such as 'training.strengths=[0.01]'"
+    "images, or name one strength, such as 'training.strengths=[0.01]'"
 )
 
 
@@ -56,7 +54,7 @@ class ProbeResult:
     """The C with the least cross-validated log-loss."""
     log_loss: dict[float, float]
     """Cross-validated log-loss in nats for each candidate C, mean over folds; empty where the only
-    candidate needed no choice and too few pictures allowed none."""
+    candidate needed no choice and too few images allowed none."""
     converged: bool
     """Whether the final fit reached its tolerance within the allowed steps."""
 
@@ -64,11 +62,11 @@ class ProbeResult:
 def train_probe(
     network: Network, manifest: Manifest, config: ProbeConfig, work: TrainContext
 ) -> TrainResult:
-    """Fit the network's classifier on the training pictures, in place.
+    """Fit the network's classifier on the training images, in place.
 
     Raises:
         TooFewImages: A class has fewer than two groups, so nothing can be held out to choose by.
-        UnreadableImage: A picture vanished or changed since the manifest was made.
+        UnreadableImage: An image vanished or changed since the manifest was made.
     """
     embedding = embed_manifest(network, manifest, cache_dir=work.cache_dir, device=work.device)
     label, train = manifest.label_index, manifest.split == "train"
@@ -95,7 +93,7 @@ def fit_probe(
 
     Args:
         network: Its classifier is changed in place.
-        embedding: Embeddings of the training pictures, (N, D).
+        embedding: Embeddings of the training images, (N, D).
         label: Class indices, (N,), each class at least once.
         group: What belongs together in the cross-validation, (N,).
         config: Candidates and folds.

@@ -1,6 +1,6 @@
 """Fine-tuning made for a CPU: the trunk runs once, the last blocks train on what it gave.
 
-Axes: N images, M pictures, V views, H and W picture size in pixels, C, h and w activation size.
+Axes: N images, M images, V views, H and W image size in pixels, C, h and w activation size.
 """
 
 from collections import deque
@@ -21,12 +21,10 @@ from sihwa.training.batches import ActivationBatches
 from sihwa.training.context import TrainContext, TrainResult, world
 from sihwa.training.finetune import Plan, divide_training, train_parts
 from sihwa.training.finetune_config import StagesConfig
-from sihwa.training.image_store import PictureStore, decode_pictures
+from sihwa.training.image_store import ImageStore, decode_images
 from sihwa.training.loop import open_loggers
 from sihwa.training.store import new_array
 from sihwa.training.trunk import create_trunk_runner
-
-__all__ = ["train_stages"]
 
 _BATCH = 32
 
@@ -37,7 +35,7 @@ Job = tuple[int, int]
 def train_stages(
     network: Network, manifest: Manifest, config: StagesConfig, work: TrainContext
 ) -> TrainResult:
-    """Train a network's last blocks on the training pictures, in place.
+    """Train a network's last blocks on the training images, in place.
 
     Raises:
         ConfigError: There are several processes, the device lacks the precision, or MLflow does not
@@ -45,15 +43,15 @@ def train_stages(
         ParityError: The runtime of the trunk does not agree with PyTorch.
         TrainingDiverged: Loss or weights are no longer finite.
         TooFewImages: Too few to hold any out.
-        UnreadableImage: A picture vanished or changed since the manifest was made.
-        StorageError: A checkpoint, the pictures or the activations cannot be kept.
+        UnreadableImage: An image vanished or changed since the manifest was made.
+        StorageError: A checkpoint, the images or the activations cannot be kept.
     """
     if world()[1] > 1:
         raise ConfigError("training=stages runs in one process; use training=finetune for several")
     loggers = open_loggers(config, work)  # before minutes of the trunk's work
     division = divide_training(manifest, config.selection.held_out, work.seed)
     rows = division.fitted + division.held_out
-    store = decode_pictures(manifest, rows, memory_mib=config.memory_mib, cache_dir=work.cache_dir)
+    store = decode_images(manifest, rows, memory_mib=config.memory_mib, cache_dir=work.cache_dir)
     parts = split_network(network, config.trained_share)
     augmenter = Augmenter(work.augmentation)
     views = config.views if augmenter else 1
@@ -79,14 +77,14 @@ def _joined(batch: Sequence[Tensor], device: torch.device) -> Tensor:
 
 def _run_trunk(
     trunk: nn.Module,
-    store: PictureStore,
+    store: ImageStore,
     jobs: Sequence[Job],
     place: dict[int, int],
     views: int,
     config: StagesConfig,
     work: TrainContext,
 ) -> NDArray[np.float16]:
-    """Return the activations of every picture and view, (M, V, C, h, w)."""
+    """Return the activations of every image and view, (M, V, C, h, w)."""
     sample = np.stack([store[row] for row, _ in jobs[:1]])
     run = create_trunk_runner(trunk, work.device, sample)
     shape = run(sample).shape[1:]
@@ -111,9 +109,9 @@ def _run_trunk(
 
 
 def _augmented(
-    store: PictureStore, jobs: Sequence[Job], work: TrainContext
+    store: ImageStore, jobs: Sequence[Job], work: TrainContext
 ) -> Iterator[tuple[list[Job], NDArray[np.uint8]]]:
-    """Yield jobs and their pictures (N, H, W, 3), of one size each, made ahead of their use."""
+    """Yield jobs and their images (N, H, W, 3), of one size each, made ahead of their use."""
     augmenter = Augmenter(work.augmentation)
 
     def make(group: Sequence[Job]) -> list[tuple[list[Job], NDArray[np.uint8]]]:

@@ -12,8 +12,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from sihwa.errors import StorageError
 
-__all__ = ["new_array"]
-
 
 def new_array(
     shape: Sequence[int], dtype: DTypeLike, *, memory_mib: int, folder: Path

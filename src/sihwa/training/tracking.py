@@ -13,8 +13,6 @@ from sihwa.storage import write_text
 from sihwa.training.context import TrainContext, world
 from sihwa.training.finetune_config import FinetuneConfig
 
-__all__ = ["create_loggers"]
-
 log = logging.getLogger(__name__)
 
 _RUN_ID = "mlflow_run_id"

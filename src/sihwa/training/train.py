@@ -7,20 +7,18 @@ from sihwa.training.context import TrainContext, TrainResult
 from sihwa.training.finetune_config import FinetuneConfig, StagesConfig
 from sihwa.training.probe import train_probe
 
-__all__ = ["train_network"]
-
 
 def train_network(
     network: Network, manifest: Manifest, config: TrainingConfig, work: TrainContext
 ) -> TrainResult:
-    """Train a network on the training pictures alone, in place.
+    """Train a network on the training images alone, in place.
 
-    Calibration and test pictures are not looked at: temperature, thresholds and figures come
+    Calibration and test images are not looked at: temperature, thresholds and figures come
     after this, and from them.
 
     Args:
         network: Backbone and classifier are changed.
-        manifest: Every picture; those of the split `train` are used.
+        manifest: Every image; those of the split `train` are used.
         config: One of ProbeConfig, FinetuneConfig, StagesConfig.
         work: Where and how it runs.
 

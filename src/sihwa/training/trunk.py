@@ -1,6 +1,6 @@
 """A frozen trunk in the fastest runtime at hand, checked against PyTorch before it is trusted.
 
-Axes: N images, H and W picture size in pixels, C, h and w activation size.
+Axes: N images, H and W image size in pixels, C, h and w activation size.
 """
 
 import logging
@@ -15,12 +15,10 @@ from torch import nn
 from sihwa.errors import ParityError
 from sihwa.model import export_activation
 
-__all__ = ["TrunkRunner", "create_trunk_runner"]
-
 log = logging.getLogger(__name__)
 
 TrunkRunner = Callable[[NDArray[np.uint8]], NDArray[np.float16]]
-"""Pictures (N, H, W, 3), uint8 → activations (N, C, h, w), float16."""
+"""Images (N, H, W, 3), uint8 → activations (N, C, h, w), float16."""
 
 TOLERANCE = 1e-3
 """Greatest root mean square difference, as a share of the activations' own."""
@@ -32,9 +30,9 @@ def create_trunk_runner(
     """Return what runs a trunk: OpenVINO on a CPU, PyTorch on a GPU.
 
     Args:
-        trunk: Pictures → activations.
+        trunk: Images → activations.
         device: Where PyTorch would run.
-        sample: Real pictures (N, H, W, 3) on which the two must agree.
+        sample: Real images (N, H, W, 3) on which the two must agree.
 
     Raises:
         ParityError: They do not.

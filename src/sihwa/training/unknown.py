@@ -10,20 +10,18 @@ from sklearn.covariance import ledoit_wolf
 
 from sihwa.model import Network
 
-__all__ = ["fit_unknown"]
-
 
 def fit_unknown(
     network: Network, embedding: NDArray[np.floating], label: NDArray[np.integer]
 ) -> None:
     """Fit class centres and their shared covariance and write them into the network.
 
-    The covariance is shrunk as Ledoit and Wolf 2004 do, because there are often fewer pictures
+    The covariance is shrunk as Ledoit and Wolf 2004 do, because there are often fewer images
     than coordinates.
 
     Args:
         network: Its unknown score is changed in place.
-        embedding: Embeddings of the training pictures, (N, D).
+        embedding: Embeddings of the training images, (N, D).
         label: Class indices, (N,), each class at least once.
     """
     wide = embedding.astype(np.float64)
@@ -31,7 +29,7 @@ def fit_unknown(
     centre = np.stack([wide[label == index].mean(0) for index in classes])
     residual = wide - centre[label]
     if not residual.any():
-        # one picture of each class says nothing of its spread: every direction counts alike
+        # one image of each class says nothing of its spread: every direction counts alike
         residual = wide - wide.mean(0)
     covariance, _ = ledoit_wolf(residual, assume_centered=True)
     variance, direction = np.linalg.eigh(covariance)

@@ -3,7 +3,7 @@ import pytest
 
 from sihwa.augmentation import AugmentationConfig, Augmenter, contact_sheet
 from sihwa.errors import ConfigError
-from tests.conftest import random_images
+from tests.helpers import random_images
 
 EVERYTHING = {
     "symmetry": "turn", "brightness": 0.2, "contrast": 0.2, "uneven_light": 0.2,
@@ -15,14 +15,14 @@ def config(**changes: object) -> AugmentationConfig:
     return AugmentationConfig(**{"name": "test", **changes})  # type: ignore[arg-type]
 
 
-def test_augmenter_none_returns_the_picture_and_is_false() -> None:
+def test_augmenter_none_returns_the_image_and_is_false() -> None:
     image = random_images(1, 40, 50)[0]
     nothing = Augmenter(config())
     assert not nothing
     assert nothing(image, (0,)) is image
 
 
-def test_augmenter_same_key_same_picture_whatever_came_before() -> None:
+def test_augmenter_same_key_same_image_whatever_came_before() -> None:
     image = random_images(1, 40, 50)[0]
     first, second = Augmenter(config(**EVERYTHING)), Augmenter(config(**EVERYTHING))
     for key in range(5):
@@ -30,7 +30,7 @@ def test_augmenter_same_key_same_picture_whatever_came_before() -> None:
     np.testing.assert_array_equal(first(image, (1, 2, 3)), second(image, (1, 2, 3)))
 
 
-def test_augmenter_other_epoch_other_picture() -> None:
+def test_augmenter_other_epoch_other_image() -> None:
     image = random_images(1, 40, 50)[0]
     change = Augmenter(config(**EVERYTHING))
     assert not np.array_equal(change(image, (0, 1, 5)), change(image, (0, 2, 5)))

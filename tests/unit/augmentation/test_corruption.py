@@ -11,7 +11,7 @@ GREY = np.full((90, 120, 3), 128, np.uint8)
 
 
 def dot() -> NDArray[np.uint8]:
-    """One white pixel in the middle of a black picture of 201 × 201."""
+    """One white pixel in the middle of a black image of 201 × 201."""
     image = np.zeros((201, 201, 3), np.uint8)
     image[100, 100] = 255
     return image
@@ -35,7 +35,7 @@ def test_corrupt_grows_with_its_strength_and_repeats(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["noise", "uneven_light", "motion"])
-def test_corrupt_other_key_other_picture(kind: str) -> None:
+def test_corrupt_other_key_other_image(kind: str) -> None:
     assert not np.array_equal(corrupt(texture(), kind, 3, 1), corrupt(texture(), kind, 3, 2))
 
 
@@ -72,7 +72,7 @@ def test_corrupt_jpeg_is_pillows_at_the_stated_quality() -> None:
     np.testing.assert_array_equal(corrupt(texture(), "jpeg", 3, 0), np.array(Image.open(file)))
 
 
-def test_corrupt_a_picture_of_one_pixel() -> None:
+def test_corrupt_a_image_of_one_pixel() -> None:
     for kind in CORRUPTIONS:
         assert corrupt(np.full((1, 1, 3), 9, np.uint8), kind, 5, 0).shape == (1, 1, 3)
 

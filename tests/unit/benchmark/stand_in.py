@@ -12,7 +12,7 @@ from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector import Outputs, RuntimeChoice
 from tests.unit.scoring.stub import StubRuntime
 
-Pictures = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 
 
 class FakeClock:
@@ -28,14 +28,14 @@ class FakeClock:
 
 
 class SlowRuntime(StubRuntime):
-    """A stub that takes so many ns a picture on a fake clock."""
+    """A stub that takes so many ns an image on a fake clock."""
 
     def __init__(self, clock: FakeClock, ns: int) -> None:
         super().__init__()
         self.clock, self.ns = clock, ns
         self.seen: list[int] = []
 
-    def run(self, image: Pictures) -> Outputs:
+    def run(self, image: Images) -> Outputs:
         self.clock.now += self.ns * len(image)
         self.seen.append(int(image[0, 0, 0, 0]))
         return super().run(image)
@@ -46,7 +46,7 @@ def variant(runtime: str = "fast", device: str = "cpu", threads: int = 1) -> Var
 
 
 class StandInContestant:
-    """Answers at once that it took `ns` a picture; on `cuda` the device part is half of it."""
+    """Answers at once that it took `ns` an image; on `cuda` the device part is half of it."""
 
     def __init__(self, which: Variant, ns: int = 1_000_000, log: list[str] | None = None) -> None:
         self.variant = which

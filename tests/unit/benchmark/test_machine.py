@@ -25,8 +25,8 @@ from sihwa.benchmark.work import Work, count_work, cut_preprocessing
 from sihwa.inspector import read_bundle
 from sihwa.inspector.runtime.torch_runtime import time_by_events
 from sihwa.model import Network
-from tests.conftest import random_images, save_pictures
 from tests.golden.smallest import FOLDER
+from tests.helpers import random_images, save_images
 
 
 def make_zone(root: Path, name: str, joules: float, most: float = 1000) -> Path:
@@ -149,7 +149,7 @@ def test_best_rate_is_the_fastest_turn_after_one_to_warm_up() -> None:
 
 def test_probe_cpu_measures_each_ceiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sihwa.benchmark.machine_probe._COPY_BYTES", 2**16)
-    paths = [str(path) for path in save_pictures(tmp_path, random_images(3, 40, 50))]
+    paths = [str(path) for path in save_images(tmp_path, random_images(3, 40, 50))]
     found = probe_cpu(1, paths, sizes=(32,))
     assert {"fp32", "int8"} <= found["gflop_per_s"].keys()
     pixels = found["decoded_megapixels_per_s"] / found["decoded_images_per_s"]
@@ -165,11 +165,11 @@ def test_probe_cuda_on_a_stand_in_device() -> None:
 
 def test_probe_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sihwa.benchmark.machine_probe._FILE_BYTES", 2**16)
-    paths = [str(path) for path in save_pictures(tmp_path / "pictures", random_images(3, 40, 50))]
+    paths = [str(path) for path in save_images(tmp_path / "images", random_images(3, 40, 50))]
     before = [Path(path).read_bytes() for path in paths]
     found = probe_disk(tmp_path, paths)
-    assert found is None or found["pictures_per_s"] > 0
-    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+    assert found is None or found["images_per_s"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
     assert [Path(path).read_bytes() for path in paths] == before
 
 
@@ -177,8 +177,8 @@ def test_probe_preprocessing_of_a_graph_without_convolutions_is_none(tmp_path: P
     assert probe_preprocessing(str(FOLDER), 1, []) is None
 
 
-def test_probe_preprocessing_times_each_picture(tiny_bundle: Path, tmp_path: Path) -> None:
-    paths = [str(path) for path in save_pictures(tmp_path / "p", random_images(2, 40, 50))]
+def test_probe_preprocessing_times_each_image(tiny_bundle: Path, tmp_path: Path) -> None:
+    paths = [str(path) for path in save_images(tmp_path / "p", random_images(2, 40, 50))]
     ticks = iter(range(0, 10**9, 3_000_000))
     found = probe_preprocessing(str(tiny_bundle), 1, paths, lambda: next(ticks))
     assert found == {"threads": 1, "samples": 10, "p50_ms": 3.0}
@@ -203,7 +203,7 @@ def test_count_work_counts_weights_and_what_goes_in_and_out(
     assert found.image_bytes > 90 * 70 * 3
 
 
-def test_cut_preprocessing_gives_the_prepared_picture(tiny_bundle: Path) -> None:
+def test_cut_preprocessing_gives_the_prepared_image(tiny_bundle: Path) -> None:
     run = cut_preprocessing(read_bundle(tiny_bundle), 1)
     assert run is not None
     [prepared] = run(random_images(1, 90, 70)).values()  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ from sihwa.benchmark import (
     write_results,
 )
 from sihwa.benchmark.contestant import ProcessContestant
-from sihwa.benchmark.image_files import prepared_pictures
+from sihwa.benchmark.image_files import prepared_images
 from sihwa.benchmark.results import benchmark_schema
 from sihwa.benchmark.sentences import notes, verdict_line
 from sihwa.benchmark.timing import STAGES, Timer
@@ -40,7 +40,7 @@ from sihwa.errors import (
     StorageError,
 )
 from sihwa.inspector import (
-    PICTURES_NAME,
+    IMAGES_NAME,
     REFERENCE,
     Inspector,
     RuntimeChoice,
@@ -49,8 +49,8 @@ from sihwa.inspector import (
 )
 from sihwa.inspector.verification import Verification, read_verification
 from sihwa.inspector.verify import verify_inspector
-from tests.conftest import random_images, save_pictures
 from tests.golden.smallest import FOLDER
+from tests.helpers import random_images, save_images
 from tests.unit.benchmark.stand_in import InProcess, StandInContestant, flat
 
 COURSE = Schedule(
@@ -67,14 +67,14 @@ def in_process(which: Variant, inspector: Path, paths: Sequence[str]) -> InProce
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    save_pictures(tmp_path / "사진", random_images(4, 40, 50))
+    save_images(tmp_path / "사진", random_images(4, 40, 50))
     return tmp_path / "사진"
 
 
 @pytest.fixture(scope="module")
 def _document(_tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Document:
     root = tmp_path_factory.mktemp("benchmark")
-    save_pictures(root / "사진", random_images(4, 40, 50))
+    save_images(root / "사진", random_images(4, 40, 50))
     inspector = shutil.copytree(_tiny_bundle, root / "inspector")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sihwa.inspector.speed.TURN_S", 0.0)
@@ -95,7 +95,7 @@ def test_run_benchmark_times_what_is_proven_and_lists_the_rest(document: Documen
     timed = {one["name"] for one in document["variants"]}
     assert {"onnxruntime cpu fp32, 1 thread", "openvino cpu fp32, all cores"} <= timed
     reasons = {one["name"]: one["reason"] for one in document["left_out"]}
-    assert "no 8-bit twin" in reasons["openvino cpu int8"]
+    assert "no INT8 model" in reasons["openvino cpu int8"]
 
 
 def test_run_benchmark_percentiles_agree_with_numpy_on_the_samples_in_the_file(
@@ -127,12 +127,12 @@ def test_write_results_leaves_names_alone_and_takes_any(
 ) -> None:
     odd = folder.rename(os.fsdecode(os.fsencode(tmp_path) + b"/[1, 2 3] \xff\x1b"))
     (odd / "\udcfe.png").write_bytes(b"no")
-    with prepared_pictures(FOLDER, odd, 100) as found:
-        document["pictures"] = found.as_dict()
+    with prepared_images(FOLDER, odd, 100) as found:
+        document["images"] = found.as_dict()
     write_results(tmp_path / "benchmark.json", document)
     written = json.loads((tmp_path / "benchmark.json").read_text("utf-8"))
-    assert written["pictures"]["source"] == "[1, 2 3] \\xff\\x1b"
-    assert "\\xfe.png" in written["pictures"]["unreadable"][0]
+    assert written["images"]["source"] == "[1, 2 3] \\xff\\x1b"
+    assert "\\xfe.png" in written["images"]["unreadable"][0]
 
 
 def test_write_results_keeps_lists_of_numbers_on_one_line(
@@ -167,7 +167,7 @@ def test_write_csv_has_a_row_for_each_variant(document: Document, tmp_path: Path
 
 
 def test_write_page_needs_nothing_from_elsewhere(document: Document, tmp_path: Path) -> None:
-    document["pictures"]["source"] = "<script>alert(1)</script>"
+    document["images"]["source"] = "<script>alert(1)</script>"
     write_page(tmp_path / "benchmark.html", document)
     page = (tmp_path / "benchmark.html").read_text("utf-8")
     assert "<script" not in page
@@ -251,7 +251,7 @@ def verdict(name: str, word: str, margin: float, decided_per_s: float = 100.0) -
 @pytest.mark.parametrize(
     ("samples", "expected"),
     [
-        (6, "p99.9 is hardly more than the slowest of 6 pictures"),
+        (6, "p99.9 is hardly more than the slowest of 6 images"),
         (2000, "p99.9 stands on 2 of 2,000"),
     ],
 )
@@ -273,7 +273,7 @@ def test_run_benchmark_on_a_stand_in_for_a_graphics_card(
         FOLDER,
         options,
         tmp_path / "out",
-        lambda which, _path, _pictures: StandInContestant(
+        lambda which, _path, _images: StandInContestant(
             which, ns=1_000_000 if which is gpu else 4_000_000
         ),
     )
@@ -383,7 +383,7 @@ def test_run_benchmark_batches_beyond_memory_are_listed_as_left_out(
     assert document["settings"]["batches"] == [1]
     reasons = {one["name"]: one["reason"] for one in document["left_out"]}
     # 256 MiB over 40 x 50 x 3 bytes
-    assert reasons["batches of 99999"] == "more than 44739 pictures of 50 × 40 take over 256 MiB"
+    assert reasons["batches of 99999"] == "more than 44739 images of 50 × 40 take over 256 MiB"
 
 
 def test_run_benchmark_without_any_batch_that_fits_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -393,50 +393,48 @@ def test_run_benchmark_without_any_batch_that_fits_is_refused(folder: Path, tmp_
     assert not (tmp_path / "out").exists()
 
 
-def test_prepared_pictures_of_an_archive_are_files_for_a_while(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_prepared_images_of_an_archive_are_files_for_a_while(folder: Path, tmp_path: Path) -> None:
     archive = tmp_path / "parts.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted(folder.iterdir()):
             file.write(path, path.name)
-    with prepared_pictures(FOLDER, archive, 3) as found:
+    with prepared_images(FOLDER, archive, 3) as found:
         assert [Path(path).is_file() for path in found.paths] == [True] * 3
         assert found.shapes == {(40, 50): 3}
     assert not any(Path(path).exists() for path in found.paths)
 
 
-def test_prepared_pictures_of_the_inspector_are_those_that_no_border_chose(
+def test_prepared_images_of_the_inspector_are_those_that_no_border_chose(
     tmp_path: Path, folder: Path
 ) -> None:
     inspector = tmp_path / "inspector"
     inspector.mkdir()
     names = sorted(folder.iterdir())[:5]
-    with zipfile.ZipFile(inspector / PICTURES_NAME, "w") as archive:
+    with zipfile.ZipFile(inspector / IMAGES_NAME, "w") as archive:
         for place, path in enumerate(names):
             archive.write(path, f"{place:03d}{path.suffix}")
-    with prepared_pictures(inspector, None, 100) as found:
+    with prepared_images(inspector, None, 100) as found:
         read = [Path(path).read_bytes() for path in found.paths]
     assert sorted(read) == sorted(path.read_bytes() for path in names[2:])
 
 
-def test_prepared_pictures_are_not_in_the_order_of_their_classes(tmp_path: Path) -> None:
-    save_pictures(tmp_path, random_images(20, 9, 8), prefix="crazing ")
-    save_pictures(tmp_path, random_images(20, 9, 8, seed=1), prefix="scratches ")
-    with prepared_pictures(FOLDER, tmp_path, 100) as found:
+def test_prepared_images_are_not_in_the_order_of_their_classes(tmp_path: Path) -> None:
+    save_images(tmp_path, random_images(20, 9, 8), prefix="crazing ")
+    save_images(tmp_path, random_images(20, 9, 8, seed=1), prefix="scratches ")
+    with prepared_images(FOLDER, tmp_path, 100) as found:
         first = [Path(path).name.split()[0] for path in found.paths[:20]]
     assert 5 < first.count("scratches") < 15
 
 
-def test_prepared_pictures_of_the_usual_size_come_first(tmp_path: Path) -> None:
-    save_pictures(tmp_path / "b", random_images(3, 40, 50))
-    save_pictures(tmp_path / "a", random_images(1, 400, 500))
-    with prepared_pictures(FOLDER, tmp_path, 100) as found:
+def test_prepared_images_of_the_usual_size_come_first(tmp_path: Path) -> None:
+    save_images(tmp_path / "b", random_images(3, 40, 50))
+    save_images(tmp_path / "a", random_images(1, 400, 500))
+    with prepared_images(FOLDER, tmp_path, 100) as found:
         assert [Path(path).parent.name for path in found.paths] == ["b", "b", "b", "a"]
         assert found.usual_shape == (40, 50)
 
 
-def test_prepared_pictures_without_room_to_unpack_say_where(
+def test_prepared_images_without_room_to_unpack_say_where(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with zipfile.ZipFile(tmp_path / "parts.zip", "w") as file:
@@ -448,7 +446,7 @@ def test_prepared_pictures_without_room_to_unpack_say_where(
     monkeypatch.setattr(Path, "write_bytes", fill)
     with (
         pytest.raises(StorageError, match=r"cannot write .*000000\.png: No space left"),
-        prepared_pictures(FOLDER, tmp_path / "parts.zip", 3),
+        prepared_images(FOLDER, tmp_path / "parts.zip", 3),
     ):
         pass
 
@@ -466,24 +464,24 @@ def test_notes_name_ceilings_that_were_not_measured(document: Document) -> None:
     ]  # fmt: skip
 
 
-def test_prepared_pictures_unreadable_ones_are_named(folder: Path) -> None:
+def test_prepared_images_unreadable_ones_are_named(folder: Path) -> None:
     (folder / "cut.jpg").write_bytes(b"\xff\xd8")
-    with prepared_pictures(FOLDER, folder, 100) as found:
+    with prepared_images(FOLDER, folder, 100) as found:
         assert len(found.paths) == 4
         assert [Path(error.path).name for error in found.unreadable] == ["cut.jpg"]
 
 
-def test_prepared_pictures_without_any_says_what_to_do(tmp_path: Path) -> None:
+def test_prepared_images_without_any_says_what_to_do(tmp_path: Path) -> None:
     with (
         pytest.raises(DatasetNotFound, match="--images FOLDER"),
-        prepared_pictures(FOLDER, None, 9),
+        prepared_images(FOLDER, None, 9),
     ):
         pass
     (tmp_path / "bad.png").write_bytes(b"no")
-    with pytest.raises(EmptyDataset, match="the only pic"), prepared_pictures(FOLDER, tmp_path, 9):
+    with pytest.raises(EmptyDataset, match="the only pic"), prepared_images(FOLDER, tmp_path, 9):
         pass
     (tmp_path / "worse.png").write_bytes(b"no")
-    with pytest.raises(EmptyDataset, match="none of 2"), prepared_pictures(FOLDER, tmp_path, 9):
+    with pytest.raises(EmptyDataset, match="none of 2"), prepared_images(FOLDER, tmp_path, 9):
         pass
 
 

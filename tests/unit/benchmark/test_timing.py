@@ -9,7 +9,7 @@ from sihwa.benchmark import timing
 from sihwa.benchmark.timing import STAGES, Timer
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import Inspector, Outputs
-from tests.conftest import random_images, save_pictures
+from tests.helpers import random_images, save_images
 from tests.unit.benchmark.stand_in import FakeClock, SlowRuntime
 from tests.unit.scoring.stub import stub_inspector
 
@@ -23,10 +23,10 @@ def slow_inspector(clock: FakeClock, ns: int) -> tuple[Inspector, SlowRuntime]:
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[str]:
-    """Five pictures of one size, the first pixel of each telling which it is."""
+    """Five images of one size, the first pixel of each telling which it is."""
     images = random_images(5, 40, 30)
     images[:, 0, 0, 0] = range(5)
-    return [str(path) for path in save_pictures(tmp_path, images)]
+    return [str(path) for path in save_images(tmp_path, images)]
 
 
 def test_time_files_each_stage_gets_its_own_time(
@@ -55,7 +55,7 @@ def test_time_files_each_stage_gets_its_own_time(
     }
 
 
-def test_time_model_pictures_take_turns_over_calls(paths: list[str]) -> None:
+def test_time_model_images_take_turns_over_calls(paths: list[str]) -> None:
     clock = FakeClock()
     inspector, runtime = slow_inspector(clock, 5 * MS)
     timer = Timer(inspector, paths, clock)
@@ -63,7 +63,7 @@ def test_time_model_pictures_take_turns_over_calls(paths: list[str]) -> None:
     assert runtime.seen == [0, 1, 2, 3, 4, 0, 1]
 
 
-def test_time_files_pictures_take_turns_over_calls(paths: list[str]) -> None:
+def test_time_files_images_take_turns_over_calls(paths: list[str]) -> None:
     clock = FakeClock()
     inspector, runtime = slow_inspector(clock, MS)
     timer = Timer(inspector, paths, clock)
@@ -94,7 +94,7 @@ def test_time_batches_runs_whole_batches_for_the_time(paths: list[str]) -> None:
     assert len(set(runtime.seen)) > 1
 
 
-def test_time_batches_go_through_all_the_pictures(paths: list[str]) -> None:
+def test_time_batches_go_through_all_the_images(paths: list[str]) -> None:
     clock = FakeClock()
     inspector, runtime = slow_inspector(clock, 10 * MS)
     Timer(inspector, paths, clock).time_batches(1, 0.1)
@@ -108,8 +108,8 @@ def test_time_batches_at_least_one(paths: list[str]) -> None:
 
 
 def test_time_batches_are_of_the_most_common_size(tmp_path: Path) -> None:
-    few = save_pictures(tmp_path, random_images(1, 20, 20), "a")
-    many = save_pictures(tmp_path, random_images(3, 30, 40), "b")
+    few = save_images(tmp_path, random_images(1, 20, 20), "a")
+    many = save_images(tmp_path, random_images(3, 30, 40), "b")
     clock = FakeClock()
     inspector, runtime = slow_inspector(clock, MS)
     Timer(inspector, [str(path) for path in few + many], clock).time_batches(5, 0.0)
@@ -136,7 +136,7 @@ def test_time_device_asks_the_runtime(paths: list[str]) -> None:
     assert Timer(inspector, paths, clock).time_device(3) == [0, MS, 2 * MS]
 
 
-def test_timer_keeps_no_more_pictures_than_fit(
+def test_timer_keeps_no_more_images_than_fit(
     paths: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timing, "POOL_BYTES", 2 * 40 * 30 * 3)

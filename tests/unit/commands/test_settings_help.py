@@ -50,4 +50,4 @@ def test_describe_settings_shows_values_as_yaml_writes_them() -> None:
     assert "\n  mlflow: ''  " in text
     assert "\n  int8: false  " in text
     # what a stage has in common with fine-tuning is written where that is
-    assert "  epochs: 14                          Passes over the training pictures" in text
+    assert "  epochs: 14                          Passes over the training images" in text

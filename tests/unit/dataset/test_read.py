@@ -18,14 +18,14 @@ from sihwa.dataset import (
 )
 from sihwa.errors import ConfigError, DatasetNotFound, InvalidLabels, UnreadableImages
 from sihwa.storage import sha256_of_file
-from tests.conftest import random_images, save_pictures
+from tests.helpers import random_images, save_images
 
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Path:
     root = tmp_path / "부품"
-    save_pictures(root / "good", random_images(10, 20, 30, seed=1))
-    save_pictures(root / "긁힘", random_images(8, 15, 12, seed=2))
+    save_images(root / "good", random_images(10, 20, 30, seed=1))
+    save_images(root / "긁힘", random_images(8, 15, 12, seed=2))
     return root
 
 
@@ -36,7 +36,7 @@ def read(root: Path, seed: int = 0, **settings: object) -> Manifest:
     return read_dataset(config, seed)
 
 
-def test_read_dataset_holds_size_and_content_of_each_picture(parts: Path) -> None:
+def test_read_dataset_holds_size_and_content_of_each_image(parts: Path) -> None:
     manifest = read(parts)
     for row in manifest.table.to_pylist():
         assert row["sha256"] == sha256_of_file(Path(row["path"]))
@@ -143,9 +143,9 @@ def test_read_dataset_a_manifest_feeds_the_next_run(parts: Path, tmp_path: Path)
     assert read_dataset(config, seed=9).fingerprint == manifest.fingerprint
 
 
-def test_read_dataset_unreadable_pictures_are_all_listed(parts: Path) -> None:
+def test_read_dataset_unreadable_images_are_all_listed(parts: Path) -> None:
     (parts / "good" / "a.png").write_bytes(b"")
-    (parts / "긁힘" / "b.png").write_bytes(b"no picture")
+    (parts / "긁힘" / "b.png").write_bytes(b"no image")
     with pytest.raises(UnreadableImages, match=r"2 of 20 .*=drop: [^\n]*a\.png: .*; .*b\.png: "):
         read(parts)
 
@@ -174,7 +174,7 @@ def test_read_dataset_accept_classes_must_make_sense(
 def test_read_dataset_without_accept_classes_says_so(parts: Path) -> None:
     manifest = read(parts, accept_classes=[])
     assert manifest.accept_classes == ()
-    assert "every picture counts as a defect" in manifest.notes[0]
+    assert "every image counts as a defect" in manifest.notes[0]
 
 
 def test_read_dataset_elpv_keeps_the_cell_type() -> None:
@@ -185,7 +185,7 @@ def test_read_dataset_elpv_keeps_the_cell_type() -> None:
     assert manifest.counts["defective"] == {"train": 493, "calibration": 123, "test": 205}
 
 
-def test_read_dataset_few_training_pictures_are_taken_and_the_rest_is_named(parts: Path) -> None:
+def test_read_dataset_few_training_images_are_taken_and_the_rest_is_named(parts: Path) -> None:
     whole, few = read(parts), read(parts, split=SplitConfig(train_per_class=2))
     assert few.counts == {
         "good": {"train": 2, "calibration": 2, "test": 2},
@@ -193,6 +193,6 @@ def test_read_dataset_few_training_pictures_are_taken_and_the_rest_is_named(part
     }
     rows = {(row["sha256"], row["split"]) for row in few.table.to_pylist()}
     assert rows < {(row["sha256"], row["split"]) for row in whole.table.to_pylist()}
-    assert any("7 training pictures are left out" in note for note in few.notes)
+    assert any("7 training images are left out" in note for note in few.notes)
     assert few.fingerprint != whole.fingerprint
     assert read(parts, split=SplitConfig(train_per_class=999)).notes == whole.notes

@@ -11,7 +11,7 @@ from sihwa.dataset.item import Source
 from sihwa.dataset.neu_det import find_neu_det, read_boxes
 from sihwa.dataset.tabular import find_tabular
 from sihwa.errors import DatasetNotFound, EmptyDataset, InvalidLabels
-from tests.conftest import neu_det
+from tests.helpers import neu_det
 
 ANNOTATION = """<annotation><object><name>{0}</name><bndbox><xmin>1</xmin><ymin>2</ymin>
 <xmax>30</xmax><ymax>40</ymax></bndbox></object><object><name>inclusion</name><bndbox>
@@ -46,7 +46,7 @@ def test_find_image_folder_classes_at_any_depth(tmp_path: Path) -> None:
     }
 
 
-def test_find_image_folder_names_folders_without_pictures(tmp_path: Path) -> None:
+def test_find_image_folder_names_folders_without_images(tmp_path: Path) -> None:
     touch(tmp_path, "outer/train/good/x/a.png", "outer/train/bad/b.png", "outer/test/bad/c.png")
     assert find_folder(tmp_path).notes == ()
     for empty in ("none", "outer/calibration", "outer/train/긁힘/deep", "outer/.cache"):
@@ -56,14 +56,13 @@ def test_find_image_folder_names_folders_without_pictures(tmp_path: Path) -> Non
     (tmp_path / "outer/test/link").symlink_to(tmp_path / "outer/train/bad")
     *found, last = find_folder(tmp_path).notes
     assert found == [
-        f"no picture in {tmp_path / 'none'}, so it is no class",
-        f"no picture in {tmp_path / 'outer/calibration'}, so it is no class",
-        f"no picture in {tmp_path / 'outer/test/good'}, so it is no class",
-        f"{tmp_path / 'outer/test/link'} is a link, which is not followed: its pictures are not "
-        "used",
-        f"no picture in {tmp_path / 'outer/train/긁힘'}, so it is no class",
+        f"no image in {tmp_path / 'none'}, so it is no class",
+        f"no image in {tmp_path / 'outer/calibration'}, so it is no class",
+        f"no image in {tmp_path / 'outer/test/good'}, so it is no class",
+        f"{tmp_path / 'outer/test/link'} is a link, which is not followed: its images are not used",
+        f"no image in {tmp_path / 'outer/train/긁힘'}, so it is no class",
     ]
-    assert last == "files that are no pictures by their names, and are not used: 1"
+    assert last == "files that are no images by their names, and are not used: 1"
 
 
 @pytest.mark.parametrize("name", ["calibration", "val", "Validation", "valid"])
@@ -141,7 +140,7 @@ def test_find_neu_det_official_layout_keeps_the_boxes(tmp_path: Path) -> None:
     boxes = {item.label: item.boxes for item in source.items}
     assert boxes["scratches"] == (("scratches", 1, 2, 30, 40), ("inclusion", 5, 6, 7, 8))
     assert boxes["pitted_surface"] is None
-    assert source.notes == ("1 pictures have no annotation",)
+    assert source.notes == ("1 images have no annotation",)
 
 
 def test_find_neu_det_validation_layout_is_the_test_split(tmp_path: Path) -> None:
@@ -175,7 +174,7 @@ def test_find_neu_det_bare_files_need_no_annotation(tmp_path: Path) -> None:
         pytest.param("crazing/patches_1.jpg", "folder crazing but its name says patches", id="two"),
     ],
 )
-def test_find_neu_det_a_picture_without_a_class_is_refused(
+def test_find_neu_det_a_image_without_a_class_is_refused(
     tmp_path: Path, name: str, message: str
 ) -> None:
     touch(tmp_path, name)
@@ -209,7 +208,7 @@ def test_find_neu_det_the_real_archive_has_its_published_counts() -> None:
     assert {name: [i.label for i in source.items].count(name) for name in source.classes} == (
         dict.fromkeys(source.classes, 300)
     )
-    # 123 pictures carry boxes of a second class, so file names say less than boxes
+    # 123 images carry boxes of a second class, so file names say less than boxes
     mixed = [i for i in source.items if {b.label for b in i.boxes or ()} - {i.label}]
     assert len(mixed) == 123
 

@@ -14,7 +14,7 @@ LABELS = ("dent", "good", "얼룩")
 
 
 def items_of(*counts: int, split: str | None = None) -> list[Item]:
-    """Pictures of as many classes as there are counts."""
+    """Images of as many classes as there are counts."""
     return [
         Item(f"{label}/{index}.png", label, split=split)
         for label, count in zip(LABELS, counts, strict=False)
@@ -30,7 +30,7 @@ def count_by_class(items: list[Item], split: list[str]) -> Counter[tuple[str, st
     return Counter((item.label, name) for item, name in zip(items, split, strict=True))
 
 
-def test_assign_splits_single_pictures_are_divided_exactly() -> None:
+def test_assign_splits_single_images_are_divided_exactly() -> None:
     items = items_of(100, 50)
     split = assign_splits(items, contents(150), SHARES, seed=0)
     assert count_by_class(items, split) == {
@@ -40,7 +40,7 @@ def test_assign_splits_single_pictures_are_divided_exactly() -> None:
 
 
 @given(st.tuples(st.integers(4, 60), st.integers(4, 60)), st.integers(0, 5))
-def test_assign_splits_each_class_is_within_one_picture_of_its_share(
+def test_assign_splits_each_class_is_within_one_image_of_its_share(
     counts: tuple[int, int], seed: int
 ) -> None:
     items = items_of(*counts)
@@ -51,7 +51,7 @@ def test_assign_splits_each_class_is_within_one_picture_of_its_share(
 
 
 @given(st.permutations(range(30)), st.text(min_size=1))
-def test_assign_splits_order_and_place_of_the_pictures_do_not_matter(
+def test_assign_splits_order_and_place_of_the_images_do_not_matter(
     order: list[int], place: str
 ) -> None:
     items, content = items_of(15, 15), contents(30)
@@ -68,7 +68,7 @@ def test_assign_splits_another_seed_divides_otherwise() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(LABELS[:2]), st.integers(0, 9)), min_size=40))
 def test_assign_splits_never_divides_a_group(pairs: list[tuple[str, int]]) -> None:
-    # eight pictures of no group make both classes divisible whatever the groups are
+    # eight images of no group make both classes divisible whatever the groups are
     items = [*items_of(4, 4), *(Item(f"{i}", x, group=f"g{g}") for i, (x, g) in enumerate(pairs))]
     split = assign_splits(items, contents(len(items)), SHARES, seed=0)
     for group in {item.group for item in items} - {None}:
@@ -111,7 +111,7 @@ def test_assign_splits_fewer_than_four_of_a_class_are_too_few(count: int) -> Non
         assign_splits(items, contents(len(items)), SHARES, seed=0)
 
 
-def test_assign_splits_four_copies_of_one_picture_are_too_few() -> None:
+def test_assign_splits_four_copies_of_one_image_are_too_few() -> None:
     items = items_of(4, 10)
     with pytest.raises(TooFewImages, match=r"class 'dent'.*count once"):
         assign_splits(items, ["same"] * 4 + contents(10), SHARES, seed=0)
@@ -142,7 +142,7 @@ def test_assign_splits_a_split_that_is_not_given_comes_out_of_train() -> None:
 
 
 def test_assign_splits_given_without_train_is_refused() -> None:
-    with pytest.raises(InvalidLabels, match="expected pictures in the split train"):
+    with pytest.raises(InvalidLabels, match="expected images in the split train"):
         assign_splits(items_of(9, 9, split="test"), contents(18), SHARES, seed=0)
 
 
@@ -160,7 +160,7 @@ def test_assign_splits_a_class_that_a_given_split_lacks_is_refused() -> None:
         assign_splits(items, contents(27), SHARES, seed=0)
 
 
-def test_assign_folds_every_picture_is_tested_once_and_groups_stay_together() -> None:
+def test_assign_folds_every_image_is_tested_once_and_groups_stay_together() -> None:
     label = ["good", "bad", "bad"] * 40
     component = [f"coil {index // 2}" for index in range(120)]
     folds = assign_folds(label, component, 4, SplitConfig(calibration=0.2), seed=0)
@@ -175,9 +175,9 @@ def test_assign_folds_every_picture_is_tested_once_and_groups_stay_together() ->
             assert len(own) == 1
 
 
-def test_assign_folds_too_few_pictures_is_refused() -> None:
+def test_assign_folds_too_few_images_is_refused() -> None:
     label = ["good"] * 50 + ["bad"] * 4
-    with pytest.raises(TooFewImages, match="at least 5 independent pictures of every class, got 4"):
+    with pytest.raises(TooFewImages, match="at least 5 independent images of every class, got 4"):
         assign_folds(label, [str(i) for i in range(54)], 5, SplitConfig(), seed=0)
 
 
@@ -207,6 +207,6 @@ def test_thin_training_depends_on_content_and_seed_alone() -> None:
     assert thin_training(label, ["train"] * 70, content, 3, seed=1) != rows
 
 
-def test_split_config_less_than_one_picture_is_refused() -> None:
+def test_split_config_less_than_one_image_is_refused() -> None:
     with pytest.raises(ConfigError, match="train_per_class must be null or at least 1, got 0"):
         SplitConfig(train_per_class=0)

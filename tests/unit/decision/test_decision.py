@@ -43,7 +43,7 @@ def test_decide_unlike_anything_goes_to_review_and_names_the_nearest() -> None:
     assert at.outcome == "reject"
     assert (above.outcome, above.reason) == (
         "review",
-        "unlike the training pictures; nearest is dent",
+        "unlike the training images; nearest is dent",
     )
 
 

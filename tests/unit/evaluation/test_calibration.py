@@ -72,7 +72,7 @@ def test_fit_temperature_flat_logits_is_one() -> None:
 
 
 def test_fit_temperature_one_label_too_few_is_refused() -> None:
-    with pytest.raises(ShapeError, match=r"one entry per picture \(3\), but got 2"):
+    with pytest.raises(ShapeError, match=r"one entry per image \(3\), but got 2"):
         fit_temperature(np.eye(3), np.array([0, 1]))
 
 
@@ -104,7 +104,7 @@ def test_expected_calibration_error_any_order_is_the_same(
     error = expected_calibration_error(stated, correct)
     assert 0 <= error <= 1
     assert expected_calibration_error(stated[order], correct[order]) == pytest.approx(error)
-    # The gap of all pictures together can only be smaller.
+    # The gap of all images together can only be smaller.
     assert error >= abs(stated.mean() - correct.mean()) - 1e-12
 
 

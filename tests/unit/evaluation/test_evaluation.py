@@ -27,7 +27,7 @@ def sure(predicted: list[int]) -> np.ndarray:
     return probability
 
 
-def test_evaluate_hand_counted_pictures_gives_these_figures() -> None:
+def test_evaluate_hand_counted_images_gives_these_figures() -> None:
     # good: 3 of 4 found, 1 rejected; defects: 1 of 4 accepted; crack never predicted as dent.
     label = np.array([0, 0, 0, 0, 1, 1, 2, 2])
     result = evaluate(sure([0, 0, 0, 1, 1, 0, 2, 1]), label, CLASSES, accept_classes=["good"])
@@ -54,7 +54,7 @@ def test_evaluate_mistake_among_defects_is_no_escape() -> None:
     assert result.overkill is not None
     assert result.escapes.occurrences == 0
     assert result.overkill.value is None
-    assert result.overkill.reason == "no picture of a good part"
+    assert result.overkill.reason == "no image of a good part"
 
 
 def test_evaluate_no_error_claims_no_certainty() -> None:
@@ -76,7 +76,7 @@ def test_evaluate_no_error_and_sure_of_it_may_still_claim_too_much() -> None:
     assert error.high == pytest.approx(0.999 - clopper_pearson(360, 360)[0])
 
 
-def test_evaluate_calibrated_pictures_mostly_allow_an_error_of_zero() -> None:
+def test_evaluate_calibrated_images_mostly_allow_an_error_of_zero() -> None:
     allowed = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -89,7 +89,7 @@ def test_evaluate_calibrated_pictures_mostly_allow_an_error_of_zero() -> None:
 
 def test_evaluate_class_never_seen_is_null_with_a_reason() -> None:
     result = evaluate(sure([0, 1]), np.array([0, 1]), CLASSES)
-    assert result.recall[2].reason == "no picture of it"
+    assert result.recall[2].reason == "no image of it"
     assert result.precision[2].reason == "never predicted"
     assert result.as_dict()["per_class"][2]["recall"]["value"] is None
     assert result.macro_f1.value == 1.0
@@ -120,7 +120,7 @@ def test_evaluate_same_seed_gives_the_same_and_another_seed_nearly() -> None:
     assert other["low"] == pytest.approx(first["figures"]["macro_f1"]["low"], abs=0.02)
 
 
-def test_evaluate_shuffled_pictures_keeps_every_value() -> None:
+def test_evaluate_shuffled_images_keeps_every_value() -> None:
     probability, label = drawn()
     order = np.random.default_rng(1).permutation(len(label))
     before, after = (
@@ -143,7 +143,7 @@ def test_evaluate_higher_confidence_widens_every_interval() -> None:
         assert figure["confidence"] == 0.99
 
 
-def test_evaluate_600_pictures_takes_less_than_a_second() -> None:
+def test_evaluate_600_images_takes_less_than_a_second() -> None:
     rng = np.random.default_rng(0)
     probability = softmax(rng.normal(size=(600, 6)) * 3)
     start = time.perf_counter()
@@ -154,14 +154,14 @@ def test_evaluate_600_pictures_takes_less_than_a_second() -> None:
 @pytest.mark.parametrize(
     ("probability", "label", "match"),
     [
-        pytest.param(np.zeros((0, 3)), [], r"at least 1 picture.*got shape \(0, 3\)", id="none"),
+        pytest.param(np.zeros((0, 3)), [], r"at least 1 image.*got shape \(0, 3\)", id="none"),
         pytest.param([0.5, 0.5], [0], r"must be \(N, K\).*got shape \(2,\)", id="one axis"),
         pytest.param([[1.0]], [0], r"2 classes, but got shape \(1, 1\)", id="one class"),
         pytest.param([[0.5, 0.4, 0]], [0], r"sum to 1 .*got \[0\.5, 0\.4, 0\] in row 0", id="sum"),
         pytest.param([[1.5, -0.5, 0]], [0], r"in \[0, 1\], but got \[1\.5", id="range"),
         pytest.param([[np.nan, 1, 0]], [0], "must be finite, but got", id="nan"),
         pytest.param([[0.5, 0.5, 0]], [3], r"in \[0, 2\] for 3 classes, but got 3", id="label"),
-        pytest.param([[0.5, 0.5, 0]], [0, 1], r"one entry per picture \(1\), but got 2", id="two"),
+        pytest.param([[0.5, 0.5, 0]], [0, 1], r"one entry per image \(1\), but got 2", id="two"),
         pytest.param([[0.5, 0.5]], [0], "classes must be 2 different names", id="names"),
     ],
 )

@@ -77,7 +77,7 @@ def test_intervals_bad_argument_is_refused(
 
 
 def test_redrawn_interval_even_classes_without_error_equals_exact() -> None:
-    # With n pictures in each of K classes and no error, the exact lower end of the mean recall
+    # With n images in each of K classes and no error, the exact lower end of the mean recall
     # is that of K n right in K n: the product of the recalls is largest where all are equal.
     interval = partial(redrawn_interval, confidence=0.95, draw_count=20_000)
     low, high = interval(np.diag([60] * 6), balanced_accuracy, rng=np.random.default_rng(0))

@@ -10,7 +10,7 @@ import pytest
 from sihwa.decision import Margin, TopClassPolicy
 from sihwa.export import int8
 from sihwa.export.int8 import (
-    Twin,
+    Int8Model,
     _import_nncf,
     _in_sizes,
     _margin,
@@ -18,7 +18,7 @@ from sihwa.export.int8 import (
     outside_the_trunk,
     quantise_graph,
 )
-from sihwa.export.proof import without_useless_twin
+from sihwa.export.proof import without_useless_int8_model
 from sihwa.inspector import (
     Bundle,
     Card,
@@ -28,19 +28,19 @@ from sihwa.inspector import (
     create_runtime,
 )
 from sihwa.inspector.graph_file import read_graph_file
-from tests.conftest import changed, random_images
+from tests.helpers import changed, random_images
 
 
 @pytest.fixture(scope="module")
-def twins(tiny_graph: bytes, tiny_card: Card) -> list[Twin]:
+def int8_models(tiny_graph: bytes, tiny_card: Card) -> list[Int8Model]:
     training = [random_images(4, 60, 50, seed) for seed in range(6)]
     calibration = [random_images(4, 60, 50, seed) for seed in range(6, 9)]
     return quantise_graph(tiny_graph, training, calibration, card_policy(tiny_card))
 
 
 @pytest.fixture(scope="module")
-def twin(twins: list[Twin]) -> Twin:
-    return twins[1]
+def int8_model(int8_models: list[Int8Model]) -> Int8Model:
+    return int8_models[1]
 
 
 def test_outside_the_trunk_holds_preprocessing_and_head(tiny_graph: bytes) -> None:
@@ -56,20 +56,20 @@ def test_outside_the_trunk_holds_preprocessing_and_head(tiny_graph: bytes) -> No
     assert [node.name in outside for node in trunk] == [True] * 3 + [False] * (len(trunk) - 3)
 
 
-def test_quantise_graph_is_one_that_an_inspector_may_hold(twin: Twin) -> None:
-    file = read_graph_file(twin.graph, "twin", with_card=False)
+def test_quantise_graph_is_one_that_an_inspector_may_hold(int8_model: Int8Model) -> None:
+    file = read_graph_file(int8_model.graph, "int8_model", with_card=False)
     assert set(file.outputs) == {"probability", "evidence", "embedding", "unknown"}
-    operators = [node.op_type for node in onnx.load_from_string(twin.graph).graph.node]
+    operators = [node.op_type for node in onnx.load_from_string(int8_model.graph).graph.node]
     assert "QuantizeLinear" in operators
-    assert 0 < twin.layers - twin.float32_layers <= twin.layers
+    assert 0 < int8_model.layers - int8_model.float32_layers <= int8_model.layers
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_quantise_graph_decides_nearly_alike(
-    twin: Twin, tiny_graph: bytes, tiny_card: Card, runtime: str
+    int8_model: Int8Model, tiny_graph: bytes, tiny_card: Card, runtime: str
 ) -> None:
     card = changed(tiny_card, int8={"margin": {"lead": 0.0, "unknown": 0.0}})
-    bundle = Bundle(card, tiny_graph, twin=twin.graph)
+    bundle = Bundle(card, tiny_graph, int8_model=int8_model.graph)
     low = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "int8"))
     full = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "fp32"))
     image = random_images(16, 70, 40, seed=9)
@@ -77,8 +77,8 @@ def test_quantise_graph_decides_nearly_alike(
     assert 0 < difference.max() < 0.5
 
 
-def test_quantise_graph_uses_seven_bits_of_each_weight(twin: Twin) -> None:
-    model = onnx.load_from_string(twin.graph)
+def test_quantise_graph_uses_seven_bits_of_each_weight(int8_model: Int8Model) -> None:
+    model = onnx.load_from_string(int8_model.graph)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     made_by = {name: node for node in model.graph.node for name in node.output}
     largest = []
@@ -93,8 +93,10 @@ def test_quantise_graph_uses_seven_bits_of_each_weight(twin: Twin) -> None:
     assert max(largest) <= 64
 
 
-def test_quantise_graph_evidence_and_probability_read_the_same_weights(twin: Twin) -> None:
-    model = onnx.load_from_string(twin.graph)
+def test_quantise_graph_evidence_and_probability_share_weights(
+    int8_model: Int8Model,
+) -> None:
+    model = onnx.load_from_string(int8_model.graph)
     value = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     made_by = {name: node for node in model.graph.node for name in node.output}
     [evidence] = [node for node in model.graph.node if "evidence" in node.output]
@@ -104,41 +106,41 @@ def test_quantise_graph_evidence_and_probability_read_the_same_weights(twin: Twi
 
 
 def test_quantise_graph_gives_three_each_with_more_in_float32(
-    twins: list[Twin],
+    int8_models: list[Int8Model],
 ) -> None:
-    layers = [twin.float32_layers for twin in twins]
+    layers = [int8_model.float32_layers for int8_model in int8_models]
     assert layers == sorted(set(layers))
     assert len(layers) == 3
 
 
-def test_quantise_graph_within_its_margin_no_calibration_picture_is_decided_otherwise(
+def test_quantise_graph_within_its_margin_no_calibration_image_is_decided_otherwise(
     tiny_graph: bytes, tiny_card: Card
 ) -> None:
-    # a border amid the pictures, so that something flips
+    # a border amid the images, so that something flips
     policy = replace(card_policy(tiny_card), unknown_threshold=1.0)
     training = [random_images(4, 60, 50, seed) for seed in range(6)]
     calibration = [random_images(4, 60, 50, seed) for seed in range(6, 9)]
     reference = onnxruntime.InferenceSession(tiny_graph)
-    twins = quantise_graph(tiny_graph, training, calibration, policy)
+    int8_models = quantise_graph(tiny_graph, training, calibration, policy)
     flips = 0
-    for twin in twins:
-        session = onnxruntime.InferenceSession(twin.graph)
+    for int8_model in int8_models:
+        session = onnxruntime.InferenceSession(int8_model.graph)
         close_ones = list[bool]()
         for place, image in enumerate(_in_sizes(calibration)):
             names = ["probability", "unknown"]
             ours, exact = (one.run(names, {"image": image}) for one in (session, reference))
-            close = policy.is_close(ours[0], ours[1], twin.margin)
+            close = policy.is_close(ours[0], ours[1], int8_model.margin)
             decided = zip(policy.decide(*ours), policy.decide(*exact), strict=True)
             flipped = np.array([our != other for our, other in decided])
             assert not (flipped & ~close).any()
             assert np.abs(ours[0] - exact[0])[~close].max(initial=0) <= 0.05
             flips += int(flipped.sum())
             close_ones += close.tolist() if place < len(calibration) else []
-        assert twin.second_looks == np.mean(close_ones)
+        assert int8_model.second_passes == np.mean(close_ones)
     assert flips > 0
 
 
-def test_quantise_graph_leaves_out_twins_that_give_no_numbers(
+def test_quantise_graph_leaves_out_int8_models_that_give_no_numbers(
     tiny_graph: bytes,
     tiny_card: Card,
     monkeypatch: pytest.MonkeyPatch,
@@ -193,11 +195,11 @@ POLICY = TopClassPolicy(("a", "b"), ("a",), unknown_threshold=2.0)
             ([0.96, 0.99], [2.0, 1.0]),
             0.0,
             0.0015,
-            id="not where it needs a second look anyway",
+            id="not where it needs a second pass anyway",
         ),
     ],
 )
-def test_margin_is_that_of_the_worst_picture(
+def test_margin_is_that_of_the_worst_image(
     ours: tuple[list[float], list[float]],
     exact: tuple[list[float], list[float]],
     lead: float,
@@ -220,18 +222,22 @@ def proof(runtime: str, precision: str, rate: float, flips: int = 0) -> ParityPr
 
 
 @pytest.fixture
-def with_twin(tiny_card: Card) -> Bundle:
-    return Bundle(changed(tiny_card, int8={"allowed_flips": 0}), b"graph", b"weights", b"twin")
+def with_int8_model(tiny_card: Card) -> Bundle:
+    return Bundle(
+        changed(tiny_card, int8={"allowed_flips": 0}), b"graph", b"weights", b"int8_model"
+    )
 
 
 @pytest.mark.parametrize("rates", [(150, 150), (150, 90), (90, 150)])
-def test_without_useless_twin_keeps_one_that_is_faster_in_some_manner(
-    with_twin: Bundle, rates: tuple[float, float]
+def test_without_useless_int8_model_keeps_one_that_is_faster_in_some_manner(
+    with_int8_model: Bundle, rates: tuple[float, float]
 ) -> None:
     one, many = rates
-    twin = replace(proof("openvino", "int8", 0), images_per_second_1=one, images_per_second_32=many)
-    proofs = [proof("openvino", "fp32", 100), twin]
-    assert without_useless_twin(with_twin, proofs) == (with_twin, proofs)
+    int8_model = replace(
+        proof("openvino", "int8", 0), images_per_second_1=one, images_per_second_32=many
+    )
+    proofs = [proof("openvino", "fp32", 100), int8_model]
+    assert without_useless_int8_model(with_int8_model, proofs) == (with_int8_model, proofs)
 
 
 @pytest.mark.parametrize(
@@ -250,27 +256,29 @@ def test_without_useless_twin_keeps_one_that_is_faster_in_some_manner(
         ),
     ],
 )
-def test_without_useless_twin_drops_it_and_says_why(
-    with_twin: Bundle,
+def test_without_useless_int8_model_drops_it_and_says_why(
+    with_int8_model: Bundle,
     proofs: list[ParityProof],
     reason: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    bundle, left = without_useless_twin(with_twin, proofs)
-    assert bundle == replace(with_twin, card=replace(with_twin.card, int8=None), twin=None)
+    bundle, left = without_useless_int8_model(with_int8_model, proofs)
+    assert bundle == replace(
+        with_int8_model, card=replace(with_int8_model.card, int8=None), int8_model=None
+    )
     assert left == proofs[:1]
     caplog.clear()
     with caplog.at_level("WARNING"):
-        without_useless_twin(with_twin, proofs)
+        without_useless_int8_model(with_int8_model, proofs)
     assert re.search(reason, caplog.text)
 
 
-def test_without_useless_twin_one_that_decides_alike_in_one_runtime_is_kept(
-    with_twin: Bundle,
+def test_without_useless_int8_model_one_that_decides_alike_in_one_runtime_is_kept(
+    with_int8_model: Bundle,
 ) -> None:
     proofs = [
         proof("openvino", "fp32", 100),
         proof("openvino", "int8", 300, flips=1),
         proof("onnxruntime", "int8", 200),
     ]
-    assert without_useless_twin(with_twin, proofs) == (with_twin, proofs)
+    assert without_useless_int8_model(with_int8_model, proofs) == (with_int8_model, proofs)

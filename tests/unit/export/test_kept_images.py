@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 from sihwa.dataset import ImageFolderConfig, Manifest, read_dataset
-from sihwa.export.kept_images import choose_pictures, pack_pictures
-from tests.conftest import random_images, save_pictures
+from sihwa.export.kept_images import choose_images, pack_images
+from tests.helpers import random_images, save_images
 
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
     for name, seed in (("good", 1), ("bad", 2)):
-        save_pictures(tmp_path / "parts" / name, random_images(25, 30, 20, seed))
+        save_images(tmp_path / "parts" / name, random_images(25, 30, 20, seed))
     config = ImageFolderConfig(name="parts", root=str(tmp_path / "parts"))
     return read_dataset(config, 0)
 
@@ -26,40 +26,40 @@ def certainty(manifest: Manifest) -> np.ndarray:
 
 
 @pytest.mark.parametrize("count", [4, 5])
-def test_choose_pictures_the_second_half_is_from_all_over_and_the_first_least_certain(
+def test_choose_images_the_second_half_is_from_all_over_and_the_first_least_certain(
     manifest: Manifest, count: int
 ) -> None:
     calibration = np.flatnonzero(manifest.split == "calibration").tolist()
     step = len(calibration) / (count - 2)
     all_over = [calibration[int(place * step)] for place in range(count - 2)]
     others = [row for row in calibration if row not in all_over]
-    assert choose_pictures(manifest, certainty(manifest), count) == [*others[:2], *all_over]
+    assert choose_images(manifest, certainty(manifest), count) == [*others[:2], *all_over]
 
 
-def test_choose_pictures_never_more_than_there_are(manifest: Manifest) -> None:
+def test_choose_images_never_more_than_there_are(manifest: Manifest) -> None:
     calibration = np.flatnonzero(manifest.split == "calibration").tolist()
-    assert sorted(choose_pictures(manifest, certainty(manifest), 200)) == calibration
-    assert choose_pictures(manifest, certainty(manifest), 0) == []
+    assert sorted(choose_images(manifest, certainty(manifest), 200)) == calibration
+    assert choose_images(manifest, certainty(manifest), 0) == []
     # the second half is even then from all over
     half = len(calibration) // 2
-    from_all_over = choose_pictures(manifest, certainty(manifest), 200)[half:]
+    from_all_over = choose_images(manifest, certainty(manifest), 200)[half:]
     assert max(np.diff(from_all_over)) <= 2 * max(np.diff(calibration))
 
 
-def test_pack_pictures_keeps_the_files_and_not_their_names(manifest: Manifest) -> None:
+def test_pack_images_keeps_the_files_and_not_their_names(manifest: Manifest) -> None:
     path = manifest.table["path"].to_pylist()
-    packed = pack_pictures(manifest, [3, 1])
-    assert packed == pack_pictures(manifest, [3, 1])
+    packed = pack_images(manifest, [3, 1])
+    assert packed == pack_images(manifest, [3, 1])
     with zipfile.ZipFile(io.BytesIO(packed or b"")) as archive:
         assert archive.namelist() == ["000.png", "001.png"]
         assert archive.read("001.png") == Path(path[1]).read_bytes()
-    assert pack_pictures(manifest, []) is None
+    assert pack_images(manifest, []) is None
 
 
-def test_pack_pictures_a_large_one_is_shrunk(manifest: Manifest) -> None:
+def test_pack_images_a_large_one_is_shrunk(manifest: Manifest) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1500, 3000, 3), np.uint8)
     Image.fromarray(noise).save(manifest.table["path"].to_pylist()[0])
-    packed = pack_pictures(manifest, [0])
+    packed = pack_images(manifest, [0])
     with zipfile.ZipFile(io.BytesIO(packed or b"")) as archive:
         [name] = archive.namelist()
         assert name == "000.jpg"

@@ -1,4 +1,4 @@
-"""Pictures and archives written byte by byte, so that what they hold is known beforehand."""
+"""Images and archives written byte by byte, so that what they hold is known beforehand."""
 
 import io
 import os
@@ -17,9 +17,9 @@ BMP = (
 )  # fmt: skip
 
 
-def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 

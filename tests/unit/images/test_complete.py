@@ -74,6 +74,6 @@ def test_decode_image_tiff_of_any_kind_is_taken_for_whole(
 ) -> None:
     for width, height in [*SIZES, (300, 200)]:
         grey = Image.new("L", (width, height), 90)
-        picture = Image.new("I;16", grey.size, 9000) if mode == "I;16" else grey.convert(mode)
-        content = saved(picture, "TIFF", compression=compression)
+        image = Image.new("I;16", grey.size, 9000) if mode == "I;16" else grey.convert(mode)
+        content = saved(image, "TIFF", compression=compression)
         assert decode_image(content, "a.tif").shape == (height, width, 3)

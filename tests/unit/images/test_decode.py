@@ -169,7 +169,7 @@ def test_decode_image_jpeg_gives_rgb(progressive: bool) -> None:
     check(content, blocks([[(254, 0, 0), (0, 0, 254)], [white, (0, 0, 0)]]))
 
 
-def test_decode_image_jpeg_with_a_preview_behind_it_gives_its_first_picture() -> None:
+def test_decode_image_jpeg_with_a_preview_behind_it_gives_its_first_image() -> None:
     first, second = (Image.fromarray(np.full((24, 32, 3), level, np.uint8)) for level in (90, 200))
     phone, plain = io.BytesIO(), io.BytesIO()
     first.save(phone, "MPO", save_all=True, append_images=[second], quality=95)
@@ -225,7 +225,7 @@ def test_decode_image_cmyk_jpeg_has_the_pixels_of_the_standard_decoder(
 @pytest.mark.parametrize(
     ("orientation", "expected"),
     [
-        # Exif 2.3, tag 274: where the stored first row and first column are on the turned picture
+        # Exif 2.3, tag 274: where the stored first row and first column are on the turned image
         pytest.param(1, [[10, 90, 170], [50, 130, 210]], id="1: top, left"),
         pytest.param(2, [[170, 90, 10], [210, 130, 50]], id="2: top, right"),
         pytest.param(3, [[210, 130, 50], [170, 90, 10]], id="3: bottom, right"),
@@ -249,7 +249,7 @@ def test_decode_image_orientation_noted_by_a_camera_is_applied(
 @pytest.mark.parametrize(
     "note", [b"Exif\0\0", b"Exif\0\0junk", b"Exif\0\0II*\0\x08\0\0\0\5\0", exif(6)[:-12]]
 )
-def test_decode_image_damaged_exif_leaves_the_picture_as_stored(note: bytes) -> None:
+def test_decode_image_damaged_exif_leaves_the_image_as_stored(note: bytes) -> None:
     grey = blocks([[10, 200]])
     check(saved(Image.fromarray(grey), "JPEG", quality=100, exif=note), rgb_of(grey))
     check(saved(Image.fromarray(grey), "PNG", exif=note), rgb_of(grey))
@@ -281,10 +281,10 @@ def test_decode_image_jpeg_has_the_pixels_of_the_standard_decoder(
     size: tuple[int, int], subsampling: int, progressive: bool
 ) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (6, 5, 3), dtype=np.uint8)
-    picture = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+    image = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
     for mode in ("RGB", "L"):
         content = saved(
-            picture.convert(mode), "JPEG", quality=83, subsampling=subsampling,
+            image.convert(mode), "JPEG", quality=83, subsampling=subsampling,
             progressive=progressive,
         )  # fmt: skip
         with Image.open(io.BytesIO(content)) as opened:

@@ -13,7 +13,7 @@ from sihwa.images import decode_image, decode_pages
 from tests.unit.images.forge import BMP, png, saved, tiff
 
 NOISE = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
-UNKNOWN = "a.png: not a picture of a known format"
+UNKNOWN = "a.png: not an image of a known format"
 GREY = Image.new("L", (2, 2), 7)
 MANY = {"save_all": True, "append_images": [Image.new("L", (2, 2), 250)]}
 
@@ -22,7 +22,7 @@ MANY = {"save_all": True, "append_images": [Image.new("L", (2, 2), 250)]}
     ("content", "match"),
     [
         pytest.param(b"", "a.png: empty file$", id="empty"),
-        pytest.param(b"not a picture", UNKNOWN, id="text"),
+        pytest.param(b"not an image", UNKNOWN, id="text"),
         pytest.param(b"\x89PNG\r\n\x1a\n", "a.png: ", id="png, only the signature"),
         pytest.param(saved(GREY, "GIF"), UNKNOWN, id="gif"),
         pytest.param(saved(GREY, "ICO"), UNKNOWN, id="ico"),
@@ -57,7 +57,7 @@ MANY = {"save_all": True, "append_images": [Image.new("L", (2, 2), 250)]}
         pytest.param(b"P5 -1 1 255\n\0", "a.png: ", id="negative width"),
     ],
 )
-def test_decode_image_not_one_readable_picture_is_refused(content: bytes, match: str) -> None:
+def test_decode_image_not_one_readable_image_is_refused(content: bytes, match: str) -> None:
     with pytest.raises(UnreadableImage, match=match) as caught:
         decode_image(content, "a.png")
     assert caught.value.path == "a.png"
@@ -76,9 +76,9 @@ def test_decode_pages_more_than_allowed_are_refused_without_counting_them_all(
     sought = []
     seek = TiffImageFile._seek
 
-    def counting(picture: TiffImageFile, page: int) -> None:
+    def counting(image: TiffImageFile, page: int) -> None:
         sought.append(page)
-        seek(picture, page)
+        seek(image, page)
 
     monkeypatch.setattr(TiffImageFile, "_seek", counting)
     [page] = decode_pages(content, "a.tif")
@@ -150,7 +150,7 @@ def test_decode_image_cut_before_its_last_pixel_is_refused(name: str) -> None:
     # the last pixel of the PNG is followed by 8 bytes of checksums and 12 of its end mark
     needed = len(content) - (20 if name == "png" else 0)
     for length in range(1, needed):
-        with pytest.raises(UnreadableImage, match=r"a.png: (damaged|not a picture)"):
+        with pytest.raises(UnreadableImage, match=r"a.png: (damaged|not an image)"):
             decode_image(content[:length], "a.png")
 
 

@@ -40,7 +40,7 @@ def test_find_images_order_of_creation_does_not_matter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "suffix", ["bmp", "jpe", "jpeg", "jpg", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp"]
 )
-def test_find_images_each_suffix_in_any_case_is_a_picture(suffix: str, tmp_path: Path) -> None:
+def test_find_images_each_suffix_in_any_case_is_a_image(suffix: str, tmp_path: Path) -> None:
     low, high = write(tmp_path, f"a.{suffix}", f"b.{suffix.upper()}")
     assert find_images(tmp_path) == Listing((low, high), 0)
 
@@ -155,7 +155,7 @@ def test_find_images_archive_names_without_utf8_flag_are_as_their_maker_wrote(
     [
         pytest.param(None, "a.zip: No such file", id="missing"),
         pytest.param(b"", "a.zip: not a readable .zip", id="empty"),
-        pytest.param(b"\x89PNG\r\n\x1a\n" * 9, "a.zip: not a readable .zip", id="a picture"),
+        pytest.param(b"\x89PNG\r\n\x1a\n" * 9, "a.zip: not a readable .zip", id="an image"),
         pytest.param(b"PK\5\6" + bytes(9), "a.zip: not a readable .zip", id="cut"),
     ],
 )

@@ -277,7 +277,7 @@ def test_read_image_file_and_member_give_the_same_pixels(tmp_path: Path) -> None
             read_image(image, max_pixels=7)
 
 
-def test_read_image_no_picture_names_the_member(tmp_path: Path) -> None:
+def test_read_image_no_image_names_the_member(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"b.png": b"text"})
-    with pytest.raises(UnreadableImage, match=r"a\.zip!/b\.png: not a picture"):
+    with pytest.raises(UnreadableImage, match=r"a\.zip!/b\.png: not an image"):
         read_image(f"{path}!/b.png")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable, ShapeError
 from sihwa.inspector import Card, RuntimeChoice, installed_choices, load_inspector, read_bundle
 from sihwa.model import Network
-from tests.conftest import CLASSES, changed, random_images, save_pictures
+from tests.helpers import CLASSES, changed, random_images, save_images
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
@@ -36,7 +36,7 @@ def test_load_inspector_from_the_graph_alone_is_the_same(tiny_bundle: Path) -> N
 def test_predict_mixed_sizes_and_kinds_keeps_the_order(tiny_bundle: Path, tmp_path: Path) -> None:
     inspector = load_inspector(tiny_bundle)
     large, small = random_images(2, 80, 60, seed=2), random_images(2, 30, 20, seed=3)
-    path = save_pictures(tmp_path / "p", large[:1])[0]
+    path = save_images(tmp_path / "p", large[:1])[0]
     mixed = inspector.predict([small[0], path, large[1], str(path), path.read_bytes(), small[1]])
     alone = [
         inspector.predict(p)[0]
@@ -46,9 +46,9 @@ def test_predict_mixed_sizes_and_kinds_keeps_the_order(tiny_bundle: Path, tmp_pa
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-5)
 
 
-def test_predict_unreadable_picture_goes_to_review_in_its_place(tiny_bundle: Path) -> None:
+def test_predict_unreadable_image_goes_to_review_in_its_place(tiny_bundle: Path) -> None:
     good = random_images(1, 30, 20)[0]
-    first, second = load_inspector(tiny_bundle).predict([b"no picture", good])
+    first, second = load_inspector(tiny_bundle).predict([b"no image", good])
     assert first.decision.outcome == "review"
     assert first.error
     assert second.error is None
@@ -161,7 +161,7 @@ def test_installed_choices_reference_comes_first(tiny_bundle: Path) -> None:
     assert choices[0] == RuntimeChoice("onnxruntime", "cpu", "fp32")
     assert RuntimeChoice("openvino", "cpu", "fp32") in choices
     assert RuntimeChoice("torch", "cpu", "fp32") in choices
-    assert not [choice for choice in choices if choice.precision == "int8"]  # it has no twin
+    assert not [choice for choice in choices if choice.precision == "int8"]  # it has no INT8 model
 
 
 def test_card_id_ignores_when_and_where_it_was_made(tiny_card: Card) -> None:

@@ -10,7 +10,7 @@ from sihwa.inspector import Bundle, Card, RuntimeChoice, processor_of
 from sihwa.inspector.choice import choose_runtime
 from sihwa.inspector.runtime import runtime_version
 from sihwa.inspector.verification import Verification
-from tests.conftest import changed
+from tests.helpers import changed
 
 REFERENCE = RuntimeChoice("onnxruntime", "cpu", "fp32")
 NOTHING = Verification()
@@ -44,7 +44,7 @@ REFUSED = {"proven": False, "flips": 3, "greatest_difference": 0.02}
 @pytest.fixture
 def bundle(tiny_card: Card) -> MakeBundle:
     def make(*proofs: Proof) -> Bundle:
-        return Bundle(changed(tiny_card, proof=list(proofs)), b"graph", b"weights", b"twin")
+        return Bundle(changed(tiny_card, proof=list(proofs)), b"graph", b"weights", b"int8_model")
 
     return make
 

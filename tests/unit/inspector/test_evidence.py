@@ -23,12 +23,12 @@ def test_evidence_box_not_a_number_is_none() -> None:
     assert evidence_box(np.full((3, 3), np.nan), 10, 10) is None
 
 
-def test_evidence_box_stays_inside_an_odd_picture() -> None:
+def test_evidence_box_stays_inside_an_odd_image() -> None:
     box = evidence_box(np.ones((7, 7)), 199, 201)
     assert box == EvidenceBox(0, 0, 201, 199)
 
 
-def test_evidence_box_any_picture_size_ends_at_its_edges() -> None:
+def test_evidence_box_any_image_size_ends_at_its_edges() -> None:
     evidence = np.ones((7, 7))  # and 7 * (29 / 7) > 29 in floating point
     sides = range(1, 300)
     assert [evidence_box(evidence, side, side) for side in sides] == [(0, 0, s, s) for s in sides]

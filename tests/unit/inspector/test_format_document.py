@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from sihwa.decision import TopClassPolicy
-from sihwa.export.config import MAX_PICTURES
+from sihwa.export.config import MAX_IMAGES
 from sihwa.images import decode
 from sihwa.inspector import (
     FORMAT_VERSION,
@@ -36,7 +36,7 @@ from sihwa.inspector.verify import verify_inspector
 from sihwa.model import Network
 from sihwa.storage import sha256_of_bytes
 from sihwa.terminal.class_name import class_name_fault
-from tests.conftest import random_images, save_pictures
+from tests.helpers import random_images, save_images
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "inspector-format.md").read_text("utf-8")
@@ -139,17 +139,17 @@ def test_document_gives_the_limits_of_the_code() -> None:
         "`network.input_size`": greatest(*network, "input_size", "maximum"),
         "`network.stages`": greatest(*network, "stages", "maximum"),
         "`network.embedding_width`": greatest(*network, "embedding_width", "maximum"),
-        "numbers of one picture's evidence, K · h · w": signature._MAX_EVIDENCE,
+        "numbers of one image's evidence, K · h · w": signature._MAX_EVIDENCE,
         "cells of an evidence map, h · w": signature._MAX_CELLS,
-        "a side of a picture, in pixels": signature.MAX_SIDE,
+        "a side of an image, in pixels": signature.MAX_SIDE,
         "a whole number in JSON": 2**63 - 1,
         "entries of `proof`": greatest("properties", "proof", "maxItems"),
         "characters of `proof[].processor`": greatest(*proof, "processor", "maxLength"),
         "characters of other texts in `proof`": greatest(*proof, "runtime", "maxLength"),
         "bytes of the header of `weights.safetensors`": weights_file._MAX_HEADER,
-        "pictures kept, as written": MAX_PICTURES,
+        "images kept, as written": MAX_IMAGES,
         "bytes of the verification": verification._MAX_BYTES,
-        "pixels of a picture file": decode.MAX_PIXELS,
+        "pixels of an image file": decode.MAX_PIXELS,
     }
     for graph in ("graph", "int8"):
         place = ("properties", graph, "properties", "bytes", "maximum")
@@ -222,7 +222,7 @@ def test_document_layout_is_that_of_a_written_folder(tiny_bundle: Path) -> None:
 def test_document_describes_what_verify_leaves_beside_the_inspector(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
-    save_pictures(tmp_path / "line", random_images(2, 40, 30))
+    save_images(tmp_path / "line", random_images(2, 40, 30))
     written = verify_inspector(tiny_bundle, tmp_path / "line").written
     content = json.loads(written.read_text("utf-8"))
     described = {row[0].strip("`"): row[2] for row in rows("Proofs") if len(row) == 3}
@@ -230,12 +230,12 @@ def test_document_describes_what_verify_leaves_beside_the_inspector(
     assert described["format"] == f"`{content['format']}`"
     assert described["format_version"] == str(content["format_version"])
     names = re.findall(r"`([\w.]+)`", described["graphs"])
-    assert names == [parts.GRAPH_NAME, parts.WEIGHTS_NAME, parts.TWIN_NAME]
+    assert names == [parts.GRAPH_NAME, parts.WEIGHTS_NAME, parts.INT8_NAME]
     there = [tiny_bundle / name for name in names if (tiny_bundle / name).exists()]
     assert content["graphs"] == [sha256_of_bytes(path.read_bytes()) for path in there]
     digest = content.pop("digest")
     assert sha256_of_bytes(canonical(content).encode()) == digest
-    assert (content["inspector"], content["pictures"]) == (read_bundle(tiny_bundle).card.id, 2)
+    assert (content["inspector"], content["images"]) == (read_bundle(tiny_bundle).card.id, 2)
     assert f"(name of the folder, or of the .onnx file alone, and `{written.name[9:]}`)" in DOCUMENT
 
 

@@ -27,7 +27,7 @@ def test_evidence_overlay_one_corner_tints_only_there() -> None:
         pytest.param(np.full((2, 2), np.inf), id="infinite"),
     ],
 )
-def test_evidence_overlay_no_evidence_leaves_the_grey_picture(evidence: np.ndarray) -> None:
+def test_evidence_overlay_no_evidence_leaves_the_grey_image(evidence: np.ndarray) -> None:
     assert (evidence_overlay(grey(), evidence) == grey()).all()
 
 

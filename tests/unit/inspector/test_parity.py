@@ -75,7 +75,7 @@ def test_prove_parity_not_a_number_is_refused() -> None:
     assert proof.greatest_difference == 1.0
 
 
-def test_prove_parity_no_pictures_proves_nothing() -> None:
+def test_prove_parity_no_images_proves_nothing() -> None:
     (proof,) = prove_parity([FakeRuntime(REFERENCE)], [], POLICY)
     assert not proof.proven
 

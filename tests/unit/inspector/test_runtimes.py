@@ -20,7 +20,7 @@ from sihwa.inspector import (
     Bundle,
     Outputs,
     RuntimeChoice,
-    TimedPictures,
+    TimedImages,
     create_runtime,
     installed_choices,
     load_inspector,
@@ -30,7 +30,7 @@ from sihwa.inspector import (
 from sihwa.inspector.runtime import openvino_runtime, torch_runtime
 from sihwa.inspector.runtime.torch_runtime import CapturedGraphs, rebuild_network
 from sihwa.model import Network
-from tests.conftest import changed, random_images
+from tests.helpers import changed, random_images
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_create_runtime_missing_package_names_the_pip_line(
     assert installed_choices(bundle) == []
 
 
-def test_create_runtime_int8_without_a_twin_says_how_to_make_one(bundle: Bundle) -> None:
-    with pytest.raises(RuntimeUnavailable, match=r"no 8-bit twin.*export\.int8=true"):
+def test_create_runtime_int8_without_a_int8_model_says_how_to_make_one(bundle: Bundle) -> None:
+    with pytest.raises(RuntimeUnavailable, match=r"no INT8 model.*export\.int8=true"):
         create_runtime(bundle, RuntimeChoice("openvino", "cpu", "int8"))
 
 
@@ -231,7 +231,7 @@ def test_split_trunk_leaves_only_the_trunk_to_a_lower_precision(bundle: Bundle) 
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_openvino_in_bfloat16_sees_the_picture_in_float32(bundle: Bundle) -> None:
+def test_openvino_in_bfloat16_sees_the_image_in_float32(bundle: Bundle) -> None:
     choice = RuntimeChoice("openvino", "cpu", "bf16")
     if (reason := openvino_runtime.fault(choice)) is not None:
         pytest.skip(reason)
@@ -247,7 +247,7 @@ def test_openvino_in_bfloat16_sees_the_picture_in_float32(bundle: Bundle) -> Non
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_many_pictures_give_the_same_in_parts(bundle: Bundle, runtime: str) -> None:
+def test_many_images_give_the_same_in_parts(bundle: Bundle, runtime: str) -> None:
     loaded = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "fp32"))
     image = random_images(11, 40, 50)
     together = loaded.run(image)
@@ -275,13 +275,15 @@ def test_measure_speed_tells_the_slow_from_the_fast() -> None:
     assert many > 0
 
 
-def test_create_runtime_twin_that_lies_elsewhere_is_not_said_to_be_missing(bundle: Bundle) -> None:
+def test_create_runtime_int8_model_elsewhere_is_not_called_missing(
+    bundle: Bundle,
+) -> None:
     alone = dataclasses.replace(bundle, card=changed(bundle.card, int8={"bytes": 1}))
-    with pytest.raises(RuntimeUnavailable, match=r"8-bit twin lies beside the graph"):
+    with pytest.raises(RuntimeUnavailable, match=r"INT8 model lies beside the graph"):
         create_runtime(alone, RuntimeChoice("openvino", "cpu", "int8"))
 
 
-def test_measure_speed_goes_through_all_the_pictures() -> None:
+def test_measure_speed_goes_through_all_the_images() -> None:
     seen: list[list[int]] = []
 
     class Watched:
@@ -302,7 +304,7 @@ def test_measure_speed_goes_through_all_the_pictures() -> None:
     assert [order[place % 3] for place in range(32)] in seen
 
 
-def test_measure_speed_shows_classes_mixed_and_large_pictures_a_few_at_a_time() -> None:
+def test_measure_speed_shows_classes_mixed_and_large_images_a_few_at_a_time() -> None:
     seen: list[NDArray[np.uint8]] = []
 
     class Watched:
@@ -321,9 +323,9 @@ def test_measure_speed_shows_classes_mixed_and_large_pictures_a_few_at_a_time() 
     assert {len(batch) for batch in seen} == {1, 3}
 
 
-def test_timed_pictures_are_of_one_size_and_no_more_than_needed() -> None:
-    assert TimedPictures().image is None
-    timed = TimedPictures()
+def test_timed_images_are_of_one_size_and_no_more_than_needed() -> None:
+    assert TimedImages().image is None
+    timed = TimedImages()
     timed.add(np.full((4, 6, 3), 7, np.uint8))
     timed.add(np.zeros((6, 4, 3), np.uint8))
     for _ in range(MOST_TIMED + 5):
@@ -333,8 +335,8 @@ def test_timed_pictures_are_of_one_size_and_no_more_than_needed() -> None:
     assert timed.image[0].min() == 7
 
 
-def test_timed_pictures_as_many_as_memory_bears_but_one_at_least() -> None:
-    large, huge = TimedPictures(), TimedPictures()
+def test_timed_images_as_many_as_memory_bears_but_one_at_least() -> None:
+    large, huge = TimedImages(), TimedImages()
     for _ in range(9):
         large.add(np.zeros((3000, 1000, 3), np.uint8))  # 9 MB of 64
         huge.add(np.zeros((9000, 3000, 3), np.uint8))

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from sihwa.decision import Margin, TopClassPolicy
 from sihwa.errors import InvalidInspector
 from sihwa.inspector import Bundle, Card, Outputs, RuntimeChoice, create_runtime, read_bundle
-from sihwa.inspector.runtime.second_pass import SecondLook
+from sihwa.inspector.runtime.second_pass import SecondPass
 from sihwa.inspector.signature import run_checked
-from tests.conftest import changed, random_images
+from tests.helpers import changed, random_images
 
 POLICY = TopClassPolicy(("good", "dent"), ("good",), unknown_threshold=2.0)
 
@@ -40,13 +40,13 @@ def painted(*pixels: tuple[int, int]) -> NDArray[np.uint8]:
     return image
 
 
-def second_look(exact: Painted, lead: float = 1.0, unknown: float = 0.1) -> SecondLook:
-    return SecondLook(Painted("int8", 0.0), exact, POLICY, Margin(lead, unknown))
+def second_pass(exact: Painted, lead: float = 1.0, unknown: float = 0.1) -> SecondPass:
+    return SecondPass(Painted("int8", 0.0), exact, POLICY, Margin(lead, unknown))
 
 
-def test_second_look_takes_close_calls_from_the_exact_runtime_and_all_else_from_the_quick() -> None:
+def test_second_pass_takes_close_calls_from_the_exact_runtime_and_all_else_from_the_quick() -> None:
     exact = Painted("fp32", 0.5)
-    looked = second_look(exact)
+    looked = second_pass(exact)
     # sure; a close call; sure; nearly unknown
     outputs = looked.run(painted((250, 0), (130, 0), (3, 0), (255, 195)))
     assert exact.asked == [[130, 255]]
@@ -56,26 +56,26 @@ def test_second_look_takes_close_calls_from_the_exact_runtime_and_all_else_from_
     assert looked.choice == RuntimeChoice("fake", "cpu", "int8")
 
 
-def test_second_look_leaves_the_quick_one_s_own_arrays_alone(
+def test_second_pass_leaves_the_quick_one_s_own_arrays_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     quick = Painted("int8", 0.0)
     image = painted((130, 0))
     own = quick.run(image)
     monkeypatch.setattr(quick, "run", lambda _: own)
-    SecondLook(quick, Painted("fp32", 0.5), POLICY, Margin(1.0, 0.1)).run(image)
+    SecondPass(quick, Painted("fp32", 0.5), POLICY, Margin(1.0, 0.1)).run(image)
     assert own.embedding.tolist() == [[0.0]]
 
 
-def test_second_look_without_close_calls_asks_nobody() -> None:
+def test_second_pass_without_close_calls_asks_nobody() -> None:
     exact = Painted("fp32", 0.5)
-    assert second_look(exact).run(painted((250, 0), (3, 0))).embedding.tolist() == [[0.0], [0.0]]
+    assert second_pass(exact).run(painted((250, 0), (3, 0))).embedding.tolist() == [[0.0], [0.0]]
     assert exact.asked == []
 
 
-def test_second_look_that_sees_other_shapes_fails() -> None:
-    with pytest.raises(ValueError, match="the twin gives"):
-        second_look(Painted("fp32", 0.5, cells=2)).run(painted((130, 0)))
+def test_second_pass_that_sees_other_shapes_fails() -> None:
+    with pytest.raises(ValueError, match="the INT8 model gives"):
+        second_pass(Painted("fp32", 0.5, cells=2)).run(painted((130, 0)))
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_create_runtime_in_8_bits_looks_twice_within_the_card_s_margin(
     bundle: Bundle, runtime: str
 ) -> None:
     loaded = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "int8"))
-    assert isinstance(loaded, SecondLook)
+    assert isinstance(loaded, SecondPass)
     assert loaded.choice == RuntimeChoice(runtime, "cpu", "int8")
     assert loaded._exact.choice == RuntimeChoice(runtime, "cpu", "fp32")
     assert loaded._margin == (0.3, 0.05)
@@ -103,11 +103,11 @@ def test_create_runtime_in_8_bits_looks_twice_within_the_card_s_margin(
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_run_checked_twin_that_gives_no_numbers_is_looked_at_again(
+def test_run_checked_int8_model_that_gives_no_numbers_is_looked_at_again(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = create_runtime(bundle, RuntimeChoice("onnxruntime", "cpu", "int8"))
-    assert isinstance(loaded, SecondLook)
+    assert isinstance(loaded, SecondPass)
     honest = loaded._exact.run
 
     def damaged(image: NDArray[np.uint8]) -> Outputs:
@@ -118,11 +118,11 @@ def test_run_checked_twin_that_gives_no_numbers_is_looked_at_again(
     np.testing.assert_array_equal(outputs.probability, honest(random_images(3, 40, 30)).probability)
 
 
-def test_run_checked_twin_of_another_shape_is_one_line(
+def test_run_checked_int8_model_of_another_shape_is_one_line(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = create_runtime(bundle, RuntimeChoice("onnxruntime", "cpu", "int8"))
-    assert isinstance(loaded, SecondLook)
+    assert isinstance(loaded, SecondPass)
     honest = loaded._exact.run
     wide = {"lead": 1e9, "unknown": 1e9}
     loaded._margin = Margin(**wide)
@@ -132,6 +132,6 @@ def test_run_checked_twin_of_another_shape_is_one_line(
         lambda image: honest(image)._replace(evidence=np.zeros((3, 3, 1, 1), np.float32)),
     )
     with pytest.raises(
-        InvalidInspector, match=r"cannot run the graph on 3 pictures.*the twin gives"
+        InvalidInspector, match=r"cannot run the graph on 3 images.*the INT8 model gives"
     ):
         run_checked(bundle.card, loaded, random_images(3, 40, 30))

@@ -32,14 +32,14 @@ from sihwa.inspector import (
 from sihwa.inspector.runtime.openvino_runtime import OpenVinoRuntime
 from sihwa.inspector.verification import read_verification, verification_path
 from sihwa.inspector.verify import verify_inspector
-from tests.conftest import random_images, save_pictures
+from tests.helpers import random_images, save_images
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Pictures of two sizes, with a name that no code page has."""
-    save_pictures(tmp_path / "부품", random_images(9, 60, 50, seed=1))
-    save_pictures(tmp_path / "부품", random_images(5, 90, 70, seed=2), prefix="large ")
+    """Images of two sizes, with a name that no code page has."""
+    save_images(tmp_path / "부품", random_images(9, 60, 50, seed=1))
+    save_images(tmp_path / "부품", random_images(5, 90, 70, seed=2), prefix="large ")
     return tmp_path / "부품"
 
 
@@ -66,7 +66,7 @@ def _disturb(monkeypatch: pytest.MonkeyPatch, runtime: str, by: float) -> None:
 def test_verify_inspector_lets_auto_take_the_fastest(tiny_bundle: Path, folder: Path) -> None:
     assert "no other is proven" in load_inspector(tiny_bundle).explanation
     found = verify_inspector(tiny_bundle, folder)
-    # 14 pictures, each also in three other sizes
+    # 14 images, each also in three other sizes
     assert {proof.images for proof in found.proof} == {56}
     assert all(proof.proven for proof in found.proof)
     fastest = max(found.proof, key=lambda proof: proof.images_per_second_1 or 0)
@@ -96,7 +96,7 @@ def test_verify_inspector_runtime_that_strays_is_refused_from_then_on(
         load_inspector(tiny_bundle, runtime="openvino", precision="fp32")
 
 
-def test_verify_inspector_flip_names_the_picture(
+def test_verify_inspector_flip_names_the_image(
     tiny_bundle: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _disturb(monkeypatch, "openvino", by=1.0)
@@ -106,39 +106,39 @@ def test_verify_inspector_flip_names_the_picture(
     assert "부품" in proof.worst_path
 
 
-def test_verify_inspector_unreadable_pictures_are_told_not_skipped(
+def test_verify_inspector_unreadable_images_are_told_not_skipped(
     tiny_bundle: Path, folder: Path
 ) -> None:
     (folder / "cut.png").write_bytes(b"\x89PNG\r\n")
     found = verify_inspector(tiny_bundle, folder)
     assert [Path(image.path).name for image in found.unreadable] == ["cut.png"]
-    assert json.loads(found.written.read_text())["pictures"] == 14
+    assert json.loads(found.written.read_text())["images"] == 14
 
 
-def test_verify_inspector_no_picture_can_be_read_is_refused(
+def test_verify_inspector_no_image_can_be_read_is_refused(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty.png").touch()
-    with pytest.raises(EmptyDataset, match=r"the only picture cannot be read: .*empty\.png"):
+    with pytest.raises(EmptyDataset, match=r"the only image cannot be read: .*empty\.png"):
         verify_inspector(tiny_bundle, tmp_path)
     assert not verification_path(tiny_bundle).exists()
 
 
-def test_verify_inspector_limit_takes_pictures_evenly(tiny_bundle: Path, folder: Path) -> None:
+def test_verify_inspector_limit_takes_images_evenly(tiny_bundle: Path, folder: Path) -> None:
     found = verify_inspector(tiny_bundle, folder, limit=5)
     assert found.left_out == 9
-    assert json.loads(found.written.read_text())["pictures"] == 5
+    assert json.loads(found.written.read_text())["images"] == 5
 
 
-def test_verify_inspector_without_pictures_says_what_to_give(tiny_bundle: Path) -> None:
-    with pytest.raises(DatasetNotFound, match=r"keeps no pictures.*sihwa verify .* FOLDER"):
+def test_verify_inspector_without_images_says_what_to_give(tiny_bundle: Path) -> None:
+    with pytest.raises(DatasetNotFound, match=r"keeps no images.*sihwa verify .* FOLDER"):
         verify_inspector(tiny_bundle)
-    with pytest.raises(DatasetNotFound, match="keeps no pictures"):
+    with pytest.raises(DatasetNotFound, match="keeps no images"):
         verify_inspector(tiny_bundle / "inspector.onnx")
 
 
-@pytest.mark.parametrize("kind", ["archive", "one picture"])
-def test_verify_inspector_takes_an_archive_or_one_picture(
+@pytest.mark.parametrize("kind", ["archive", "one image"])
+def test_verify_inspector_takes_an_archive_or_one_image(
     tiny_bundle: Path, tmp_path: Path, folder: Path, kind: str
 ) -> None:
     source = next(iter(sorted(folder.iterdir())))
@@ -213,7 +213,7 @@ def test_verify_inspector_device_named_twice_is_measured_once(
     assert [proof.choice for proof in twice.proof] == once
 
 
-def test_verify_inspector_times_kept_pictures_that_no_border_chose(
+def test_verify_inspector_times_kept_images_that_no_border_chose(
     tiny_bundle: Path,
     tiny_card: Card,
     tiny_graph: bytes,
@@ -225,7 +225,7 @@ def test_verify_inspector_times_kept_pictures_that_no_border_chose(
     with zipfile.ZipFile(kept_ones, "w") as archive:
         for place, path in enumerate(names[:6]):
             archive.write(path, f"{place:03d}.png")
-    inspector = tiny_bundle.with_name("with pictures")
+    inspector = tiny_bundle.with_name("with images")
     bundle = Bundle(tiny_card, tiny_graph, read_bundle(tiny_bundle).weights)
     write_bundle(inspector, bundle, kept_ones.getvalue())
     timed: list[NDArray[np.uint8]] = []

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sihwa.model import Network, create_network, export_graph
-from tests.conftest import CLASSES, random_images, tiny_config
+from tests.helpers import CLASSES, random_images, tiny_config
 
 SIZES = [(60, 50), (64, 64), (200, 300), (1, 1), (7, 500)]
 

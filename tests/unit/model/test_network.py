@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from sihwa.errors import ConfigError, UnknownModel, WeightsUnavailable
 from sihwa.model import ModelConfig, Network, create_network, predict
-from tests.conftest import random_images, tiny_config
+from tests.helpers import random_images, tiny_config
 
 
 def test_network_forward_probabilities_sum_to_one(tiny_network: Network) -> None:
@@ -147,7 +147,7 @@ def test_model_config_input_size_out_of_range_is_refused(size: int) -> None:
         tiny_config(input_size=size)
 
 
-def test_pictures_fixture_varies(rng: np.random.Generator) -> None:
+def test_images_fixture_varies(rng: np.random.Generator) -> None:
     images = random_images(4, 20, 30)
     assert images.shape == (4, 20, 30, 3)
     assert images.std() > 10

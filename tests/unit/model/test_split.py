@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sihwa.model import Network, create_network, split_network
-from tests.conftest import random_images, tiny_config
+from tests.helpers import random_images, tiny_config
 
 NETWORKS = [
     "tf_efficientnet_lite0", "resnet18", "mobilenetv3_small_100", "convnext_atto", "regnety_002",

@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 
 from sihwa.errors import UnknownModel, WeightsUnavailable
 from sihwa.model import create_network, split_network
-from tests.conftest import random_images, tiny_config
+from tests.helpers import random_images, tiny_config
 
 NAMES = [
     "resnet18", "mobilenet_v3_small", "efficientnet_b0", "regnet_y_400mf", "densenet121",

@@ -15,7 +15,7 @@ from PIL import Image
 from sihwa.augmentation import CORRUPTIONS
 from sihwa.errors import ShapeError, StorageError
 from sihwa.evaluation import Evaluation, evaluate
-from sihwa.reporting import ErrorPicture, Report, write_report
+from sihwa.reporting import ErrorImage, Report, write_report
 from sihwa.reporting.page import render
 from sihwa.reporting.wording import ENGLISH
 
@@ -54,7 +54,7 @@ def measured(
     )
 
 
-def wrong(probability: float = 0.9, **changed: object) -> ErrorPicture:
+def wrong(probability: float = 0.9, **changed: object) -> ErrorImage:
     image: npt.NDArray[np.uint8] = np.full((40, 60, 3), 90, dtype=np.uint8)
     fields = {
         "image": image,
@@ -63,7 +63,7 @@ def wrong(probability: float = 0.9, **changed: object) -> ErrorPicture:
         "predicted_class": "crack",
         "probability": probability,
     }
-    return ErrorPicture(**(fields | changed))  # type: ignore[arg-type]
+    return ErrorImage(**(fields | changed))  # type: ignore[arg-type]
 
 
 def report(evaluation: Evaluation | None = None, **changed: object) -> Report:
@@ -83,7 +83,7 @@ def test_write_report_everything_given_shows_everything(tmp_path: Path) -> None:
     )
     page = Page(target.read_text(encoding="utf-8"))
     for expected in (
-        *("Inspector 검사기", "3 test pictures, 2 classes", "66.67 %", "0.00 – 97.50 %", "Hm."),
+        *("Inspector 검사기", "3 test images, 2 classes", "66.67 %", "0.00 – 97.50 %", "Hm."),
         *("Data set", "elpv", "23", "사진/시편 1.jpg", "90.0 %", "exact (Clopper-Pearson)"),
     ):
         assert expected.replace("66.67 %", "66.67") in page.text
@@ -136,23 +136,23 @@ def test_write_report_same_report_gives_the_same_bytes() -> None:
 def test_render_no_error_says_what_that_proves() -> None:
     label = [0, 1] * 180
     text = Page(render(report(measured(label, label, ["a", "b"])))).text
-    assert "Not one of 360 test pictures was named wrong" in text
+    assert "Not one of 360 test images was named wrong" in text
     assert "at most 0.83\u00a0%" in text
-    assert "No test picture was named wrong." in text
+    assert "No test image was named wrong." in text
     assert "Escapes" not in text
 
 
 def test_render_escapes_says_what_a_proof_takes() -> None:
     evaluation = measured([0, 0, 1], [0, 1, 1], ["good", "crack"], ["good"])
     text = Page(render(report(evaluation))).text
-    assert "1 of 2 pictures of defects were accepted" in text
-    assert "takes 299 defective pictures" in text
+    assert "1 of 2 images of defects were accepted" in text
+    assert "takes 299 defective images" in text
 
 
 def test_render_no_defect_in_test_says_nothing_is_known() -> None:
     text = Page(render(report(measured([0, 1], [0, 0], ["good", "crack"], ["good"])))).text
     assert "nothing is known about escapes" in text
-    assert "no picture of it" in text
+    assert "no image of it" in text
 
 
 def test_render_many_errors_shows_the_24_most_confident() -> None:
@@ -161,10 +161,10 @@ def test_render_many_errors_shows_the_24_most_confident() -> None:
     text = Page(render(report(evaluation, errors=errors))).text
     shown = re.findall(r"\d\d\.jpg", text)
     assert shown == [f"{number:02d}.jpg" for number in range(29, 5, -1)]
-    assert "24 of 30 wrong pictures" in text
+    assert "24 of 30 wrong images" in text
 
 
-def test_render_large_picture_is_shrunk_and_keeps_its_shape() -> None:
+def test_render_large_image_is_shrunk_and_keeps_its_shape() -> None:
     large = np.zeros((300, 1200, 3), dtype=np.uint8)
     source = Page(render(report(errors=[wrong(image=large)]))).sources()[0]
     thumbnail = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
@@ -177,7 +177,7 @@ def test_render_confusion_puts_true_in_rows() -> None:
     assert cells == [("right", "3"), ("wrong", "7"), ("wrong", "0"), ("right", "0")]
 
 
-def test_render_grey_picture_is_refused() -> None:
+def test_render_grey_image_is_refused() -> None:
     grey = np.zeros((5, 5), dtype=np.uint8)
     with pytest.raises(ShapeError, match=r"uint8 \(H, W, 3\), but got uint8 of shape \(5, 5\)"):
         render(report(errors=[wrong(image=grey)]))

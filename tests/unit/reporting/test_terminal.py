@@ -35,7 +35,7 @@ def test_metrics_table_odd_name_is_shown_within_80_columns(name: str) -> None:
     text = shown(["good", name, "never seen"], [])
     assert name.replace(" ", "") in "".join(text.split()) or name[:12] in text
     assert max(map(len, text.splitlines())) <= 80
-    assert "no picture of it" in text
+    assert "no image of it" in text
     assert "never predicted" in text
 
 

@@ -82,7 +82,9 @@ def test_compose_config_every_option_composes(option: Path) -> None:
         pytest.param(["dataset=neu_det"], "dataset.root is required", id="mandatory"),
         pytest.param(["seed=many"], "^seed: expected a whole number, got 'many'$", id="type"),
         pytest.param(
-            ["export=none", "export.int8=true"], "^export.int8=true needs an inspector", id="twin"
+            ["export=none", "export.int8=true"],
+            "^export.int8=true needs an inspector",
+            id="int8_model",
         ),
         pytest.param(
             ["export.int8=maybe"], "^export.int8: expected true or false, got 'maybe'$", id="bool"

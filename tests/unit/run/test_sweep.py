@@ -50,7 +50,7 @@ def test_sweep_config_of_a_setting_that_leaves_nothing_to_choose_names_it(
         ("space: {training.ema: {low: a}}", "training.ema: expected either low < high"),
         ("space: {training.ema: {low: 1, high: b}}", "training.ema: expected either low < high"),
         ("space: {seed: {choices: [1, 2]}}", "seed: expected a setting of augmentation, model,"),
-        ("space: {dataset.root: {choices: [a]}}", "the pictures .* are the same in all trials"),
+        ("space: {dataset.root: {choices: [a]}}", "the images .* are the same in all trials"),
         ("space: [", "while parsing"),
         ("- seed", "merge"),
     ],

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.inspector import Card, Inspector, Outputs, RuntimeChoice
-from tests.conftest import CLASSES
+from tests.helpers import CLASSES
 
 
 class StubRuntime:

@@ -8,7 +8,7 @@ from PIL import Image
 from sihwa.errors import ConfigError
 from sihwa.images import read_image
 from sihwa.scoring import Entry, ReadOptions, Row, ScoreSummary, row_schema, score_block
-from tests.conftest import CLASSES, random_images, save_pictures
+from tests.helpers import CLASSES, random_images, save_images
 from tests.unit.images.forge import saved
 from tests.unit.scoring.stub import StubRuntime, stub_inspector
 
@@ -32,7 +32,7 @@ def save_tiff(path: Path, count: int) -> Path:
 
 
 def test_score_block_row_says_what_the_inspector_says(tmp_path: Path) -> None:
-    [path] = save_pictures(tmp_path, random_images(1, 40, 60))
+    [path] = save_images(tmp_path, random_images(1, 40, 60))
     [inspection] = stub_inspector().predict(path)
     [row] = score(path)
     content = path.read_bytes()
@@ -55,7 +55,7 @@ def test_score_block_mixed_sizes_are_batched_by_size_and_rows_stay_in_order(tmp_
     paths = [
         path
         for index, size in enumerate((20, 30, 20, 30, 20))
-        for path in save_pictures(tmp_path / str(index), random_images(1, size, 25, seed=index))
+        for path in save_images(tmp_path / str(index), random_images(1, size, 25, seed=index))
     ]
     inspector = stub_inspector()
     rows = score_block(inspector, [Entry(str(path)) for path in paths], ReadOptions(), batch_size=2)
@@ -66,9 +66,9 @@ def test_score_block_mixed_sizes_are_batched_by_size_and_rows_stay_in_order(tmp_
     assert facts(rows) == [facts(score(path))[0] for path in paths]
 
 
-def test_score_block_large_pictures_do_not_wait_for_a_full_batch(tmp_path: Path) -> None:
+def test_score_block_large_images_do_not_wait_for_a_full_batch(tmp_path: Path) -> None:
     image = np.zeros((2000, 2000, 3), np.uint8)  # 12 MB: two of them are more than is held
-    paths = save_pictures(tmp_path, np.stack([image] * 4))
+    paths = save_images(tmp_path, np.stack([image] * 4))
     inspector = stub_inspector()
     score_block(inspector, [Entry(str(path)) for path in paths], ReadOptions(), batch_size=32)
     assert isinstance(inspector.runtime, StubRuntime)
@@ -77,11 +77,11 @@ def test_score_block_large_pictures_do_not_wait_for_a_full_batch(tmp_path: Path)
 
 def test_score_block_whatever_is_wrong_gives_one_review_row(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     whole = saved(Image.fromarray(random_images(1, 30, 30)[0]), "JPEG")
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "folder.png").mkdir()
-    save_pictures(tmp_path, random_images(1, 13, 13), prefix="13-")
+    save_images(tmp_path, random_images(1, 13, 13), prefix="13-")
     names = ("empty.jpg", "text.png", "cut.jpg", "folder.png", "gone.png", "13-000.png")
     rows = score(*(tmp_path / name for name in names))
     assert [Path(str(row["path"])).name for row in rows] == list(names)
@@ -89,7 +89,7 @@ def test_score_block_whatever_is_wrong_gives_one_review_row(tmp_path: Path) -> N
     assert {row["top_class"] for row in rows} == {None}
     assert [str(row["error"])[:22] for row in rows] == [
         "empty file",
-        "not a picture of a kno",
+        "not an image of a kno",
         "damaged: Truncated Fil",
         "Is a directory",
         "No such file or direct",
@@ -98,10 +98,10 @@ def test_score_block_whatever_is_wrong_gives_one_review_row(tmp_path: Path) -> N
     assert rows[-1]["error"] == "the inspector failed on 13 x 13 pixels: thirteen is unlucky"
 
 
-def test_score_block_one_picture_that_the_runtime_refuses_does_not_spoil_its_batch(
+def test_score_block_one_image_that_the_runtime_refuses_does_not_spoil_its_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = save_pictures(tmp_path, random_images(3, 20, 20))
+    paths = save_images(tmp_path, random_images(3, 20, 20))
     dark = read_image(str(paths[1]))
     run = StubRuntime.run
 
@@ -118,7 +118,7 @@ def test_score_block_one_picture_that_the_runtime_refuses_does_not_spoil_its_bat
 
 
 def test_score_block_no_number_becomes_null_and_review(tmp_path: Path) -> None:
-    [path] = save_pictures(tmp_path, random_images(1, 17, 17))
+    [path] = save_images(tmp_path, random_images(1, 17, 17))
     [row] = score(path)
     assert (row["decision"], row["reason"]) == ("review", "the network gave no number")
     assert (row["top_class"], row["box_x0"], row["unknown"], row["error"]) == (None,) * 4
@@ -141,7 +141,7 @@ def test_score_block_tiff_of_several_pages_gives_a_row_for_each(tmp_path: Path) 
 
 def test_score_block_tiff_of_several_pages_is_an_error_by_option(tmp_path: Path) -> None:
     [row] = score(save_tiff(tmp_path / "scan.tif", 3), pages="error")
-    assert row["error"] == "holds 3 pages; one picture per file is expected"
+    assert row["error"] == "holds 3 pages; one image per file is expected"
     assert row["page"] is None
 
 
@@ -160,7 +160,7 @@ def test_score_block_damaged_page_leaves_the_others_whole(tmp_path: Path) -> Non
 
 
 def test_score_block_max_pixels_refuses_and_can_be_raised(tmp_path: Path) -> None:
-    [path] = save_pictures(tmp_path, random_images(1, 20, 30))
+    [path] = save_images(tmp_path, random_images(1, 20, 30))
     [row] = score(path, max_pixels=599)
     assert row["error"] == "30 x 20 pixels are more than the 599 allowed"
     [row] = score(path, max_pixels=600)

@@ -14,7 +14,7 @@ from sihwa.scoring import ScoreOptions, ray_engine
 from sihwa.scoring.ray_engine import _Machines, _RayWorkers
 from sihwa.scoring.ray_worker import Said
 from sihwa.scoring.shares import Lost
-from tests.conftest import random_images, save_pictures
+from tests.helpers import random_images, save_images
 
 
 def connect(inspector: Path, **given: str | None) -> None:
@@ -96,7 +96,7 @@ def test_machines_work_that_fits_nowhere_is_refused(
 
 
 def test_workers_file_that_only_they_cannot_read_ends_the_run(tmp_path: Path) -> None:
-    [there] = save_pictures(tmp_path, random_images(1, 8, 8))
+    [there] = save_images(tmp_path, random_images(1, 8, 8))
     gone = str(tmp_path / "gone.png")
     workers = workers_that_say(lambda: Said([{"path": gone}], [gone], "10.0.0.7"))
     assert workers.rows("reference") == [{"path": gone}]  # it is gone here, too: that is its row

@@ -32,7 +32,7 @@ def test_key_columns_are_columns() -> None:
 @pytest.mark.parametrize("page", [None, 2])
 def test_file_of_row_gives_back_any_name(raw: bytes, page: int | None) -> None:
     inspector = stub_inspector()
-    [inspection] = inspector.predict(b"no picture")
+    [inspection] = inspector.predict(b"no image")
     facts = Facts(os.fsdecode(raw), page=page)
     row = make_row(
         inspection, facts, inspector.card.classes, milliseconds=1, inspector="i", thresholds="t"

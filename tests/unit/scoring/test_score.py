@@ -33,7 +33,7 @@ from sihwa.scoring import (
 )
 from sihwa.scoring.output import open_output
 from sihwa.storage.lock import hold
-from tests.conftest import CLASSES, random_images, save_pictures
+from tests.helpers import CLASSES, random_images, save_images
 from tests.unit.images.forge import write_zip
 from tests.unit.scoring.stub import StubRuntime, stub_inspector
 
@@ -44,17 +44,17 @@ RESUME = ScoreOptions(resume=True, batch_size=2, workers=2)
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Path:
-    """Pictures of two sizes, and one of every kind of trouble that ends in a row."""
+    """Images of two sizes, and one of every kind of trouble that ends in a row."""
     folder = tmp_path / "부품 (1조)"
-    save_pictures(folder, random_images(9, 30, 40))
-    save_pictures(folder / "b", random_images(9, 20, 20, seed=1))
+    save_images(folder, random_images(9, 30, 40))
+    save_images(folder / "b", random_images(9, 20, 20, seed=1))
     pages = [Image.fromarray(page) for page in random_images(3, 16, 18)]
     pages[0].save(folder / "a.tif", save_all=True, append_images=pages[1:])
     (folder / "빈 파일.jpg").touch()
-    (folder / 'with "quotes", commas\nand lines.png').write_bytes(b"no picture")
+    (folder / 'with "quotes", commas\nand lines.png').write_bytes(b"no image")
     (folder / "notes.txt").touch()
     if os.name != "nt":
-        Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.png")).write_bytes(b"no picture")
+        Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.png")).write_bytes(b"no image")
         os.mkfifo(folder / "pipe.png")
     return folder
 
@@ -198,9 +198,9 @@ def test_resume_changed_files_are_scored_again_and_touched_ones_not(
     shutil.copyfile(parts / "001.png", parts / "002.png")  # changed
     os.utime(parts / "003.png", ns=(1, 1))  # the same content at another time
     (parts / "004.png").unlink()  # gone
-    save_pictures(parts, random_images(1, 10, 10), prefix="aa")  # new
+    save_images(parts, random_images(1, 10, 10), prefix="aa")  # new
     [page] = random_images(1, 16, 18, seed=9)
-    Image.fromarray(page).save(parts / "a.tif")  # three pages became one picture
+    Image.fromarray(page).save(parts / "a.tif")  # three pages became one image
     summary = score(parts, out)
     after = read(out)
     assert (summary.changed, summary.gone, summary.new_images) == (2, 1, 3)
@@ -216,8 +216,8 @@ def test_resume_changed_files_are_scored_again_and_touched_ones_not(
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_resume_changed_file_that_is_not_named_keeps_its_row(tmp_path: Path, name: str) -> None:
-    save_pictures(tmp_path / "d", random_images(2, 20, 20))
-    [other] = save_pictures(tmp_path / "e", random_images(1, 20, 20, seed=1))
+    save_images(tmp_path / "d", random_images(2, 20, 20))
+    [other] = save_images(tmp_path / "e", random_images(1, 20, 20, seed=1))
     words, out = [str(tmp_path / "d"), str(tmp_path / "e")], tmp_path / name
     score_sources(stub_inspector(), words, out, RESUME)
     before = read(out)
@@ -232,7 +232,7 @@ def test_resume_changed_file_that_is_not_named_keeps_its_row(tmp_path: Path, nam
 @pytest.mark.parametrize("source", ["a.zip", "list.txt"])
 def test_resume_member_that_left_its_archive_keeps_its_row(tmp_path: Path, source: str) -> None:
     content = {
-        Path(p).name: Path(p).read_bytes() for p in save_pictures(tmp_path, random_images(3, 9, 9))
+        Path(p).name: Path(p).read_bytes() for p in save_images(tmp_path, random_images(3, 9, 9))
     }
     archive = write_zip(tmp_path / "a.zip", content)
     (tmp_path / "list.txt").write_text("".join(f"a.zip!/{name}\n" for name in content))
@@ -251,7 +251,7 @@ def test_resume_member_that_left_its_archive_keeps_its_row(tmp_path: Path, sourc
 def test_resume_folder_that_could_not_be_listed_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_pictures(tmp_path / "in" / "shut", random_images(2, 20, 20))
+    save_images(tmp_path / "in" / "shut", random_images(2, 20, 20))
     scandir = os.scandir
 
     def refuse(path: str) -> object:
@@ -272,7 +272,7 @@ def test_resume_file_that_could_not_be_read_is_tried_again(parts: Path, tmp_path
     (parts / "later.png").symlink_to(tmp_path / "later.png")
     score(parts, out)
     assert read(out).set_index("path").error[str(parts / "later.png")].startswith("No such file")
-    save_pictures(tmp_path, random_images(1, 20, 20))
+    save_images(tmp_path, random_images(1, 20, 20))
     (tmp_path / "000.png").rename(tmp_path / "later.png")
     summary = score(parts, out)
     assert read(out).set_index("path").error[str(parts / "later.png")] is None
@@ -461,8 +461,8 @@ def test_score_sources_summary_of_another_format_is_refused_and_left_alone(
 def test_score_sources_time_of_change_beyond_64_bits_is_the_last_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    [picture] = save_pictures(tmp_path / "in", random_images(1, 20, 20))
-    beyond = Content(Path(picture).read_bytes(), 2**63 + 5)  # few file systems hold such a time
+    [image] = save_images(tmp_path / "in", random_images(1, 20, 20))
+    beyond = Content(Path(image).read_bytes(), 2**63 + 5)  # few file systems hold such a time
     monkeypatch.setattr(sihwa.scoring.block, "read_content", lambda *_: beyond)
     score(tmp_path / "in", tmp_path / name)
     assert int(read(tmp_path / name).modified_ns[0]) == 2**63 - 1
@@ -514,17 +514,17 @@ def test_score_sources_file_named_twice_has_one_row(parts: Path, tmp_path: Path)
     assert not read(out).path.duplicated().any()
 
 
-def test_score_sources_no_picture_at_all_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+def test_score_sources_no_image_at_all_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").touch()
-    with pytest.raises(EmptyDataset, match=r"in: no picture found \(1 other files\)"):
+    with pytest.raises(EmptyDataset, match=r"in: no image found \(1 other files\)"):
         score(tmp_path / "in", tmp_path / "scores.csv")
     with pytest.raises(DatasetNotFound, match="not found"):
         score(tmp_path / "nowhere", tmp_path / "scores.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_score_sources_source_without_a_picture_is_told_beside_others(
+def test_score_sources_source_without_a_image_is_told_beside_others(
     parts: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -576,9 +576,9 @@ def test_score_sources_place_that_takes_no_file_is_told_as_such(parts: Path) -> 
         score(parts, Path("/proc/scores.csv"))
 
 
-def test_score_sources_evidence_among_the_pictures_is_refused(parts: Path, tmp_path: Path) -> None:
+def test_score_sources_evidence_among_the_images_is_refused(parts: Path, tmp_path: Path) -> None:
     for evidence in (parts, parts / "maps"):
-        with pytest.raises(ConfigError, match=r"would be scored as pictures\. Name a folder"):
+        with pytest.raises(ConfigError, match=r"would be scored as images\. Name a folder"):
             score(parts, tmp_path / "scores", ScoreOptions(evidence=evidence))
 
 
@@ -635,9 +635,9 @@ def test_score_sources_evidence_that_a_glob_would_name_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in ("g", "line-1"):
-        [picture] = save_pictures(Path(folder), random_images(1, 20, 20))
-        Image.open(picture).save(Path(folder, "a.jpg"))
-    save_pictures(Path("g/m"), random_images(1, 20, 20))
+        [image] = save_images(Path(folder), random_images(1, 20, 20))
+        Image.open(image).save(Path(folder, "a.jpg"))
+    save_images(Path("g/m"), random_images(1, 20, 20))
     options = ScoreOptions(evidence=Path(evidence), resume=True)
     if refused:
         with pytest.raises(ConfigError, match=r"lies in the source .* Name a folder outside"):
@@ -697,9 +697,9 @@ def test_score_sources_no_name_becomes_a_formula_and_each_still_names_its_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in (tmp_path, tmp_path / "=folder"):
-        [picture] = save_pictures(folder, random_images(1, 10, 10))
+        [image] = save_images(folder, random_images(1, 10, 10))
         for hostile in HOSTILE:
-            shutil.copy(picture, folder / hostile)
+            shutil.copy(image, folder / hostile)
     Path("list.txt").write_text("".join(f"{hostile}\n" for hostile in (*HOSTILE, "000.png")))
     out = Path(name)
     assert score(source, out).images == len(HOSTILE) + 1

@@ -11,7 +11,7 @@ import pytest
 from sihwa.scoring import Entry, ReadOptions, Row, Scored, Sources, score_block
 from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.shares import CHANCES, IN_HAND, Lost, score_on_workers
-from tests.conftest import random_images, save_pictures
+from tests.helpers import random_images, save_images
 from tests.unit.scoring.stub import stub_inspector
 
 MEASURED = ("milliseconds", "time")
@@ -58,8 +58,8 @@ class Unsteady:
 
 @pytest.fixture
 def entries(tmp_path: Path) -> list[Entry]:
-    save_pictures(tmp_path, random_images(40, 12, 16))
-    (tmp_path / "cut.png").write_bytes(b"no picture")
+    save_images(tmp_path, random_images(40, 12, 16))
+    (tmp_path / "cut.png").write_bytes(b"no image")
     return list(Sources([tmp_path]))
 
 

@@ -442,7 +442,7 @@ def test_sources_folder_without_permission_is_a_fault(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nowhere", "a\0b"])
 def test_sources_missing_source_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DatasetNotFound, match=r"expected a folder of pictures.*not found"):
+    with pytest.raises(DatasetNotFound, match=r"expected a folder of images.*not found"):
         Sources([f"{tmp_path}/{name}"])
 
 

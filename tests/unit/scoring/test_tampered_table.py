@@ -12,7 +12,7 @@ from PIL import Image
 
 from sihwa.errors import SihwaError
 from sihwa.scoring import ScoreOptions, ScoreSummary, score_sources
-from tests.conftest import random_images, save_pictures
+from tests.helpers import random_images, save_images
 from tests.unit.scoring.stub import stub_inspector
 
 FORMATS = ["scores.csv", "scores.jsonl", "scores"]
@@ -24,9 +24,9 @@ def score(source: Path, out: Path) -> ScoreSummary:
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Path:
-    """Pictures in plain files, one with line breaks and quotes in its name, and a TIFF."""
+    """Images in plain files, one with line breaks and quotes in its name, and a TIFF."""
     folder = tmp_path / "in"
-    saved = save_pictures(folder, random_images(6, 20, 20))
+    saved = save_images(folder, random_images(6, 20, 20))
     shutil.copy(saved[0], folder / 'one\r\n"two", three\n.png')
     shutil.copy(saved[1], folder / "zz.png")
     pages = [Image.fromarray(page) for page in random_images(3, 16, 18)]
@@ -158,10 +158,10 @@ def test_resume_row_that_is_there_twice_is_refused(parts: Path, tmp_path: Path, 
     else:
         with out.open("ab") as file:
             file.write(out.read_bytes().splitlines(keepends=True)[3])
-    assert_refused(parts, out, "expected one row for each picture, got two for '/.*'; the")
+    assert_refused(parts, out, "expected one row for each image, got two for '/.*'; the")
 
 
-def test_resume_file_named_like_a_page_is_another_picture(parts: Path, tmp_path: Path) -> None:
+def test_resume_file_named_like_a_page_is_another_image(parts: Path, tmp_path: Path) -> None:
     shutil.copy(parts / "001.png", parts / "a.tif#page=2")
     words = [parts, parts / "a.tif#page=2"]
     for new_images in (12, 0):

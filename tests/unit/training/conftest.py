@@ -8,7 +8,7 @@ import torch
 from sihwa.augmentation import AugmentationConfig
 from sihwa.dataset import ImageFolderConfig, Manifest, read_dataset
 from sihwa.training import TrainContext
-from tests.conftest import random_images, save_pictures
+from tests.helpers import random_images, save_images
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +17,8 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     root = tmp_path_factory.mktemp("parts")
     for size in (40, 60):
         dark, light = (random_images(10, size, 50, seed) // 2 for seed in (1, 2))
-        save_pictures(root / "good", dark + 40, prefix=f"{size} ")
-        save_pictures(root / "scratch", 87 + light, prefix=f"{size} ")
+        save_images(root / "good", dark + 40, prefix=f"{size} ")
+        save_images(root / "scratch", 87 + light, prefix=f"{size} ")
     return read_dataset(ImageFolderConfig(name="parts", root=str(root)), seed=0)
 
 

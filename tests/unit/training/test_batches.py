@@ -54,7 +54,7 @@ def test_epoch_order_oversampling_draws_classes_equally_often() -> None:
     assert count[True] / count.total() == pytest.approx(0.5, abs=0.03)
 
 
-def test_activation_batches_go_through_all_views_of_a_picture_in_turn() -> None:
+def test_activation_batches_go_through_all_views_of_a_image_in_turn() -> None:
     activation = np.arange(12, dtype=np.float16).reshape(3, 4, 1, 1, 1)
     batches = ActivationBatches(activation, {7: 0, 8: 1, 9: 2}, np.zeros(10, int), seed=0)
     seen = [batches[Request(epoch, (8,), 1)].parts[0].item() for epoch in range(8)]
@@ -62,7 +62,7 @@ def test_activation_batches_go_through_all_views_of_a_picture_in_turn() -> None:
     assert seen[:4] == seen[4:]
 
 
-def test_activation_batches_without_seed_take_the_picture_as_it_was_taken() -> None:
+def test_activation_batches_without_seed_take_the_image_as_it_was_taken() -> None:
     activation = np.arange(12, dtype=np.float16).reshape(3, 4, 1, 1, 1)
     batches = ActivationBatches(activation, {7: 0, 8: 1, 9: 2}, np.zeros(10, int), seed=None)
     assert batches[Request(3, (9, 7), 2)].parts[0].flatten().tolist() == [8, 0]

@@ -28,7 +28,7 @@ from sihwa.training.finetune_config import (
     SelectionConfig,
 )
 from sihwa.training.learner import Head, Learner, parameter_groups
-from tests.conftest import tiny_config
+from tests.helpers import tiny_config
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "finetune_loss.json"
 
@@ -182,7 +182,7 @@ def test_train_network_losses_by_step_are_those_of_the_golden_run(
         pytest.param({"mix": MixConfig(cutmix=1.0)}, id="cutmix"),
         pytest.param({"oversample": 1.0}, id="oversample"),
         pytest.param({"norm": "frozen"}, id="frozen norms"),
-        pytest.param({"memory_mib": 0}, id="pictures in a file"),
+        pytest.param({"memory_mib": 0}, id="images in a file"),
         # it forks beside the threads of other tests, which has killed the process
         pytest.param({"workers": 1}, id="worker process", marks=pytest.mark.slow),
         pytest.param({"precision": "bf16"}, id="bf16"),
@@ -199,7 +199,7 @@ def test_train_network_each_option_trains(
     )
 
 
-def test_train_network_pictures_in_a_file_train_alike_and_leave_none(
+def test_train_network_images_in_a_file_train_alike_and_leave_none(
     manifest: Manifest, work: TrainContext, tmp_path: Path
 ) -> None:
     first, _ = trained(manifest, work, config())
@@ -232,10 +232,10 @@ def test_train_network_last_blocks_leave_the_trunk_as_it_was(
     assert any(name.startswith("backbone.") for name in changed)
 
 
-def test_train_network_looks_at_training_pictures_alone(
+def test_train_network_looks_at_training_images_alone(
     manifest: Manifest, work: TrainContext, tmp_path: Path
 ) -> None:
-    # a manifest whose calibration and test pictures are gone from the disk trains all the same
+    # a manifest whose calibration and test images are gone from the disk trains all the same
     table = manifest.table.to_pandas()
     gone = table["split"] != "train"
     table.loc[gone, "path"] = "gone.png"
@@ -518,7 +518,7 @@ def test_finetune_config_out_of_range_is_refused(
         (lambda: LossConfig(class_balance=1.0), r"loss.class_balance must be in \[0, 1\), got 1"),
         (lambda: MixConfig(mixup=-1), r"mix.mixup must be 0 or in \[0.001, 10\], got -1"),
         (lambda: MixConfig(cutmix=1e-50), r"mix.cutmix must be 0 or in .*, got 1e-50"),
-        (lambda: SelectionConfig(patience=3), "early stopping needs pictures to judge by"),
+        (lambda: SelectionConfig(patience=3), "early stopping needs images to judge by"),
         (lambda: SelectionConfig(metric="f1"), "selection.metric must be one of log_loss"),
     ],
 )

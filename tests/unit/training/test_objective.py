@@ -33,7 +33,7 @@ def test_objective_focal_equals_torchvisions_on_two_classes() -> None:
 
 
 def test_objective_class_balance_follows_the_effective_number() -> None:
-    # Cui et al. 2019, equation 3, with the weights scaled to one per picture
+    # Cui et al. 2019, equation 3, with the weights scaled to one per image
     count, beta = np.array([1000, 10]), 0.99
     effective = (1 - beta**count) / (1 - beta)
     weight = 1 / effective

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sihwa.errors import ConfigError, TooFewImages
 from sihwa.model import Network, create_network
 from sihwa.training import ProbeConfig, fit_probe
-from tests.conftest import tiny_config
+from tests.helpers import tiny_config
 
 
 def config(**changes: object) -> ProbeConfig:
@@ -66,15 +66,15 @@ def test_fit_probe_same_seed_gives_the_same_weights() -> None:
     assert torch.equal(first.classifier.weight, second.classifier.weight)
 
 
-def test_fit_probe_twins_in_one_group_do_not_help_each_other() -> None:
-    # Random labels cannot be learned, unless a twin of the held-out picture is in the training
-    # folds. With the twins in one group, weak regularisation must look bad.
+def test_fit_probe_int8_models_in_one_group_do_not_help_each_other() -> None:
+    # Random labels cannot be learned, unless an INT8 model of the held-out image is in the training
+    # folds. With the INT8 models in one group, weak regularisation must look bad.
     rng = np.random.default_rng(0)
     points = np.repeat(rng.normal(size=(40, 256)), 2, axis=0).astype(np.float32)
     label = np.repeat(rng.integers(0, 2, 40), 2)
-    twins = [str(index // 2) for index in range(80)]
+    int8_models = [str(index // 2) for index in range(80)]
     apart = fit_probe(network(2), points, label, singles(label), config(strengths=[10.0]), seed=0)
-    together = fit_probe(network(2), points, label, twins, config(strengths=[10.0]), seed=0)
+    together = fit_probe(network(2), points, label, int8_models, config(strengths=[10.0]), seed=0)
     assert together.log_loss[10.0] > 0.5 > apart.log_loss[10.0]
 
 
@@ -84,7 +84,7 @@ def test_fit_probe_one_group_per_class_is_refused() -> None:
         fit_probe(network(2), points, label, [str(kind) for kind in label], config(), seed=0)
 
 
-def test_fit_probe_one_picture_per_class_needs_a_single_strength() -> None:
+def test_fit_probe_one_image_per_class_needs_a_single_strength() -> None:
     points, label = clouds(3, 1)
     with pytest.raises(TooFewImages, match=r"name one strength, such as"):
         fit_probe(network(3), points, label, singles(label), config(), seed=0)

@@ -64,10 +64,10 @@ def test_train_network_mlflow_address_that_is_none_is_said_before_any_work(
     way: type[FinetuneConfig],
 ) -> None:
     def work_in_vain(*_: object, **__: object) -> None:
-        pytest.fail("pictures were decoded for a run that cannot begin")
+        pytest.fail("images were decoded for a run that cannot begin")
 
     for module in ("finetune", "stages"):
-        monkeypatch.setattr(f"sihwa.training.{module}.decode_pictures", work_in_vain)
+        monkeypatch.setattr(f"sihwa.training.{module}.decode_images", work_in_vain)
     settings = config(way, mlflow="nowhere:/x")
     with pytest.raises(ConfigError, match=r"training\.mlflow: expected the address"):
         train(manifest, work, settings)

@@ -6,7 +6,7 @@ from torch import nn
 from sihwa.errors import ParityError
 from sihwa.model import create_network, export_activation, split_network
 from sihwa.training.trunk import create_trunk_runner, relative_difference
-from tests.conftest import random_images, tiny_config
+from tests.helpers import random_images, tiny_config
 
 CPU = torch.device("cpu")
 

@@ -4,7 +4,7 @@ from sklearn.covariance import LedoitWolf
 
 from sihwa.model import create_network
 from sihwa.training import fit_unknown
-from tests.conftest import tiny_config
+from tests.helpers import tiny_config
 from tests.unit.training.test_probe import clouds
 
 
@@ -31,13 +31,13 @@ def test_fit_unknown_is_the_mahalanobis_distance_to_the_nearest_centre() -> None
     np.testing.assert_allclose(ours, np.sqrt(squared / 256), rtol=1e-4)
 
 
-def test_fit_unknown_far_away_scores_higher_than_any_training_picture() -> None:
+def test_fit_unknown_far_away_scores_higher_than_any_training_image() -> None:
     points, label = clouds(3, 40)
     far = points[:5] + 50 * points.std(0)
     assert score(points, label, far).min() > score(points, label, points).max()
 
 
-def test_fit_unknown_one_picture_per_class_stays_finite() -> None:
+def test_fit_unknown_one_image_per_class_stays_finite() -> None:
     points, label = clouds(3, 1)
     others, _ = clouds(3, 5, seed=1)
     assert np.isfinite(score(points, label, points)).all()

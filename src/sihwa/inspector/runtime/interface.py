@@ -1,6 +1,6 @@
 """The interface that every runtime fulfils.
 
-Axes: N images, H and W picture size, K classes, h and w evidence-map size, D embedding width.
+Axes: N images, H and W image size, K classes, h and w evidence-map size, D embedding width.
 """
 
 from collections.abc import Callable
@@ -10,14 +10,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PRECISIONS", "Outputs", "Runtime", "RuntimeChoice", "run_in_parts"]
-
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-_PART = 4  # docs/decisions/0013-four-pictures-at-a-time.md
+_PART = 4  # docs/decisions/0013-four-images-at-a-time.md
 
 
 class Outputs(NamedTuple):
-    """What the graph says of N pictures, float32."""
+    """What the graph says of N images, float32."""
 
     probability: NDArray[np.float32]
     """Calibrated class probabilities, (N, K)."""
@@ -26,7 +24,7 @@ class Outputs(NamedTuple):
     embedding: NDArray[np.float32]
     """Average of the feature map, (N, D)."""
     unknown: NDArray[np.float32]
-    """How unlike the training pictures it is, (N,); about 1 is ordinary."""
+    """How unlike the training images it is, (N,); about 1 is ordinary."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +59,15 @@ class Runtime(Protocol):
     choice: RuntimeChoice
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
-        """Run pictures of one size, (N, H, W, 3), uint8 RGB, C-contiguous."""
+        """Run images of one size, (N, H, W, 3), uint8 RGB, C-contiguous."""
         ...
 
 
 def run_in_parts(run: Callable[[NDArray[np.uint8]], Outputs], image: NDArray[np.uint8]) -> Outputs:
-    """Run pictures a few at a time: the feature maps of more leave a processor's cache.
+    """Run images a few at a time: the feature maps of more leave a processor's cache.
 
     Args:
-        run: Runs any number of pictures.
+        run: Runs any number of images.
         image: As many as there are, (N, H, W, 3).
     """
     if len(image) <= _PART:

@@ -1,4 +1,4 @@
-"""ONNX Runtime: the reference in float32 on the CPU; the 8-bit twin; NVIDIA cards."""
+"""ONNX Runtime: the reference in float32 on the CPU; the INT8 model; NVIDIA cards."""
 
 from typing import Any
 
@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice, run_in_parts
-
-__all__ = ["OnnxRuntime", "fault"]
 
 # what goes wrong is raised; it need not be printed too, and some of it no session's own level holds
 onnxruntime.set_default_logger_severity(4)
@@ -30,7 +28,7 @@ class OnnxRuntime:
     """The graph in an ONNX Runtime session.
 
     Args:
-        bundle: The inspector, already checked; its twin is run in `int8`.
+        bundle: The inspector, already checked; its INT8 model is run in `int8`.
         choice: `cpu` in `fp32` or `int8`, `cuda` in `fp32`, or `cuda` in `fp16` by TensorRT.
         threads: Threads of one inference; 0 lets the library decide.
 
@@ -46,7 +44,7 @@ class OnnxRuntime:
         options.log_severity_level = 4
         # else bytes 4 to 8 of the file decide, and it could be read as something else than checked
         options.add_session_config_entry("session.load_model_format", "ONNX")
-        graph = bundle.twin if choice.precision == "int8" else bundle.graph
+        graph = bundle.int8_model if choice.precision == "int8" else bundle.graph
         name, settings = _provider(choice)
         self._session: Any = onnxruntime.InferenceSession(
             graph, options, providers=[(name, settings)]
@@ -59,7 +57,7 @@ class OnnxRuntime:
             )
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
-        """Run pictures of one size, (N, H, W, 3), uint8 RGB."""
+        """Run images of one size, (N, H, W, 3), uint8 RGB."""
         if self.choice.kind == "cpu":
             return run_in_parts(self._run, image)
         return self._run(image)

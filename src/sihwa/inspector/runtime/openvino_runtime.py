@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, in float32 or bfloat16, or with the 8-bit twin."""
+"""OpenVINO on the CPU, in float32 or bfloat16, or with the INT8 model."""
 
 import os
 import sys
@@ -13,12 +13,9 @@ from numpy.typing import NDArray
 from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice, run_in_parts
 
-__all__ = ["OpenVinoRuntime", "fault", "split_trunk"]
-
-
 _KEPT = "256"
 """Prepared operations that are kept. A network has fewer of its own; the rest is for the resize,
-which differs with each size of picture: parts cut out in all sizes took 0.6 MB more each."""
+which differs with each size of image: parts cut out in all sizes took 0.6 MB more each."""
 
 # that of the library below it, which reads it once
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KEPT)
@@ -59,7 +56,7 @@ class OpenVinoRuntime:
     """The graph compiled by OpenVINO; each calling thread gets its own inference request.
 
     Args:
-        bundle: The inspector, already checked; its twin is run in `int8`.
+        bundle: The inspector, already checked; its INT8 model is run in `int8`.
         choice: Device `cpu`, precision `fp32`, `bf16` or `int8`.
         threads: Threads of one inference; 0 lets the library decide.
 
@@ -71,14 +68,14 @@ class OpenVinoRuntime:
         self.choice = choice
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
-            # what it prepares for each size of picture is kept: 5,000 operations by default
+            # what it prepares for each size of image is kept: 5,000 operations by default
             "CPU_RUNTIME_CACHE_CAPACITY": _KEPT,
         }
         if threads:
             # as many inferences side by side as there are cores for
             settings["NUM_STREAMS"] = str(max(1, (os.cpu_count() or 1) // threads))
         core = openvino.Core()
-        model = core.read_model(bundle.twin if choice.precision == "int8" else bundle.graph)
+        model = core.read_model(bundle.int8_model if choice.precision == "int8" else bundle.graph)
         # beside 8-bit layers, too, what is not quantised keeps all its bits
         parts = [(model, "f32")]
         if choice.precision == "bf16":
@@ -91,7 +88,7 @@ class OpenVinoRuntime:
         self._local = threading.local()
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
-        """Run pictures of one size, (N, H, W, 3), uint8 RGB."""
+        """Run images of one size, (N, H, W, 3), uint8 RGB."""
         return run_in_parts(self._run, image)
 
     def _run(self, image: NDArray[np.uint8]) -> Outputs:
@@ -121,7 +118,7 @@ def split_trunk(model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 -- openvino
 
     Returns:
         Three models; what each gives is, in this order, what the next one takes. The last takes the
-        pictures, too, for how many there are.
+        images, too, for how many there are.
     """
     nodes = model.get_ordered_ops()
     evidence = model.output("evidence").get_node().input_value(0).get_node()
@@ -142,9 +139,9 @@ def split_trunk(model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 -- openvino
             if node.get_name() not in trunk and source in trunk:
                 exits.append(port)
     maps, taken = _cut(exits)
-    pictures, given = _cut(entries)
+    images, given = _cut(entries)
     return (
-        openvino.Model(pictures, model.get_parameters(), "before"),
+        openvino.Model(images, model.get_parameters(), "before"),
         openvino.Model(maps, given, "trunk"),
         openvino.Model(model.get_results(), [*taken, *model.get_parameters()], "after"),
     )

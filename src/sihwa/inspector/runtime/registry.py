@@ -13,19 +13,7 @@ from sihwa.inspector.card import card_policy
 from sihwa.inspector.machine import package_version
 from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime.interface import PRECISIONS, Runtime, RuntimeChoice
-from sihwa.inspector.runtime.second_pass import SecondLook
-
-__all__ = [
-    "REFERENCE",
-    "check_choice",
-    "create_runtime",
-    "installed_choices",
-    "is_offered",
-    "offered_choices",
-    "one_line",
-    "runtime_version",
-    "why_none",
-]
+from sihwa.inspector.runtime.second_pass import SecondPass
 
 _LONGEST = 300
 """Letters of what a library says that are shown."""
@@ -144,7 +132,7 @@ def why_none(bundle: Bundle, device: str, runtime: str = "auto", precision: str 
 
 
 def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> Runtime:
-    """Load a checked inspector into a runtime; its 8-bit twin together with the graph.
+    """Load a checked inspector into a runtime; its INT8 model together with the graph.
 
     Raises:
         RuntimeUnavailable: No such runtime, device or precision, or not here.
@@ -158,9 +146,9 @@ def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> R
     if choice.precision != "int8":
         return loaded
     exact = _load(bundle, replace(choice, precision="fp32"), threads)
-    # an inspector that can be run in 8 bits has a twin, and its card says these
+    # an inspector that can be run in 8 bits has an INT8 model, and its card says these
     margin = Margin(**bundle.card.int8["margin"])  # type: ignore[index]
-    return SecondLook(loaded, exact, card_policy(bundle.card), margin)
+    return SecondPass(loaded, exact, card_policy(bundle.card), margin)
 
 
 def _load(bundle: Bundle, choice: RuntimeChoice, threads: int) -> Runtime:
@@ -187,10 +175,10 @@ def one_line(error: Exception) -> str:
 def _fault(bundle: Bundle, choice: RuntimeChoice) -> str | None:
     """Return why a combination cannot run this inspector here, or None."""
     offer = _OFFERS[choice.runtime]
-    if choice.precision == "int8" and bundle.twin is None:
+    if choice.precision == "int8" and bundle.int8_model is None:
         if bundle.card.int8 is not None:
-            return "the 8-bit twin lies beside the graph: load the whole inspector folder"
-        return "this inspector has no 8-bit twin. Make one by training with export.int8=true"
+            return "the INT8 model lies beside the graph: load the whole inspector folder"
+        return "this inspector has no INT8 model. Make one by training with export.int8=true"
     if choice.runtime == "torch" and bundle.weights is None:
         return "the weights lie beside the graph: load the whole inspector folder"
     if runtime_version(choice.runtime) is None:

@@ -1,6 +1,6 @@
-"""A second look: what a quick runtime decides by a hair, an exact one decides instead.
+"""A second pass: what a quick runtime decides by a hair, an exact one decides instead.
 
-Axes: N images, H and W picture size.
+Axes: N images, H and W image size.
 """
 
 import numpy as np
@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 from sihwa.decision import Margin, TopClassPolicy
 from sihwa.inspector.runtime.interface import Outputs, Runtime
 
-__all__ = ["SecondLook"]
 
+class SecondPass:
+    """Two runtimes as one: the quick one looks at every image, the exact one at close calls.
 
-class SecondLook:
-    """Two runtimes as one: the quick one looks at every picture, the exact one at close calls.
-
-    See docs/decisions/0014-a-second-look.md.
+    See docs/decisions/0014-a-second-pass.md.
 
     Args:
         quick: Whose choice this runtime bears.
@@ -32,7 +30,7 @@ class SecondLook:
         self._policy, self._margin = policy, margin
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
-        """Run pictures of one size, (N, H, W, 3), uint8 RGB, C-contiguous."""
+        """Run images of one size, (N, H, W, 3), uint8 RGB, C-contiguous."""
         outputs = self._quick.run(image)
         close = self._policy.is_close(outputs.probability, outputs.unknown, self._margin)
         if not close.any():
@@ -46,7 +44,7 @@ def _replaced(
 ) -> NDArray[np.float32]:
     if values.shape[1:] != better.shape[1:]:  # numpy would stretch the one to the other
         raise ValueError(
-            f"the twin gives {values.shape[1:]} where the graph gives {better.shape[1:]}"
+            f"the INT8 model gives {values.shape[1:]} where the graph gives {better.shape[1:]}"
         )
     replaced = values.copy()
     replaced[where] = better

@@ -23,8 +23,6 @@ from sihwa.inspector.parts import WEIGHTS_NAME, Bundle
 from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
 from sihwa.model import ModelConfig, Network, create_network, predict, use_exact_float32
 
-__all__ = ["CapturedGraphs", "TorchRuntime", "fault", "rebuild_network", "time_by_events"]
-
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _MOST_GRAPHS = 8  # a line has a camera or two, and a batch size or two
 
@@ -44,7 +42,7 @@ def fault(choice: RuntimeChoice) -> str | None:
 
 
 class TorchRuntime:
-    """The network in PyTorch, channels last, with a CUDA graph per picture size on a GPU.
+    """The network in PyTorch, channels last, with a CUDA graph per image size on a GPU.
 
     Args:
         bundle: The inspector, already checked, with its weights.
@@ -71,13 +69,13 @@ class TorchRuntime:
         )
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
-        """Run pictures of one size, (N, H, W, 3), uint8 RGB."""
+        """Run images of one size, (N, H, W, 3), uint8 RGB."""
         with torch.inference_mode():
             given = torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
             return Outputs(*(value.cpu().numpy() for value in self._forward(given)))
 
     def device_ns(self, image: NDArray[np.uint8]) -> int | None:
-        """Return how long a GPU itself works on pictures that it has, in ns; None on a CPU."""
+        """Return how long a GPU itself works on images that it has, in ns; None on a CPU."""
         if self._device.type != "cuda":
             return None
         with torch.inference_mode():
@@ -170,7 +168,7 @@ class _Captured:
 
 
 class CapturedGraphs:
-    """A network's work on a GPU, captured once for each shape of pictures.
+    """A network's work on a GPU, captured once for each shape of images.
 
     A small network keeps a GPU waiting for Python between its kernels; a captured graph is one
     call. A graph has one set of buffers, so threads take turns.
@@ -187,7 +185,7 @@ class CapturedGraphs:
         self._lock = threading.Lock()
 
     def __call__(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Return what the network says of pictures (N, H, W, 3), in tensors of its own."""
+        """Return what the network says of images (N, H, W, 3), in tensors of its own."""
         with self._lock:
             graph = self._graphs.get(image.shape)
             if graph is None:

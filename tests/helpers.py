@@ -1,0 +1,73 @@
+"""Images, configs and limits that many tests share."""
+
+import dataclasses
+import os
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from sihwa.inspector import Card
+from sihwa.model import ModelConfig
+
+CLASSES = ("good", "scratch", "얼룩")
+
+
+def tiny_config(**changes: object) -> ModelConfig:
+    """Return the settings of a network made for tests: 0.3 million weights, random."""
+    given = {
+        "name": "tiny",
+        "architecture": "test_efficientnet",
+        "weights": "none",
+        "input_size": 64,
+        "stages": 0,
+    }
+    return ModelConfig(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def changed(card: Card, **changes: object) -> Card:
+    """Return the card with other values."""
+    return dataclasses.replace(card, **changes)  # type: ignore[arg-type]
+
+
+def random_images(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Return smooth random images (N, H, W, 3): blobs of light, not white noise."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (count, 5, 4, 3), dtype=np.uint8)
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(c).resize((width, height), Image.Resampling.BICUBIC))
+            for c in coarse
+        ]
+    )
+
+
+def save_images(folder: Path, images: NDArray[np.uint8], prefix: str = "") -> list[Path]:
+    """Write images as PNG files 000.png, 001.png, ... and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{prefix}{index:03d}.png" for index in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image).save(path)
+    return paths
+
+
+def limit_files(size: int) -> None:
+    """Let no file of this process grow beyond so many bytes: the error that a full disk gives.
+
+    Called in the child before it runs. It may write no compiled modules: up to 3.12 Python keeps
+    one that was cut short, and every later import of it fails (python/cpython#126606).
+    """
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+
+def neu_det() -> Path:
+    """Return the NEU-DET archive, or skip the test where it is not at hand."""
+    given = os.environ.get("SIHWA_NEU_DET")
+    path = Path(given) if given else Path(__file__).parents[2] / "shared" / "data" / "NEU-DET.zip"
+    if not path.is_file():
+        pytest.skip("NEU-DET is not on this machine; set SIHWA_NEU_DET to its archive")
+    return path
