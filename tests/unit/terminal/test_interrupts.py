@@ -4,11 +4,11 @@ import threading
 
 import pytest
 import torch
+from sihwa.terminal.interrupts import heed_interrupts
 from torch import nn
 
 from sihwa.model import export_activation
 from sihwa.terminal.console import loading
-from sihwa.terminal.interrupts import heed_interrupts
 
 
 def press() -> None:
