@@ -52,12 +52,13 @@ def help_text(config: DictConfig) -> str:
 def _lines(config: DictConfig, indent: str) -> Iterator[str]:
     """Yield a line or more per setting: its name, its value and what it means."""
     for name, meaning in _meanings(OmegaConf.get_type(config)).items():
-        value = "???" if OmegaConf.is_missing(config, name) else config[name]
+        value = None if OmegaConf.is_missing(config, name) else config[name]
         if isinstance(value, DictConfig):
             yield f"{indent}{name}:"
             yield from _lines(value, indent + "  ")
             continue
-        first = f"{indent}{name}: {_yaml(value)}"
+        shown = "???" if OmegaConf.is_missing(config, name) else _yaml(value)
+        first = f"{indent}{name}: {shown}"
         lines = textwrap.wrap(meaning, _WIDTH - _COLUMN) or [""]
         if len(first) >= _COLUMN:
             yield first
