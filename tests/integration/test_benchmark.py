@@ -78,8 +78,8 @@ def test_benchmark_results_of_another_one_meanwhile_are_kept(
         pytest.param(["--threads", "99999"], "the cores of this machine, got 99999", id="cores"),
         pytest.param(["--images", "nowhere"], "got 'nowhere', which is not there", id="images"),
         pytest.param(["--images", __file__], "or one image, got the file", id="a file"),
-        pytest.param(["--images", ""], "expected a path, got an empty word", id="no images"),
-        pytest.param(["--out", ""], "expected a path, got an empty word", id="no folder"),
+        pytest.param(["--images", ""], "empty path; use .", id="no images"),
+        pytest.param(["--out", ""], "empty path; use .", id="no folder"),
         pytest.param(["--line-rate", "-3"], "--line-rate must be from 0.001", id="rate"),
     ],
 )

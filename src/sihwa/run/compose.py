@@ -202,7 +202,7 @@ def _choices(key: str, text: str, kind: Any = None) -> list[str]:  # noqa: ANN40
         return [f"{key}={value.strip()}" for value in _CHOICES.findall(text)] or [f"{key}="]
     try:
         parsed = OverridesParser.create().parse_override(f"{key}={text}")
-        value = parsed.value()
+        value: Any = parsed.value()
         if isinstance(value, Glob):
             names = value.filter(options_of(key)) or value.include
             return [f"{key}={name}" for name in names]

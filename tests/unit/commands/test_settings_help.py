@@ -17,7 +17,7 @@ CHOICES = [
 def names_of(settings: Any) -> list[str]:  # noqa: ANN401 -- a node of settings
     """Return the name of every setting, with those of each group before those below it."""
     found = []
-    for field in fields(OmegaConf.get_type(settings)):
+    for field in fields(OmegaConf.get_type(settings)):  # type: ignore[arg-type]
         found.append(field.name)
         if is_dataclass(OmegaConf.get_type(settings, field.name)):
             found += names_of(settings[field.name])
