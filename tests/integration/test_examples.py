@@ -225,7 +225,7 @@ def test_example_network_without_a_number_names_no_top_class(
     assert row == {
         "image": str(path),
         "decision": "review",
-        "reason": "the network gave no number",
+        "reason": "the network gave NaN or inf",
     }
     [said] = load_inspector(folder).predict(IMAGE)
     assert (said.decision.outcome, said.decision.reason) == (row["decision"], row["reason"])
