@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sihwa.inspector import Card
+from sihwa.inspector import Card, ParityProof, processor_of
+from sihwa.inspector.runtime import runtime_version
 from sihwa.model import ModelConfig
 
 CLASSES = ("good", "scratch", "얼룩")
@@ -31,6 +32,28 @@ def tiny_config(**changes: object) -> ModelConfig:
 def changed(card: Card, **changes: object) -> Card:
     """Return the card with other values."""
     return dataclasses.replace(card, **changes)  # type: ignore[arg-type]
+
+
+def parity_proof(
+    runtime: str = "openvino", precision: str = "fp32", **changes: object
+) -> ParityProof:
+    """Return a proof that holds on this machine, with other values where given."""
+    given = {
+        "runtime": runtime,
+        "version": runtime_version(runtime) or "",
+        "device": "cpu",
+        "precision": precision,
+        "processor": processor_of("cpu"),
+        "images": 50,
+        "flips": 0,
+        "allowed_flips": 0,
+        "greatest_difference": 1e-6,
+        "greatest_unknown_difference": 1e-6,
+        "tolerance": 1e-4,
+        "images_per_second_1": 100.0,
+        "images_per_second_32": 100.0,
+    }
+    return ParityProof(**{**given, **changes})  # type: ignore[arg-type]
 
 
 def random_images(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:

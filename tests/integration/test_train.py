@@ -150,7 +150,7 @@ def test_train_inspector_export_that_decides_otherwise_does_not_ship(
     [folder] = tmp_path.glob("*-*-*/*")
     assert not (folder / "inspector").exists()
     assert not (tmp_path / "latest").exists()
-    assert "ERROR the export does not decide" in (folder / "train.log").read_text()
+    assert "ERROR the inspector is not written" in (folder / "train.log").read_text()
 
 
 def test_train_inspector_every_runtime_present_is_proven_and_timed(run: TrainedRun) -> None:
@@ -178,9 +178,9 @@ def test_train_inspector_precision_that_strays_is_refused_and_named(
     refused = {(i["runtime"], i["precision"]) for i in card_of(run).proof if not i["proven"]}
     assert ("torch", "bf16") in refused
     log = (run.folder / "train.log").read_text()
-    assert re.search(r"WARNING refused, and named so in the card: torch .* bf16.*\.png", log)
+    assert re.search(r"WARNING torch .* cpu bf16: refused, a probability differs by .*\.png", log)
     assert "| no: refused |" in (run.inspector / "README.md").read_text()
-    with pytest.raises(RuntimeUnavailable, match="torch on cpu in bf16 is refused on this machine"):
+    with pytest.raises(RuntimeUnavailable, match="cpu bf16: refused"):
         load_inspector(run.inspector, runtime="torch", precision="bf16")
 
 

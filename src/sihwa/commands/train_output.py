@@ -1,4 +1,4 @@
-"""What the training command prints: figures, and where everything lies."""
+"""What the training command prints: figures, verdicts on the runtimes, and paths."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from sihwa.training import world
 
 
 def train_and_show(config: TrainConfig) -> None:
-    """Make an inspector and print its figures and where everything lies."""
+    """Make an inspector and print its figures and paths."""
     if config.evaluation.folds > 1:
         show_folds(cross_validate(config))
         return
@@ -33,7 +33,7 @@ def train_and_show(config: TrainConfig) -> None:
 
 
 def resume_and_show(folder: Path) -> None:
-    """Go on with a run and print its figures and where everything lies."""
+    """Resume a run and print its figures and paths."""
     with loading():
         config = read_config(folder.expanduser().resolve())
     if config.evaluation.folds > 1:
@@ -52,10 +52,7 @@ def _show(run: TrainedRun) -> None:
     lines = [f"report: {run.report}", f"{run.seconds:.1f} s from settings to report"]
     if run.card:
         lines.insert(0, f"inspector {run.card.id}: {run.inspector}")
-        lines[-1] += (
-            f"; decides as the trained network in all {run.proof[0].images} comparisons: the "
-            f"{run.evaluation.count} test images, and some of them in other sizes"
-        )
+        lines[-1:-1] = [proof.verdict() for proof in run.proof]
     else:
         lines.insert(0, "no inspector was made: export.enabled=false")
     console.print("\n".join(lines), soft_wrap=True, highlight=False)

@@ -6,7 +6,15 @@ from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.inspector import BATCH_BYTES, Inspection, Inspector, unread
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.overlay import evidence_overlay
-from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
+from sihwa.inspector.parity import (
+    TOLERANCE,
+    ParityRules,
+    ProofImages,
+    in_other_sizes,
+    parity_rules,
+    prove,
+)
+from sihwa.inspector.parity_proof import ParityProof
 from sihwa.inspector.parts import GRAPH_NAME, IMAGES_NAME, INT8_NAME, WEIGHTS_NAME, Bundle
 from sihwa.inspector.runtime import (
     REFERENCE,
@@ -16,7 +24,7 @@ from sihwa.inspector.runtime import (
     create_runtime,
     installed_choices,
 )
-from sihwa.inspector.speed import MOST_TIMED, TimedImages, measure_speed
+from sihwa.inspector.speed import MOST_TIMED, measure_speed, timed_images
 from sihwa.inspector.verification import Verification, read_verification
 
 __all__ = [
@@ -36,9 +44,10 @@ __all__ = [
     "Inspector",
     "Outputs",
     "ParityProof",
+    "ParityRules",
+    "ProofImages",
     "Runtime",
     "RuntimeChoice",
-    "TimedImages",
     "Verification",
     "card_policy",
     "create_runtime",
@@ -49,11 +58,13 @@ __all__ = [
     "load_inspector",
     "measure_speed",
     "open_bundle",
+    "parity_rules",
     "processor_of",
-    "prove_parity",
+    "prove",
     "read_bundle",
     "read_card",
     "read_verification",
+    "timed_images",
     "unread",
     "write_bundle",
 ]

@@ -12,8 +12,9 @@ from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable
 from sihwa.inspector.card import card_policy
 from sihwa.inspector.machine import package_version
 from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime.interface import PRECISIONS, Runtime, RuntimeChoice
+from sihwa.inspector.runtime.interface import Runtime
 from sihwa.inspector.runtime.second_pass import SecondPass
+from sihwa.inspector.runtime_choice import PRECISIONS, RuntimeChoice
 
 _LONGEST = 300
 """Letters of what a library says that are shown."""
