@@ -10,32 +10,16 @@ from typing import Any
 
 import pytest
 
-from sihwa.inspector import load_inspector, processor_of, read_bundle
-from sihwa.inspector.parity import ParityProof
-from sihwa.inspector.runtime import runtime_version
+from sihwa.inspector import ParityProof, load_inspector, read_bundle
 from sihwa.inspector.verification import verification_path, write_verification
 from tests.attacks.forge import Json, canonical, forge
+from tests.helpers import parity_proof
 
 OPENVINO = ("openvino", "fp32")
 
 
 def fact(runtime: str, precision: str, flips: int = 0) -> ParityProof:
-    return ParityProof(
-        runtime=runtime,
-        version=runtime_version(runtime) or "",
-        device="cpu",
-        precision=precision,
-        processor=processor_of("cpu"),
-        images=50,
-        flips=flips,
-        allowed_flips=0,
-        greatest_difference=0.0,
-        greatest_unknown_difference=0.0,
-        tolerance=1e-4,
-        worst_path="",
-        images_per_second_1=1000.0,
-        images_per_second_32=1000.0,
-    )
+    return parity_proof(runtime, precision, 1000.0, flips=flips)
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ Axes: N images, H and W image size, K classes.
 import logging
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
@@ -154,7 +154,7 @@ def _without_int8_model(
     log.warning("the INT8 model is dropped: %s", reason)
     card = replace(bundle.card, int8=None)
     left = [proof for proof in proofs if proof.precision != "int8"]
-    return replace(bundle, card=card, int8_model=None), left
+    return Bundle(card, bundle.graph, bundle.weights), left
 
 
 def _reference(

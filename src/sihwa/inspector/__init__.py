@@ -1,12 +1,25 @@
 """The inspector: written, proved equal, loaded, run."""
 
 from sihwa.inspector.bundle import load_inspector, open_bundle, read_bundle, write_bundle
-from sihwa.inspector.card import FORMAT_VERSION, Card, card_policy, read_card
+from sihwa.inspector.card import (
+    FORMAT_VERSION,
+    Card,
+    DatasetFacts,
+    GraphFacts,
+    Int8Facts,
+    MarginFacts,
+    NetworkFacts,
+    PolicyFacts,
+    WeightsFacts,
+    card_policy,
+    read_card,
+)
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.inspector import BATCH_BYTES, Inspection, Inspector, unread
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.overlay import evidence_overlay
-from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
+from sihwa.inspector.parity import TOLERANCE, in_other_sizes, prove_parity
+from sihwa.inspector.parity_proof import ParityProof
 from sihwa.inspector.parts import GRAPH_NAME, IMAGES_NAME, INT8_NAME, WEIGHTS_NAME, Bundle
 from sihwa.inspector.runtime import (
     REFERENCE,
@@ -31,15 +44,22 @@ __all__ = [
     "WEIGHTS_NAME",
     "Bundle",
     "Card",
+    "DatasetFacts",
     "EvidenceBox",
+    "GraphFacts",
     "Inspection",
     "Inspector",
+    "Int8Facts",
+    "MarginFacts",
+    "NetworkFacts",
     "Outputs",
     "ParityProof",
+    "PolicyFacts",
     "Runtime",
     "RuntimeChoice",
     "TimedImages",
     "Verification",
+    "WeightsFacts",
     "card_policy",
     "create_runtime",
     "evidence_box",

@@ -1,11 +1,11 @@
 """Which runtime decides: the fastest that is proven on this machine, else the reference."""
 
+import operator
 from collections.abc import Iterable
-from typing import Any
 
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector.machine import processor_of
-from sihwa.inspector.parity import is_proven
+from sihwa.inspector.parity_proof import ParityProof
 from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime import (
     REFERENCE,
@@ -19,7 +19,6 @@ from sihwa.inspector.verification import Verification
 
 _FALLBACK = {"cpu": REFERENCE.runtime, "cuda": "torch"}
 _ADVICE = "run `sihwa verify INSPECTOR` here"
-Proof = dict[str, Any]
 
 
 def choose_runtime(
@@ -49,14 +48,16 @@ def choose_runtime(
     fitting = [
         proof
         for proof in _holding_here(bundle, verification, device)
-        if runtime in ("auto", proof["runtime"]) and precision in ("auto", proof["precision"])
+        if runtime in ("auto", proof.runtime) and precision in ("auto", proof.precision)
     ]
-    proven = [proof for proof in fitting if is_proven(proof)]
+    proven = [proof for proof in fitting if proof.proven]
     if proven:
-        measured = "images_per_second_1" if batch_size == 1 else "images_per_second_32"
-        best = max(proven, key=lambda proof: proof[measured] or 0)
+        measured = operator.attrgetter(
+            "images_per_second_1" if batch_size == 1 else "images_per_second_32"
+        )
+        best = max(proven, key=lambda proof: measured(proof) or 0)
         manner = "one by one" if batch_size == 1 else "in batches of 32"
-        speed = f", {best[measured]:.0f} images/s {manner}" if best[measured] else ""
+        speed = f", {measured(best):.0f} images/s {manner}" if measured(best) else ""
         return _choice(best, device), _why(best, len(proven), speed, verification)
     fallback = RuntimeChoice(
         _FALLBACK[device.partition(":")[0]] if runtime == "auto" else runtime,
@@ -89,54 +90,54 @@ def why_not(bundle: Bundle, verification: Verification, choice: RuntimeChoice) -
     """
     holding = _holding_here(bundle, verification, choice.device)
     proof = next((p for p in holding if _choice(p, choice.device) == choice), None)
-    if proof is not None and not is_proven(proof) and choice != REFERENCE:
+    if proof is not None and not proof.proven and choice != REFERENCE:
         return _refusal(choice, proof)
     if proof is None and choice != REFERENCE:
         return f"not proven on this machine{_note(verification)}: {_ADVICE}"
     return None
 
 
-def _refusal(choice: RuntimeChoice, proof: Proof) -> str:
+def _refusal(choice: RuntimeChoice, proof: ParityProof) -> str:
     return (
-        f"{choice} is refused on this machine: {proof['flips']} of {proof['images']} decisions "
-        f"flip, greatest difference {proof['greatest_difference']:.1e} (allowed "
-        f"{proof['tolerance']:.0e}). Use precision=auto, or another runtime"
+        f"{choice} is refused on this machine: {proof.flips} of {proof.images} decisions "
+        f"flip, greatest difference {proof.greatest_difference:.1e} (allowed "
+        f"{proof.tolerance:.0e}). Use precision=auto, or another runtime"
     )
 
 
-def _holding_here(bundle: Bundle, verification: Verification, device: str) -> Iterable[Proof]:
+def _holding_here(bundle: Bundle, verification: Verification, device: str) -> Iterable[ParityProof]:
     """Return the proofs that hold on this machine: of this verification, else of the export."""
     kind = device.partition(":")[0]
     # a verification that cannot be read may have refused what the export had proven
     exported = [] if verification.is_damaged else bundle.card.proof
-    latest: dict[tuple[str, str], Proof] = {}
+    latest: dict[tuple[str, str], ParityProof] = {}
     for proof in (*exported, *verification.proof):
-        if proof["device"] == kind and _runs_here(proof, bundle, device):
-            latest[proof["runtime"], proof["precision"]] = proof
+        if proof.device == kind and _runs_here(proof, bundle, device):
+            latest[proof.runtime, proof.precision] = proof
     return latest.values()
 
 
-def _runs_here(proof: Proof, bundle: Bundle, device: str) -> bool:
+def _runs_here(proof: ParityProof, bundle: Bundle, device: str) -> bool:
     if not is_offered(_choice(proof, device)):
         return False
-    missing = (proof["precision"] == "int8" and bundle.int8_model is None) or (
-        proof["runtime"] == "torch" and bundle.weights is None
+    missing = (proof.precision == "int8" and bundle.int8_model is None) or (
+        proof.runtime == "torch" and bundle.weights is None
     )
     return (
         not missing
-        and proof["version"] == runtime_version(proof["runtime"])
-        and proof["processor"] == processor_of(device)
+        and proof.version == runtime_version(proof.runtime)
+        and proof.processor == processor_of(device)
     )
 
 
-def _choice(proof: Proof, device: str) -> RuntimeChoice:
-    return RuntimeChoice(proof["runtime"], device, proof["precision"])
+def _choice(proof: ParityProof, device: str) -> RuntimeChoice:
+    return RuntimeChoice(proof.runtime, device, proof.precision)
 
 
-def _why(best: Proof, count: int, speed: str, verification: Verification) -> str:
+def _why(best: ParityProof, count: int, speed: str, verification: Verification) -> str:
     where = "verified" if best in verification.proof else "proven at export"
     fastest = f", fastest of {count}" if count > 1 else ""
-    return f"{where} in {best['images']} comparisons{fastest}{speed}{_note(verification)}"
+    return f"{where} in {best.images} comparisons{fastest}{speed}{_note(verification)}"
 
 
 def _note(verification: Verification) -> str:

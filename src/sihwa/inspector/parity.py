@@ -4,8 +4,7 @@ Axes: N images, K classes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from PIL import Image
 
 from sihwa.decision import TopClassPolicy
 from sihwa.inspector.machine import processor_of
+from sihwa.inspector.parity_proof import ParityProof
 from sihwa.inspector.runtime import Outputs, Runtime, RuntimeChoice, runtime_version
 
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.05, "fp16": 0.02, "int8": 0.1}
@@ -22,74 +22,6 @@ TOLERANCE = {"fp32": 1e-4, "bf16": 0.05, "fp16": 0.02, "int8": 0.1}
 # Height and width as a share of the image's own: smaller, larger, and out of shape.
 _OTHER_SIZES = ((0.45, 0.45), (1.6, 1.6), (0.7, 1.3))
 _MOST_PIXELS = 4_000_000
-
-
-@dataclass(frozen=True)
-class ParityProof:
-    """How one runtime compared with the reference on real images.
-
-    Attributes:
-        runtime, version, device, precision: What was compared.
-        processor: What it ran on; a proof holds there, with that version.
-        images: Images compared.
-        flips: Decisions that differ.
-        allowed_flips: More than these refuse the combination.
-        greatest_difference: In probability.
-        greatest_unknown_difference: In the unknown score.
-        tolerance: Greatest allowed difference in probability.
-        worst_path: The image that differs most; a flipped decision comes before any difference.
-        images_per_second_1: Speed one image at a time, None if not measured.
-        images_per_second_32: Speed in batches of 32, None if not measured.
-    """
-
-    runtime: str
-    version: str
-    device: str
-    precision: str
-    processor: str
-    images: int
-    flips: int
-    allowed_flips: int
-    greatest_difference: float
-    greatest_unknown_difference: float
-    tolerance: float
-    worst_path: str
-    images_per_second_1: float | None = None
-    images_per_second_32: float | None = None
-
-    @property
-    def choice(self) -> RuntimeChoice:
-        """The combination that was compared."""
-        return RuntimeChoice(self.runtime, self.device, self.precision)
-
-    @property
-    def proven(self) -> bool:
-        """Whether no decision too many flipped and every probability kept to the tolerance."""
-        kept = self.flips <= self.allowed_flips and self.greatest_difference <= self.tolerance
-        return self.images > 0 and kept
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what the card keeps; paths of the training machine stay out of it."""
-        facts = asdict(self)
-        del facts["worst_path"]
-        return {**facts, "proven": self.proven}
-
-    def __str__(self) -> str:
-        return (
-            f"{self.runtime} {self.version} on {self.device} in {self.precision}: {self.flips} of "
-            f"{self.images} decisions flip, greatest difference {self.greatest_difference:.1e} "
-            f"(allowed {self.tolerance:.0e}) at {self.worst_path}"
-        )
-
-
-def is_proven(facts: Mapping[str, Any]) -> bool:
-    """Say whether a proof that was kept says that it holds, and its own numbers say so too.
-
-    Args:
-        facts: As `ParityProof.as_dict` gives them.
-    """
-    own = {key: value for key, value in facts.items() if key != "proven"}
-    return bool(facts["proven"]) and ParityProof(**own, worst_path="").proven
 
 
 def in_other_sizes(

@@ -8,22 +8,21 @@ runs: in float32 in the reference's runtime, which needs no proof.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import jsonschema
+import msgspec
+from msgspec import Meta
 
 import sihwa
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.card import canonical_json, card_schema, create_validator, parse_json
-from sihwa.inspector.parity import ParityProof
+from sihwa.inspector.card import Facts, Sha256, canonical_json, parse_json, printable
+from sihwa.inspector.parity_proof import ParityProof
 from sihwa.inspector.parts import Bundle
 from sihwa.storage import sha256_of_bytes, write_json
 
 _FORMAT = "sihwa-verification"
 _MAX_BYTES = 2**20
-_DIGITS = "^[0-9a-f]{%d}$(?!\\n)"
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Verification:
         is_damaged: Whether there is a file that cannot be read: it may have held a refusal.
     """
 
-    proof: Sequence[dict[str, Any]] = field(default=())
+    proof: Sequence[ParityProof] = field(default=())
     note: str = ""
     is_damaged: bool = False
 
@@ -57,7 +56,7 @@ def write_verification(
     """
     content = {
         "format": _FORMAT,
-        "format_version": 1,
+        "format_version": 2,
         "inspector": bundle.card.id,
         "graphs": _graphs(bundle),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -76,16 +75,16 @@ def read_verification(inspector: Path, bundle: Bundle) -> Verification:
     try:
         if not path.exists():
             return Verification()
-        content = _read(path)
+        document = _read(path)
     except (OSError, InvalidInspector) as error:
         note = f"{path.name} does not count: {_reason(error)}; run `sihwa verify` again"
         return Verification(note=note, is_damaged=True)
-    if content["inspector"] != bundle.card.id or content["graphs"] != _graphs(bundle):
+    if document.inspector != bundle.card.id or list(document.graphs) != _graphs(bundle):
         return Verification(note=f"{path.name} does not count: it is of another inspector")
-    return Verification(proof=content["proof"])
+    return Verification(proof=document.proof)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> "_Document":
     if not path.is_file() or path.is_symlink():
         raise InvalidInspector("it is no plain file")
     size = path.stat().st_size
@@ -95,39 +94,27 @@ def _read(path: Path) -> dict[str, Any]:
         content = parse_json(path.read_bytes(), path.name)
     except InvalidInspector as damage:
         raise InvalidInspector("it is damaged") from damage
-    error = next(_validator().iter_errors(content), None)
-    if error is not None:
-        place = "/".join(str(step) for step in error.absolute_path)
-        raise InvalidInspector(f"its {ascii(place[:60]) if place else 'content'} breaks the schema")
-    sealed = {key: value for key, value in content.items() if key != "digest"}
-    if content["digest"] != _digest(sealed):
+    try:
+        document = msgspec.convert(content, _Document)
+    except msgspec.ValidationError as error:
+        raise InvalidInspector(printable(error)) from error
+    if document.digest != _digest({k: v for k, v in content.items() if k != "digest"}):
         raise InvalidInspector("it was changed after it was written")
-    return content
+    return document
 
 
-@cache
-def _validator() -> jsonschema.Draft202012Validator:
-    schema = card_schema()
-    properties = {
-        "format": {"const": _FORMAT},
-        "format_version": {"const": 1},
-        "inspector": {"type": "string", "pattern": _DIGITS % 16},
-        "graphs": {"type": "array", "items": {"type": "string", "pattern": _DIGITS % 64}},
-        "created": {"type": "string", "maxLength": 60},
-        "code_version": {"type": "string", "maxLength": 60},
-        "images": {"type": "integer", "minimum": 1},
-        "proof": schema["properties"]["proof"],
-        "digest": {"type": "string", "pattern": _DIGITS % 64},
-    }
-    return create_validator(
-        {
-            "type": "object",
-            "additionalProperties": False,
-            "required": list(properties),
-            "properties": properties,
-            "$defs": schema["$defs"],
-        }
-    )
+class _Document(Facts, frozen=True, kw_only=True):
+    """The keys of the file; see docs/inspector-format.md."""
+
+    format: Literal["sihwa-verification"]
+    format_version: Literal[2]
+    inspector: str
+    graphs: tuple[Sha256, ...]
+    created: Annotated[str, Meta(max_length=60)]
+    code_version: Annotated[str, Meta(max_length=60)]
+    images: Annotated[int, Meta(ge=1)]
+    proof: Annotated[tuple[ParityProof, ...], Meta(max_length=100)]
+    digest: Sha256
 
 
 def _graphs(bundle: Bundle) -> list[str]:

@@ -4,10 +4,11 @@ Axes: N images, H and W image size.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from sihwa.errors import EmptyDataset, InvalidInspector, RuntimeUnavailable, UnreadableImage
@@ -16,7 +17,8 @@ from sihwa.inspector.bundle import read_bundle
 from sihwa.inspector.card import Card, card_policy
 from sihwa.inspector.image_list import as_on_the_line, list_images, none_readable, spread
 from sihwa.inspector.inspector import batch_length
-from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
+from sihwa.inspector.parity import TOLERANCE, in_other_sizes, prove_parity
+from sihwa.inspector.parity_proof import ParityProof
 from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime import (
     REFERENCE,
@@ -111,7 +113,7 @@ def verify_inspector(
         replace(proof, images_per_second_1=round(one, 1), images_per_second_32=round(many, 1))
         for proof, (one, many) in zip(proofs, rates, strict=True)
     ]
-    before = max((proof["images"] for proof in read_verification(path, bundle).proof), default=0)
+    before = max((proof.images for proof in read_verification(path, bundle).proof), default=0)
     count = len(chosen) - len(images.unreadable)
     written = write_verification(path, bundle, proofs, count)
     left_out = len(listed) - len(chosen)
@@ -150,8 +152,8 @@ def _require_runtime(bundle: Bundle, device: str) -> None:
 
 def _rules(bundle: Bundle) -> tuple[dict[str, float], dict[str, int]]:
     """Return tolerances and allowed flips by precision: the export's, where it said any."""
-    said = {proof["precision"]: proof["tolerance"] for proof in bundle.card.proof}
-    flips = {"int8": bundle.card.int8["allowed_flips"]} if bundle.card.int8 else {}
+    said = {proof.precision: proof.tolerance for proof in bundle.card.proof}
+    flips = {"int8": bundle.card.int8.allowed_flips} if bundle.card.int8 else {}
     return {**TOLERANCE, **said}, flips
 
 

@@ -28,7 +28,7 @@ from sihwa.inspector import (
     create_runtime,
 )
 from sihwa.inspector.graph_file import read_graph_file
-from tests.helpers import changed, random_images
+from tests.helpers import changed, int8_facts, parity_proof, random_images
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_quantise_graph_is_one_that_an_inspector_may_hold(int8_model: Int8Model)
 def test_quantise_graph_decides_nearly_alike(
     int8_model: Int8Model, tiny_graph: bytes, tiny_card: Card, runtime: str
 ) -> None:
-    card = changed(tiny_card, int8={"margin": {"lead": 0.0, "unknown": 0.0}})
+    card = changed(tiny_card, int8=int8_facts())
     bundle = Bundle(card, tiny_graph, int8_model=int8_model.graph)
     low = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "int8"))
     full = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "fp32"))
@@ -216,16 +216,12 @@ def test_quantise_graph_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def proof(runtime: str, precision: str, rate: float, flips: int = 0) -> ParityProof:
-    return ParityProof(
-        runtime, "1", "cpu", precision, "x", 50, flips, 0, 0.0, 0.0, 0.1, "p.png", rate, rate
-    )
+    return parity_proof(runtime, precision, rate, flips=flips, tolerance=0.1)
 
 
 @pytest.fixture
 def with_int8_model(tiny_card: Card) -> Bundle:
-    return Bundle(
-        changed(tiny_card, int8={"allowed_flips": 0}), b"graph", b"weights", b"int8_model"
-    )
+    return Bundle(changed(tiny_card, int8=int8_facts()), b"graph", b"weights", b"int8_model")
 
 
 @pytest.mark.parametrize("rates", [(150, 150), (150, 90), (90, 150)])
@@ -233,8 +229,8 @@ def test_without_useless_int8_model_keeps_one_that_is_faster_in_some_manner(
     with_int8_model: Bundle, rates: tuple[float, float]
 ) -> None:
     one, many = rates
-    int8_model = replace(
-        proof("openvino", "int8", 0), images_per_second_1=one, images_per_second_32=many
+    int8_model = parity_proof(
+        "openvino", "int8", images_per_second_1=one, images_per_second_32=many
     )
     proofs = [proof("openvino", "fp32", 100), int8_model]
     assert without_useless_int8_model(with_int8_model, proofs) == (with_int8_model, proofs)
@@ -264,7 +260,7 @@ def test_without_useless_int8_model_drops_it_and_says_why(
 ) -> None:
     bundle, left = without_useless_int8_model(with_int8_model, proofs)
     assert bundle == replace(
-        with_int8_model, card=replace(with_int8_model.card, int8=None), int8_model=None
+        with_int8_model, card=changed(with_int8_model.card, int8=None), int8_model=None
     )
     assert left == proofs[:1]
     caplog.clear()

@@ -174,7 +174,7 @@ def test_verify_inspector_stores_no_path_of_this_machine(tiny_bundle: Path, fold
 def test_read_verification_is_what_was_written(tiny_bundle: Path, folder: Path) -> None:
     found = verify_inspector(tiny_bundle, folder)
     read = read_verification(tiny_bundle, read_bundle(tiny_bundle))
-    assert read.proof == [proof.as_dict() for proof in found.proof]
+    assert [proof.as_dict() for proof in read.proof] == [proof.as_dict() for proof in found.proof]
     assert not read.note
 
 
