@@ -54,7 +54,7 @@ def forge(
         change(card)
     identity = {key: value for key, value in card.items() if key not in _NOT_IDENTITY}
     digest = hashlib.sha256(canonical(identity).encode(errors="surrogatepass"))
-    text = json.dumps({**card, "id": digest.hexdigest()[:16]})
+    text = canonical({**card, "id": digest.hexdigest()[:16]})
     (folder / "inspector.onnx").write_bytes(append_card(graph, text))
     (folder / "card.json").write_text(text, "utf-8")
     reseal(folder)

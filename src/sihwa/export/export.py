@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec import structs
 from numpy.typing import NDArray
 from safetensors.torch import save
 
@@ -27,7 +28,14 @@ from sihwa.export.proof import calibration_images, drop_useless_int8_model, prov
 from sihwa.inspector import (
     Bundle,
     Card,
+    DatasetFacts,
+    GraphFacts,
+    Int8Facts,
+    MarginFacts,
+    NetworkFacts,
     ParityProof,
+    PolicyFacts,
+    WeightsFacts,
     create_runtime,
     installed_choices,
     measure_speed,
@@ -95,7 +103,7 @@ def export_inspector(
         bundle = _with_int8_model(bundle, manifest, trained.policy, config.max_int8_flips)
     proof = prove_bundle(bundle, network, manifest, config.max_difference, device)
     bundle, proof = drop_useless_int8_model(bundle, proof)
-    card = replace(bundle.card, proof=[item.as_dict() for item in proof])
+    card = structs.replace(bundle.card, proof=tuple(proof))
     kept = choose_images(manifest, trained.probability, config.images)
     write_bundle(folder, replace(bundle, card=card), pack_images(manifest, kept))
     return card, proof
@@ -133,15 +141,16 @@ def _with_int8_model(
 
 
 def _add_int8_model(bundle: Bundle, int8_model: Int8Model, allowed_flips: int) -> Bundle:
-    facts = {
-        "sha256": sha256_of_bytes(int8_model.graph),
-        "bytes": len(int8_model.graph),
-        "float32_layers": int8_model.float32_layers,
-        "margin": int8_model.margin._asdict(),
-        "second_passes": int8_model.second_passes,
-        "allowed_flips": allowed_flips,
-    }
-    return replace(bundle, card=replace(bundle.card, int8=facts), int8_model=int8_model.graph)
+    facts = Int8Facts(
+        sha256=sha256_of_bytes(int8_model.graph),
+        bytes=len(int8_model.graph),
+        float32_layers=int8_model.float32_layers,
+        margin=MarginFacts(**int8_model.margin._asdict()),
+        second_passes=int8_model.second_passes,
+        allowed_flips=allowed_flips,
+    )
+    card = structs.replace(bundle.card, int8=facts)
+    return replace(bundle, card=card, int8_model=int8_model.graph)
 
 
 def _some_images(manifest: Manifest, split: str) -> list[NDArray[np.uint8]]:
@@ -160,29 +169,29 @@ def _create_card(graph: bytes, weights: bytes, trained: Trained) -> Card:
     return Card(
         classes=manifest.classes,
         accept_classes=manifest.accept_classes,
-        policy=trained.policy.as_dict(),
+        policy=PolicyFacts(unknown_threshold=trained.policy.unknown_threshold),
         temperature=float(trained.network.temperature),
-        network={
-            "name": model.name,
-            "architecture": model.architecture,
-            "input_size": model.input_size,
-            "stages": model.stages,
-            "embedding_width": trained.network.classifier.in_features,
-        },
-        weights={
-            "source": _weights_source(model),
-            "licence": _weights_licence(model),
-            "sha256": sha256_of_bytes(weights),
-        },
-        dataset={
-            "name": manifest.name,
-            "fingerprint": manifest.fingerprint,
-            "licence": manifest.licence,
-            "count": manifest.counts,
-        },
+        network=NetworkFacts(
+            name=model.name,
+            architecture=model.architecture,
+            input_size=model.input_size,
+            stages=model.stages,
+            embedding_width=trained.network.classifier.in_features,
+        ),
+        weights=WeightsFacts(
+            source=_weights_source(model),
+            licence=_weights_licence(model),
+            sha256=sha256_of_bytes(weights),
+        ),
+        dataset=DatasetFacts(
+            name=manifest.name,
+            fingerprint=manifest.fingerprint,
+            licence=manifest.licence,
+            count=manifest.counts,
+        ),
         training={"seed": trained.seed, **asdict(trained.training)},
         metrics=trained.evaluation.as_dict(),
-        graph={"sha256": sha256_of_bytes(graph), "bytes": len(graph), "opset": OPSET},
+        graph=GraphFacts(sha256=sha256_of_bytes(graph), bytes=len(graph), opset=OPSET),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         code_version=sihwa.__version__,
         environment=_environment(),

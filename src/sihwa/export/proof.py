@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from msgspec import structs
 from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
@@ -118,7 +119,8 @@ def drop_useless_int8_model(
         return bundle, proofs
     log.warning("the INT8 model is dropped: %s", reason)
     left = [proof for proof in proofs if proof.precision != "int8"]
-    return replace(bundle, card=replace(bundle.card, int8=None), int8_model=None), left
+    card = structs.replace(bundle.card, int8=None)
+    return replace(bundle, card=card, int8_model=None), left
 
 
 def _why_useless(proofs: list[ParityProof]) -> str:

@@ -1,7 +1,19 @@
 """The inspector: written, proved equal, loaded, run."""
 
 from sihwa.inspector.bundle import load_inspector, open_bundle, read_bundle, write_bundle
-from sihwa.inspector.card import FORMAT_VERSION, Card, card_policy, read_card
+from sihwa.inspector.card import (
+    FORMAT_VERSION,
+    Card,
+    DatasetFacts,
+    GraphFacts,
+    Int8Facts,
+    MarginFacts,
+    NetworkFacts,
+    PolicyFacts,
+    WeightsFacts,
+    card_policy,
+    read_card,
+)
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.inspector import BATCH_BYTES, Inspection, Inspector, unread
 from sihwa.inspector.machine import processor_of
@@ -39,16 +51,23 @@ __all__ = [
     "WEIGHTS_NAME",
     "Bundle",
     "Card",
+    "DatasetFacts",
     "EvidenceBox",
+    "GraphFacts",
     "Inspection",
     "Inspector",
+    "Int8Facts",
+    "MarginFacts",
+    "NetworkFacts",
     "Outputs",
     "ParityProof",
     "ParityRules",
+    "PolicyFacts",
     "ProofImages",
     "Runtime",
     "RuntimeChoice",
     "Verification",
+    "WeightsFacts",
     "card_policy",
     "create_runtime",
     "evidence_box",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.card import MAX_CARD_BYTES, Card, parse_json, read_card, refuse_newer
+from sihwa.inspector.card import MAX_CARD_BYTES, Card, parse_json, read_card, refuse_other_version
 from sihwa.inspector.choice import choose_runtime
 from sihwa.inspector.graph_file import (
     MAX_BYTES,
@@ -32,7 +32,6 @@ from sihwa.inspector.parts import (
 from sihwa.inspector.runtime import create_runtime
 from sihwa.inspector.signature import check_signature, try_out
 from sihwa.inspector.verification import Verification, read_verification
-from sihwa.inspector.weights_file import check_weights_file
 from sihwa.storage import new_folder, sha256_of_bytes, write_bytes, write_json
 
 
@@ -90,7 +89,7 @@ def read_bundle(path: Path) -> Bundle:
         file = read_graph_file(content, str(graph_path))
     except InvalidInspector:
         # a later format may allow a later graph: then the version is what matters
-        refuse_newer(find_card(content), str(graph_path))
+        refuse_other_version(find_card(content), str(graph_path))
         raise
     card = read_card(file.card, str(graph_path))
     _check_seal(card, file, content, graph_path)
@@ -98,7 +97,6 @@ def read_bundle(path: Path) -> Bundle:
     if not is_folder:
         return Bundle(card, content)
     parts = _read_parts(path, card)
-    check_weights_file(parts[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
     _check_weights(card, parts[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
     _check_int8_model(card, parts.get(INT8_NAME), str(path / INT8_NAME))
     return Bundle(card, content, parts[WEIGHTS_NAME], parts.get(INT8_NAME))
@@ -176,24 +174,21 @@ def open_bundle(
 
 def _check_seal(card: Card, file: GraphFile, content: bytes, path: Path) -> None:
     """Check that the file is the graph that the card was written for, the card, and no more."""
-    length = card.graph["bytes"]
-    if length >= len(content) or sha256_of_bytes(content[:length]) != card.graph["sha256"]:
+    length = card.graph.bytes
+    if length >= len(content) or sha256_of_bytes(content[:length]) != card.graph.sha256:
         raise InvalidInspector(
             f"{path}: the graph was changed after it was written: its SHA-256 is not the card's. "
             "Copy the inspector again"
         )
     if content[length:] != append_card(b"", file.card):
         raise InvalidInspector(f"{path}: something besides the card was added after the graph")
-    if card.graph["opset"] != OPSET:
-        raise InvalidInspector(
-            f"{path}: the graph says opset {OPSET}, its card {card.graph['opset']}"
-        )
+    if card.graph.opset != OPSET:
+        raise InvalidInspector(f"{path}: the graph says opset {OPSET}, its card {card.graph.opset}")
 
 
 def _check_weights(card: Card, weights: bytes | None, where: str) -> None:
-    """Check that the tensors are those that the card was written for, where it says so."""
-    said = card.weights.get("sha256")
-    if said and (weights is None or sha256_of_bytes(weights) != said):
+    """Check that the tensors are those that the card was written for."""
+    if weights is None or sha256_of_bytes(weights) != card.weights.sha256:
         raise InvalidInspector(
             f"{where}: expected the weights whose SHA-256 the card in {GRAPH_NAME} gives, found "
             "others. Copy the inspector again"
@@ -202,16 +197,13 @@ def _check_weights(card: Card, weights: bytes | None, where: str) -> None:
 
 def _check_int8_model(card: Card, int8_model: bytes | None, where: str) -> None:
     """Check that the INT8 model is the one that the card was written for, and as harmless."""
-    facts = (
-        None
-        if int8_model is None
-        else {"sha256": sha256_of_bytes(int8_model), "bytes": len(int8_model)}
-    )
-    said = card.int8 and {key: card.int8[key] for key in ("sha256", "bytes")}
-    if facts != said:
+    found = int8_model and (sha256_of_bytes(int8_model), len(int8_model))
+    expected = card.int8 and (card.int8.sha256, card.int8.bytes)
+    if found != expected:
         raise InvalidInspector(
-            f"{where}: expected {'the' if said else 'no'} INT8 model that the card in {GRAPH_NAME} "
-            f"names, found {'another or none' if said else 'one'}. Copy the inspector again"
+            f"{where}: expected {'the' if expected else 'no'} INT8 model that the card in "
+            f"{GRAPH_NAME} names, found {'another or none' if expected else 'one'}. Copy the "
+            "inspector again"
         )
     if int8_model is not None:
         check_signature(card, read_graph_file(int8_model, where, with_card=False), where)

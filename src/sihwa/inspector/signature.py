@@ -88,7 +88,7 @@ def _expected_outputs(card: Card, count: int | None, evidence: Port) -> dict[str
     return {
         "probability": Port("float32", (count, classes)),
         "evidence": Port("float32", (count, classes, *evidence.shape[2:])),
-        "embedding": Port("float32", (count, card.network["embedding_width"])),
+        "embedding": Port("float32", (count, card.network.embedding_width)),
         "unknown": Port("float32", (count,)),
     }
 
@@ -107,7 +107,7 @@ def _compare(given: dict[str, Port], expected: dict[str, Port], where: str) -> N
 
 def _check_map(card: Card, evidence: Port, where: str) -> None:
     """Check that the evidence map is no larger than the network's input, nor than memory bears."""
-    side = card.network["input_size"]
+    side = card.network.input_size
     sizes = [0 if axis is None else axis for axis in evidence.shape[2:]]
     too_many = prod(sizes) > _MAX_CELLS
     if len(sizes) != 2 or too_many or not all(1 <= size <= side for size in sizes):

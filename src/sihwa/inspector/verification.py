@@ -16,7 +16,7 @@ from msgspec import Meta
 
 import sihwa
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.card import canonical_json, parse_json
+from sihwa.inspector.card import Facts, Sha256, canonical_json, parse_json, printable
 from sihwa.inspector.parity_proof import ParityProof
 from sihwa.inspector.parts import Bundle
 from sihwa.storage import sha256_of_bytes, write_json
@@ -26,18 +26,18 @@ _FORMAT_VERSION = 2
 _MAX_BYTES = 2**20
 
 
-class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _File(Facts, frozen=True, kw_only=True):
     """The file's content; docs/inspector-format.md describes it."""
 
     format: Literal["sihwa-verification"]
     format_version: Literal[2]
     inspector: str
-    graphs: list[str]
+    graphs: list[Sha256]
     created: str
     code_version: str
     images: Annotated[int, Meta(ge=1)]
     proof: Annotated[tuple[ParityProof, ...], Meta(max_length=100)]
-    digest: str
+    digest: Sha256
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _read(path: Path) -> _File:
     except InvalidInspector as error:
         raise InvalidInspector("it is damaged") from error
     except msgspec.ValidationError as error:
-        raise InvalidInspector(f"it is not a verification: {ascii(str(error))[:150]}") from error
+        raise InvalidInspector(f"it is not a verification: {printable(error)}") from error
     if file.digest != _digest(content):
         raise InvalidInspector("it was changed after it was written")
     return file

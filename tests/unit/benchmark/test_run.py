@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from msgspec import structs
 
 from sihwa.benchmark import (
     BenchmarkOptions,
@@ -298,8 +299,7 @@ def test_list_variants_refused_by_its_proof_says_why(tiny_bundle: Path, folder: 
     bundle = read_bundle(tiny_bundle)
     found = read_verification(tiny_bundle, bundle)
     proof = [
-        {**one, "proven": False, "flips": 3} if one["runtime"] == "openvino" else one
-        for one in found.proof
+        structs.replace(one, flips=3) if one.runtime == "openvino" else one for one in found.proof
     ]
     variants, left_out = list_variants(bundle, Verification(proof), ["cpu"], [1, 0])
     assert "openvino" not in {one.choice.runtime for one in variants}

@@ -27,7 +27,7 @@ from sihwa.inspector import (
     create_runtime,
 )
 from sihwa.inspector.graph_file import read_graph_file
-from tests.helpers import changed, parity_proof, random_images
+from tests.helpers import changed, int8_facts, parity_proof, random_images
 
 TRAINING = [random_images(4, 60, 50, seed) for seed in range(6)]
 CALIBRATION = [random_images(4, 60, 50, seed) for seed in range(6, 9)]
@@ -73,7 +73,7 @@ def test_quantise_graph_gives_a_graph_that_inspectors_allow(int8_model: Int8Mode
 def test_quantise_graph_decides_nearly_alike(
     int8_model: Int8Model, tiny_graph: bytes, tiny_card: Card, runtime: str
 ) -> None:
-    card = changed(tiny_card, int8={"margin": {"lead": 0.0, "unknown": 0.0}})
+    card = changed(tiny_card, int8=int8_facts())
     bundle = Bundle(card, tiny_graph, int8_model=int8_model.graph)
     low = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "int8"))
     full = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "fp32"))
@@ -214,27 +214,25 @@ def test_import_nncf_turns_its_telemetry_off(monkeypatch: pytest.MonkeyPatch) ->
     assert os.environ["NNCF_CI"]
 
 
-def proofs(int8: dict[str, object], one: float = 100.0, many: float = 100.0) -> list[ParityProof]:
-    """Return proofs of the graph and of an INT8 model with these speeds."""
-    low = parity_proof(precision="int8", images_per_second_1=one, images_per_second_32=many, **int8)
-    return [parity_proof(), low]
+def proofs(one: float, many: float, **changes: object) -> list[ParityProof]:
+    """Return proofs of the graph at 100 images/s and of an INT8 model at other speeds."""
+    rates = {"images_per_second_1": one, "images_per_second_32": many}
+    return [parity_proof("openvino"), parity_proof("openvino", "int8", **{**rates, **changes})]
 
 
 @pytest.fixture
 def with_int8_model(tiny_card: Card) -> Bundle:
-    return Bundle(
-        changed(tiny_card, int8={"allowed_flips": 0}), b"graph", b"weights", b"int8_model"
-    )
+    return Bundle(changed(tiny_card, int8=int8_facts()), b"graph", b"weights", b"int8_model")
 
 
 @pytest.mark.parametrize(
     "given",
     [
-        pytest.param(proofs({}, 150, 150), id="faster"),
-        pytest.param(proofs({}, 150, 90), id="faster one by one"),
-        pytest.param(proofs({}, 90, 150), id="faster in batches"),
+        pytest.param(proofs(150, 150), id="faster"),
+        pytest.param(proofs(150, 90), id="faster one by one"),
+        pytest.param(proofs(90, 150), id="faster in batches"),
         pytest.param(
-            [*proofs({"flips": 1}, 300, 300), *proofs({"runtime": "onnxruntime"}, 200)[1:]],
+            [*proofs(300, 300, flips=1), parity_proof("onnxruntime", "int8", 200)],
             id="proven in one runtime",
         ),
     ],
@@ -249,14 +247,14 @@ def test_drop_useless_int8_model_keeps_a_useful_one(
     ("given", "reason"),
     [
         pytest.param(
-            proofs({"flips": 2}, 300, 300), "int8: refused, 2 of 50 decisions flip", id="flips"
+            proofs(300, 300, flips=2), "int8: refused, 2 of 50 decisions flip", id="flips"
         ),
         pytest.param(
-            proofs({"greatest_difference": 0.2}, 300, 300),
+            proofs(300, 300, greatest_difference=0.2),
             "int8: refused, a probability differs by 2.0e-01",
             id="difference",
         ),
-        pytest.param(proofs({}, 105, 109), "not a tenth faster: 105 images/s", id="hardly faster"),
+        pytest.param(proofs(105, 109), "not a tenth faster: 105 images/s", id="hardly faster"),
     ],
 )
 def test_drop_useless_int8_model_drops_it_and_says_why(

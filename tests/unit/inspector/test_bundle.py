@@ -8,7 +8,14 @@ import torch
 from numpy.typing import NDArray
 
 from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable, ShapeError
-from sihwa.inspector import Card, RuntimeChoice, installed_choices, load_inspector, read_bundle
+from sihwa.inspector import (
+    Card,
+    PolicyFacts,
+    RuntimeChoice,
+    installed_choices,
+    load_inspector,
+    read_bundle,
+)
 from sihwa.model import Network
 from tests.helpers import CLASSES, changed, random_images, save_images
 
@@ -177,7 +184,7 @@ def test_card_id_ignores_when_and_where_it_was_made(tiny_card: Card) -> None:
     [
         {"temperature": 0.6},
         {"accept_classes": ("good", "scratch")},
-        {"policy": {"kind": "top_class", "unknown_threshold": 2.0}},
+        {"policy": PolicyFacts(unknown_threshold=2.0)},
     ],
     ids=str,
 )

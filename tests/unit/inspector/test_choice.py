@@ -17,13 +17,8 @@ NOTHING = Verification()
 MakeBundle = Callable[..., Bundle]
 
 
-def proof(runtime: str, precision: str, rate: float | None = 100.0, **changes: object) -> ParityProof:
-    rates = {"images_per_second_1": rate, "images_per_second_32": rate}
-    return parity_proof(runtime, precision, **{**rates, **changes})
-
-
 def refused(runtime: str, precision: str, rate: float = 900.0) -> ParityProof:
-    return proof(runtime, precision, rate, flips=3)
+    return parity_proof(runtime, precision, rate, flips=3)
 
 
 @pytest.fixture
@@ -52,9 +47,9 @@ def test_choose_runtime_nothing_proven_is_the_reference(bundle: MakeBundle) -> N
 
 def test_choose_runtime_takes_the_fastest_proven_at_export(bundle: MakeBundle) -> None:
     proofs = [
-        proof("onnxruntime", "fp32", 100.0),
+        parity_proof("onnxruntime", "fp32", 100.0),
         refused("openvino", "bf16", 300.0),
-        proof("openvino", "fp32", 150.0),
+        parity_proof("openvino", "fp32", 150.0),
     ]
     choice, reason = choose(bundle(*proofs))
     assert choice == OPENVINO
@@ -63,8 +58,8 @@ def test_choose_runtime_takes_the_fastest_proven_at_export(bundle: MakeBundle) -
 
 def test_choose_runtime_batches_compare_speed_in_batches(bundle: MakeBundle) -> None:
     made = bundle(
-        proof("onnxruntime", "fp32", 100.0, images_per_second_32=120.0),
-        proof("openvino", "fp32", 90.0, images_per_second_32=200.0),
+        parity_proof("onnxruntime", "fp32", 100.0, images_per_second_32=120.0),
+        parity_proof("openvino", "fp32", 90.0, images_per_second_32=200.0),
     )
     assert choose(made)[0] == REFERENCE
     choice, reason = choose_runtime(made, NOTHING, "auto", "cpu", "auto", batch_size=16)
@@ -84,19 +79,23 @@ def test_choose_runtime_batches_compare_speed_in_batches(bundle: MakeBundle) -> 
 def test_choose_runtime_proof_from_elsewhere_does_not_count(
     bundle: MakeBundle, change: dict[str, object]
 ) -> None:
-    made = bundle(proof("openvino", "fp32", 900.0, **change), proof("onnxruntime", "fp32", 1.0))
+    made = bundle(
+        parity_proof("openvino", "fp32", 900.0, **change), parity_proof("onnxruntime", "fp32", 1.0)
+    )
     assert choose(made)[0] == REFERENCE
 
 
 def test_choose_runtime_verified_comes_before_proven_at_export(bundle: MakeBundle) -> None:
-    made = bundle(proof("openvino", "fp32", 900.0))
-    choice, reason = choose(made, Verification((proof("openvino", "int8", 300.0),)))
+    made = bundle(parity_proof("openvino", "fp32", 900.0))
+    choice, reason = choose(made, Verification((parity_proof("openvino", "int8", 300.0),)))
     assert choice == RuntimeChoice("openvino", "cpu", "int8")
     assert reason.startswith("verified in 50 comparisons")
 
 
 def test_choose_runtime_refused_here_is_not_taken_from_the_export(bundle: MakeBundle) -> None:
-    made = bundle(proof("openvino", "fp32", 900.0), proof("onnxruntime", "fp32", 100.0))
+    made = bundle(
+        parity_proof("openvino", "fp32", 900.0), parity_proof("onnxruntime", "fp32", 100.0)
+    )
     found = Verification((refused("openvino", "fp32"),))
     assert choose(made, found)[0] == REFERENCE
     with pytest.raises(RuntimeUnavailable, match="refused, 3 of 50 decisions flip"):
@@ -110,7 +109,7 @@ def test_choose_runtime_refused_reference_still_decides(bundle: MakeBundle) -> N
 
 def test_choose_runtime_damaged_verification_leaves_the_reference(bundle: MakeBundle) -> None:
     damaged = Verification(note="x.verified.json does not count: damaged", is_damaged=True)
-    choice, reason = choose(bundle(proof("openvino", "fp32", 900.0)), damaged)
+    choice, reason = choose(bundle(parity_proof("openvino", "fp32", 900.0)), damaged)
     assert choice == REFERENCE
     assert "x.verified.json does not count" in reason
 
@@ -137,7 +136,7 @@ def test_choose_runtime_low_precision_without_proof_is_an_error(
 
 
 def test_choose_runtime_proof_of_a_missing_part_does_not_count(tiny_card: Card) -> None:
-    proofs = (proof("openvino", "int8", 300.0), proof("torch", "fp32", 200.0))
+    proofs = (parity_proof("openvino", "int8", 300.0), parity_proof("torch", "fp32", 200.0))
     assert choose(Bundle(changed(tiny_card, proof=proofs), b"graph"))[0] == REFERENCE
 
 
@@ -146,7 +145,7 @@ def test_choose_runtime_on_a_gpu_counts_proofs_of_that_card(
 ) -> None:
     cards = {"cuda:0": "card A", "cuda:1": "card B"}
     monkeypatch.setattr("sihwa.inspector.choice.processor_of", cards.__getitem__)
-    made = bundle(proof("torch", "fp16", 900.0, device="cuda", processor="card B"))
+    made = bundle(parity_proof("torch", "fp16", 900.0, device="cuda", processor="card B"))
     assert choose(made, device="cuda:1")[0] == RuntimeChoice("torch", "cuda:1", "fp16")
     choice, reason = choose(made, device="cuda:0")
     assert choice == RuntimeChoice("torch", "cuda:0", "fp32")

@@ -30,7 +30,7 @@ from sihwa.inspector import (
 from sihwa.inspector.runtime import openvino_runtime, torch_runtime
 from sihwa.inspector.runtime.torch_runtime import CapturedGraphs, rebuild_network
 from sihwa.model import Network
-from tests.helpers import changed, random_images
+from tests.helpers import changed, int8_facts, random_images
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ def test_measure_speed_tells_the_slow_from_the_fast() -> None:
 def test_create_runtime_int8_model_elsewhere_is_not_called_missing(
     bundle: Bundle,
 ) -> None:
-    alone = dataclasses.replace(bundle, card=changed(bundle.card, int8={"bytes": 1}))
+    alone = dataclasses.replace(bundle, card=changed(bundle.card, int8=int8_facts()))
     with pytest.raises(RuntimeUnavailable, match=r"INT8 model lies beside the graph"):
         create_runtime(alone, RuntimeChoice("openvino", "cpu", "int8"))
 

@@ -147,8 +147,9 @@ def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> R
     if choice.precision != "int8":
         return loaded
     exact = _load(bundle, replace(choice, precision="fp32"), threads)
-    # an inspector that can be run in 8 bits has an INT8 model, and its card says these
-    margin = Margin(**bundle.card.int8["margin"])  # type: ignore[index]
+    facts = bundle.card.int8
+    assert facts is not None, "a bundle with an INT8 model has its facts in the card"
+    margin = Margin(facts.margin.lead, facts.margin.unknown)
     return SecondPass(loaded, exact, card_policy(bundle.card), margin)
 
 
