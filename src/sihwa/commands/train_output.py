@@ -29,7 +29,7 @@ def train_and_show(config: TrainConfig) -> None:
         if world()[0] > 0:
             assist_training(config)
         else:
-            _show(train_inspector(config))
+            show_run(train_inspector(config))
 
 
 def resume_and_show(folder: Path) -> None:
@@ -43,10 +43,11 @@ def resume_and_show(folder: Path) -> None:
         if world()[0] > 0:
             assist_training(config)
         else:
-            _show(resume_inspector(folder))
+            show_run(resume_inspector(folder))
 
 
-def _show(run: TrainedRun) -> None:
+def show_run(run: TrainedRun) -> None:
+    """Print the figures of a run, the verdict on each runtime, and where the files are."""
     console = Console()
     console.print(metrics_table(run.evaluation))
     lines = [f"report: {run.report}", f"{run.seconds:.1f} s from settings to report"]

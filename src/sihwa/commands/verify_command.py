@@ -54,10 +54,11 @@ def verify(
 
     sihwa verify outputs/latest/inspector --device cpu --device cuda:0
     """
-    _print_verified(verify_inspector(inspector, source, tuple(device or ("cpu",)), limit))
+    show_verified(verify_inspector(inspector, source, tuple(device or ("cpu",)), limit))
 
 
-def _print_verified(found: VerifiedInspector) -> None:
+def show_verified(found: VerifiedInspector) -> None:
+    """Print the verdict on each runtime, and what was left out."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("runtime", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
