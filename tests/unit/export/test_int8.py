@@ -27,7 +27,7 @@ from sihwa.inspector import (
     card_policy,
     create_runtime,
 )
-from sihwa.inspector.graph_file import read_graph_file
+from sihwa.inspector.graph_file import check_graph, parse_graph
 from tests.helpers import changed, int8_facts, parity_proof, random_images
 
 
@@ -57,7 +57,9 @@ def test_outside_the_trunk_holds_preprocessing_and_head(tiny_graph: bytes) -> No
 
 
 def test_quantise_graph_is_one_that_an_inspector_may_hold(int8_model: Int8Model) -> None:
-    file = read_graph_file(int8_model.graph, "int8_model", with_card=False)
+    file = check_graph(
+        parse_graph(int8_model.graph, "INT8"), len(int8_model.graph), "INT8", with_card=False
+    )
     assert set(file.outputs) == {"probability", "evidence", "embedding", "unknown"}
     operators = [node.op_type for node in onnx.load_from_string(int8_model.graph).graph.node]
     assert "QuantizeLinear" in operators
