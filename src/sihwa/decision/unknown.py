@@ -54,7 +54,7 @@ def _ledoit_wolf(residual: NDArray[np.float64]) -> NDArray[np.float64]:
     matrices, lemmas 3.2 to 3.4; `sklearn.covariance.ledoit_wolf` computes the same.
     """
     count, width = residual.shape
-    covariance = residual.T @ residual / count
+    covariance: NDArray[np.float64] = residual.T @ residual / count
     mean_variance = np.trace(covariance) / width
     distance = np.square(covariance).sum() - width * mean_variance**2
     if distance <= 0:
@@ -62,7 +62,7 @@ def _ledoit_wolf(residual: NDArray[np.float64]) -> NDArray[np.float64]:
     norms = np.square(residual).sum(1)
     error = (np.square(norms).mean() - np.square(covariance).sum()) / count
     shrinkage = min(1.0, error / distance)
-    shrunk: NDArray[np.float64] = (1 - shrinkage) * covariance
+    shrunk = (1 - shrinkage) * covariance
     shrunk[np.diag_indices(width)] += shrinkage * mean_variance
     return shrunk
 

@@ -204,20 +204,6 @@ def read_card(text: str, where: str) -> Card:
     return card
 
 
-def refuse_other_version(text: str, where: str) -> None:
-    """Refuse a card of another version of the format; let anything else pass.
-
-    Raises:
-        InvalidInspector: With both versions, and what to do.
-    """
-    try:
-        content = parse_json(text.encode(), where)
-    except InvalidInspector:
-        return
-    if content.get("format") == FORMAT:
-        _check_version(content.get("format_version"), where)
-
-
 def parse_json(content: bytes, where: str) -> dict[str, Any]:
     """Read a JSON object: UTF-8, no NaN or infinity.
 

@@ -74,7 +74,7 @@ def why_not(bundle: Bundle, verification: Verification, choice: RuntimeChoice) -
         return None
     for proof in _valid_proofs(bundle, verification, choice.device):
         if replace(proof.choice, device=choice.device) == choice:
-            return None if proof.proven else _refusal(proof)
+            return None if proof.proven else proof.outcome()
     return f"not proven on this machine{_note(verification)}: {_ADVICE}"
 
 

@@ -62,11 +62,15 @@ class ParityProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Terminal, README, card and report all print this sentence.
         """
         name = f"{self.runtime} {self.version} {self.device} {self.precision}"
+        return f"{name}: {self.outcome()}"
+
+    def outcome(self) -> str:
+        """Return the verdict without the runtime's name."""
         if faults := self._faults():
-            return f"{name}: refused, {' and '.join(faults)}"
+            return f"refused, {' and '.join(faults)}"
         return (
-            f"{name}: proven, {self.flips} of {self.images} decisions flip, probabilities differ "
-            f"by at most {self.greatest_difference:.1e}"
+            f"proven, {self.flips} of {self.images} decisions flip, probabilities differ by at "
+            f"most {self.greatest_difference:.1e}"
         )
 
     def speed(self) -> str:

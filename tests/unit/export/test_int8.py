@@ -26,7 +26,7 @@ from sihwa.inspector import (
     card_policy,
     create_runtime,
 )
-from sihwa.inspector.graph_file import read_graph_file
+from sihwa.inspector.graph_file import check_graph, parse_graph
 from tests.helpers import changed, int8_facts, parity_proof, random_images
 
 TRAINING = [random_images(4, 60, 50, seed) for seed in range(6)]
@@ -62,7 +62,9 @@ def test_float32_nodes_are_preprocessing_head_and_first(tiny_graph: bytes) -> No
 
 
 def test_quantise_graph_gives_a_graph_that_inspectors_allow(int8_model: Int8Model) -> None:
-    file = read_graph_file(int8_model.graph, "int8_model", with_card=False)
+    file = check_graph(
+        parse_graph(int8_model.graph, "INT8"), len(int8_model.graph), "INT8", with_card=False
+    )
     assert set(file.outputs) == {"probability", "evidence", "embedding", "unknown"}
     operators = [node.op_type for node in onnx.load_from_string(int8_model.graph).graph.node]
     assert "QuantizeLinear" in operators
@@ -216,8 +218,8 @@ def test_import_nncf_turns_its_telemetry_off(monkeypatch: pytest.MonkeyPatch) ->
 
 def proofs(one: float, many: float, **changes: object) -> list[ParityProof]:
     """Return proofs of the graph at 100 images/s and of an INT8 model at other speeds."""
-    rates = {"images_per_second_1": one, "images_per_second_32": many}
-    return [parity_proof("openvino"), parity_proof("openvino", "int8", **{**rates, **changes})]
+    int8 = parity_proof("openvino", "int8", one, images_per_second_32=many, **changes)
+    return [parity_proof("openvino"), int8]
 
 
 @pytest.fixture
