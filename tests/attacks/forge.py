@@ -13,7 +13,6 @@ from onnx import TensorProto, helper
 from sihwa.errors import InvalidInspector
 from sihwa.inspector import load_inspector
 from sihwa.inspector.graph_file import append_card
-from sihwa.inspector.protobuf import encode_field
 
 Json = dict[str, Any]
 PARTS = (
@@ -24,6 +23,16 @@ _NOT_IDENTITY = ("id", "created", "environment", "proof")
 
 def canonical(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def encode_field(number: int, content: bytes) -> bytes:
+    """Return a field of a protocol buffer, of known length."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    more, last = divmod(number, 128)
+    return bytes([last]) if more == 0 else bytes([last | 128]) + _varint(more)
 
 
 def graph_of(folder: Path) -> bytes:
@@ -54,7 +63,7 @@ def forge(
         change(card)
     identity = {key: value for key, value in card.items() if key not in _NOT_IDENTITY}
     digest = hashlib.sha256(canonical(identity).encode(errors="surrogatepass"))
-    text = json.dumps({**card, "id": digest.hexdigest()[:16]})
+    text = canonical({**card, "id": digest.hexdigest()[:16]})
     (folder / "inspector.onnx").write_bytes(append_card(graph, text))
     (folder / "card.json").write_text(text, "utf-8")
     reseal(folder)

@@ -13,9 +13,8 @@ from onnx import numpy_helper
 from sihwa.errors import InvalidInspector, ShapeError
 from sihwa.inspector import Bundle, Card, load_inspector, write_bundle
 from sihwa.inspector.graph_file import OPSET
-from sihwa.inspector.protobuf import encode_field
 from sihwa.model import OPSET as EXPORTED_OPSET
-from tests.attacks.forge import forge, forge_model, graph_of, refuse, reseal
+from tests.attacks.forge import encode_field, forge, forge_model, graph_of, refuse, reseal
 from tests.helpers import changed
 
 Model = onnx.ModelProto

@@ -14,12 +14,11 @@ import pytest
 from PIL import Image
 
 from sihwa.errors import EmptyDataset, InvalidInspector, SihwaError
-from sihwa.inspector import Bundle, Card, load_inspector, read_bundle, write_bundle
+from sihwa.inspector import Bundle, Card, MarginFacts, load_inspector, read_bundle, write_bundle
 from sihwa.inspector.graph_file import append_card
 from sihwa.inspector.verify import verify_inspector
-from sihwa.storage import sha256_of_bytes
 from tests.attacks.forge import Json, custom_node, external, forge, refuse, reseal
-from tests.helpers import changed, random_images
+from tests.helpers import changed, int8_facts, random_images
 
 INT8 = "inspector.int8.onnx"
 IMAGES = "images.zip"
@@ -43,14 +42,7 @@ def png(seed: int) -> bytes:
 @pytest.fixture
 def full_bundle(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, tmp_path: Path) -> Path:
     """An inspector folder with images and an INT8 model, for which the graph stands in."""
-    facts = {
-        "sha256": sha256_of_bytes(tiny_graph),
-        "bytes": len(tiny_graph),
-        "float32_layers": 0,
-        "margin": {"lead": 1.0, "unknown": 0.1},
-        "second_passes": 0.05,
-        "allowed_flips": 0,
-    }
+    facts = int8_facts(tiny_graph, margin=MarginFacts(lead=1.0, unknown=0.1))
     folder = tmp_path / "full"
     weights = (tiny_bundle / "weights.safetensors").read_bytes()
     bundle = Bundle(changed(tiny_card, int8=facts), tiny_graph, weights, tiny_graph)

@@ -39,7 +39,8 @@ def test_train_command_from_nothing_to_an_inspector(parts: Path, tmp_path: Path)
     done = command(*TRAIN, *settings(parts, tmp_path / "결과"))
     assert done.returncode == 0, done.stderr
     assert "Escapes" in done.stdout
-    assert "comparisons: the 8 test images, and some of them in other sizes" in done.stdout
+    assert "openvino" in done.stdout
+    assert "fp32: proven, 0 of 32 decisions flip" in done.stdout
     assert (tmp_path / "결과" / "latest" / "inspector" / "inspector.onnx").is_file()
     assert leftovers(tmp_path) == []
 

@@ -21,17 +21,17 @@ from PIL import Image
 from sihwa.inspector import (
     Bundle,
     Card,
-    ParityProof,
+    MarginFacts,
+    PolicyFacts,
     card_policy,
     load_inspector,
     write_bundle,
 )
 from sihwa.inspector.parts import CARD_NAME, OPTIONAL_PARTS, PARTS
 from sihwa.model import Network
-from sihwa.storage import sha256_of_bytes
 from tests.attacks.forge import forge_model
 from tests.golden.smallest import FOLDER, IMAGE
-from tests.helpers import changed, random_images
+from tests.helpers import changed, int8_facts, parity_proof, random_images
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZES = (
@@ -118,17 +118,9 @@ def inspector(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, reference: 
 
     So all decisions occur. The graph itself stands in for the INT8 model.
     """
-    policy = {"kind": "top_class", "unknown_threshold": float(np.median(reference[1]))}
-    int8_model = {
-        "sha256": sha256_of_bytes(tiny_graph),
-        "bytes": len(tiny_graph),
-        "float32_layers": 0,
-        "margin": {"lead": 1.0, "unknown": 0.1},
-        "second_passes": 0.05,
-        "allowed_flips": 0,
-    }
-    proof = ParityProof("torch", "1", "cpu", "fp32", "a processor", 9, 0, 0, 0.0, 0.0, 1e-4, "")
-    card = changed(tiny_card, policy=policy, int8=int8_model, proof=[proof.as_dict()])
+    policy = PolicyFacts(unknown_threshold=float(np.median(reference[1])))
+    facts = int8_facts(tiny_graph, margin=MarginFacts(lead=1.0, unknown=0.1))
+    card = changed(tiny_card, policy=policy, int8=facts, proof=(parity_proof("torch"),))
     weights = (tiny_bundle / "weights.safetensors").read_bytes()
     folder = tiny_bundle.with_name("검사기 1")
     write_bundle(folder, Bundle(card, tiny_graph, weights, tiny_graph), b"a .zip of images")
@@ -225,7 +217,7 @@ def test_example_network_without_a_number_names_no_top_class(
     assert row == {
         "image": str(path),
         "decision": "review",
-        "reason": "the network gave no number",
+        "reason": "the network gave NaN or inf",
     }
     [said] = load_inspector(folder).predict(IMAGE)
     assert (said.decision.outcome, said.decision.reason) == (row["decision"], row["reason"])

@@ -1,6 +1,5 @@
 import copy
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import sihwa.export.export
 import sihwa.training.embedding
+from sihwa.commands.train_output import show_run
 from sihwa.dataset import read_manifest
 from sihwa.errors import (
     ParityError,
@@ -51,7 +51,7 @@ def test_train_inspector_run_folder_is_complete(run: TrainedRun) -> None:
     }  # fmt: skip
     assert (run.folder.parents[1] / "latest").resolve() == run.folder
     manifest = read_manifest(run.folder / "manifest.parquet")
-    assert manifest.fingerprint == card_of(run).dataset["fingerprint"] == run.manifest.fingerprint
+    assert manifest.fingerprint == card_of(run).dataset.fingerprint == run.manifest.fingerprint
     assert manifest.counts["긁힘"] == {"train": 12, "calibration": 4, "test": 4}
 
 
@@ -145,42 +145,51 @@ def test_train_inspector_export_that_decides_otherwise_does_not_ship(
         return export_graph(other)
 
     monkeypatch.setattr(sihwa.export.export, "export_graph", export_wrongly)
-    with pytest.raises(ParityError, match=r"not written: .* decisions flip.*\.png"):
+    with pytest.raises(ParityError, match=r"not written, .* decisions flip.*\.png"):
         train(parts, tmp_path)
     [folder] = tmp_path.glob("*-*-*/*")
     assert not (folder / "inspector").exists()
     assert not (tmp_path / "latest").exists()
-    assert "ERROR the export does not decide" in (folder / "train.log").read_text()
+    assert "ERROR the inspector is not written" in (folder / "train.log").read_text()
 
 
 def test_train_inspector_every_runtime_present_is_proven_and_timed(run: TrainedRun) -> None:
-    proven = {(item["runtime"], item["precision"]): item for item in card_of(run).proof}
+    proven = {(item.runtime, item.precision): item for item in card_of(run).proof}
     assert {("onnxruntime", "fp32"), ("openvino", "fp32"), ("torch", "fp32")} <= proven.keys()
     for item in card_of(run).proof:
-        assert item["proven"]
-        assert item["flips"] == 0
-        assert item["images_per_second_1"] > 0
-        assert item["images_per_second_32"] > 0
+        assert item.proven
+        assert item.flips == 0
+        assert item.images_per_second_1
+        assert item.images_per_second_32
     # eight test images, each also in three other sizes
-    assert proven["openvino", "fp32"]["images"] == 32
-    fastest = max(card_of(run).proof, key=lambda item: item["images_per_second_1"])
+    assert proven["openvino", "fp32"].images == 32
+    fastest = max(card_of(run).proof, key=lambda item: item.images_per_second_1 or 0)
     inspector = load_inspector(run.inspector)
-    assert inspector.runtime.choice.runtime == fastest["runtime"]
+    assert inspector.runtime.choice.runtime == fastest.runtime
     assert "proven at export in" in inspector.explanation
 
 
-def test_train_inspector_precision_that_strays_is_refused_and_named(
-    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_train_inspector_refused_runtime_is_refused_in_every_text(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch_runtime, "fault", lambda _: None)  # bfloat16, slow but right
     monkeypatch.setitem(TOLERANCE, "bf16", 1e-9)
     run = train(parts, tmp_path)
-    refused = {(i["runtime"], i["precision"]) for i in card_of(run).proof if not i["proven"]}
-    assert ("torch", "bf16") in refused
-    log = (run.folder / "train.log").read_text()
-    assert re.search(r"WARNING refused, and named so in the card: torch .* bf16.*\.png", log)
-    assert "| no: refused |" in (run.inspector / "README.md").read_text()
-    with pytest.raises(RuntimeUnavailable, match="torch on cpu in bf16 is refused on this machine"):
+    verdicts = {(one.runtime, one.precision): one.verdict() for one in card_of(run).proof}
+    refused, proven = verdicts["torch", "bf16"], verdicts["torch", "fp32"]
+    assert "cpu bf16: refused, a probability differs by" in refused
+    assert "cpu fp32: proven, 0 of 24 decisions flip" in proven
+    show_run(run)
+    texts = {
+        "terminal": capsys.readouterr().out,
+        "log": (run.folder / "train.log").read_text("utf-8"),
+        "README": (run.inspector / "README.md").read_text("utf-8"),
+        "report": run.report.read_text("utf-8"),
+    }
+    for name, text in texts.items():
+        assert refused in text, name
+        assert proven in text, name
+    with pytest.raises(RuntimeUnavailable, match="cpu bf16: refused"):
         load_inspector(run.inspector, runtime="torch", precision="bf16")
 
 
@@ -224,7 +233,7 @@ def test_train_inspector_ships_no_path_of_the_machine_it_was_made_on(tmp_path: P
     weights.parent.mkdir()
     save_file(timm.create_model("test_efficientnet").state_dict(), weights)
     run = train(make_parts(tmp_path / "parts", count=4), tmp_path, f"model.weights='{weights}'")
-    assert card_of(run).weights["source"] == "backbone.safetensors"
+    assert card_of(run).weights.source == "backbone.safetensors"
     parts = contents(run.inspector)
     assert {"card.json", "inspector.onnx", "README.md", "images.zip"} < parts.keys()
     for name, content in parts.items():

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice, run_in_parts
+from sihwa.inspector.runtime.interface import Outputs, run_in_parts
+from sihwa.inspector.runtime_choice import RuntimeChoice
 
 _KEPT = "256"
 """Prepared operations that are kept. A network has fewer of its own; the rest is for the resize,
