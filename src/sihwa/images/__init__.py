@@ -15,7 +15,7 @@ from sihwa.images.decode import (
     page_address,
     read_image,
 )
-from sihwa.images.files import (
+from sihwa.images.reading import (
     Content,
     Listing,
     find_images,

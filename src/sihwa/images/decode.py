@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sihwa.errors import UnreadableImage
 from sihwa.images.complete import require_all_rows, require_all_strips
-from sihwa.images.files import identify_file, read_bytes
+from sihwa.images.reading import identify_file, read_bytes
 
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 MAX_PIXELS = 100_000_000
@@ -27,7 +27,7 @@ MAX_PAGES = 1_000
 _PAGE_MARK = "#page="
 
 _PHONE_JPEG = "MPO"
-"""Pillow's name for a JPEG followed by more JPEGs (CIPA Multi-Picture Format)."""
+"""Pillow's name for a JPEG followed by more JPEGs (CIPA MPO)."""
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLE_FORMAT = 258, 262, 274, 339  # TIFF 6.0
 _WHITE_IS_ZERO, _SIGNED = 0, 2
