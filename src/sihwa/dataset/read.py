@@ -20,9 +20,8 @@ from sihwa.dataset.neu_det import find_neu_det
 from sihwa.dataset.split import assign_splits, thin_training
 from sihwa.dataset.tabular import find_tabular
 from sihwa.errors import ConfigError, InvalidLabels, UnreadableImage, UnreadableImages
-from sihwa.images import decode_image, read_bytes
+from sihwa.images import decode_image, map_with_progress, read_bytes
 from sihwa.storage import sha256_of_bytes
-from sihwa.terminal.progress import map_with_progress
 
 _FINDERS: dict[type[DatasetConfig], Callable[[Any], Source]] = {
     ElpvConfig: find_elpv,

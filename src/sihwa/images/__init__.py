@@ -7,6 +7,7 @@ from sihwa.images.archive import (
     list_members,
     split_member,
 )
+from sihwa.images.cores import available_cores, map_with_progress
 from sihwa.images.decode import (
     MAX_PIXELS,
     Page,
@@ -35,12 +36,14 @@ __all__ = [
     "Listing",
     "Member",
     "Page",
+    "available_cores",
     "decode_image",
     "decode_pages",
     "find_images",
     "identify_file",
     "is_image_name",
     "list_members",
+    "map_with_progress",
     "page_address",
     "read_bytes",
     "read_content",

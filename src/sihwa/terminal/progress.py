@@ -1,10 +1,8 @@
 """One progress bar for everything that takes over two seconds; quiet when nobody looks."""
 
 import contextlib
-import os
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -17,9 +15,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
-
-Argument = TypeVar("Argument")
-Result = TypeVar("Result")
 
 
 class Advance(Protocol):
@@ -76,23 +71,3 @@ def progress_bar(
             bar.update(task, advance=count, total=known(), description=text)
 
         yield advance
-
-
-def map_with_progress(
-    title: str, function: Callable[[Argument], Result], arguments: Collection[Argument]
-) -> list[Result]:
-    """Apply a function to each argument in threads, under a progress bar; keep their order.
-
-    >>> map_with_progress("adding", lambda number: number + 1, [1, 2])
-    [2, 3]
-    """
-    threads = ThreadPoolExecutor(os.cpu_count())
-    results = []
-    try:
-        with progress_bar(title, len(arguments)) as advance:
-            for result in threads.map(function, arguments):
-                results.append(result)
-                advance(1)
-    finally:
-        threads.shutdown(cancel_futures=True)  # on Ctrl-C, only the calls under way finish
-    return results

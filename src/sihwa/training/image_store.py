@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
 from sihwa.errors import UnreadableImage
-from sihwa.terminal.progress import map_with_progress
+from sihwa.images import map_with_progress
 from sihwa.training.store import new_array
 
 
