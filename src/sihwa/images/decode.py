@@ -296,7 +296,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image of a known format (JPEG, PNG, BMP, TIFF, WebP, PBM, PGM, PPM)"
     if isinstance(error, Image.DecompressionBombError):
-        return "more pixels than allowed"
+        return "its pixels are more than allowed"
     if isinstance(error, MemoryError):
         return "too large for this machine's memory"
     text = " ".join(str(error).split())[:160] or type(error).__name__
