@@ -49,7 +49,8 @@ REFUSED = {
     "huge": (b"P6 10001 10000 255\n", "10001 x 10000 pixels are more than the"),
     "huge pgm": (b"P5 2147483647 2147483647 255\n", "a.png: its pixels are more than allowed"),
     "huge bmp": (
-        BMP[:18] + struct.pack("<ii", 50_000, 50_000) + BMP[26:], "a.png: its pixels are more than allowed",
+        BMP[:18] + struct.pack("<ii", 50_000, 50_000) + BMP[26:],
+        "a.png: its pixels are more than allowed",
     ),
 }  # fmt: skip
 
