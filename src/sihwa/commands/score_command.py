@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sihwa.errors import ConfigError
-from sihwa.images import MAX_PIXELS, available_cores
+from sihwa.images import MAX_PIXELS
 from sihwa.inspector import load_inspector
 from sihwa.scoring import (
     BATCH_SIZE,
@@ -25,6 +25,7 @@ from sihwa.scoring import (
     ScoreOptions,
     ScoreSummary,
     Sources,
+    available_cores,
     ray_engine,
     score_with,
 )

@@ -19,13 +19,14 @@ import sihwa.scoring.block
 import sihwa.scoring.engine
 import sihwa.scoring.table_parts
 from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, StorageError
-from sihwa.images import available_cores, read_image
+from sihwa.images import read_image
 from sihwa.images.reading import Content
 from sihwa.inspector import Inspector, Outputs
 from sihwa.scoring import (
     ReadOptions,
     ScoreOptions,
     ScoreSummary,
+    available_cores,
     file_of_row,
     row_schema,
     score_sources,

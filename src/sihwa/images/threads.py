@@ -1,4 +1,4 @@
-"""Work on many images at once: how many threads, and how they share it."""
+"""Work on many images at once, in threads."""
 
 import os
 from collections.abc import Callable, Collection
@@ -11,13 +11,6 @@ Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 
-def available_cores() -> int:
-    """Return how many cores this process may use: a container or `taskset` may allow fewer."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def map_with_progress(
     title: str, function: Callable[[Argument], Result], arguments: Collection[Argument]
 ) -> list[Result]:
@@ -26,7 +19,7 @@ def map_with_progress(
     >>> map_with_progress("adding", lambda number: number + 1, [1, 2])
     [2, 3]
     """
-    threads = ThreadPoolExecutor(available_cores())
+    threads = ThreadPoolExecutor(os.cpu_count())
     results = []
     try:
         with progress_bar(title, len(arguments)) as advance:
