@@ -1,4 +1,4 @@
-"""What the training command prints: figures, and where everything lies."""
+"""What the training command prints: figures, and where the files are."""
 
 from pathlib import Path
 
@@ -16,12 +16,11 @@ from sihwa.run.run import (
     train_inspector,
 )
 from sihwa.run.run_files import read_config
-from sihwa.terminal.console import loading
 from sihwa.training import world
 
 
 def train_and_show(config: TrainConfig) -> None:
-    """Make an inspector and print its figures and where everything lies."""
+    """Make an inspector and print its figures and where the files are."""
     if config.evaluation.folds > 1:
         show_folds(cross_validate(config))
         return
@@ -33,9 +32,8 @@ def train_and_show(config: TrainConfig) -> None:
 
 
 def resume_and_show(folder: Path) -> None:
-    """Go on with a run and print its figures and where everything lies."""
-    with loading():
-        config = read_config(folder.expanduser().resolve())
+    """Resume a run and print its figures and where the files are."""
+    config = read_config(folder.expanduser().resolve())
     if config.evaluation.folds > 1:
         show_folds(resume_folds(folder))
         return
