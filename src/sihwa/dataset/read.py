@@ -1,6 +1,5 @@
 """From settings to a manifest: find the images, look at each, divide them."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ from sihwa.dataset.neu_det import find_neu_det
 from sihwa.dataset.split import assign_splits, thin_training
 from sihwa.dataset.tabular import find_tabular
 from sihwa.errors import ConfigError, InvalidLabels, UnreadableImage, UnreadableImages
-from sihwa.images import decode_image, read_bytes
+from sihwa.images import available_cores, decode_image, read_bytes
 from sihwa.storage import sha256_of_bytes
 from sihwa.terminal.progress import progress_bar
 
@@ -93,7 +92,7 @@ class _Content(NamedTuple):
 
 def _look_at_all(items: Sequence[Item]) -> list[_Content | UnreadableImage]:
     """Read and decode every image, so that a damaged one is found before any training."""
-    threads = ThreadPoolExecutor(os.cpu_count())
+    threads = ThreadPoolExecutor(available_cores())
     found = []
     try:
         with progress_bar("reading", len(items)) as advance:

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from sihwa.errors import UnreadableImage
 from sihwa.images.archive import MEMBER_MARK, Member, list_members, split_member
+from sihwa.images.cores import available_cores
 from sihwa.images.decode import MAX_PAGES, MAX_PIXELS, Page, decode_image, decode_pages
 from sihwa.images.source import (
     ARCHIVE_SUFFIXES,
@@ -30,6 +31,7 @@ __all__ = [
     "Listing",
     "Member",
     "Page",
+    "available_cores",
     "decode_image",
     "decode_pages",
     "find_images",

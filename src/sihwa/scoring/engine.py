@@ -9,9 +9,10 @@ from functools import partial
 from threading import Event
 from typing import Any, NamedTuple, Protocol
 
+from sihwa.images import available_cores
 from sihwa.inspector import Card, Inspector, RuntimeChoice
 from sihwa.scoring.block import Entry, score_block
-from sihwa.scoring.options import ScoreOptions, available_cores
+from sihwa.scoring.options import ScoreOptions
 from sihwa.scoring.pipeline import run_in_order
 from sihwa.scoring.rows import Row
 

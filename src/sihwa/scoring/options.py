@@ -1,6 +1,5 @@
 """How a run scores, whatever does the work."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,10 +58,3 @@ class ScoreOptions:
     def overlay_writer(self) -> OverlayWriter | None:
         """Return what draws the evidence, if it was asked for."""
         return OverlayWriter(self.evidence, self.evidence_of) if self.evidence else None
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -3,7 +3,6 @@
 Axes: N images, H and W image size in pixels.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
 from sihwa.errors import UnreadableImage
+from sihwa.images import available_cores
 from sihwa.terminal.progress import progress_bar
 from sihwa.training.embedding import read_unchanged
 from sihwa.training.store import new_array
@@ -69,7 +69,7 @@ def decode_images(
             raise UnreadableImage(path[first[sha256]], "has another size than the manifest says")
         pixels[start : start + image.size] = image.reshape(-1)
 
-    threads = ThreadPoolExecutor(os.cpu_count())
+    threads = ThreadPoolExecutor(available_cores())
     try:
         with progress_bar("decoding", len(first)) as advance:
             for _ in threads.map(decode, first):
