@@ -1,4 +1,4 @@
-"""Scoring: an inspector and images in, one row per image out."""
+"""Scoring: an inspector and images in, a table of decisions out."""
 
 from sihwa.scoring.block import BATCH_SIZE, Entry, ReadOptions, score_block
 from sihwa.scoring.engine import Engine, LocalEngine, Scored
