@@ -23,9 +23,9 @@ from sihwa.benchmark.variant import LeftOut, Variant, list_variants
 from sihwa.benchmark.verdict import give_verdict, highest_rate
 from sihwa.benchmark.work import count_work
 from sihwa.errors import ConfigError, RuntimeUnavailable
+from sihwa.images import available_cores
 from sihwa.inspector import Bundle, read_bundle
 from sihwa.inspector.verification import read_verification
-from sihwa.scoring import available_cores
 from sihwa.storage import usable_folder
 from sihwa.terminal.progress import progress_bar
 

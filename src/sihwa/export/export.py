@@ -4,7 +4,6 @@ Axes: N images, H and W image size, K classes.
 """
 
 import logging
-import os
 import platform
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from sihwa.export.config import ExportConfig
 from sihwa.export.int8 import Int8Model, quantise_graph
 from sihwa.export.kept_images import choose_images, pack_images
 from sihwa.export.proof import calibration_images, drop_useless_int8_model, prove_bundle
+from sihwa.images import available_cores
 from sihwa.inspector import (
     Bundle,
     Card,
@@ -216,5 +216,5 @@ def _environment() -> dict[str, Any]:
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": processor_of("cpu"),
-        "cores": os.cpu_count(),
+        "cores": available_cores(),
     }

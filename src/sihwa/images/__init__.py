@@ -7,6 +7,7 @@ from sihwa.images.archive import (
     list_members,
     split_member,
 )
+from sihwa.images.cores import available_cores
 from sihwa.images.decode import (
     MAX_PIXELS,
     Page,
@@ -36,6 +37,7 @@ __all__ = [
     "Listing",
     "Member",
     "Page",
+    "available_cores",
     "decode_image",
     "decode_pages",
     "find_images",

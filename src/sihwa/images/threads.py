@@ -1,10 +1,10 @@
 """Work on many images at once, in threads."""
 
-import os
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from sihwa.images.cores import available_cores
 from sihwa.terminal.progress import progress_bar
 
 Argument = TypeVar("Argument")
@@ -19,7 +19,7 @@ def map_with_progress(
     >>> map_with_progress("adding", lambda number: number + 1, [1, 2])
     [2, 3]
     """
-    threads = ThreadPoolExecutor(os.cpu_count())
+    threads = ThreadPoolExecutor(available_cores())
     results = []
     try:
         with progress_bar(title, len(arguments)) as advance:

@@ -17,6 +17,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from sihwa.errors import ConfigError, SihwaError
+from sihwa.images import available_cores
 from sihwa.terminal.quiet import quieten
 from sihwa.training.batches import Batch, EpochOrder
 from sihwa.training.checkpoint import CheckpointFiles, KeepLast, unfit_checkpoint
@@ -47,7 +48,7 @@ def load_batches(
     """Return a loader of whole batches, read ahead by worker processes where there are any."""
     workers = config.workers
     if workers < 0:
-        workers = 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+        workers = 0 if device.type == "cpu" else min(8, available_cores())
     return DataLoader(
         source,
         batch_size=None,

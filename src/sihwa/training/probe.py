@@ -4,7 +4,6 @@ Axes: N images, D embedding width, K classes.
 """
 
 import logging
-import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from sihwa.dataset import Manifest
 from sihwa.errors import TooFewImages
+from sihwa.images import available_cores
 from sihwa.model import Network
 from sihwa.terminal.progress import progress_bar
 from sihwa.training.config import ProbeConfig
@@ -193,7 +193,7 @@ def _cross_validate(
 
     with (
         progress_bar("fitting", len(strengths) * len(pairs), "fits") as advance,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(available_cores()) as pool,
     ):
         for strength in strengths:
             held_out = []
