@@ -266,8 +266,8 @@ def test_train_inspector_a_group_never_leaves_its_split(parts: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("vanishes", "reason"),
     [
-        (False, "changed since the run began; put the old one back, or begin a new run"),
-        (True, "No such file or directory, though the run began with it; put it back"),
+        (False, "changed since the run began"),
+        (True, "No such file or directory, but the run began with it"),
     ],
 )
 def test_train_inspector_a_image_that_changes_meanwhile_stops_the_run_until_it_is_back(

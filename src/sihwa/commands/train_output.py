@@ -16,7 +16,6 @@ from sihwa.run.run import (
     train_inspector,
 )
 from sihwa.run.run_files import read_config
-from sihwa.terminal.console import loading
 from sihwa.training import world
 
 
@@ -33,9 +32,8 @@ def train_and_show(config: TrainConfig) -> None:
 
 
 def resume_and_show(folder: Path) -> None:
-    """Resume a run and print its figures and paths."""
-    with loading():
-        config = read_config(folder.expanduser().resolve())
+    """Resume a run and print its figures and where the files are."""
+    config = read_config(folder.expanduser().resolve())
     if config.evaluation.folds > 1:
         show_folds(resume_folds(folder))
         return

@@ -10,6 +10,7 @@ from rich.table import Table
 from sihwa.inspector import ParityProof
 from sihwa.inspector.verify import VerifiedInspector, verify_inspector
 from sihwa.terminal.console import a_path, say
+from sihwa.terminal.guard import begin_work
 
 
 def verify(
@@ -54,6 +55,7 @@ def verify(
 
     sihwa verify outputs/latest/inspector --device cpu --device cuda:0
     """
+    begin_work()
     show_verified(verify_inspector(inspector, source, tuple(device or ("cpu",)), limit))
 
 
