@@ -62,7 +62,7 @@ def _ledoit_wolf(residual: NDArray[np.float64]) -> NDArray[np.float64]:
     norms = np.square(residual).sum(1)
     error = (np.square(norms).mean() - np.square(covariance).sum()) / count
     shrinkage = min(1.0, error / distance)
-    shrunk = (1 - shrinkage) * covariance
+    shrunk: NDArray[np.float64] = (1 - shrinkage) * covariance
     shrunk[np.diag_indices(width)] += shrinkage * mean_variance
     return shrunk
 

@@ -4,9 +4,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.covariance import LedoitWolf
+from sklearn.covariance import LedoitWolf, ledoit_wolf
 
 from sihwa.decision import fit_unknown, unknown_threshold
+from sihwa.decision.unknown import _ledoit_wolf
 from sihwa.errors import ShapeError
 from sihwa.model import UnknownScore
 
@@ -27,6 +28,13 @@ def score(points: Array, label: NDArray[np.integer], asked: Array) -> Array:
     module.set_classes(*map(torch.from_numpy, fit_unknown(points, label, module.directions)))
     result: Array = module(torch.from_numpy(asked)).numpy()
     return result
+
+
+@pytest.mark.parametrize(("count", "width"), [(5, 40), (300, 40), (2, 3)])
+def test_ledoit_wolf_equals_scikit_learn(count: int, width: int) -> None:
+    rows = np.random.default_rng(0).normal(size=(count, width)) * np.linspace(0.01, 3, width)
+    expected, _ = ledoit_wolf(rows, assume_centered=True)
+    np.testing.assert_allclose(_ledoit_wolf(rows), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_fit_unknown_equals_mahalanobis_distance_to_nearest_centre() -> None:
