@@ -15,7 +15,7 @@ from sihwa.dataset import Manifest
 from sihwa.errors import UnreadableImage
 from sihwa.terminal.progress import progress_bar
 from sihwa.training.embedding import read_unchanged
-from sihwa.training.store import new_array
+from sihwa.training.large_array import new_array
 
 
 class ImageStore:

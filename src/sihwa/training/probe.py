@@ -60,7 +60,7 @@ class ProbeResult:
 
 
 def train_probe(
-    network: Network, manifest: Manifest, config: ProbeConfig, work: TrainContext
+    network: Network, manifest: Manifest, config: ProbeConfig, context: TrainContext
 ) -> TrainResult:
     """Fit the network's classifier on the training images, in place.
 
@@ -68,10 +68,10 @@ def train_probe(
         TooFewImages: A class has fewer than two groups, so nothing can be held out to choose by.
         UnreadableImage: An image vanished or changed since the manifest was made.
     """
-    embedding = embed_manifest(network, manifest, cache_dir=work.cache_dir, device=work.device)
+    embedding = embed_manifest(network, manifest, cache_dir=context.cache_dir, device=context.device)
     label, train = manifest.label_index, manifest.split == "train"
     component = np.asarray(manifest.component)[train].tolist()
-    fit = fit_probe(network, embedding[train], label[train], component, config, seed=work.seed)
+    fit = fit_probe(network, embedding[train], label[train], component, config, seed=context.seed)
     score = fit.log_loss.get(fit.strength)
     said = "not cross-validated" if score is None else f"log-loss {score:.4f}"
     log.info("probe: C = %g (%s)", fit.strength, said)
@@ -89,7 +89,7 @@ def fit_probe(
     *,
     seed: int,
 ) -> ProbeResult:
-    """Fit the network's classifier on training embeddings and write it into the network.
+    """Fit the network's classifier on training embeddings and write it into the netcontext.
 
     Args:
         network: Its classifier is changed in place.
@@ -114,8 +114,8 @@ def fit_probe(
         converged = _fit(model, standard, label, strength)
     weight, bias = scale.unfold(*_per_class(model))
     with torch.no_grad():
-        network.classifier.weight.copy_(torch.from_numpy(weight))
-        network.classifier.bias.copy_(torch.from_numpy(bias))
+        netcontext.classifier.weight.copy_(torch.from_numpy(weight))
+        netcontext.classifier.bias.copy_(torch.from_numpy(bias))
     return ProbeResult(strength, losses, converged)
 
 

@@ -2,14 +2,13 @@
 
 from sihwa.dataset import Manifest
 from sihwa.model import Network
-from sihwa.training.config import ProbeConfig, TrainingConfig
+from sihwa.training.config import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
 from sihwa.training.context import TrainContext, TrainResult
-from sihwa.training.finetune_config import FinetuneConfig, StagesConfig
 from sihwa.training.probe import train_probe
 
 
 def train_network(
-    network: Network, manifest: Manifest, config: TrainingConfig, work: TrainContext
+    network: Network, manifest: Manifest, config: TrainingConfig, context: TrainContext
 ) -> TrainResult:
     """Train a network on the training images alone, in place.
 
@@ -31,13 +30,13 @@ def train_network(
     # Lightning takes seconds to import, which a probe should not wait for
     match config:
         case ProbeConfig():
-            return train_probe(network, manifest, config, work)
+            return train_probe(network, manifest, config, context)
         case StagesConfig():
             from sihwa.training.stages import train_stages
 
-            return train_stages(network, manifest, config, work)
+            return train_stages(network, manifest, config, context)
         case FinetuneConfig():
             from sihwa.training.finetune import finetune
 
-            return finetune(network, manifest, config, work)
+            return finetune(network, manifest, config, context)
     raise TypeError(f"expected a way of training that is known, got {type(config).__name__}")
