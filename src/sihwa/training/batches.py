@@ -3,6 +3,7 @@
 Axes: N images in a batch, H and W image size in pixels, C, h and w activation size, V views.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -10,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sihwa.augmentation import Augmenter
+from sihwa.training.config import FinetuneConfig
 from sihwa.training.context import world
 from sihwa.training.image_store import ImageStore
 from sihwa.training.prefetch import group_by
@@ -44,6 +46,9 @@ class Batch(NamedTuple):
         """Return the batch on a device."""
         inputs = tuple(one.to(device, non_blocking=True) for one in self.inputs)
         return Batch(inputs, self.label.to(device, non_blocking=True), self.row, self.total)
+
+
+Batches = DataLoader[Batch]
 
 
 class BatchSource(Protocol):
@@ -193,3 +198,21 @@ class ActivationBatches(Dataset[Batch]):
             torch.from_numpy(rows),
             request.total,
         )
+
+
+def load_batches(
+    source: BatchSource, order: EpochOrder, config: FinetuneConfig, device: torch.device
+) -> Batches:
+    """Return a loader of whole batches, read ahead by `training.workers` processes."""
+    workers = config.workers
+    if workers < 0:
+        workers = 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+    return DataLoader(
+        source,  # type: ignore[arg-type]  # indexed by requests, not by numbers
+        batch_size=None,
+        sampler=order,  # one sample is a whole batch
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # otherwise every pass draws from PyTorch's own generator
+    )

@@ -1,22 +1,28 @@
-"""The checkpoint that a killed training resumes from: one safetensors file, never pickle.
+"""Everything that the next epoch depends on, and its file: safetensors, never pickle.
 
-Tensors are named `weights/…`, `average/…`, `best/…` and `optimizer/INDEX/…`; the header's entry
-`progress` holds the rest as JSON.
+A checkpoint's tensors are named `weights/…`, `average/…`, `best/…` and `optimizer/INDEX/…`; the
+entry `progress` of its header holds the rest as JSON.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sihwa.errors import StorageError
 from sihwa.storage import replacing
+from sihwa.training.config import FinetuneConfig
+from sihwa.training.learner import Learner
+from sihwa.training.optimizer import create_optimizer
 
 CHECKPOINT = Path("checkpoints", "last.safetensors")
 """Place of the checkpoint in a run folder."""
+
+Tensors = dict[str, Tensor]
 
 
 class Progress(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,7 +35,7 @@ class Progress(msgspec.Struct, forbid_unknown_fields=True):
         best_epoch: Index of the best epoch on held-out images; None without any.
         best_value: Its selection metric, negative where more is better.
         best_log_loss: Its held-out log-loss in nats.
-        scaler: State of the fp16 loss scaler; empty in other precisions.
+        scaler: State of the fp16 gradient scaler; empty in other precisions.
     """
 
     epoch: int = 0
@@ -41,42 +47,127 @@ class Progress(msgspec.Struct, forbid_unknown_fields=True):
     scaler: dict[str, float] = {}
 
 
-def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Progress) -> None:
-    """Replace the checkpoint.
+class TrainState:
+    """Weights, their average, the optimiser, the best weights so far, and the progress.
 
-    Raises:
-        StorageError: Writing failed; the previous checkpoint is still there.
+    Args:
+        learner: On its device; its weights are trained in place.
+        config: Optimiser and average.
+        fp16: Whether gradients are scaled, as float16 needs.
     """
-    content = {name: one.detach().cpu().contiguous() for name, one in tensors.items()}
-    header = {"progress": msgspec.json.encode(progress).decode()}
-    try:
-        with replacing(path) as temporary:
-            save_file(content, temporary, header)
-    except SafetensorError as error:
-        raise StorageError(f"cannot write {path}: {error}") from error
+
+    def __init__(self, learner: Learner, config: FinetuneConfig, *, fp16: bool) -> None:
+        self.learner = learner
+        self.average: AveragedModel | None = None
+        if config.ema:
+            ema = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(learner, multi_avg_fn=ema, use_buffers=True)
+        self.optimizer = create_optimizer(learner, config.optimizer)
+        self.scaler = torch.amp.GradScaler(enabled=fp16)
+        self.progress = Progress()
+        self.best: Tensors = {}
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """Every trained weight, in the optimiser's order."""
+        return [weight for group in self.optimizer.param_groups for weight in group["params"]]
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The averaged weights, or the learner's own if nothing is averaged."""
+        return self.average.get_submodule("module") if self.average else self.learner
+
+    def keep_best(self) -> None:
+        """Keep the evaluated weights as the best so far."""
+        state = self.evaluated.state_dict()
+        self.best = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            StorageError: Writing failed; the previous checkpoint is still there.
+        """
+        optimizer = self.optimizer.state_dict()["state"]
+        parts = {
+            "weights": self.learner.state_dict(),
+            "average": self.average.state_dict() if self.average else {},
+            "best": self.best,
+            "optimizer": {
+                f"{i}/{kind}": x for i, own in optimizer.items() for kind, x in own.items()
+            },
+        }
+        tensors = {
+            f"{part}/{name}": tensor.detach().cpu().contiguous()
+            for part, own in parts.items()
+            for name, tensor in own.items()
+        }
+        self.progress.scaler = self.scaler.state_dict()
+        header = {"progress": msgspec.json.encode(self.progress).decode()}
+        try:
+            with replacing(path) as temporary:
+                save_file(tensors, temporary, header)
+        except SafetensorError as error:
+            raise StorageError(f"cannot write {path}: {error}") from error
+
+    def load(self, path: Path, steps_per_epoch: int) -> None:
+        """Continue from a checkpoint.
+
+        Raises:
+            StorageError: It cannot be read, or belongs to another network or other settings.
+        """
+        if not path.is_file():
+            raise StorageError(f"cannot read {path}: not a plain file; remove it")
+        try:
+            parts, progress = _read(path)
+            epochs = {len(values) for values in progress.curves.values()}
+            expected = {progress.epoch}, progress.epoch * steps_per_epoch
+            if (epochs, progress.step) != expected or "loss" not in progress.curves:
+                raise ValueError(f"its curves or steps are not those of {progress.epoch} epochs")
+            self._restore(parts, progress)
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+        # torch and safetensors raise these for content of the wrong shape or kind
+        except (SafetensorError, ValueError, RuntimeError, KeyError, IndexError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise StorageError(
+                f"{path}: not a checkpoint of this run: {reason}; delete it, and training starts "
+                "over"
+            ) from error
+
+    def _restore(self, parts: dict[str, Tensors], progress: Progress) -> None:
+        own = _kinds(self.learner.state_dict())
+        best = parts.get("best", {})
+        if _kinds(parts["weights"]) != own or (best and _kinds(best) != own):
+            raise ValueError("its weights are of another network")
+        self.learner.load_state_dict(parts["weights"])
+        self.best = best
+        if self.average:
+            self.average.load_state_dict(parts["average"])
+        state: dict[int, Tensors] = {}
+        for name, tensor in parts["optimizer"].items():
+            index, _, kind = name.partition("/")
+            # in the weight's memory format: arithmetic on another one may round differently
+            like = self.trained[int(index)].detach() if tensor.ndim else tensor
+            state.setdefault(int(index), {})[kind] = torch.empty_like(
+                like, dtype=tensor.dtype
+            ).copy_(tensor)
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(progress.scaler)
+        self.progress = progress
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress]:
-    """Read a checkpoint.
-
-    Raises:
-        StorageError: It cannot be read, or is not a checkpoint.
-    """
-    if not path.is_file():
-        raise StorageError(f"cannot read {path}: not a plain file; remove it")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, msgspec.json.decode(header.get("progress", ""), type=Progress)
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (SafetensorError, msgspec.DecodeError) as error:
-        raise foreign_checkpoint(path, str(error)) from error
+def _read(path: Path) -> tuple[dict[str, Tensors], Progress]:
+    parts: dict[str, Tensors] = {}
+    with safe_open(path, framework="pt") as file:
+        header = (file.metadata() or {}).get("progress", "")
+        for name in file.keys():  # noqa: SIM118 -- no mapping
+            part, _, rest = name.partition("/")
+            parts.setdefault(part, {})[rest] = file.get_tensor(name)
+    return parts, msgspec.json.decode(header, type=Progress)
 
 
-def foreign_checkpoint(path: Path, reason: str) -> StorageError:
-    """Return the error for a checkpoint that does not belong to this run."""
-    return StorageError(
-        f"{path}: not a checkpoint of this run: {reason}; delete it, and training starts over"
-    )
+def _kinds(tensors: Tensors) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}

@@ -15,16 +15,17 @@ from sihwa.augmentation import Augmenter
 from sihwa.dataset import Manifest
 from sihwa.errors import TrainingDiverged
 from sihwa.model import CutNetwork, Network, cut_network
-from sihwa.training.batches import BatchSource, EpochOrder, ImageBatches
+from sihwa.training.batches import Batches, BatchSource, EpochOrder, ImageBatches, load_batches
 from sihwa.training.config import FinetuneConfig
 from sihwa.training.context import Curve, TrainContext, TrainResult
-from sihwa.training.curve_writers import CurveWriters, open_curve_writers
+from sihwa.training.curve_writers import CurveWriter, open_curve_writers
 from sihwa.training.embedding import embed_manifest
 from sihwa.training.held_out import HeldOutSplit, hold_out
 from sihwa.training.image_store import decode_images
 from sihwa.training.learner import Activate, Head, Learner
-from sihwa.training.loop import Batches, choose_dtype, load_batches, run_loop
+from sihwa.training.loop import run_loop
 from sihwa.training.objective import Objective
+from sihwa.training.precision import choose_dtype
 from sihwa.training.probe import Scaler, fit_classifier
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def finetune(
     return train_layers(network, manifest, data, config, context, curves)
 
 
-def open_training(config: FinetuneConfig, context: TrainContext) -> CurveWriters:
+def open_training(config: FinetuneConfig, context: TrainContext) -> list[CurveWriter]:
     """Check precision and stores before minutes of work; return the curve writers.
 
     Raises:
@@ -105,7 +106,7 @@ def train_layers(
     data: TrainingData,
     config: FinetuneConfig,
     context: TrainContext,
-    curves: CurveWriters,
+    curves: Sequence[CurveWriter],
 ) -> TrainResult:
     """Train a network's last layers and classifier on batches, in place."""
     fitted = data.split.fitted
@@ -135,7 +136,8 @@ def train_layers(
         progress = run_loop(learner, batches, held_out, config, context, curves)
         status = "FINISHED"
     finally:
-        curves.close(status)
+        for writer in curves:
+            writer.close(status)
     _write_head(network, learner)
     epochs, best = progress.epoch, progress.best_epoch
     summary = f"{epochs} epochs" + (f", the best of them {best + 1}" if best is not None else "")

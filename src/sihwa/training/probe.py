@@ -68,7 +68,9 @@ def train_probe(
         TooFewImages: A class has fewer than two groups, so nothing can be held out to choose by.
         UnreadableImage: An image vanished or changed since the manifest was made.
     """
-    embedding = embed_manifest(network, manifest, cache_dir=context.cache_dir, device=context.device)
+    embedding = embed_manifest(
+        network, manifest, cache_dir=context.cache_dir, device=context.device
+    )
     label, train = manifest.label_index, manifest.split == "train"
     component = np.asarray(manifest.component)[train].tolist()
     fit = fit_probe(network, embedding[train], label[train], component, config, seed=context.seed)
@@ -89,7 +91,7 @@ def fit_probe(
     *,
     seed: int,
 ) -> ProbeResult:
-    """Fit the network's classifier on training embeddings and write it into the netcontext.
+    """Fit the network's classifier on training embeddings and write it into the network.
 
     Args:
         network: Its classifier is changed in place.
@@ -114,8 +116,8 @@ def fit_probe(
         converged = _fit(model, standard, label, strength)
     weight, bias = scale.unfold(*_per_class(model))
     with torch.no_grad():
-        netcontext.classifier.weight.copy_(torch.from_numpy(weight))
-        netcontext.classifier.bias.copy_(torch.from_numpy(bias))
+        network.classifier.weight.copy_(torch.from_numpy(weight))
+        network.classifier.bias.copy_(torch.from_numpy(bias))
     return ProbeResult(strength, losses, converged)
 
 
