@@ -152,6 +152,8 @@ class TrainState:
             state.setdefault(int(index), {})[kind] = torch.empty_like(
                 like, dtype=tensor.dtype
             ).copy_(tensor)
+        if len({frozenset(kinds) for kinds in state.values()}) != 1:
+            raise ValueError("the state of its optimiser is incomplete")
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         if self.scaler.is_enabled():
