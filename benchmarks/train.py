@@ -131,7 +131,7 @@ class _Sihwa:
             lambda inputs: torch.cat([cut.frozen(images) for images in inputs]),
             cut.trained,
             Head(np.zeros(width), np.ones(width), 2, dropout=0),
-            Objective(self.config.loss, np.bincount(self.label[self.rows], minlength=2)),
+            Objective(self.config.loss, [1, 1]),
             self.config,
         )
         context = TrainContext(self.folder / str(self.number), self.folder, device, seed=0)

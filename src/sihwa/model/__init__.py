@@ -1,4 +1,4 @@
-"""Networks: a name in, a network with embedding → logits and its evidence map out."""
+"""Networks by name: preprocessing, backbone, classifier; and their ONNX graph."""
 
 from sihwa.model.config import ModelConfig
 from sihwa.model.cut import CutNetwork, cut_network

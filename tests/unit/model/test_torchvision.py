@@ -45,7 +45,7 @@ def test_create_network_torchvision_unknown_name_names_the_nearest() -> None:
 
 
 def test_create_network_torchvision_transformer_is_refused() -> None:
-    with pytest.raises(UnknownModel, match="no chain of convolutional layers"):
+    with pytest.raises(UnknownModel, match="not a chain of convolutional layers"):
         create_network(tiny_config(architecture="torchvision/swin_t"), 2)
 
 

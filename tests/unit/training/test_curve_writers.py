@@ -30,9 +30,8 @@ def test_mlflow_gets_settings_and_every_epoch(
     assert run.data.params["optimizer.learning_rate"] == "0.001"
     assert run.data.params["seed"] == "0"
     history = client.get_metric_history(run.info.run_id, "loss")
-    assert [(metric.step, metric.value) for metric in history] == [
-        (epoch, pytest.approx(loss)) for epoch, loss in enumerate(losses(result), 1)
-    ]
+    assert [metric.step for metric in history] == [1, 2]
+    assert [metric.value for metric in history] == pytest.approx(losses(result))
 
 
 def test_open_curve_writers_resumed_run_continues_its_mlflow_run(

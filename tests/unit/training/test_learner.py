@@ -41,7 +41,9 @@ def test_parameter_groups_slow_down_towards_the_start() -> None:
     layers = cut_network(network_of(), 1.0).trained
     head = Head(np.zeros(256), np.ones(256), 2, dropout=0)
     objective = Objective(LossConfig(), [1, 1])
-    learner = Learner(torch.cat, layers, head, objective, FinetuneConfig(name="test"))
+    learner = Learner(
+        lambda inputs: inputs[0], layers, head, objective, FinetuneConfig(name="test")
+    )
     groups = parameter_groups(
         learner, OptimizerConfig(learning_rate=1.0, head_rate=5, layer_decay=0.5)
     )
