@@ -30,17 +30,17 @@ _DIRECTIONS = 256
 
 
 class Prediction(NamedTuple):
-    """What the network says of N images; the outputs of the exported graph, in order."""
+    """The network's answer for N images; the outputs of the exported graph, in order."""
 
     probability: Tensor
     """Calibrated class probabilities, (N, K), rows sum to 1."""
     evidence: Tensor
-    """Share of each place in each class's logit, (N, K, h, w); its mean over the map plus the
-    class's bias is the logit."""
+    """Contribution of each place to each class's logit, (N, K, h, w); the logit is its mean over h
+    and w plus the class's bias."""
     embedding: Tensor
-    """Average of the feature map over its places, (N, D)."""
+    """Mean of the feature map over h and w, (N, D)."""
     unknown: Tensor
-    """How unlike the training images it is, (N,); 0 or more, about 1 is ordinary."""
+    """Distance from the training images, (N,), at least 0; about 1 is ordinary."""
 
 
 class UnknownScore(nn.Module):
@@ -81,7 +81,7 @@ class UnknownScore(nn.Module):
 
 
 class Network(nn.Module):
-    """A convolutional backbone with preprocessing before it and a linear classifier after it."""
+    """Preprocessing, a convolutional backbone and a linear classifier."""
 
     temperature: Tensor
 
@@ -120,7 +120,7 @@ class Network(nn.Module):
         )
 
     def backbone_digest(self) -> str:
-        """Return the hex SHA-256 of everything that an embedding depends on but the image."""
+        """Return the hex SHA-256 of everything that embeddings depend on, except the image."""
         digest = hashlib.sha256(repr(self.backbone).encode())
         digest.update(f"{self.preprocessing.input_size} {self.stages}".encode())
         for part in (self.preprocessing, self.backbone):
@@ -133,10 +133,10 @@ class Network(nn.Module):
 
 
 def predict(network: nn.Module, image: Tensor) -> Prediction:
-    """Predict images (N, H, W, 3), uint8 RGB, as fast as the device does it, without gradients.
+    """Predict images (N, H, W, 3), uint8 RGB, without gradients.
 
-    On a CPU few at a time: the maps of more do not stay in its cache. Four by four PyTorch does
-    64 images a second where it does 32 in batches of 32 (EfficientNet-Lite0, two cores).
+    On a CPU four at a time, so that feature maps stay in its cache: 64 images/s, against 32 in
+    batches of 32 (EfficientNet-Lite0, PyTorch, two cores).
     """
     size = len(image) if image.device.type == "cuda" else _CACHED
     with torch.inference_mode():
@@ -148,10 +148,10 @@ def predict(network: nn.Module, image: Tensor) -> Prediction:
 
 
 def feature_map(backbone: Any, image: Tensor, stages: int) -> Tensor:  # noqa: ANN401 -- timm's own methods
-    """Return the final feature map with the last stages' maps, averaged to its size, before it."""
+    """Return the last stages' maps, averaged to the final map's size, followed by the final map."""
     final: Tensor
     final, maps = backbone.forward_intermediates(image, indices=stages or 1)
-    # some networks end with their last stage, others with layers after it
+    # in some networks the final map is that of the last stage
     earlier = [stage for stage in maps[len(maps) - stages :] if stage is not final]
     factor = [stage.shape[2] // final.shape[2] for stage in earlier]
     averaged = [functional.avg_pool2d(*pair) for pair in zip(earlier, factor, strict=True)]
@@ -164,16 +164,16 @@ def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Netw
     Args:
         config: Which network, which weights.
         class_count: Number K of classes, at least 2.
-        seed: Seeds whatever starts at random.
+        seed: Seeds random weights.
 
     Raises:
-        UnknownModel: timm knows no such network, or it gives no (N, D, h, w) feature map.
-        WeightsUnavailable: The weights are not here or do not fit.
+        UnknownModel: timm has no such network, or its feature map is not (N, D, h, w).
+        WeightsUnavailable: The weights are missing or do not fit.
     """
     require_known(config.architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        body: Any = _create_body(config)  # timm adds attributes that nn.Module does not declare
+        body: Any = _create_body(config)  # timm adds attributes to nn.Module
         preprocessing = Preprocessing(
             config.input_size, body.pretrained_cfg["mean"], body.pretrained_cfg["std"]
         )
@@ -186,9 +186,9 @@ def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Netw
 
 
 def use_exact_float32() -> None:
-    """Make PyTorch multiply float32 as float32 on a GPU too; by default it drops 13 bits there.
+    """Turn off TF32 on GPUs, which drops 13 bits of float32.
 
-    A network that was proven in one arithmetic must not decide in another.
+    A network must decide in the arithmetic in which it was proven.
     """
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -218,7 +218,7 @@ def _create_chain(config: ModelConfig) -> nn.Module:
 def _create_from_hub(architecture: str) -> nn.Module:
     try:
         body: nn.Module = timm.create_model(architecture, pretrained=True)
-    except Exception as error:  # the hub's client raises whatever its HTTP library raises
+    except Exception as error:  # of the hub's client or its HTTP library
         raise WeightsUnavailable(
             f"model.weights=hub: the weights of {architecture!r} could not be fetched "
             f"({type(error).__name__}). Without internet use model.weights=package, or a file "
@@ -228,11 +228,7 @@ def _create_from_hub(architecture: str) -> nn.Module:
 
 
 def require_known(architecture: str) -> None:
-    """Check that there is a network of that name, without building it.
-
-    Raises:
-        UnknownModel: There is none.
-    """
+    """Check that timm has a network of that name, without building it."""
     if timm.is_model(architecture) or architecture.startswith(PREFIX):
         return
     import difflib
@@ -249,7 +245,7 @@ def _feature_width(body: nn.Module, config: ModelConfig) -> int:
             warnings.simplefilter("ignore")
             features = feature_map(body.eval(), probe, config.stages)
     except (AttributeError, AssertionError, RuntimeError) as error:
-        # networks of other kinds lack the method, or fail in it each in its own way
+        # other kinds of networks lack the method, or fail in it in various ways
         raise _not_convolutional(config) from error
     if features.ndim != 4 or features.shape[2] != features.shape[3]:
         raise _not_convolutional(config)
@@ -258,6 +254,6 @@ def _feature_width(body: nn.Module, config: ModelConfig) -> int:
 
 def _not_convolutional(config: ModelConfig) -> UnknownModel:
     return UnknownModel(
-        f"model.architecture: {config.architecture!r} gives no feature map (N, D, h, w) at "
+        f"model.architecture: {config.architecture!r} has no feature map (N, D, h, w) at "
         f"model.stages={config.stages}; choose a convolutional network, or fewer stages"
     )

@@ -1,9 +1,8 @@
 """Training: a manifest and a network in, a trained network out."""
 
-from sihwa.training.config import ProbeConfig, TrainingConfig
+from sihwa.training.config import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
 from sihwa.training.context import Curve, TrainContext, TrainResult, world
 from sihwa.training.embedding import create_embedder, embed_manifest, read_batches
-from sihwa.training.finetune_config import FinetuneConfig, StagesConfig
 from sihwa.training.probe import ProbeResult, fit_probe
 from sihwa.training.train import train_network
 

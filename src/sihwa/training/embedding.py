@@ -1,11 +1,9 @@
-"""Embeddings of a manifest's images: computed once, remembered by content.
+"""Embeddings of a manifest's images, computed once and cached by content.
 
 Axes: N images, D embedding width.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from sihwa.dataset import Manifest
 from sihwa.model import Network, export_graph
 from sihwa.terminal.progress import progress_bar
 from sihwa.training.cache import EmbeddingCache
+from sihwa.training.prefetch import group_by, prefetch
 
 Embedder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 _BATCH = 32
@@ -27,15 +26,13 @@ def embed_manifest(
 ) -> NDArray[np.float32]:
     """Return the embedding of every image, (N, D), in the manifest's order.
 
-    An image whose content was embedded before by the same backbone is not read again. On the
-    CPU the pass runs through the graph that ships, in float32; on a GPU through PyTorch.
+    Images whose content is in the cache of the same backbone are not read again.
 
     Args:
         network: Its backbone and preprocessing are used, its classifier is not.
         manifest: The images.
-        cache_dir: Where embeddings are remembered across runs; None remembers nothing, for a
-            backbone that no other run will have.
-        device: Where PyTorch would run.
+        cache_dir: Folder of the cache; None caches nothing, for a backbone that no other run has.
+        device: Device of PyTorch.
 
     Raises:
         UnreadableImage: An image vanished or changed since the manifest was made.
@@ -76,9 +73,9 @@ def _unique_rows(content: Sequence[str], known: set[str]) -> list[int]:
 
 
 def create_embedder(network: Network, device: torch.device) -> Embedder:
-    """Return what turns images (N, H, W, 3) of one size into embeddings (N, D).
+    """Return a function from images (N, H, W, 3) of one size to embeddings (N, D).
 
-    On the CPU the pass runs through the graph that ships, in float32; on a GPU through PyTorch.
+    On a CPU it runs the exported graph in ONNX Runtime, on a GPU the network in PyTorch.
     """
     if device.type == "cpu":
         session = onnxruntime.InferenceSession(
@@ -100,27 +97,17 @@ def create_embedder(network: Network, device: torch.device) -> Embedder:
 def read_batches(
     manifest: Manifest, rows: Sequence[int]
 ) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
-    """Yield row numbers and images (N, H, W, 3) of one size each, decoded ahead of their use.
+    """Yield row numbers and images (N, H, W, 3) of one size, decoded ahead of their use.
 
     Raises:
-        UnreadableImage: An image vanished or changed since the manifest was made.
+        UnreadableImage: An image is gone or changed since the manifest was made.
     """
     height, width = (manifest.table[name].to_pylist() for name in ("height", "width"))
-    by_size: dict[tuple[int, int], list[int]] = {}
-    for row in rows:
-        by_size.setdefault((height[row], width[row]), []).append(row)
-    groups = [
-        same[start : start + _BATCH]
-        for same in by_size.values()
-        for start in range(0, len(same), _BATCH)
-    ]
 
-    def read(group: list[int]) -> NDArray[np.uint8]:
-        return np.stack([manifest.read_image(row) for row in group])
+    def read(group: list[int]) -> tuple[list[int], NDArray[np.uint8]]:
+        return group, np.stack([manifest.read_image(row) for row in group])
 
-    with ThreadPoolExecutor(1) as reader:
-        # one batch ahead: the next is decoded while the caller works on this one
-        ahead: deque[Future[NDArray[np.uint8]]] = deque()
-        for place, group in enumerate(groups):
-            ahead.extend(reader.submit(read, g) for g in groups[place + len(ahead) : place + 2])
-            yield group, ahead.popleft().result()
+    groups = group_by(rows, lambda row: (height[row], width[row]))
+    yield from prefetch(
+        read, (group[at : at + _BATCH] for group in groups for at in range(0, len(group), _BATCH))
+    )

@@ -1,4 +1,4 @@
-"""Decoded images of a run, each decoded once.
+"""Decoded images of a run.
 
 Axes: N images, H and W image size in pixels.
 """
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from sihwa.dataset import Manifest
 from sihwa.errors import UnreadableImage
 from sihwa.images import map_with_progress
-from sihwa.training.store import new_array
+from sihwa.training.large_array import new_array
 
 
 class ImageStore:
-    """Images by manifest row, uint8; byte-identical ones are held once.
+    """Images by manifest row, uint8; byte-identical ones are kept once.
 
     Args:
         pixels: All images, one after another, (bytes,), uint8.
-        place: For each row, where its image starts, its height and its width.
+        place: Start, height and width of each row's image.
     """
 
     def __init__(self, pixels: NDArray[np.uint8], place: dict[int, tuple[int, int, int]]) -> None:
@@ -36,17 +36,17 @@ class ImageStore:
 def decode_images(
     manifest: Manifest, rows: Sequence[int], *, memory_mib: int, cache_dir: Path
 ) -> ImageStore:
-    """Decode the images of these rows.
+    """Decode the images of these rows, each content once.
 
     Args:
         manifest: The images.
         rows: Which of them.
-        memory_mib: Above this they lie in a file.
-        cache_dir: Where that file lies.
+        memory_mib: Larger stores go to a temporary file.
+        cache_dir: Folder of that file.
 
     Raises:
-        UnreadableImage: An image vanished or changed since the manifest was made.
-        StorageError: The file cannot be made.
+        UnreadableImage: An image is gone or changed since the manifest was made.
+        StorageError: The file cannot be created.
     """
     content, height, width = (
         manifest.table[name].to_pylist() for name in ("sha256", "height", "width")
@@ -64,7 +64,7 @@ def decode_images(
         start, *size = place[sha256]
         if image.shape[:2] != tuple(size):
             path = manifest.table["path"][first[sha256]].as_py()
-            raise UnreadableImage(path, "its size differs from the manifest's")
+            raise UnreadableImage(path, "its size differs from the manifest")
         pixels[start : start + image.size] = image.reshape(-1)
 
     map_with_progress("decoding", decode, first)

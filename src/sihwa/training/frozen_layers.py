@@ -1,4 +1,4 @@
-"""A frozen trunk in the fastest runtime at hand, checked against PyTorch before it is trusted.
+"""Frozen layers in the fastest runtime available, checked against PyTorch first.
 
 Axes: N images, H and W image size in pixels, C, h and w activation size.
 """
@@ -17,36 +17,36 @@ from sihwa.model import export_activation
 
 log = logging.getLogger(__name__)
 
-TrunkRunner = Callable[[NDArray[np.uint8]], NDArray[np.float16]]
+FrozenRunner = Callable[[NDArray[np.uint8]], NDArray[np.float16]]
 """Images (N, H, W, 3), uint8 → activations (N, C, h, w), float16."""
 
 TOLERANCE = 1e-3
-"""Greatest root mean square difference, as a share of the activations' own."""
+"""Largest root mean square of the difference, as a share of the activations' own."""
 
 
-def create_trunk_runner(
-    trunk: nn.Module, device: torch.device, sample: NDArray[np.uint8]
-) -> TrunkRunner:
-    """Return what runs a trunk: OpenVINO on a CPU, PyTorch on a GPU.
+def create_frozen_runner(
+    layers: nn.Module, device: torch.device, sample: NDArray[np.uint8]
+) -> FrozenRunner:
+    """Return a function that runs frozen layers: by OpenVINO on a CPU, by PyTorch on a GPU.
 
     Args:
-        trunk: Images → activations.
-        device: Where PyTorch would run.
-        sample: Real images (N, H, W, 3) on which the two must agree.
+        layers: Images → activations.
+        device: Device of PyTorch.
+        sample: Images (N, H, W, 3) on which both must agree.
 
     Raises:
-        ParityError: They do not.
+        ParityError: They differ.
     """
-    reference = _run_torch(trunk, device)
+    reference = _run_torch(layers, device)
     if device.type != "cpu":
         return reference
-    runner = _compile(trunk)
+    runner = _compile(layers)
     difference = relative_difference(runner(sample), reference(sample))
-    log.info("trunk: OpenVINO, %.1e from PyTorch", difference)
+    log.info("frozen layers: OpenVINO, %.1e from PyTorch", difference)
     if not difference <= TOLERANCE:
         raise ParityError(
-            f"the trunk in OpenVINO differs from PyTorch by {difference:.1e}, "
-            f"allowed are {TOLERANCE:.0e}; use training=finetune"
+            f"the frozen layers in OpenVINO differ from PyTorch by {difference:.1e}, "
+            f"allowed: {TOLERANCE:.0e}; use training=finetune"
         )
     return runner
 
@@ -58,8 +58,8 @@ def relative_difference(one: NDArray[np.floating], other: NDArray[np.floating]) 
     return float(np.sqrt(difference / max(np.square(wide).mean(), 1e-30)))
 
 
-def _run_torch(trunk: nn.Module, device: torch.device) -> TrunkRunner:
-    resident = trunk.requires_grad_(False).eval().to(device)
+def _run_torch(layers: nn.Module, device: torch.device) -> FrozenRunner:
+    resident = layers.requires_grad_(False).eval().to(device)
 
     @torch.inference_mode()
     def run(image: NDArray[np.uint8]) -> NDArray[np.float16]:
@@ -70,13 +70,13 @@ def _run_torch(trunk: nn.Module, device: torch.device) -> TrunkRunner:
     return run
 
 
-def _compile(trunk: nn.Module) -> TrunkRunner:
+def _compile(layers: nn.Module) -> FrozenRunner:
     import openvino
 
     core: Any = openvino.Core()
-    # in bfloat16, its default where the processor has it, the resize alone is 24 % off
+    # its default is bfloat16 where the processor has it, and there the resize alone is 24 % off
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    compiled = core.compile_model(core.read_model(export_activation(trunk)), "CPU", settings)
+    compiled = core.compile_model(core.read_model(export_activation(layers)), "CPU", settings)
     request = compiled.create_infer_request()
 
     def run(image: NDArray[np.uint8]) -> NDArray[np.float16]:

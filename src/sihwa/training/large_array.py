@@ -1,6 +1,7 @@
-"""Arrays of a run in memory, or beyond a budget in a file that is gone when the run ends."""
+"""Arrays in memory, or above a budget in a temporary file."""
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from math import prod
@@ -18,16 +19,16 @@ def new_array(
 ) -> NDArray[Any]:
     """Return an array of zeros, in memory if it fits the budget, else mapped from a file.
 
-    The file has no name, so nothing is left behind however the process ends.
+    The file has no name, so the system removes it however the process ends.
 
     Args:
         shape: Of the array.
         dtype: Of its values.
         memory_mib: The budget in MiB.
-        folder: Where the file lies; made when missing.
+        folder: Folder of the file, created if missing.
 
     Raises:
-        StorageError: The file cannot be made, or the disk is too full for it.
+        StorageError: The file cannot be created, or the disk is full.
     """
     size = prod(shape) * np.dtype(dtype).itemsize
     if size <= memory_mib * 2**20:
@@ -36,14 +37,12 @@ def new_array(
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder, prefix=".sihwa.") as file:
             _reserve(file.fileno(), size)
-            # the map keeps the file's content after its last name and handle are gone
+            # the map keeps the content after the handle is closed
             return np.memmap(file, dtype=dtype, mode="r+", shape=tuple(shape))
 
 
 def _reserve(handle: int, size: int) -> None:
-    """Take the space now: writing to a map of a full disk would kill the process."""
-    import os
-
+    """Allocate the space now: writing to a map on a full disk would kill the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(handle, 0, size)
     else:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sihwa.model import Network, create_network, split_network
+from sihwa.model import Network, create_network, cut_network
 from tests.helpers import random_images, tiny_config
 
 NETWORKS = [
@@ -16,52 +16,52 @@ def network_of(name: str, stages: int = 2) -> Network:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_split_network_parts_together_equal_the_whole(name: str) -> None:
+def test_cut_network_both_sides_together_equal_the_whole(name: str) -> None:
     network = network_of(name)
     image = torch.from_numpy(random_images(2, 60, 50))
-    parts = split_network(network, 0.5)
+    cut = cut_network(network, 0.5)
     with torch.no_grad():
-        joined = parts.tail(parts.trunk(image)).mean((2, 3))
+        joined = cut.trained(cut.frozen(image)).mean((2, 3))
         torch.testing.assert_close(joined, network.embed(image), atol=0, rtol=0)
-    assert 0 < parts.share <= 1
+    assert 0 < cut.trained_share <= 1
 
 
-def test_split_network_leaves_the_mode_of_the_network() -> None:
+def test_cut_network_keeps_evaluation_mode() -> None:
     network = network_of("resnet18")
-    split_network(network, 0.5)
+    cut_network(network, 0.5)
     assert not any(module.training for module in network.modules())
 
 
-def test_split_network_tail_shares_the_networks_weights() -> None:
+def test_cut_network_trained_layers_share_the_weights() -> None:
     network = network_of("resnet18")
-    tail = split_network(network, 0.3).tail
+    trained = cut_network(network, 0.3).trained
     own = {id(one) for one in network.backbone.parameters()}
-    assert {id(one) for one in tail.parameters()} < own
+    assert {id(one) for one in trained.parameters()} < own
 
 
-def test_split_network_share_of_one_leaves_only_preprocessing_to_the_trunk() -> None:
+def test_cut_network_share_of_one_freezes_only_preprocessing() -> None:
     network = network_of("resnet18")
-    parts = split_network(network, 1.0)
-    assert parts.trunk is network.preprocessing
-    assert len(list(parts.tail.parameters())) == len(list(network.backbone.parameters()))
+    cut = cut_network(network, 1.0)
+    assert cut.frozen is network.preprocessing
+    assert len(list(cut.trained.parameters())) == len(list(network.backbone.parameters()))
 
 
-def test_split_network_smaller_share_trains_fewer_weights() -> None:
+def test_cut_network_smaller_share_trains_fewer_weights() -> None:
     network = network_of("resnet18")
     sizes = [
-        sum(one.numel() for one in split_network(network, share).tail.parameters())
+        sum(one.numel() for one in cut_network(network, share).trained.parameters())
         for share in (0.2, 0.5, 0.8)
     ]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1]
 
 
-def test_split_network_share_is_that_of_the_multiply_adds() -> None:
+def test_cut_network_share_equals_multiply_adds_by_hand() -> None:
     # ResNet-18 at 64 px, counted by hand from its table of layers (He et al. 2015, table 1), in
-    # units of 4·4·512·512·9: a stage's first block has a smaller first convolution and a 1×1 beside
-    # it. The last stage of four convolutions against all the others.
+    # units of 4·4·512·512·9: a stage's first block has a smaller first convolution and a 1×1
+    # shortcut. The last stage, of four convolutions, against all the others.
     network = network_of("resnet18", stages=1)
-    parts = split_network(network, 0.26)
+    cut = cut_network(network, 0.26)
     side = 2
     last = side**2 * (256 * 512 * 9 + 512 * 512 * 9 * 3 + 256 * 512)
     stages = [
@@ -69,16 +69,16 @@ def test_split_network_share_is_that_of_the_multiply_adds() -> None:
         for n, c in ((1, 256), (2, 128))
     ]
     first = 16**2 * 64 * 64 * 9 * 4 + 32**2 * 3 * 64 * 49
-    assert parts.name == "layer3.1"
-    assert parts.share == pytest.approx(last / (last + sum(stages) + first))
+    assert cut.last_frozen == "layer3.1"
+    assert cut.trained_share == pytest.approx(last / (last + sum(stages) + first))
 
 
-def test_split_network_training_the_tail_trains_the_network() -> None:
+def test_cut_network_changing_trained_layers_changes_the_network() -> None:
     network = network_of("test_efficientnet")
-    parts = split_network(network, 0.5)
+    cut = cut_network(network, 0.5)
     image = torch.from_numpy(random_images(2, 60, 50))
     before = network.embed(image).detach().numpy()
     with torch.no_grad():
-        for one in parts.tail.parameters():
+        for one in cut.trained.parameters():
             one.mul_(1.5)
     assert not np.allclose(network.embed(image).detach().numpy(), before)
