@@ -1,6 +1,5 @@
 import copy
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import sihwa.export.export
 import sihwa.training.embedding
+from sihwa.commands.train_output import show_run
 from sihwa.dataset import read_manifest
 from sihwa.errors import (
     ParityError,
@@ -145,12 +145,12 @@ def test_train_inspector_export_that_decides_otherwise_does_not_ship(
         return export_graph(other)
 
     monkeypatch.setattr(sihwa.export.export, "export_graph", export_wrongly)
-    with pytest.raises(ParityError, match=r"not written: .* decisions flip.*\.png"):
+    with pytest.raises(ParityError, match=r"not written, .* decisions flip.*\.png"):
         train(parts, tmp_path)
     [folder] = tmp_path.glob("*-*-*/*")
     assert not (folder / "inspector").exists()
     assert not (tmp_path / "latest").exists()
-    assert "ERROR the export does not decide" in (folder / "train.log").read_text()
+    assert "ERROR the inspector is not written" in (folder / "train.log").read_text()
 
 
 def test_train_inspector_every_runtime_present_is_proven_and_timed(run: TrainedRun) -> None:
@@ -169,18 +169,27 @@ def test_train_inspector_every_runtime_present_is_proven_and_timed(run: TrainedR
     assert "proven at export in" in inspector.explanation
 
 
-def test_train_inspector_precision_that_strays_is_refused_and_named(
-    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_train_inspector_refused_runtime_is_refused_in_every_text(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch_runtime, "fault", lambda _: None)  # bfloat16, slow but right
     monkeypatch.setitem(TOLERANCE, "bf16", 1e-9)
     run = train(parts, tmp_path)
-    refused = {(i.runtime, i.precision) for i in card_of(run).proof if not i.proven}
-    assert ("torch", "bf16") in refused
-    log = (run.folder / "train.log").read_text()
-    assert re.search(r"WARNING refused, and named so in the card: torch .* bf16.*\.png", log)
-    assert "| no: refused |" in (run.inspector / "README.md").read_text()
-    with pytest.raises(RuntimeUnavailable, match="torch on cpu in bf16 is refused on this machine"):
+    verdicts = {(one.runtime, one.precision): one.verdict() for one in card_of(run).proof}
+    refused, proven = verdicts["torch", "bf16"], verdicts["torch", "fp32"]
+    assert "cpu bf16: refused, a probability differs by" in refused
+    assert "cpu fp32: proven, 0 of 24 decisions flip" in proven
+    show_run(run)
+    texts = {
+        "terminal": capsys.readouterr().out,
+        "log": (run.folder / "train.log").read_text("utf-8"),
+        "README": (run.inspector / "README.md").read_text("utf-8"),
+        "report": run.report.read_text("utf-8"),
+    }
+    for name, text in texts.items():
+        assert refused in text, name
+        assert proven in text, name
+    with pytest.raises(RuntimeUnavailable, match="cpu bf16: refused"):
         load_inspector(run.inspector, runtime="torch", precision="bf16")
 
 
@@ -257,8 +266,8 @@ def test_train_inspector_a_group_never_leaves_its_split(parts: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("vanishes", "reason"),
     [
-        (False, "changed since the run began; put the old one back, or begin a new run"),
-        (True, "No such file or directory, though the run began with it; put it back"),
+        (False, "changed since the run began"),
+        (True, "No such file or directory, but the run began with it"),
     ],
 )
 def test_train_inspector_a_image_that_changes_meanwhile_stops_the_run_until_it_is_back(

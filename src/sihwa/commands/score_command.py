@@ -29,14 +29,8 @@ from sihwa.scoring import (
     ray_engine,
     score_with,
 )
-from sihwa.terminal.console import (
-    EXIT_INTERRUPTED,
-    EXIT_TERMINATED,
-    loading,
-    note,
-    say,
-    saying_if_possible,
-)
+from sihwa.terminal.console import note, say
+from sihwa.terminal.guard import EXIT_INTERRUPTED, EXIT_TERMINATED, begin_work
 from sihwa.terminal.printable import printable
 
 
@@ -160,6 +154,7 @@ def _load(
     precision: str,
 ) -> Iterator[Engine]:
     if engine == EngineName.ray:
+        begin_work()
         note("connecting to " + (f"Ray at {address}" if address else "Ray"))
         with ray_engine(inspector, options, address, runtime, device, precision) as cluster:
             note(f"inspector {cluster.card.id}, {cluster.explanation}; {cluster.places}")
@@ -169,15 +164,14 @@ def _load(
         return
     if address:
         raise ConfigError(f"--address {address} is that of a Ray cluster; add --engine ray")
-    with loading():
-        loaded = load_inspector(
-            inspector,
-            runtime=runtime,
-            device="cpu" if device == "auto" else device,
-            precision=precision,
-            threads=max(1, available_cores() // (options.workers or available_cores())),
-            batch_size=options.batch_size,
-        )
+    loaded = load_inspector(
+        inspector,
+        runtime=runtime,
+        device="cpu" if device == "auto" else device,
+        precision=precision,
+        threads=max(1, available_cores() // (options.workers or available_cores())),
+        batch_size=options.batch_size,
+    )
     note(f"inspector {loaded.card.id}, {loaded.explanation}")
     yield LocalEngine(loaded, options)
 
@@ -187,8 +181,7 @@ def _score(engine: Engine, source: list[str], out: Path, options: ScoreOptions) 
         note("scoring what is there, then what arrives, until Ctrl-C")
     with _stop_on_signals() as (stop, received):
         summary = score_with(engine, source, out, options, stop)
-    with saying_if_possible():  # the table is written, and summary.json says the same
-        _print_summary(summary, out)
+    _print_summary(summary, out)
     for word in summary.empty:
         note(f"{word}: no image found; is it the right name?")
     if summary.stopped and not options.watch:

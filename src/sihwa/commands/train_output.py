@@ -1,4 +1,4 @@
-"""What the training command prints: figures, and where everything lies."""
+"""What the training command prints: figures, verdicts on the runtimes, and paths."""
 
 from pathlib import Path
 
@@ -16,12 +16,11 @@ from sihwa.run.run import (
     train_inspector,
 )
 from sihwa.run.run_files import read_config
-from sihwa.terminal.console import loading
 from sihwa.training import world
 
 
 def train_and_show(config: TrainConfig) -> None:
-    """Make an inspector and print its figures and where everything lies."""
+    """Make an inspector and print its figures and paths."""
     if config.evaluation.folds > 1:
         show_folds(cross_validate(config))
         return
@@ -29,13 +28,12 @@ def train_and_show(config: TrainConfig) -> None:
         if world()[0] > 0:
             assist_training(config)
         else:
-            _show(train_inspector(config))
+            show_run(train_inspector(config))
 
 
 def resume_and_show(folder: Path) -> None:
-    """Go on with a run and print its figures and where everything lies."""
-    with loading():
-        config = read_config(folder.expanduser().resolve())
+    """Resume a run and print its figures and where the files are."""
+    config = read_config(folder.expanduser().resolve())
     if config.evaluation.folds > 1:
         show_folds(resume_folds(folder))
         return
@@ -43,19 +41,17 @@ def resume_and_show(folder: Path) -> None:
         if world()[0] > 0:
             assist_training(config)
         else:
-            _show(resume_inspector(folder))
+            show_run(resume_inspector(folder))
 
 
-def _show(run: TrainedRun) -> None:
+def show_run(run: TrainedRun) -> None:
+    """Print the figures of a run, the verdict on each runtime, and where the files are."""
     console = Console()
     console.print(metrics_table(run.evaluation))
     lines = [f"report: {run.report}", f"{run.seconds:.1f} s from settings to report"]
     if run.card:
         lines.insert(0, f"inspector {run.card.id}: {run.inspector}")
-        lines[-1] += (
-            f"; decides as the trained network in all {run.proof[0].images} comparisons: the "
-            f"{run.evaluation.count} test images, and some of them in other sizes"
-        )
+        lines[-1:-1] = [proof.verdict() for proof in run.proof]
     else:
         lines.insert(0, "no inspector was made: export.enabled=false")
     console.print("\n".join(lines), soft_wrap=True, highlight=False)

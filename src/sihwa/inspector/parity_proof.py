@@ -1,4 +1,4 @@
-"""One comparison of a runtime with the reference, as the card and the verification keep it."""
+"""The parity proof: how one runtime compared with the reference, and whether it may decide."""
 
 from typing import Annotated, Any
 
@@ -18,17 +18,17 @@ class ParityProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         runtime, version, device, precision: What was compared.
-        processor: What it ran on; a proof holds there, with that version.
-        images: Images compared.
-        flips: Decisions that differ.
-        allowed_flips: More than these refuse the combination.
+        processor: Where it ran; the proof holds for this processor and version.
+        images: Comparisons; an image compared in several sizes counts several times.
+        flips: Comparisons in which outcome or top class differ.
+        allowed_flips: More flips than this refuse the runtime.
         greatest_difference: In probability.
         greatest_unknown_difference: In the unknown score.
         tolerance: Greatest allowed difference in probability.
         images_per_second_1: Speed one image at a time, None if not measured.
         images_per_second_32: Speed in batches of 32, None if not measured.
-        worst_path: The image that differs most; a flipped decision comes before any difference.
-            It is not kept in files: paths of the training machine do not ship.
+        worst_path: The image that differs most; flips come before any difference. It is not kept
+            in files: paths of the training machine do not ship.
     """
 
     runtime: Name
@@ -48,24 +48,57 @@ class ParityProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def choice(self) -> RuntimeChoice:
-        """The combination that was compared."""
+        """The runtime that was compared."""
         return RuntimeChoice(self.runtime, self.device, self.precision)
 
     @property
     def proven(self) -> bool:
-        """Whether at most the allowed decisions flipped and no probability left the tolerance."""
-        kept = self.flips <= self.allowed_flips and self.greatest_difference <= self.tolerance
-        return self.images > 0 and kept
+        """Whether flips and differences stay within what is allowed."""
+        return not self._faults()
+
+    def verdict(self) -> str:
+        """Say in one sentence whether the runtime is proven or refused, and why.
+
+        Terminal, README, card and report all print this sentence.
+        """
+        name = f"{self.runtime} {self.version} {self.device} {self.precision}"
+        return f"{name}: {self.outcome()}"
+
+    def outcome(self) -> str:
+        """Return the verdict without the runtime's name."""
+        if faults := self._faults():
+            return f"refused, {' and '.join(faults)}"
+        return (
+            f"proven, {self.flips} of {self.images} decisions flip, probabilities differ by at "
+            f"most {self.greatest_difference:.1e}"
+        )
+
+    def speed(self) -> str:
+        """Say how fast the runtime is."""
+        if self.images_per_second_1 is None or self.images_per_second_32 is None:
+            return "speed not measured"
+        return (
+            f"{self.images_per_second_1:.0f} images/s one by one, "
+            f"{self.images_per_second_32:.0f} in batches of 32"
+        )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what the card and the verification keep."""
+        """Return what the card and the verification store."""
         facts = msgspec.structs.asdict(self)
         del facts["worst_path"]
         return facts
 
-    def __str__(self) -> str:
-        return (
-            f"{self.runtime} {self.version} on {self.device} in {self.precision}: {self.flips} of "
-            f"{self.images} decisions flip, greatest difference {self.greatest_difference:.1e} "
-            f"(allowed {self.tolerance:.0e}) at {self.worst_path}"
-        )
+    def _faults(self) -> list[str]:
+        if not self.images:
+            return ["no image was compared"]
+        faults = []
+        if self.flips > self.allowed_flips:
+            faults.append(
+                f"{self.flips} of {self.images} decisions flip (allowed: {self.allowed_flips})"
+            )
+        if not self.greatest_difference <= self.tolerance:
+            faults.append(
+                f"a probability differs by {self.greatest_difference:.1e} (allowed: "
+                f"{self.tolerance:.0e})"
+            )
+        return faults

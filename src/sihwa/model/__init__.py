@@ -6,6 +6,7 @@ from sihwa.model.graph import OPSET, export_activation, export_graph
 from sihwa.model.network import (
     Network,
     Prediction,
+    UnknownScore,
     create_network,
     predict,
     require_known,
@@ -21,6 +22,7 @@ __all__ = [
     "Parts",
     "Prediction",
     "Preprocessing",
+    "UnknownScore",
     "create_network",
     "export_activation",
     "export_graph",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from sihwa.model.network import Network, Prediction
-from sihwa.terminal.interrupts import heed_interrupts
+from sihwa.terminal.guard import keeping_interrupts
 from sihwa.terminal.quiet import quieten
 
 op: Any = opset18  # its types ask for the wrappers that it makes itself
@@ -95,7 +95,7 @@ def _export(module: nn.Module, outputs: list[str], end: dict[str, Tensor]) -> on
     }
     with (
         torch.no_grad(),
-        heed_interrupts(),
+        keeping_interrupts(),
         quieten(*_CHATTY),
         contextlib.redirect_stdout(io.StringIO()),
         _nothing_in_place(module),

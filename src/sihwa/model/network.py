@@ -1,6 +1,7 @@
 """The inspector's network: image → features → embedding → logits → probability.
 
-Axes: N images, H and W image size, D embedding width, K classes, h and w feature-map size.
+Axes: N images, H and W image size, D embedding width, K classes, R directions, h and w
+feature-map size.
 """
 
 import hashlib
@@ -21,10 +22,11 @@ from sihwa.model.torchvision_chain import (
     fetch_torchvision,
     take_apart,
 )
-from sihwa.model.unknown import UnknownScore
 from sihwa.model.weights import load_weights
 
 _CACHED = 4
+_DIRECTIONS = 256
+"""Directions of greatest variance in the unknown score; the many faint ones beyond are noise."""
 
 
 class Prediction(NamedTuple):
@@ -39,6 +41,43 @@ class Prediction(NamedTuple):
     """Average of the feature map over its places, (N, D)."""
     unknown: Tensor
     """How unlike the training images it is, (N,); 0 or more, about 1 is ordinary."""
+
+
+class UnknownScore(nn.Module):
+    """Mahalanobis distance of an embedding to the nearest class centre: how unlike training it is.
+
+    It is divided by the square root of the number of directions, so that about 1 is ordinary for
+    every network. `sihwa.decision.fit_unknown` fits it; until `set_classes` is called every image
+    scores 0.
+
+    Source: Lee et al. 2018, arXiv 1807.03888, on the last layer, with the shared covariance
+    reduced to its leading directions.
+    """
+
+    projection: Tensor
+    centre: Tensor
+
+    def __init__(self, width: int, class_count: int) -> None:
+        super().__init__()
+        self.directions = min(_DIRECTIONS, width)
+        self.register_buffer("projection", torch.zeros(width, self.directions))
+        self.register_buffer("centre", torch.zeros(class_count, self.directions))
+
+    def set_classes(self, projection: Tensor, centre: Tensor) -> None:
+        """Set the whitening directions (D, ≤ R) and the projected class centres (K, ≤ R).
+
+        Unused directions stay zero and add no distance.
+        """
+        given = projection.shape[1]
+        scale = (self.directions / given) ** 0.5
+        self.projection.zero_()[:, :given] = projection * scale
+        self.centre.zero_()[:, :given] = centre * scale
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Return the score (N,) of embeddings (N, D); 0 is a class centre, larger is stranger."""
+        position = torch.matmul(embedding, self.projection)
+        offset = position[:, None, :] - self.centre
+        return offset.square().mean(2).amin(1).sqrt()
 
 
 class Network(nn.Module):

@@ -81,7 +81,6 @@ def _facts(
     proof: Sequence[ParityProof],
     fit: TrainResult,
 ) -> list[tuple[str, str]]:
-    exported = [("Export", "; ".join(_describe(item) for item in proof))] if proof else []
     return [
         ("Inspector", inspector),
         ("Data set", f"{manifest.name}, {manifest.table.num_rows} images"),
@@ -92,18 +91,11 @@ def _facts(
         ("Training", f"{config.training.name}, {fit.summary}"),
         ("Temperature", f"{float(network.temperature):.3f}, from the calibration images"),
         ("Seed", str(config.seed)),
-        *exported,
+        *(("Export", item.verdict()) for item in proof),
         ("Software", f"sihwa {sihwa.__version__}, PyTorch {torch.__version__}"),
         ("Machine", f"{platform.system()} {platform.machine()}"),
         ("Made", datetime.now(UTC).isoformat(timespec="seconds")),
     ]
-
-
-def _describe(proof: ParityProof) -> str:
-    return (
-        f"{proof.runtime} {proof.precision} decides alike in {proof.images} comparisons, "
-        f"within {proof.greatest_difference:.0e}"
-    )
 
 
 def _errors(

@@ -6,7 +6,6 @@ from sihwa.training.embedding import create_embedder, embed_manifest, read_batch
 from sihwa.training.finetune_config import FinetuneConfig, StagesConfig
 from sihwa.training.probe import ProbeResult, fit_probe
 from sihwa.training.train import train_network
-from sihwa.training.unknown import fit_unknown
 
 __all__ = [
     "Curve",
@@ -20,7 +19,6 @@ __all__ = [
     "create_embedder",
     "embed_manifest",
     "fit_probe",
-    "fit_unknown",
     "read_batches",
     "train_network",
     "world",

@@ -14,10 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
-from sihwa.errors import UnreadableImage
-from sihwa.images import decode_image, read_bytes
 from sihwa.model import Network, export_graph
-from sihwa.storage import sha256_of_bytes
 from sihwa.terminal.progress import progress_bar
 from sihwa.training.cache import EmbeddingCache
 
@@ -108,9 +105,7 @@ def read_batches(
     Raises:
         UnreadableImage: An image vanished or changed since the manifest was made.
     """
-    path, content, height, width = (
-        manifest.table[name].to_pylist() for name in ("path", "sha256", "height", "width")
-    )
+    height, width = (manifest.table[name].to_pylist() for name in ("height", "width"))
     by_size: dict[tuple[int, int], list[int]] = {}
     for row in rows:
         by_size.setdefault((height[row], width[row]), []).append(row)
@@ -121,7 +116,7 @@ def read_batches(
     ]
 
     def read(group: list[int]) -> NDArray[np.uint8]:
-        return np.stack([read_unchanged(path[row], content[row]) for row in group])
+        return np.stack([manifest.read_image(row) for row in group])
 
     with ThreadPoolExecutor(1) as reader:
         # one batch ahead: the next is decoded while the caller works on this one
@@ -129,22 +124,3 @@ def read_batches(
         for place, group in enumerate(groups):
             ahead.extend(reader.submit(read, g) for g in groups[place + len(ahead) : place + 2])
             yield group, ahead.popleft().result()
-
-
-def read_unchanged(path: str, sha256: str) -> NDArray[np.uint8]:
-    """Read and decode an image whose bytes are still those of the manifest: (H, W, 3).
-
-    Raises:
-        UnreadableImage: It vanished or changed since the manifest was made.
-    """
-    try:
-        content = read_bytes(path)
-    except UnreadableImage as error:
-        raise UnreadableImage(
-            path, f"{error.reason}, though the run began with it; put it back"
-        ) from error
-    if sha256_of_bytes(content) != sha256:
-        raise UnreadableImage(
-            path, "changed since the run began; put the old one back, or begin a new run"
-        )
-    return decode_image(content, path)

@@ -3,9 +3,7 @@
 Axes: N images, H and W image size in pixels.
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +11,7 @@ from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
 from sihwa.errors import UnreadableImage
-from sihwa.terminal.progress import progress_bar
-from sihwa.training.embedding import read_unchanged
+from sihwa.images import map_with_progress
 from sihwa.training.store import new_array
 
 
@@ -51,8 +48,8 @@ def decode_images(
         UnreadableImage: An image vanished or changed since the manifest was made.
         StorageError: The file cannot be made.
     """
-    path, content, height, width = (
-        manifest.table[name].to_pylist() for name in ("path", "sha256", "height", "width")
+    content, height, width = (
+        manifest.table[name].to_pylist() for name in ("sha256", "height", "width")
     )
     first = {content[row]: row for row in reversed(rows)}
     place: dict[str, tuple[int, int, int]] = {}
@@ -63,17 +60,12 @@ def decode_images(
     pixels = new_array((size,), np.uint8, memory_mib=memory_mib, folder=cache_dir.expanduser())
 
     def decode(sha256: str) -> None:
-        image = read_unchanged(path[first[sha256]], sha256)
+        image = manifest.read_image(first[sha256])
         start, *size = place[sha256]
         if image.shape[:2] != tuple(size):
-            raise UnreadableImage(path[first[sha256]], "has another size than the manifest says")
+            path = manifest.table["path"][first[sha256]].as_py()
+            raise UnreadableImage(path, "its size differs from the manifest's")
         pixels[start : start + image.size] = image.reshape(-1)
 
-    threads = ThreadPoolExecutor(os.cpu_count())
-    try:
-        with progress_bar("decoding", len(first)) as advance:
-            for _ in threads.map(decode, first):
-                advance(1)
-    finally:
-        threads.shutdown(cancel_futures=True)  # on Ctrl-C the images in hand are the last
+    map_with_progress("decoding", decode, first)
     return ImageStore(pixels, {row: place[content[row]] for row in rows})

@@ -74,7 +74,10 @@ def test_interpret_what_is_no_number_has_no_top_class(
     spoilt = getattr(outputs, name).copy()
     spoilt[index] = value
     before, none, after = inspector.interpret(outputs._replace(**{name: spoilt}), 40, 50)
-    assert (none.decision.outcome, none.decision.reason) == ("review", "the network gave no number")
+    assert (none.decision.outcome, none.decision.reason) == (
+        "review",
+        "the network gave NaN or inf",
+    )
     assert (none.top_class, none.box, none.evidence.size, none.error) == (None, None, 0, None)
     assert [before.top_class, after.top_class] == [expected[0].top_class, expected[2].top_class]
 

@@ -1,4 +1,4 @@
-"""Where images come from: files, folders and the inside of archives."""
+"""Image files by path: listed below a folder or in an archive, and read as bytes."""
 
 import os
 import stat
@@ -8,32 +8,28 @@ from typing import NamedTuple
 
 from sihwa.errors import UnreadableImage
 from sihwa.images.archive import (
+    ARCHIVE_SUFFIXES,
     MEMBER_MARK,
     Member,
     check_size,
     identify,
     list_members,
     read_member,
-    read_slice,
     split_member,
 )
+from sihwa.images.walk import is_image_name, walk_folder
 
-IMAGE_SUFFIXES = (
-    ".bmp", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
-    ".webp",
-)  # fmt: skip
-ARCHIVE_SUFFIXES = (".zip", ".tar")
 MAX_BYTES = 2**30
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies below a folder or in an archive."""
+    """The content of a folder or an archive."""
 
     images: tuple[str, ...]
-    """Images by their suffix, sorted; members of an archive as `archive.zip!/name`."""
+    """Files named like images, sorted; members of an archive as `archive.zip!/name`."""
     others: int
-    """Files that are no images by their suffix."""
+    """Number of other files."""
 
 
 class Content(NamedTuple):
@@ -48,15 +44,18 @@ def find_images(root: Path) -> Listing:
     """List the images below a folder or in an archive; links to folders are not followed.
 
     Raises:
-        UnreadableImage: The archive cannot be opened.
-        OSError: The folder cannot be listed.
+        UnreadableImage: The archive, or a folder, cannot be listed.
     """
+    names: dict[str, None] = {}
     if root.suffix.lower() in ARCHIVE_SUFFIXES:
-        found = list_members(str(root))
-        names = list(dict.fromkeys(f"{root}{MEMBER_MARK}{member.name}" for member in found))
+        names = {f"{root}{MEMBER_MARK}{member.name}": None for member in list_members(str(root))}
     else:
-        names = _files(root)
-    images = tuple(sorted(name for name in names if is_image_name(name)))
+        for found in walk_folder(str(root)):
+            if found.kind == "fault":
+                raise UnreadableImage(found.path, found.reason)
+            if found.kind != "folder link":
+                names[found.path] = None
+    images = tuple(sorted(filter(is_image_name, names)))
     return Listing(images, len(names) - len(images))
 
 
@@ -71,7 +70,7 @@ def read_bytes(path: str, max_bytes: int = MAX_BYTES) -> bytes:
 
 
 def read_content(path: str, member: Member | None = None, max_bytes: int = MAX_BYTES) -> Content:
-    """Read a file with what identifies it; `member` is its place in a .tar, if that is known.
+    """Read a file and the time of its last change; `member` saves listing its .tar, if known.
 
     Raises:
         UnreadableImage: As `read_bytes`.
@@ -80,10 +79,7 @@ def read_content(path: str, member: Member | None = None, max_bytes: int = MAX_B
     if inside is None:
         return _read_file(path, max_bytes)
     archive = identify(inside[0])
-    if member is not None and inside[0].lower().endswith(".tar"):
-        content = read_slice(inside[0], member, path, max_bytes)
-    else:
-        content = read_member(*inside, path, max_bytes)
+    content = read_member(*inside, max_bytes, member)
     if identify(inside[0]) != archive:
         raise UnreadableImage(path, "the archive changed while it was read")
     return Content(content, archive.modified_ns)
@@ -99,28 +95,9 @@ def identify_file(path: str, member: Member | None = None) -> tuple[int, int] | 
     return (facts.st_size if member is None else member.size), facts.st_mtime_ns
 
 
-def is_image_name(path: str) -> bool:
-    """Say whether a file is an image by its name."""
-    # macOS leaves a `._name.jpg` of file attributes beside each image it copies or zips
-    hidden = path.replace("\\", "/").rpartition("/")[2].startswith("._")
-    return path.lower().endswith(IMAGE_SUFFIXES) and not hidden
-
-
-def _files(root: Path) -> list[str]:
-    return [
-        str(Path(folder, name))
-        for folder, _, names in os.walk(root, onerror=_raise)
-        for name in names
-    ]
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
 def _read_file(path: str, max_bytes: int) -> Content:
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
+        with open(path, "rb", opener=_open_without_waiting) as file:
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
                 raise UnreadableImage(path, "not a regular file")
@@ -135,6 +112,6 @@ def _read_file(path: str, max_bytes: int) -> Content:
     return Content(content, after.st_mtime_ns)
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    # opening a pipe would wait for its writer; O_NONBLOCK does not
+def _open_without_waiting(path: str, flags: int) -> int:
+    # without O_NONBLOCK, opening a pipe waits for its writer
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
