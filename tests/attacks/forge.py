@@ -59,6 +59,8 @@ def forge(
     card = json.loads((folder / "card.json").read_bytes())
     del card["parts"]
     card["graph"].update(sha256=hashlib.sha256(graph).hexdigest(), bytes=len(graph))
+    weights = (folder / "weights.safetensors").read_bytes()
+    card["weights"].update(sha256=hashlib.sha256(weights).hexdigest())
     if change is not None:
         change(card)
     identity = {key: value for key, value in card.items() if key not in _NOT_IDENTITY}
@@ -113,18 +115,3 @@ def branch(*nodes: onnx.NodeProto) -> onnx.GraphProto:
     """Return a graph to be hidden inside an operator."""
     output = helper.make_tensor_value_info("ran", TensorProto.UINT8, None)
     return helper.make_graph(nodes, "branch", [], [output])
-
-
-def safetensors(header: bytes, data: bytes = b"", length: int | None = None) -> bytes:
-    size = len(header) if length is None else length
-    return size.to_bytes(8, "little") + header + data
-
-
-def tensors(**spans: tuple[int, int]) -> bytes:
-    """Return a safetensors header of uint8 tensors at these places."""
-    return json.dumps(
-        {
-            name: {"dtype": "U8", "shape": [stop - start], "data_offsets": [start, stop]}
-            for name, (start, stop) in spans.items()
-        }
-    ).encode()
