@@ -3,7 +3,6 @@
 Axes: N images in a batch, H and W image size in pixels, C, h and w activation size, V views.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sihwa.augmentation import Augmenter
+from sihwa.images import available_cores
 from sihwa.training.config import FinetuneConfig
 from sihwa.training.context import world
 from sihwa.training.image_store import ImageStore
