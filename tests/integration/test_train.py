@@ -25,7 +25,7 @@ from sihwa.images import read_image
 from sihwa.inspector import TOLERANCE, load_inspector
 from sihwa.inspector.runtime import torch_runtime
 from sihwa.model import Network, export_graph
-from sihwa.run.run import TrainedRun, resume_inspector
+from sihwa.run import Run, RunResult
 from sihwa.scoring import score_sources
 from tests.helpers import random_images, save_images
 from tests.integration.conftest import card_of, make_parts, train
@@ -44,7 +44,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_train_inspector_run_folder_is_complete(run: TrainedRun) -> None:
+def test_train_inspector_run_folder_is_complete(run: RunResult) -> None:
     assert {path.name for path in run.folder.iterdir()} == FILES
     assert {path.name for path in run.inspector.iterdir()} == {
         "README.md", "card.json", "inspector.onnx", "images.zip", "weights.safetensors"
@@ -55,7 +55,7 @@ def test_train_inspector_run_folder_is_complete(run: TrainedRun) -> None:
     assert manifest.counts["긁힘"] == {"train": 12, "calibration": 4, "test": 4}
 
 
-def test_train_inspector_metrics_equal_a_recount_of_the_predictions(run: TrainedRun) -> None:
+def test_train_inspector_metrics_equal_a_recount_of_the_predictions(run: RunResult) -> None:
     figures = json.loads((run.folder / "metrics.json").read_text())["figures"]
     test = pd.read_parquet(run.folder / "predictions.parquet").query("split == 'test'")
     expected = {
@@ -68,7 +68,7 @@ def test_train_inspector_metrics_equal_a_recount_of_the_predictions(run: Trained
         assert figures[name]["low"] <= value <= figures[name]["high"]
 
 
-def test_train_inspector_predictions_are_those_of_the_weights(run: TrainedRun) -> None:
+def test_train_inspector_predictions_are_those_of_the_weights(run: RunResult) -> None:
     table = pd.read_parquet(run.folder / "predictions.parquet")
     inspector = load_inspector(run.inspector)
     for row in table.itertuples():
@@ -82,7 +82,7 @@ def test_train_inspector_predictions_are_those_of_the_weights(run: TrainedRun) -
 
 @pytest.mark.parametrize("suffix", ["", ".csv", ".jsonl"])
 def test_score_sources_gives_the_predictions_of_the_run(
-    run: TrainedRun, parts: Path, tmp_path: Path, suffix: str
+    run: RunResult, parts: Path, tmp_path: Path, suffix: str
 ) -> None:
     out = tmp_path / f"scores{suffix}"
     summary = score_sources(load_inspector(run.inspector), parts, out)
@@ -104,7 +104,7 @@ def test_score_sources_gives_the_predictions_of_the_run(
 
 
 def test_train_inspector_same_seed_same_manifest_metrics_and_weights(
-    run: TrainedRun, parts: Path, tmp_path: Path
+    run: RunResult, parts: Path, tmp_path: Path
 ) -> None:
     again = train(parts, tmp_path)
     assert again.folder != run.folder
@@ -129,7 +129,7 @@ def test_train_inspector_second_run_embeds_nothing_and_overwrites_nothing(
 
 
 def test_train_inspector_another_seed_divides_otherwise(
-    run: TrainedRun, parts: Path, tmp_path: Path
+    run: RunResult, parts: Path, tmp_path: Path
 ) -> None:
     again = train(parts, tmp_path, "seed=1")
     assert again.manifest.fingerprint != run.manifest.fingerprint
@@ -153,7 +153,7 @@ def test_train_inspector_export_that_decides_otherwise_does_not_ship(
     assert "ERROR the export does not decide" in (folder / "train.log").read_text()
 
 
-def test_train_inspector_every_runtime_present_is_proven_and_timed(run: TrainedRun) -> None:
+def test_train_inspector_every_runtime_present_is_proven_and_timed(run: RunResult) -> None:
     proven = {(item["runtime"], item["precision"]): item for item in card_of(run).proof}
     assert {("onnxruntime", "fp32"), ("openvino", "fp32"), ("torch", "fp32")} <= proven.keys()
     for item in card_of(run).proof:
@@ -284,7 +284,7 @@ def test_train_inspector_a_image_that_changes_meanwhile_stops_the_run_until_it_i
     advice = f"Once that is mended, go on with: python train.py resume={folder}"
     assert str(caught.value) == f"{first}: {reason}. {advice}"
     first.write_bytes(content)
-    assert resume_inspector(folder).evaluation.count == 8
+    assert Run.resume(folder).finish().evaluation.count == 8
 
 
 def test_train_inspector_figures_only_under_corruption(parts: Path, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_train_inspector_figures_only_under_corruption(parts: Path, tmp_path: Pa
     )
     names = {path.name for path in run.folder.iterdir()}
     assert names == (FILES - {"inspector"}) | {"corruptions.json", "corruptions.png"}
-    assert (run.card, run.proof) == (None, [])
+    assert (run.card, run.proofs) == (None, [])
     page = run.report.read_text(encoding="utf-8")
     assert "none: export.enabled=false" in page
     assert "Under a worse camera" in page

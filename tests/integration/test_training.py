@@ -17,7 +17,7 @@ import pytest
 from sihwa.errors import ConfigError, StorageError
 from sihwa.run.compose import compose_config
 from sihwa.run.folds import cross_validate, resume_folds
-from sihwa.run.run import TrainedRun, resume_inspector, train_inspector
+from sihwa.run import Run, RunResult
 from sihwa.run.run_folder import hold_run
 from sihwa.run.sweep import run_sweep
 from sihwa.storage.lock import hold
@@ -41,6 +41,10 @@ def results(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in RESULTS}
 
 
+def resume(folder: Path) -> RunResult:
+    return Run.resume(folder).finish()
+
+
 class Killed(BaseException):
     pass
 
@@ -59,7 +63,7 @@ def kill_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
 def test_train_inspector_stages_ships_what_it_trained(parts: Path, tmp_path: Path) -> None:
     run = train(parts, tmp_path, *STAGES)
     assert run.evaluation.count == 8
-    assert all(proof.proven for proof in run.proof)
+    assert all(proof.proven for proof in run.proofs)
     page = run.report.read_text(encoding="utf-8")
     assert "How it was trained" in page
     assert "<polyline" in page
@@ -68,9 +72,9 @@ def test_train_inspector_stages_ships_what_it_trained(parts: Path, tmp_path: Pat
     assert card_of(run).training["name"] == "stages"
 
 
-@pytest.mark.parametrize("resume", [resume_inspector, resume_folds])
+@pytest.mark.parametrize("resume", [resume, resume_folds])
 def test_resume_run_that_another_process_works_on_is_refused_and_left_alone(
-    run: TrainedRun, tmp_path: Path, resume: Callable[[Path], object]
+    run: RunResult, tmp_path: Path, resume: Callable[[Path], object]
 ) -> None:
     folder = Path(shutil.copytree(run.folder, tmp_path / "run"))
     (folder / "report.html").unlink()
@@ -92,12 +96,12 @@ def test_resume_inspector_after_a_kill_gives_the_same_files(
             train(parts, tmp_path / "killed", *STAGES)
     [folder] = (tmp_path / "killed").glob("*-*-*/*")
     (folder / ".metrics.json.0.tmp").write_text("half")
-    resumed = resume_inspector(folder)
+    resumed = resume(folder)
     assert "going on after epoch 2 of 3" in (folder / "train.log").read_text("utf-8")
     assert results(resumed.folder) == results(whole.folder)
     assert not list(folder.rglob("*.tmp"))
     with pytest.raises(ConfigError, match=r"resume: the run in .* is finished"):
-        resume_inspector(folder)
+        resume(folder)
 
 
 def test_resume_inspector_needs_no_setting_and_keeps_every_one(
@@ -108,14 +112,14 @@ def test_resume_inspector_needs_no_setting_and_keeps_every_one(
         with pytest.raises(Killed):
             train(parts, tmp_path, *STAGES, "seed=3", "training.ema=0.5")
     [folder] = tmp_path.glob("*-*-*/*")
-    card = card_of(resume_inspector(folder))
+    card = card_of(resume(folder))
     assert card.training["seed"] == 3
     assert card.training["ema"] == 0.5
 
 
 def test_resume_inspector_no_run_folder_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected a run folder, .* holds no config"):
-        resume_inspector(tmp_path)
+        resume(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +140,7 @@ def test_resume_inspector_no_run_folder_is_one_clear_error(tmp_path: Path) -> No
 def test_resume_inspector_foreign_config_is_one_clear_error(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "config.yaml").write_bytes(text)
     with pytest.raises(ConfigError, match="not as a run wrote it"):
-        resume_inspector(tmp_path)
+        resume(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -149,13 +153,13 @@ def test_resume_inspector_foreign_config_is_one_clear_error(tmp_path: Path, text
     ],
 )
 def test_resume_inspector_config_that_was_edited_is_one_clear_error(
-    run: TrainedRun, tmp_path: Path, old: str, new: str, reason: str
+    run: RunResult, tmp_path: Path, old: str, new: str, reason: str
 ) -> None:
     text = (run.folder / "config.yaml").read_text("utf-8")
     assert old in text
     (tmp_path / "config.yaml").write_text(text.replace(old, new, 1), "utf-8")
     with pytest.raises(ConfigError, match=f"not as a run wrote it: .*{reason}"):
-        resume_inspector(tmp_path)
+        resume(tmp_path)
 
 
 def test_resume_command_with_other_settings_is_refused(tmp_path: Path) -> None:
@@ -207,7 +211,7 @@ def test_cross_validation_interrupted_says_how_to_go_on_with_all_of_it(
     [advice] = [line for line in caplog.messages if "go on with" in line]
     assert advice == f"interrupted; go on with: python train.py 'resume={folder}'"
     with pytest.raises(ConfigError, match=rf"fold-1 is a part of a run; take resume={folder}"):
-        resume_inspector(folder / "fold-1")
+        resume(folder / "fold-1")
     assert len(resume_folds(folder).figures["accuracy"]) == 2
 
 
@@ -221,12 +225,12 @@ def test_resume_inspector_from_another_folder_and_with_odd_names(
         given = settings(Path("escaped"), Path("out"), *STAGES)
         given[1] = f"dataset.root='\\{odd.name}'"
         with pytest.raises(Killed):
-            train_inspector(compose_config(given))
+            Run.start(compose_config(given)).finish()
     [folder] = (tmp_path / "a" / "out").glob("*-*-*/*")
     (folder / "manifest.parquet").unlink()  # as if it had been killed before
     (tmp_path / "b").mkdir()
     monkeypatch.chdir(tmp_path / "b")
-    resumed = resume_inspector(folder)
+    resumed = resume(folder)
     assert list((tmp_path / "b").iterdir()) == []
     assert (tmp_path / "a" / "out" / "latest").resolve() == resumed.folder
 
