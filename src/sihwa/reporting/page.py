@@ -138,8 +138,8 @@ def _classes(evaluation: "Evaluation") -> list[dict[str, Any]]:
             "count": recall.count,
             "recall": figure_row("recall", recall),
             "precision": figure_row("precision", precision),
-            "recall_missing": WORDS["no_image"] if recall.value is None else "",
-            "precision_missing": WORDS["never_predicted"] if precision.value is None else "",
+            "recall_missing": recall.reason,
+            "precision_missing": precision.reason,
         }
         for name, recall, precision in rows
     ]

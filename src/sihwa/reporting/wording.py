@@ -37,8 +37,6 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "class": "Class",
         "total": "Total",
         "accepted_class": "good",
-        "no_image": "no test image",
-        "never_predicted": "never predicted",
         "proof_heading": "What these figures prove",
         "proof_no_error": (
             "None of {count} test images got a wrong label. That does not make the error rate "

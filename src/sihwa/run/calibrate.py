@@ -86,7 +86,6 @@ def evaluate_test(
         manifest.label_index[test],
         manifest.classes,
         accept_classes=manifest.accept_classes,
-        confidence=config.evaluation.confidence,
-        resample_count=config.evaluation.resamples,
+        config=config.evaluation,
         seed=config.seed,
     )

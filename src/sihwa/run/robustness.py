@@ -4,6 +4,7 @@ Axes: N images of one size, H and W image size, K classes.
 """
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -59,8 +60,7 @@ def measure_robustness(
             label,
             manifest.classes,
             accept_classes=manifest.accept_classes,
-            confidence=config.confidence,
-            resample_count=100,  # the fewest: only exact intervals are kept
+            config=replace(config, resamples=100),  # the fewest: only exact intervals are kept
         )
 
     result = {}
