@@ -34,8 +34,12 @@ def settings(parts: Path, outputs: Path, *more: str) -> list[str]:
     ]
 
 
+def start(parts: Path, outputs: Path, *more: str) -> Run:
+    return Run.start(compose_config(settings(parts, outputs, *more)))
+
+
 def train(parts: Path, outputs: Path, *more: str) -> RunResult:
-    return Run.start(compose_config(settings(parts, outputs, *more))).finish()
+    return start(parts, outputs, *more).finish()
 
 
 def card_of(run: RunResult) -> Card:

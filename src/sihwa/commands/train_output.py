@@ -1,6 +1,7 @@
 """What the training command prints: figures, and the paths of inspector and report."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -17,33 +18,36 @@ from sihwa.training import world
 
 def train_and_show(config: TrainConfig) -> None:
     """Run a training and print its figures."""
-    begin = time.perf_counter()
     if config.evaluation.folds > 1:
         _show_folds(cross_validate(config))
-        return
-    with process_group(choose_device(config.device)):
-        if world()[0] > 0:
-            assist_training(config)
-        else:
-            _show(Run.start(config).finish(), time.perf_counter() - begin)
+    else:
+        _finish_and_show(config, lambda: Run.start(config))
 
 
 def resume_and_show(folder: Path) -> None:
     """Resume a run and print its figures."""
-    begin = time.perf_counter()
     with loading():
         config = read_config(folder.expanduser().resolve())
     if config.evaluation.folds > 1:
         _show_folds(resume_folds(folder))
-        return
+    else:
+        _finish_and_show(config, lambda: Run.resume(folder))
+
+
+def _finish_and_show(config: TrainConfig, create_run: Callable[[], Run]) -> None:
+    begin = time.perf_counter()
     with process_group(choose_device(config.device)):
         if world()[0] > 0:
             assist_training(config)
-        else:
-            _show(Run.resume(folder).finish(), time.perf_counter() - begin)
+            return
+        result = create_run().finish()
+    show_run(result)
+    seconds = time.perf_counter() - begin
+    Console().print(f"{seconds:.1f} s from settings to report", highlight=False)
 
 
-def _show(result: RunResult, seconds: float) -> None:
+def show_run(result: RunResult) -> None:
+    """Print the figures of a run, and the paths of inspector and report."""
     lines = ["no inspector was made: export.enabled=false"]
     if result.card:
         compared = result.proofs[0].images
@@ -52,9 +56,9 @@ def _show(result: RunResult, seconds: float) -> None:
             f"it decides as the trained network in all {compared} comparisons: the "
             f"{result.evaluation.count} test images, and some of them in other sizes",
         ]
-    lines += [f"report: {result.report}", f"{seconds:.1f} s from settings to report"]
     console = Console()
     console.print(metrics_table(result.evaluation))
+    lines.append(f"report: {result.report}")
     console.print("\n".join(lines), soft_wrap=True, highlight=False)
 
 

@@ -1,5 +1,6 @@
 """From settings to a manifest: find the images, look at each, divide them."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,10 +22,18 @@ from sihwa.dataset.manifest import MANIFEST_SCHEMA, Manifest
 from sihwa.dataset.neu_det import find_neu_det
 from sihwa.dataset.split import assign_splits, thin_training
 from sihwa.dataset.tabular import find_tabular
-from sihwa.errors import ConfigError, InvalidLabels, UnreadableImage, UnreadableImages
+from sihwa.errors import (
+    ConfigError,
+    InvalidLabels,
+    SihwaError,
+    UnreadableImage,
+    UnreadableImages,
+)
 from sihwa.images import decode_image, read_bytes
 from sihwa.storage import sha256_of_bytes
 from sihwa.terminal.progress import progress_bar
+
+log = logging.getLogger(__name__)
 
 _FINDERS: dict[type[DatasetConfig], Callable[[Any], Source]] = {
     ElpvConfig: find_elpv,
@@ -47,6 +56,15 @@ def read_dataset(config: DatasetConfig, seed: int) -> Manifest:
         ConfigError: `accept_classes` names a class that is not there.
     """
     source = _FINDERS[type(config)](config)
+    try:
+        return _read_source(source, config, seed)
+    except SihwaError:
+        for note in source.notes:  # there is no manifest to carry them
+            log.warning("%s", note)
+        raise
+
+
+def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     content = _look_at_all(source.items)
     kept = [
         (item, facts)

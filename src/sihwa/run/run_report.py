@@ -57,7 +57,7 @@ def _facts(result: RunResult) -> list[tuple[str, str]]:
         ("Training", f"{config.training.name}, {result.trained.summary}"),
         ("Temperature", f"{temperature:.3f}, from the calibration images"),
         ("Seed", str(config.seed)),
-        *((f"Runtime {proof.choice}", _verdict(proof)) for proof in result.proofs),
+        *(("Runtime", _verdict(proof)) for proof in result.proofs),
         ("Software", f"sihwa {sihwa.__version__}, PyTorch {torch.__version__}"),
         ("Machine", f"{platform.system()} {platform.machine()}"),
         ("Made", datetime.now(UTC).isoformat(timespec="seconds")),
@@ -65,14 +65,15 @@ def _facts(result: RunResult) -> list[tuple[str, str]]:
 
 
 def _verdict(proof: ParityProof) -> str:
+    name = f"{proof.runtime} {proof.version} {proof.device} {proof.precision}"
     return (
-        f"{'proven' if proof.proven else 'refused'}: {proof.flips} of {proof.images} decisions "
-        f"differ from the network's, probabilities by at most {proof.greatest_difference:.0e}"
+        f"{name}: {'proven' if proof.proven else 'refused'}, {proof.flips} of {proof.images} "
+        f"decisions flip, probabilities differ by at most {proof.greatest_difference:.1e}"
     )
 
 
 def _errors(result: RunResult) -> list[ErrorImage]:
-    """Return the test images named wrong, the most confident errors first."""
+    """Return the test images that got a wrong label, the most confident errors first."""
     manifest, probability = result.manifest, result.calibrated.probability
     label, top = manifest.label_index, probability.argmax(1)
     wrong = np.flatnonzero((manifest.split == "test") & (top != label))
