@@ -212,7 +212,7 @@ def test_finish_four_images_a_class_ship_no_path_of_this_machine(tmp_path: Path)
     weights.parent.mkdir()
     save_file(timm.create_model("test_efficientnet").state_dict(), weights)
     run = train(make_parts(tmp_path / "parts", count=4), tmp_path, f"model.weights='{weights}'")
-    assert run.manifest.counts["양품"] == {"train": 4, "calibration": 2, "test": 2}
+    assert run.manifest.counts["양품"] == {"train": 2, "calibration": 1, "test": 1}
     files = contents(run.inspector)
     assert {"card.json", "inspector.onnx", "README.md", "images.zip"} < files.keys()
     for name, content in files.items():
@@ -263,7 +263,7 @@ def test_finish_image_that_changes_stops_the_run_until_restored(
     assert str(caught.value).startswith(f"{first}: ")
     assert str(caught.value).endswith(f"resume with: python train.py resume={run.folder}")
     first.write_bytes(content)
-    assert Run.resume(run.folder).finish().evaluation.count == 4
+    assert Run.resume(run.folder).finish().evaluation.count == 2
 
 
 def test_finish_without_inspector_measures_corruptions(
