@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sihwa.run.run import TrainedRun
+from sihwa.run import RunResult
 from sihwa.run.run_files import read_config
 from tests.helpers import limit_files, random_images, save_images
 from tests.integration.conftest import make_parts, settings
@@ -133,7 +133,7 @@ def test_train_command_full_disk_is_one_line_with_how_to_go_on(
     assert (tmp_path / "latest" / "inspector" / "inspector.onnx").is_file()
 
 
-def test_score_command_gives_one_row_per_image(run: TrainedRun, tmp_path: Path) -> None:
+def test_score_command_gives_one_row_per_image(run: RunResult, tmp_path: Path) -> None:
     folder = tmp_path / "3월 사진"
     save_images(folder, random_images(3, 30, 40))
     (folder / "빈 파일.jpg").touch()
@@ -153,7 +153,7 @@ def test_score_command_gives_one_row_per_image(run: TrainedRun, tmp_path: Path) 
 
 
 @pytest.fixture
-def inspector_copy(run: TrainedRun, tmp_path: Path) -> Path:
+def inspector_copy(run: RunResult, tmp_path: Path) -> Path:
     """An inspector that a test may verify: the result lies beside it."""
     return Path(shutil.copytree(run.inspector, tmp_path / "검사기"))
 
@@ -202,7 +202,7 @@ def test_verify_command_bad_input_is_one_line(
     assert message in line
 
 
-def test_score_command_imports_neither_pytorch_nor_hydra(run: TrainedRun, tmp_path: Path) -> None:
+def test_score_command_imports_neither_pytorch_nor_hydra(run: RunResult, tmp_path: Path) -> None:
     save_images(tmp_path / "in", random_images(2, 30, 40))
     program = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'hydra', 'scipy', 'sklearn']));"
@@ -236,7 +236,7 @@ def test_train_command_without_its_extra_names_the_pip_line() -> None:
     ],
 )
 def test_score_command_bad_input_is_one_line(
-    run: TrainedRun, tmp_path: Path, words: list[str], message: str
+    run: RunResult, tmp_path: Path, words: list[str], message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     places = {"inspector": run.inspector, "empty": tmp_path / "empty"}

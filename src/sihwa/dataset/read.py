@@ -19,7 +19,7 @@ from sihwa.dataset.manifest import MANIFEST_SCHEMA, Manifest
 from sihwa.dataset.neu_det import find_neu_det
 from sihwa.dataset.split import assign_splits, thin_training
 from sihwa.dataset.tabular import find_tabular
-from sihwa.errors import ConfigError, InvalidLabels, UnreadableImage, UnreadableImages
+from sihwa.errors import ConfigError, InvalidLabels, SihwaError, UnreadableImage, UnreadableImages
 from sihwa.images import decode_image, map_with_progress, read_bytes
 from sihwa.storage import sha256_of_bytes
 
@@ -47,6 +47,15 @@ def read_dataset(config: DatasetConfig, seed: int) -> Manifest:
         ConfigError: `accept_classes` names an unknown class, or every class.
     """
     source = _FINDERS[type(config)](config)
+    try:
+        return _read_source(source, config, seed)
+    except SihwaError as error:
+        for note in source.notes:  # there is no manifest to carry them
+            error.add_note(note)
+        raise
+
+
+def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     # every image is decoded before any training, so a damaged one is found at once
     measured = map_with_progress("reading", _measure, [item.path for item in source.items])
     dropped = [one for one in measured if isinstance(one, UnreadableImage)]
