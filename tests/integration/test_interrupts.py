@@ -37,7 +37,7 @@ SWALLOW = f"try:\n    exec({PRESS!r})\n    while True: pass\nexcept BaseExceptio
         pytest.param(["train.py", "resume=nowhere"], "torch", id="train.py at torch"),
         pytest.param(["train.py"], "omegaconf", id="train.py at omegaconf"),
         pytest.param(["scripts/score.py"], "typer", id="score.py at typer"),
-        pytest.param(["scripts/verify.py"], "jsonschema", id="verify.py at jsonschema"),
+        pytest.param(["scripts/verify.py"], "msgspec", id="verify.py at msgspec"),
     ],
 )
 @pytest.mark.parametrize("pressed", [PRESS, SWALLOW], ids=["", "in a package that swallows it"])

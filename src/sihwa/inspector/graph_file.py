@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from sihwa.errors import InvalidInspector
@@ -27,7 +27,7 @@ MAX_AXES = 8
 OPSET = 18
 """The one that sihwa.model exports; another meaning of an operator is another decision."""
 
-_ELEMENTS = {
+_ELEMENTS: dict[int, tuple[str, int]] = {
     TensorProto.FLOAT: ("float32", 4),
     TensorProto.UINT8: ("uint8", 1),
     TensorProto.INT8: ("int8", 1),
@@ -95,9 +95,11 @@ def parse_graph(content: bytes, where: str) -> ModelProto:
     if len(content) > MAX_BYTES:
         raise InvalidInspector(f"{where}: {len(content)} bytes are more than an ONNX file can hold")
     try:
-        return ModelProto.FromString(content)
+        model = ModelProto()
+        model.ParseFromString(content)
     except DecodeError as error:
         raise _refusal(where, "it is not an ONNX file") from error
+    return model
 
 
 def find_card(model: ModelProto, where: str) -> str:

@@ -32,7 +32,7 @@ MAX_ARGUMENT_BYTES = 256
 MAX_NUMBERS = 2**24
 """Of a tensor whose shape is an argument."""
 
-_NUMBERS = {
+_NUMBERS: dict[int, str] = {
     TensorProto.FLOAT: "<f4",
     TensorProto.UINT8: "u1",
     TensorProto.INT8: "i1",
