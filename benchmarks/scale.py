@@ -51,8 +51,9 @@ from sihwa.scoring import (
 from sihwa.scoring.ledger import Ledger
 from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.resume import remove_stale
+from sihwa.scoring.shards import ShardFolder
 from sihwa.scoring.summary import ScoreSummary
-from sihwa.scoring.table import open_table
+from sihwa.scoring.table_copy import TableCopy
 
 Measured = dict[str, float]
 
@@ -168,38 +169,40 @@ def rows_like(rows: Sequence[Row], sources: Sources) -> list[Row]:
 def measure_rows(rows: Sequence[Row], inspector: Inspector, place: Path) -> Measured:
     """Return CPU microseconds per row on its way into a table and back, and its bytes."""
     count, schema = len(rows), row_schema(inspector.card.classes)
-    store(open_table(place / "warm", schema), [list(rows[:64])])  # the first one loads libraries
+    store(ShardFolder(place / "warm", schema), [list(rows[:64])])  # the first loads libraries
     packed = [pickle.dumps(block) for block in blocks_of(rows, 64)]
     blocks, unpacking = timed(lambda: [pickle.loads(block) for block in packed])
     summary = ScoreSummary()
     _, counting = timed(lambda: [summary.add(block) for block in blocks])
     found = {"row, from a worker: µs": 1e6 * unpacking / count}
     found["row, counted: µs"] = 1e6 * counting / count
-    for name in ("parts", "rows.csv", "rows.jsonl"):
-        table = open_table(place / name, schema)
-        _, storing = timed(lambda table=table: store(table, blocks))
-        kind = {"parts": "Parquet", "rows.csv": "CSV", "rows.jsonl": "JSON Lines"}[name]
-        found[f"row, to {kind}: µs"] = 1e6 * storing / count
+    shards = ShardFolder(place / "shards", schema)
+    _, storing = timed(lambda: store(shards, blocks))
+    found["row, to Parquet: µs"] = 1e6 * storing / count
+    found["row, in Parquet: bytes"] = size_of(place / "shards") / count
+    for name, kind in (("rows.csv", "CSV"), ("rows.jsonl", "JSON Lines")):
+        copy = TableCopy(place / name, schema)
+        _, writing = timed(lambda copy=copy: copy.write(shards.tables()))
+        found[f"row, to {kind}: µs"] = 1e6 * writing / count
         found[f"row, in {kind}: bytes"] = size_of(place / name) / count
-    table = open_table(place / "parts", schema)
     with Ledger() as ledger:
-        _, resuming = timed(lambda: take_over(table, ledger))
+        _, resuming = timed(lambda: take_over(shards, ledger))
     found["resume: µs"] = 1e6 * resuming / count
     return found
 
 
-def store(table: object, blocks: Sequence[list[Row]]) -> None:
+def store(shards: ShardFolder, blocks: Sequence[list[Row]]) -> None:
     """Append all blocks, as a run does."""
     for block in blocks:
-        table.append(block)
-    table.close()
+        shards.append(block)
+    shards.close()
 
 
-def take_over(table: object, ledger: Ledger) -> None:
-    """Do what a run that is resumed does with each row."""
-    remove_stale(table)
-    for row in table.written():
-        ledger.add_written(file_of_row(row["path"], row["path_bytes"], row["page"]))
+def take_over(shards: ShardFolder, ledger: Ledger) -> None:
+    """Do what a resumed run does with each row."""
+    remove_stale(shards, lambda: [])
+    for row in shards.rows():
+        ledger.add_scored(file_of_row(row["path"], row["path_bytes"], row["page"]))
 
 
 def size_of(path: Path) -> int:
@@ -215,9 +218,14 @@ def compare_engines(loaded: Inspector, inspector: Path, links: Path) -> Measured
         lambda out: score_with(LocalEngine(loaded, options), links, out, options), links
     )
     try:
-        with ray_engine(
-            inspector, options, "local", choice.runtime, "cpu", choice.precision
-        ) as engine:
+        there_options = ScoreOptions(
+            engine="ray",
+            address="local",
+            runtime=choice.runtime,
+            device="cpu",
+            precision=choice.precision,
+        )
+        with ray_engine(inspector, there_options) as engine:
             score_with(engine, links, links.with_name(f"{links.name} warm"), options)
             there = rate_of(lambda out: score_with(engine, links, out, options), links)
     except PackageMissing as error:

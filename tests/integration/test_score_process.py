@@ -14,18 +14,20 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import typer
 
 from sihwa.commands.cli import app, score, verify
+from sihwa.scoring.table import table_folder
 from tests.helpers import limit_files, random_images, save_images
 from tests.unit.scoring.test_score import assert_same, files_of, read
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
-import sihwa.scoring.table_parts as parts
-parts._ROWS = 16  # many parts, so that a kill meets them
+import sihwa.scoring.shards as shards
+shards._ROWS, shards._SECONDS = 16, 0.5  # many shards, so that a kill meets them
 from sihwa.commands.cli import main
 main()
 """
@@ -110,7 +112,7 @@ def test_score_killed_at_random_moments_and_resumed_is_the_whole_table(
             process.kill()
             process.communicate()
             killed += 1
-            lengths += out.exists()
+            lengths += (table_folder(out) / "rows").exists()
         code, _, err = finish(start(tiny_bundle, many, "--out", out, "--resume"))
         assert code == 0, err
         assert_same(read(out), whole)
@@ -128,7 +130,8 @@ def test_score_disk_full_in_the_middle_is_one_line_and_can_be_resumed(
     assert code == 1
     lines = [line for line in err.splitlines() if line.startswith("error: ")]
     assert [line.startswith(f"error: cannot write {out}: ") for line in lines] == [True]
-    assert 0 < len(read(out)) < 410
+    assert not out.exists()
+    assert 0 < pq.read_table(table_folder(out) / "rows").num_rows < 410
     code, _, err = finish(start(tiny_bundle, many, "--out", out, "--resume"))
     assert code == 0, err
     code, _, err = finish(start(tiny_bundle, many, "--out", tmp_path / name))
@@ -161,7 +164,7 @@ def test_score_small_disk_fills_and_is_resumed_after_space_is_freed(
     assert code == 1
     lines = [line for line in err.splitlines() if line.startswith("error: ")]
     assert ["No space left on device" in line for line in lines] == [True], err
-    found = len(read(out))
+    found = pq.read_table(table_folder(out) / "rows").num_rows
     assert 0 < found < 410
     ballast.unlink()
     code, _, err = finish(start(tiny_bundle, many, "--out", out, "--resume"))
@@ -178,16 +181,16 @@ def test_score_told_to_stop_writes_what_is_in_hand_and_says_how_to_go_on(
     process = start(tiny_bundle, many, "--out", out)
     assert process.stderr
     assert process.stderr.readline().startswith("inspector ")
-    while not out.exists() or not out.stat().st_size:
+    while not list(tmp_path.glob("scores.jsonl.shards/rows/*.parquet")):
         assert process.poll() is None
     process.send_signal(number)
     found, _, err = finish(process)
-    summary = json.loads((tmp_path / "scores.summary.json").read_bytes())
+    summary = json.loads((tmp_path / "scores.jsonl.shards" / "summary.json").read_bytes())
     rows = read(out)
     assert summary["images"] == len(rows) > 0
     if found:  # else it was done before it was told
         assert (found, summary["state"]) == (code, "stopped")
-        assert "go on with --resume" in err
+        assert "Continue with --resume" in err
     assert finish(start(tiny_bundle, many, "--out", out, "--resume"))[0] == 0
     assert len(read(out)) == 410
 
@@ -273,7 +276,7 @@ def test_score_watch_counts_a_file_that_is_written_over_once_and_resume_scores_i
     assert "named twice" not in told
     assert lines_of(out, 4, process)[:2] == before
     _, told, _ = finish(start(tiny_bundle, folder, "--out", out, "--resume"))
-    assert "1 files or lists were tried again: they changed since their row" in told
+    assert "1 files or lists were scored again: they changed" in told
 
 
 @pytest.mark.parametrize("command", [score, verify], ids=["score", "verify"])
@@ -295,7 +298,7 @@ def test_help_shows_examples_that_can_be_pasted(command: Callable[..., None]) ->
     for example in examples:
         parser.make_context("sihwa", shlex.split(example)[1:])
     shown = {
-        "score": ("--resume", "--watch", "--device", "--engine", "[default: all]"),
+        "score": ("--resume", "--watch", "--device", "--engine"),
         "verify": ("--limit", "[default: cpu]"),
     }
     assert all(option in done.stdout for option in shown[name])

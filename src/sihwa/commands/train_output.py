@@ -45,16 +45,14 @@ def _finish_and_show(config: TrainConfig, create_run: Callable[[], Run]) -> None
 
 
 def show_run(result: RunResult) -> None:
-    """Print the figures of a run, and the paths of inspector and report."""
+    """Print the figures of a run, the verdict on each runtime, and the paths of its files."""
     lines = ["no inspector was made: export.enabled=false"]
     if result.card:
-        lines = [
-            f"inspector {result.card.id}: {result.inspector}",
-            *(proof.verdict() for proof in result.proofs),
-        ]
+        lines = [f"inspector {result.card.id}: {result.inspector}"]
+        lines += [proof.verdict() for proof in result.proofs]
+    lines.append(f"report: {result.report}")
     console = Console()
     console.print(metrics_table(result.evaluation))
-    lines.append(f"report: {result.report}")
     console.print("\n".join(lines), soft_wrap=True, highlight=False)
 
 

@@ -214,9 +214,8 @@ class RayEngine:
                 initial_size=self._count,
                 max_tasks_in_flight_per_actor=2 if len(blocks[0]) > 1 else 1,
             ),
-            # an actor that died is replaced where there is room, maybe on another machine
-            max_restarts=0,
-            max_task_retries=0,
+            max_restarts=-1,
+            max_task_retries=1,
             **self._share,
         )
         try:

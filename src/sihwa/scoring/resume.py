@@ -54,7 +54,7 @@ def _has_changed(file: str, row: Mapping[str, Any]) -> bool:
     if sha256 is None:
         return _can_be_read(file)
     try:
-        return now[0] != size or sha256_of_bytes(read_content(file).content) != sha256
+        return now[0] != size or sha256_of_bytes(read_content(file).content) != str(sha256)
     except UnreadableImage as error:
         # a member that left its archive is gone, like a file
         return inside is None or not error.reason.startswith("no such name")

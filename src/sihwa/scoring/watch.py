@@ -142,7 +142,7 @@ class Arrivals:
         return complete
 
     def _as_given(self, path: str) -> str | None:
-        """Return a path as a listing spells it; None behind a link, which no listing follows.
+        """Return a path as a listing would spell it, or None if it lies behind a link.
 
         The operating system reports a file by any of the ways that lead to it, links included.
         """

@@ -15,8 +15,8 @@ def test_print_summary_error_that_looks_like_markup_is_shown_as_it_is(
     assert "no a[/b].zip!/none.png" in capsys.readouterr().out
 
 
-def test_print_summary_what_could_not_be_read_is_not_said_to_have_changed(
+def test_print_summary_changed_files_are_counted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     _print_summary(ScoreSummary(changed=1), Path("scores"))
-    assert "1 files or lists were tried again: " in capsys.readouterr().out
+    assert "1 files or lists were scored again: " in capsys.readouterr().out

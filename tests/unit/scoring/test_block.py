@@ -89,7 +89,7 @@ def test_score_block_whatever_is_wrong_gives_one_review_row(tmp_path: Path) -> N
     assert {row["top_class"] for row in rows} == {None}
     assert [str(row["error"])[:22] for row in rows] == [
         "empty file",
-        "not an image of a kno",
+        "not an image of a know",
         "damaged: Truncated Fil",
         "Is a directory",
         "No such file or direct",
