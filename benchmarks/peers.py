@@ -38,7 +38,7 @@ from rich.table import Table
 from sihwa.benchmark.contestant import ProcessContestant
 from sihwa.benchmark.environment import describe_environment
 from sihwa.benchmark.variant import Variant, list_variants
-from sihwa.errors import ConfigError, PackageMissing, SihwaError, StorageError
+from sihwa.errors import ConfigError, RuntimeUnavailable, SihwaError, StorageError
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import RuntimeChoice, read_bundle
 from sihwa.inspector.image_list import list_images
@@ -84,7 +84,7 @@ def main() -> None:
     given = parser.parse_args()
     python = given.environment / BIN / "python"
     if not os.path.isfile(python):  # noqa: PTH113 -- which is false, too, where nobody may look
-        raise PackageMissing(f"{python} is not there: run `make bench-peers` once")
+        raise RuntimeUnavailable(f"{python} is not there: run `make bench-peers` once")
     if given.results:
         around_the_marks(given.results)  # now rather than after many minutes of measuring
     if given.out.is_dir():

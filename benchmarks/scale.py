@@ -33,7 +33,7 @@ from typing import Annotated
 import typer
 from score import blow_up, describe, link, unpack
 
-from sihwa.errors import PackageMissing
+from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector import Inspector, load_inspector
 from sihwa.scoring import (
     Entry,
@@ -228,7 +228,7 @@ def compare_engines(loaded: Inspector, inspector: Path, links: Path) -> Measured
         with ray_engine(inspector, there_options) as engine:
             score_with(engine, links, links.with_name(f"{links.name} warm"), options)
             there = rate_of(lambda out: score_with(engine, links, out, options), links)
-    except PackageMissing as error:
+    except RuntimeUnavailable as error:
         raise SystemExit(f"{error}; or add --no-with-ray") from None
     return {"local: images/s": local, "Ray: images/s": there, "Ray : local": there / local}
 

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from sihwa.errors import EmptyDataset, InvalidInspector, SihwaError
+from sihwa.errors import DatasetError, InvalidInspector, SihwaError
 from sihwa.inspector import Bundle, Card, MarginFacts, load_inspector, read_bundle, write_bundle
 from sihwa.inspector.graph_file import append_card
 from sihwa.inspector.verify import verify_inspector
@@ -223,7 +223,7 @@ def test_verify_hostile_images_end_with_one_line(
     reseal(full_bundle)
     with pytest.raises(SihwaError, match=reason) as caught:
         verify_inspector(full_bundle)
-    assert isinstance(caught.value, EmptyDataset | InvalidInspector | SihwaError)
+    assert isinstance(caught.value, DatasetError | InvalidInspector | SihwaError)
     assert str(caught.value).isprintable()
     assert not list(full_bundle.parent.glob("*.verified.json"))
 

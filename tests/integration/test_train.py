@@ -16,13 +16,7 @@ import sihwa.export.export
 import sihwa.training.embedding
 from sihwa.commands.train_output import show_run
 from sihwa.dataset import read_manifest
-from sihwa.errors import (
-    ParityError,
-    RuntimeUnavailable,
-    TooFewImages,
-    UnreadableImage,
-    UnreadableImages,
-)
+from sihwa.errors import DatasetError, ParityError, RuntimeUnavailable, UnreadableImage
 from sihwa.images import read_image
 from sihwa.inspector import TOLERANCE, load_inspector
 from sihwa.inspector.runtime import torch_runtime
@@ -198,7 +192,7 @@ def test_finish_keeps_an_int8_model_only_if_it_is_faster(
 def test_start_unreadable_image_ends_the_run_or_is_dropped(tmp_path: Path) -> None:
     parts = make_parts(tmp_path / "parts", count=4)
     (parts / "양품" / "broken.png").write_bytes(b"\x89PNG\r\n")
-    with pytest.raises(UnreadableImages, match=r"1 of 9 images .*: .*broken\.png: "):
+    with pytest.raises(DatasetError, match=r"1 of 9 images .*: .*broken\.png: "):
         start(parts, tmp_path)
     assert not list(tmp_path.glob("*-*-*/*"))  # no run folder was made
     run = train(parts, tmp_path, "dataset.on_unreadable=drop", "export.images=0")
@@ -228,7 +222,7 @@ def test_start_too_few_images_shows_the_notes_before_the_error(
     parts = make_parts(tmp_path / "parts", count=4)
     save_images(parts / "찍힘", random_images(3, 40, 40))
     (parts / "얼룩").mkdir()
-    with pytest.raises(TooFewImages, match="class '찍힘'"):
+    with pytest.raises(DatasetError, match="class '찍힘'"):
         start(parts, tmp_path)
     assert f"no image in {parts / '얼룩'}" in caplog.text
 

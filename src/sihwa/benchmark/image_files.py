@@ -9,12 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
-from sihwa.errors import EmptyDataset, UnreadableImage
+from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import decode_image, read_bytes, split_member
 from sihwa.inspector import IMAGES_NAME
 from sihwa.inspector.image_list import as_on_the_line, list_images, none_readable, spread
 from sihwa.storage import writing
-from sihwa.terminal.printable import printable
+from sihwa.terminal.names import printable
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def prepared_images(inspector: Path, source: Path | None, limit: int) -> Iterato
         limit: At most so many, taken evenly from all.
 
     Raises:
-        DatasetNotFound: There are no images there, nor in the inspector.
-        EmptyDataset: None of them can be read.
+        DatasetError: There are no images there, nor in the inspector.
+        DatasetError: None of them can be read.
         UnreadableImage: The archive cannot be opened.
         StorageError: There is no room for the images of an archive.
     """
@@ -88,7 +88,7 @@ def prepared_images(inspector: Path, source: Path | None, limit: int) -> Iterato
             found.append((_as_file(path, content, Path(folder), number), (height, width)))
             size += len(content)
         if not found:
-            raise EmptyDataset(none_readable(unreadable))
+            raise DatasetError(none_readable(unreadable))
         # classes that lie side by side in a folder may be slower than others
         random.Random(0).shuffle(found)
         shapes = Counter(shape for _, shape in found)

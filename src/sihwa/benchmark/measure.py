@@ -99,8 +99,8 @@ def run_benchmark(
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.
         RuntimeUnavailable: There is no such device, or nothing may decide on it.
-        DatasetNotFound: There are no images.
-        EmptyDataset: None of them can be read.
+        DatasetError: There are no images.
+        DatasetError: None of them can be read.
         ConfigError: Every batch size takes too much memory.
         StorageError: The folder cannot be written to, or holds results already.
     """

@@ -29,7 +29,7 @@ from sihwa.scoring import (
 )
 from sihwa.terminal.console import note, say
 from sihwa.terminal.guard import EXIT_INTERRUPTED, EXIT_TERMINATED, begin_work
-from sihwa.terminal.printable import printable
+from sihwa.terminal.names import printable
 
 
 class EngineName(StrEnum):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sihwa.dataset.config import ElpvConfig
 from sihwa.dataset.item import Item, Source
-from sihwa.errors import DatasetNotFound, InvalidLabels
+from sihwa.errors import DatasetError
 
 _CLASSES = {
     "binary": ("functional", "defective"),
@@ -22,12 +22,12 @@ def find_elpv(config: ElpvConfig) -> Source:
     """List the images of the installed package; the column cell_type is mono or poly.
 
     Raises:
-        DatasetNotFound: The package is not installed.
-        InvalidLabels: Its label file is damaged.
+        DatasetError: The package is not installed.
+        DatasetError: Its label file is damaged.
     """
     package = importlib.util.find_spec("elpv_dataset")
     if package is None or package.origin is None:
-        raise DatasetNotFound(
+        raise DatasetError(
             "dataset=elpv: its images are in a package that is not installed: "
             'pip install "sihwa[elpv]"'
         )
@@ -42,7 +42,7 @@ def _read_lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidLabels(f"{path}: {error}; reinstall elpv-dataset") from error
+        raise DatasetError(f"{path}: {error}; reinstall elpv-dataset") from error
 
 
 def _read_line(line: str, folder: Path, classes: tuple[str, ...]) -> Item:
@@ -51,7 +51,7 @@ def _read_line(line: str, folder: Path, classes: tuple[str, ...]) -> Item:
         degree = round(float(probability) * 3)
         label = classes[degree if len(classes) == 4 else int(degree > 1)]
     except (ValueError, IndexError) as error:
-        raise InvalidLabels(
+        raise DatasetError(
             f"{folder / 'labels.csv'}: expected 'image probability type', got {line!r}"
         ) from error
     return Item(str(folder / name), label, attributes={"cell_type": cell_type})

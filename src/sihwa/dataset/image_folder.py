@@ -12,7 +12,7 @@ from sihwa.dataset.item import (
     read_split_name,
     relative_parts,
 )
-from sihwa.errors import InvalidLabels
+from sihwa.errors import DatasetError
 
 
 def find_image_folder(config: ImageFolderConfig) -> Source:
@@ -21,9 +21,9 @@ def find_image_folder(config: ImageFolderConfig) -> Source:
     A single outer folder, as archives often have, is skipped.
 
     Raises:
-        DatasetNotFound: There is neither a folder nor a .zip.
-        EmptyDataset: It holds no image.
-        InvalidLabels: An image is outside every class folder, or splits and classes are mixed.
+        DatasetError: There is neither a folder nor a .zip.
+        DatasetError: It holds no image.
+        DatasetError: An image is outside every class folder, or splits and classes are mixed.
     """
     root, listing = list_root(config.root)
     pairs = [(path, relative_parts(path, root)) for path in listing.images]
@@ -63,7 +63,7 @@ def _has_split_folders(root: Path, folders: set[str]) -> bool:
     splits = sorted(name for name in folders if read_split_name(name))
     classes = sorted(folders - set(splits))
     if splits and classes:
-        raise InvalidLabels(
+        raise DatasetError(
             f"{root}: expected class folders, or the folders train, calibration (or val) and "
             f"test; got splits ({', '.join(splits)}) beside {', '.join(classes[:5])}"
         )
@@ -73,6 +73,6 @@ def _has_split_folders(root: Path, folders: set[str]) -> bool:
 def _read_item(path: str, parts: list[str], in_splits: bool) -> Item:
     if len(parts) < 2 + in_splits:
         layout = "<split>/<class>/..." if in_splits else "<class>/..."
-        raise InvalidLabels(f"{path}: expected below {layout}; move it into its class folder")
+        raise DatasetError(f"{path}: expected below {layout}; move it into its class folder")
     split = read_split_name(parts[0]) if in_splits else None
     return Item(path, clean_label(parts[1] if in_splits else parts[0], path), split=split)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from sihwa.errors import DatasetNotFound, EmptyDataset, InvalidLabels, UnreadableImage
+from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import Listing, find_images
-from sihwa.terminal.class_name import class_name_fault
+from sihwa.terminal.names import class_name_fault
 
 _SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -58,21 +58,21 @@ def list_root(root: str) -> tuple[Path, Listing]:
     """Return the absolute root and the images in it.
 
     Raises:
-        DatasetNotFound: There is neither a folder nor a .zip.
-        EmptyDataset: It holds no image.
+        DatasetError: There is neither a folder nor a .zip.
+        DatasetError: It holds no image.
     """
     if not root.strip():
-        raise DatasetNotFound("dataset.root: empty path; use . for the current directory")
+        raise DatasetError("dataset.root: empty path; use . for the current directory")
     place = Path(root).expanduser().absolute()
     if not place.is_dir() and not (place.is_file() and place.suffix.lower() == ".zip"):
         got = "another file" if place.exists() else "nothing"
-        raise DatasetNotFound(f"dataset.root: expected a folder or a .zip, found {got} at {place}")
+        raise DatasetError(f"dataset.root: expected a folder or a .zip, found {got} at {place}")
     try:
         listing = find_images(place)
     except UnreadableImage as error:
-        raise DatasetNotFound(f"dataset.root: {error}") from error
+        raise DatasetError(f"dataset.root: {error}") from error
     if not listing.images:
-        raise EmptyDataset(f"dataset.root: no image in {place}, only {listing.others} other files")
+        raise DatasetError(f"dataset.root: no image in {place}, only {listing.others} other files")
     return place, listing
 
 
@@ -96,10 +96,10 @@ def clean_label(label: str, where: str) -> str:
     macOS stores file names decomposed (NFD), so one Korean name would give two classes.
 
     Raises:
-        InvalidLabels: It is empty or holds a control character.
+        DatasetError: It is empty or holds a control character.
     """
     clean = unicodedata.normalize("NFC", label).strip()
     fault = class_name_fault(clean)
     if fault:
-        raise InvalidLabels(f"{where}: the label {label!a} {fault}; rename it")
+        raise DatasetError(f"{where}: the label {label!a} {fault}; rename it")
     return clean

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sihwa.dataset.split import SPLITS, find_components
-from sihwa.errors import DatasetNotFound, InvalidLabels, UnreadableImage
+from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import decode_image, read_bytes
 from sihwa.storage import replacing, sha256_of_bytes
 
@@ -159,8 +159,8 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest written by a run.
 
     Raises:
-        DatasetNotFound: There is no such file.
-        InvalidLabels: Not a manifest, or changed since it was written.
+        DatasetError: There is no such file.
+        DatasetError: Not a manifest, or changed since it was written.
     """
     try:
         table = pq.read_table(path, partitioning=None)
@@ -176,13 +176,13 @@ def read_manifest(path: Path) -> Manifest:
         )
         _require_complete(manifest)
     except FileNotFoundError as error:
-        raise DatasetNotFound(f"no manifest at {path}") from error
+        raise DatasetError(f"no manifest at {path}") from error
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise InvalidLabels(
+        raise DatasetError(
             f"{path}: not a manifest.parquet written by a run; copy it again, or train again"
         ) from error
     if manifest.fingerprint != facts.fingerprint:
-        raise InvalidLabels(
+        raise DatasetError(
             f"{path}: its rows were changed after the run wrote it; read it as dataset=manifest"
         )
     return manifest

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sihwa.dataset.config import NeuDetConfig
 from sihwa.dataset.item import Box, Item, Source, list_root, relative_parts
-from sihwa.errors import InvalidLabels, UnreadableImage
+from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import read_bytes
 
 _CLASSES = {
@@ -31,9 +31,9 @@ def find_neu_det(config: NeuDetConfig) -> Source:
     In the train and validation layout, validation is the test split, as in papers that use it.
 
     Raises:
-        DatasetNotFound: There is neither a folder nor a .zip.
-        EmptyDataset: It holds no image.
-        InvalidLabels: A name has no known class, or an annotation is damaged.
+        DatasetError: There is neither a folder nor a .zip.
+        DatasetError: It holds no image.
+        DatasetError: A name has no known class, or an annotation is damaged.
     """
     root, listing = list_root(config.root)
     items = [_read_item(path, relative_parts(path, root)) for path in listing.images]
@@ -46,12 +46,12 @@ def _read_item(path: str, parts: list[str]) -> Item:
     prefix = parts[-1].rpartition(".")[0].rpartition("_")[0]
     label = _LABEL.get(prefix)
     if label is None:
-        raise InvalidLabels(
+        raise DatasetError(
             f"{path}: expected a NEU name such as crazing_1.jpg or Cr_1.bmp; for your own images "
             "use dataset=image_folder"
         )
     if len(parts) > 1 and parts[-2] in _CLASSES and parts[-2] != label:
-        raise InvalidLabels(f"{path}: in the folder {parts[-2]}, but its name says {label}")
+        raise DatasetError(f"{path}: in the folder {parts[-2]}, but its name says {label}")
     folders = [name.lower() for name in parts[:-1]]
     split = "train" if "train" in folders else "test" if "validation" in folders else None
     return Item(path, label, split=split, boxes=_find_boxes(path, label))
@@ -74,16 +74,16 @@ def read_boxes(content: bytes, path: str) -> tuple[Box, ...]:
     """Read the boxes of a Pascal VOC annotation.
 
     Raises:
-        InvalidLabels: Not UTF-8 XML, a declared document type, or an impossible box.
+        DatasetError: Not UTF-8 XML, a declared document type, or an impossible box.
     """
     try:
         text = content.decode("utf-8-sig")
         if "<!" in re.sub("<!--.*?-->", "", text, flags=re.DOTALL):
             # entities of a document type can expand without bound
-            raise InvalidLabels(f"{path}: an annotation must not declare a document type")
+            raise DatasetError(f"{path}: an annotation must not declare a document type")
         return tuple(_read_box(node) for node in ET.fromstring(text).iter("object"))
     except (UnicodeDecodeError, ET.ParseError, ValueError, TypeError) as error:
-        raise InvalidLabels(f"{path}: expected a Pascal VOC annotation: {error}") from error
+        raise DatasetError(f"{path}: expected a Pascal VOC annotation: {error}") from error
 
 
 def _read_box(node: ET.Element) -> Box:

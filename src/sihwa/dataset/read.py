@@ -19,7 +19,7 @@ from sihwa.dataset.manifest import MANIFEST_SCHEMA, Manifest
 from sihwa.dataset.neu_det import find_neu_det
 from sihwa.dataset.split import assign_splits, thin_training
 from sihwa.dataset.tabular import find_tabular
-from sihwa.errors import ConfigError, InvalidLabels, SihwaError, UnreadableImage, UnreadableImages
+from sihwa.errors import ConfigError, DatasetError, SihwaError, UnreadableImage
 from sihwa.images import decode_image, map_with_progress, read_bytes
 from sihwa.storage import sha256_of_bytes
 
@@ -60,7 +60,7 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     measured = map_with_progress("reading", _measure, [item.path for item in source.items])
     dropped = [one for one in measured if isinstance(one, UnreadableImage)]
     if dropped and config.on_unreadable == "fail":
-        raise UnreadableImages(_list_unreadable(dropped, len(measured)), dropped)
+        raise DatasetError(_list_unreadable(dropped, len(measured)))
     kept = [
         (item, size)
         for item, size in zip(source.items, measured, strict=True)
@@ -123,7 +123,7 @@ def _used_classes(source: Source, items: Sequence[Item]) -> tuple[str, ...]:
     used = {item.label for item in items}
     classes = tuple(name for name in source.classes if name in used)
     if len(classes) < 2:
-        raise InvalidLabels(
+        raise DatasetError(
             f"expected images of at least two classes, got {len(classes)}"
             f"{f' ({classes[0]})' if classes else ''}"
         )

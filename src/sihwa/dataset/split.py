@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from sihwa.dataset.config import SplitConfig
 from sihwa.dataset.item import Item
-from sihwa.errors import InvalidLabels, TooFewImages
+from sihwa.errors import DatasetError
 
 SPLITS = ("train", "calibration", "test")
 
@@ -38,9 +38,9 @@ def assign_splits(
         seed: Picks one of the possible assignments.
 
     Raises:
-        InvalidLabels: Byte-identical images with two labels, a group or byte-identical images
+        DatasetError: Byte-identical images with two labels, a group or byte-identical images
             in two given splits, or given splits without train.
-        TooFewImages: A class has too few independent images.
+        DatasetError: A class has too few independent images.
     """
     component = find_components([item.group for item in items], sha256)
     _require_one_label(items, sha256)
@@ -48,7 +48,7 @@ def assign_splits(
     label = [item.label for item in items]
     given = {item.split for item in items}
     if given != {None} and "train" not in given:
-        raise InvalidLabels("expected images in the split train, got none")
+        raise DatasetError("expected images in the split train, got none")
     split = [item.split or "train" for item in items]
     wanted = [name for name in SPLITS if name == "train" or name not in given]
     return _divide_train(split, wanted, label, component, shares, seed)
@@ -178,7 +178,7 @@ def _require_one_label(items: Sequence[Item], sha256: Sequence[str]) -> None:
     for item, content in zip(items, sha256, strict=True):
         other = first.setdefault(content, item)
         if other.label != item.label:
-            raise InvalidLabels(
+            raise DatasetError(
                 f"byte-identical images with two labels: {other.path} is {other.label!r}, "
                 f"{item.path} is {item.label!r}; correct one, or remove both"
             )
@@ -189,7 +189,7 @@ def _require_one_given_split(items: Sequence[Item], component: Sequence[str]) ->
     for item, name in zip(items, component, strict=True):
         other = first.setdefault(name, item)
         if other.split != item.split:
-            raise InvalidLabels(
+            raise DatasetError(
                 f"{other.path} (split {other.split}) and {item.path} (split {item.split}) are "
                 "byte-identical or of one group, so test figures would be too good; put them into "
                 "one split"
@@ -208,7 +208,7 @@ def _require_enough(label: Sequence[str], split: Sequence[str], component: Seque
     for (name, part), count in found.items():
         if count < _LEAST[part]:
             total = sum(found[name, other] for other in SPLITS)
-            raise TooFewImages(
+            raise DatasetError(
                 f"class {name!r}: expected at least {_LEAST[part]} independent image(s) in "
                 f"{part}, got {count} ({total} in all: byte-identical images and those of one "
                 "group count once); add images of it, or remove the class"
@@ -228,7 +228,7 @@ def assign_folds(
         seed: Picks one of the possible assignments.
 
     Raises:
-        TooFewImages: A class has fewer independent images than a fold needs.
+        DatasetError: A class has fewer independent images than a fold needs.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -236,7 +236,7 @@ def assign_folds(
     fewest = min(sum(name == kind for kind, _ in pairs) for name in set(label))
     least = max(folds, _LEAST["train"] + _LEAST["calibration"] + _LEAST["test"])
     if fewest < least:
-        raise TooFewImages(
+        raise DatasetError(
             f"evaluation.folds={folds}: expected at least {least} independent images of every "
             f"class, got {fewest}; add images, or use fewer folds"
         )

@@ -23,7 +23,7 @@ import onnxscript.optimizer
 from numpy.typing import NDArray
 
 from sihwa.decision import Margin, TopClassPolicy
-from sihwa.errors import PackageMissing
+from sihwa.errors import RuntimeUnavailable
 from sihwa.export.refit import refit_head
 from sihwa.inspector import TOLERANCE, in_other_sizes
 from sihwa.terminal.progress import progress_bar
@@ -93,7 +93,7 @@ def quantise_graph(
         The models, most INT8 layers first; without those that give NaN or inf.
 
     Raises:
-        PackageMissing: NNCF is not installed.
+        RuntimeUnavailable: NNCF is not installed.
     """
     nncf = _import_nncf()
     model = onnxscript.optimizer.optimize(  # folds constants: NNCF sees no weights behind operators
@@ -253,7 +253,7 @@ def _import_nncf() -> Any:  # noqa: ANN401 -- a module without types
         with quieten(*_CHATTY), contextlib.redirect_stdout(io.StringIO()):
             import nncf
     except ModuleNotFoundError as error:
-        raise PackageMissing(
+        raise RuntimeUnavailable(
             'export.int8=true needs NNCF, which is not installed: pip install "sihwa[train]"'
         ) from error
     return nncf

@@ -14,7 +14,7 @@ from msgspec import Meta
 from sihwa.decision import TopClassPolicy
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.parity_proof import Count, ParityProof, Positive
-from sihwa.terminal.class_name import class_name_fault
+from sihwa.terminal.names import class_name_fault
 
 FORMAT = "sihwa-inspector"
 FORMAT_VERSION = 2

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sihwa.errors import DatasetNotFound, EmptyDataset, UnreadableImage
+from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES, find_images, is_image_name
 from sihwa.inspector.parts import IMAGES_NAME
 
@@ -20,32 +20,28 @@ def list_images(inspector: Path, source: Path | None, usage: str) -> tuple[str, 
         usage: How the command is called with images, for who has none.
 
     Raises:
-        DatasetNotFound: There is no such source, or it cannot be listed.
-        EmptyDataset: It holds no image.
+        DatasetError: There is no such source, or it cannot be listed.
+        DatasetError: It holds no image.
         UnreadableImage: The archive cannot be opened.
     """
     if source is None:
         source = inspector / IMAGES_NAME
         if not source.is_file():
-            raise DatasetNotFound(
-                f"{inspector} keeps no images. Give it some from the line: {usage}"
-            )
+            raise DatasetError(f"{inspector} keeps no images. Give it some from the line: {usage}")
     expected = "expected a folder of images, a .zip, a .tar or one image"
     try:
         if not source.exists():
-            raise DatasetNotFound(f"{expected}, got {str(source)!r}, which is not there")
+            raise DatasetError(f"{expected}, got {str(source)!r}, which is not there")
         if source.is_file() and source.suffix.lower() not in ARCHIVE_SUFFIXES:
             if not is_image_name(source.name):
-                raise DatasetNotFound(f"{expected}, got the file {str(source)!r}")
+                raise DatasetError(f"{expected}, got the file {str(source)!r}")
             return (str(source),)
         found = find_images(source)
     except OSError as error:
         place = error.filename or source
-        raise DatasetNotFound(
-            f"{expected}, but {place} cannot be listed: {error.strerror}"
-        ) from error
+        raise DatasetError(f"{expected}, but {place} cannot be listed: {error.strerror}") from error
     if not found.images:
-        raise EmptyDataset(
+        raise DatasetError(
             f"{source}: no image found (it holds {found.others} other files); an image's name "
             f"ends in {', '.join(IMAGE_SUFFIXES)}"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.errors import EmptyDataset, InvalidInspector, RuntimeUnavailable, UnreadableImage
+from sihwa.errors import DatasetError, InvalidInspector, RuntimeUnavailable, UnreadableImage
 from sihwa.images import read_image
 from sihwa.inspector.bundle import read_bundle
 from sihwa.inspector.card import Card
@@ -77,8 +77,8 @@ def verify_inspector(
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.
         RuntimeUnavailable: No runtime runs it on one of the devices.
-        DatasetNotFound: There are no images.
-        EmptyDataset: No image can be read.
+        DatasetError: There are no images.
+        DatasetError: No image can be read.
         StorageError: The result cannot be written.
     """
     bundle = read_bundle(path)
@@ -178,7 +178,7 @@ class _Images:
             found = timed_images(read_image(path) for path in paths if path not in unreadable)
             if found is not None:
                 return found
-        raise EmptyDataset(none_readable(self.unreadable))
+        raise DatasetError(none_readable(self.unreadable))
 
 
 def _by_size(named: Sequence[tuple[str, Images]]) -> Iterator[tuple[list[str], Images]]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sihwa.errors import UnknownModel, WeightsUnavailable
+from sihwa.errors import ModelError
 from sihwa.model.config import ModelConfig
 from sihwa.model.preprocessing import Preprocessing
 from sihwa.model.torchvision_chain import (
@@ -167,8 +167,8 @@ def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Netw
         seed: Seeds random weights.
 
     Raises:
-        UnknownModel: timm has no such network, or its feature map is not (N, D, h, w).
-        WeightsUnavailable: The weights are missing or do not fit.
+        ModelError: timm has no such network, or its feature map is not (N, D, h, w).
+        ModelError: The weights are missing or do not fit.
     """
     require_known(config.architecture)
     with torch.random.fork_rng(devices=[]):
@@ -219,7 +219,7 @@ def _create_from_hub(architecture: str) -> nn.Module:
     try:
         body: nn.Module = timm.create_model(architecture, pretrained=True)
     except Exception as error:  # of the hub's client or its HTTP library
-        raise WeightsUnavailable(
+        raise ModelError(
             f"model.weights=hub: the weights of {architecture!r} could not be fetched "
             f"({type(error).__name__}). Without internet use model.weights=package, or a file "
             "copied from another machine: model.weights=PATH"
@@ -235,7 +235,7 @@ def require_known(architecture: str) -> None:
 
     near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
     hint = f"; nearest: {', '.join(near)}" if near else ""
-    raise UnknownModel(f"model.architecture: timm knows no network {architecture!r}{hint}")
+    raise ModelError(f"model.architecture: timm knows no network {architecture!r}{hint}")
 
 
 def _feature_width(body: nn.Module, config: ModelConfig) -> int:
@@ -252,8 +252,8 @@ def _feature_width(body: nn.Module, config: ModelConfig) -> int:
     return int(features.shape[1])
 
 
-def _not_convolutional(config: ModelConfig) -> UnknownModel:
-    return UnknownModel(
+def _not_convolutional(config: ModelConfig) -> ModelError:
+    return ModelError(
         f"model.architecture: {config.architecture!r} has no feature map (N, D, h, w) at "
         f"model.stages={config.stages}; choose a convolutional network, or fewer stages"
     )

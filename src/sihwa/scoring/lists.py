@@ -13,7 +13,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sihwa.errors import InvalidLabels
+from sihwa.errors import DatasetError
 from sihwa.images import MEMBER_MARK, split_member
 from sihwa.scoring.block import Entry
 from sihwa.scoring.rows import file_of_row
@@ -127,11 +127,11 @@ def require_utf8(path: Path) -> None:
     """Refuse a list in UTF-16, which `>` in PowerShell writes; what cannot be read is told later.
 
     Raises:
-        InvalidLabels: It begins with the mark of UTF-16.
+        DatasetError: It begins with the mark of UTF-16.
     """
     with contextlib.suppress(OSError), path.open("rb") as file:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            raise InvalidLabels(
+            raise DatasetError(
                 f"{path}: expected a list in UTF-8, got UTF-16 (as PowerShell's > writes it); "
                 "save the list as UTF-8"
             )
@@ -141,33 +141,33 @@ def csv_names(path: Path) -> Sequence[str]:
     """Return the names of a CSV's columns.
 
     Raises:
-        InvalidLabels: It cannot be read.
+        DatasetError: It cannot be read.
     """
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             return csv.DictReader(file).fieldnames or ()
     except (OSError, csv.Error) as error:
-        raise InvalidLabels(f"{path}: not a readable CSV: {error}") from error
+        raise DatasetError(f"{path}: not a readable CSV: {error}") from error
 
 
 def parquet_names(path: Path) -> Sequence[str]:
     """Return the names of a Parquet table's columns.
 
     Raises:
-        InvalidLabels: It cannot be read, or a column that names files is of another kind.
+        DatasetError: It cannot be read, or a column that names files is of another kind.
     """
     try:
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InvalidLabels(f"{path}: not a readable Parquet table: {reason}") from error
+        raise DatasetError(f"{path}: not a readable Parquet table: {reason}") from error
     for field in schema:
         packed = pa.types.is_dictionary(field.type)
         kind = field.type.value_type if packed else field.type
         wanted = _KINDS.get(field.name, ".*")
         if not re.fullmatch(f"null|{wanted}", str(kind), re.DOTALL):
             what = "a number" if field.name == "page" else "text"
-            raise InvalidLabels(
+            raise DatasetError(
                 f"{path}: expected {what} in column {field.name!r}, got {str(kind)[:80]}; "
                 "write the column anew"
             )
@@ -179,11 +179,11 @@ def require_path(names: Sequence[str], word: str) -> None:
     """Refuse a table without a column of paths.
 
     Raises:
-        InvalidLabels: There is none.
+        DatasetError: There is none.
     """
     if "path" not in names:
         found = ", ".join(names)
-        raise InvalidLabels(
+        raise DatasetError(
             f"{word}: expected a column 'path' that lists the images, found "
             f"{_decoded(found)[:120] or 'none'}{_advice(found)}"
         )

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 import sihwa
-from sihwa.errors import ClusterError, ConfigError, PackageMissing, SihwaError
+from sihwa.errors import ConfigError, RuntimeUnavailable, SihwaError
 from sihwa.images import split_member
 from sihwa.inspector import (
     Bundle,
@@ -65,14 +65,14 @@ class _Work:
             SihwaError: This machine cannot do the work.
         """
         if self.version != sihwa.__version__:
-            raise ClusterError(
+            raise RuntimeUnavailable(
                 f"Sihwa {sihwa.__version__} is installed on a machine, and {self.version} started "
                 "the run: install one version on all machines"
             )
         try:
             os.chdir(self.folder)
         except OSError as error:
-            raise ClusterError(
+            raise RuntimeUnavailable(
                 f"a machine has no folder {self.folder}, where the command was started: start it "
                 f"in a folder that all machines have ({error.strerror})"
             ) from error
@@ -119,7 +119,7 @@ class _Scorer:
         except SihwaError as error:
             return error
         except Exception as error:
-            return ClusterError(
+            return RuntimeUnavailable(
                 f"a worker failed: {_last_line(error)}. Each machine needs the same Sihwa and the "
                 "same packages"
             )
@@ -136,8 +136,8 @@ def ray_engine(inspector: Path, options: ScoreOptions) -> Iterator["RayEngine"]:
             or `precision` of `auto` is decided once, on the first free machine.
 
     Raises:
-        PackageMissing: Ray is not installed.
-        ClusterError: The cluster cannot be reached, or cannot do the work.
+        RuntimeUnavailable: Ray is not installed.
+        RuntimeUnavailable: The cluster cannot be reached, or cannot do the work.
         SihwaError: As `load_inspector`.
     """
     ray = _import_ray()
@@ -247,7 +247,7 @@ def plan_workers(
 
     Raises:
         ConfigError: `device` is another word.
-        ClusterError: No machine has room for a worker.
+        RuntimeUnavailable: No machine has room for a worker.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(
@@ -267,7 +267,7 @@ def plan_workers(
         count = sum(min(cores // threads, cards) for cores, cards in machines)
     if not count:
         found = ", ".join(f"{cores} cores and {cards} GPUs" for cores, cards in machines)
-        raise ClusterError(
+        raise RuntimeUnavailable(
             f"--engine ray: expected a machine with {threads} cores"
             f"{' and a GPU' if device == 'cuda' else ''}, got {found or 'none'}. Lower --workers, "
             "or change --device"
@@ -293,7 +293,7 @@ def _checked(rows: list[Row] | SihwaError, entries: Sequence[Entry]) -> list[Row
         file = file_of_row(row["path"], row["path_bytes"], row["page"])  # type: ignore[arg-type]
         inside = split_member(file)
         if file in given and os.access(inside[0] if inside else file, os.R_OK):
-            raise ClusterError(
+            raise RuntimeUnavailable(
                 f"a machine cannot read {file!r}, which this one can: all machines need the images "
                 "under the same path. Correct that, then add --resume"
             )
@@ -305,7 +305,7 @@ def _import_ray() -> ModuleType:
         import ray
         import ray.data
     except ModuleNotFoundError as error:
-        raise PackageMissing(
+        raise RuntimeUnavailable(
             f'--engine ray needs {error.name}, which is not installed: pip install "sihwa[ray]"'
         ) from error
     return ray
@@ -324,7 +324,7 @@ def _connected(ray: ModuleType, address: str | None) -> Iterator[None]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
-        raise ClusterError(
+        raise RuntimeUnavailable(
             f"--address {address}: {_last_line(error)}. This machine must be part of the cluster: "
             "ray start --address=HOST:PORT"
         ) from error
@@ -345,7 +345,7 @@ def _reach(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), _REACH_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise ClusterError(
+        raise RuntimeUnavailable(
             f"--address {address}: nothing answers there ({error}). Start a cluster with: "
             "ray start --head"
         ) from error
@@ -356,7 +356,7 @@ def _as_ours(error: BaseException) -> SihwaError:
     cause = getattr(error, "cause", None)
     if isinstance(cause, SihwaError):
         return cause
-    return ClusterError(f"Ray: {_last_line(cause or error)}")
+    return RuntimeUnavailable(f"Ray: {_last_line(cause or error)}")
 
 
 def _last_line(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from sihwa.errors import EmptyDataset
+from sihwa.errors import DatasetError
 from sihwa.images import identify_file
 from sihwa.inspector import Inspector
 from sihwa.scoring.block import Entry
@@ -55,8 +55,8 @@ def score_sources(
         What the table holds now. It is complete unless `stop` was set.
 
     Raises:
-        DatasetNotFound: A source does not exist.
-        EmptyDataset: The sources hold no image at all.
+        DatasetError: A source does not exist.
+        DatasetError: The sources hold no image at all.
         ConfigError: An option is out of range, or the table exists and cannot be resumed.
         StorageError: The disk refuses, or another process writes the table. Rows that were
             written stay, and the run can be resumed.
@@ -211,5 +211,5 @@ def _require_any(listing: Sources) -> Iterator[Entry]:
     first = next(entries, None)
     if first is None:
         others = sum(listing.left_out.values())
-        raise EmptyDataset(f"{', '.join(listing.words)}: no image found ({others} other files)")
+        raise DatasetError(f"{', '.join(listing.words)}: no image found ({others} other files)")
     return chain([first], entries)

@@ -15,7 +15,7 @@ from threading import Event, Thread
 
 import pyarrow as pa
 
-from sihwa.errors import DatasetNotFound, UnreadableImage
+from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import ARCHIVE_SUFFIXES, MEMBER_MARK, is_image_name, list_members, walk_folder
 from sihwa.scoring.block import Entry
 from sihwa.scoring.glob_match import Glob, has_magic
@@ -30,7 +30,7 @@ from sihwa.scoring.lists import (
     require_utf8,
 )
 from sihwa.storage import sha256_of_bytes
-from sihwa.terminal.printable import printable
+from sihwa.terminal.names import printable
 
 _LIST_SUFFIXES = (".txt", ".lst")
 _READ_AS_SOURCE = (*_LIST_SUFFIXES, *ARCHIVE_SUFFIXES, ".csv", ".parquet")
@@ -58,8 +58,8 @@ class Sources:
         empty: Words for which it found no image at all.
 
     Raises:
-        DatasetNotFound: A source does not exist.
-        InvalidLabels: A table has no column `path`, or a list is UTF-16.
+        DatasetError: A source does not exist.
+        DatasetError: A table has no column `path`, or a list is UTF-16.
     """
 
     def __init__(self, words: Sequence[str | Path], skip: Path | None = None) -> None:
@@ -109,20 +109,20 @@ class Sources:
         if "\0" in word or not os.path.lexists(path):
             if has_magic(word):
                 return lambda: self._list_glob(word)
-            raise DatasetNotFound(
+            raise DatasetError(
                 f"expected a folder of images, a glob, a file, a list or an archive, got "
                 f"{word!r}, not found"
             )
         if path.is_dir():
             return lambda: self._list_folder(word)
         if _PACKED_TAR.search(word):
-            raise DatasetNotFound(
+            raise DatasetError(
                 f"{word}: a packed .tar cannot be read in place; unpack it (gunzip {path.name}) "
                 "or make it a .tar or .zip"
             )
         if suffix in _READ_AS_SOURCE and path.exists() and not path.is_file():
             # opening a pipe would wait for its writer
-            raise DatasetNotFound(
+            raise DatasetError(
                 f"{word}: expected a regular file, got a pipe, socket or device; write its content "
                 "to a file and name that"
             )

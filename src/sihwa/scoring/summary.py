@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sihwa.terminal.printable import printable
+from sihwa.terminal.names import printable
 
 _MOST_KINDS = 50
 _MOST_LETTERS = 100

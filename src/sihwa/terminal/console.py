@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sihwa.errors import ConfigError
-from sihwa.terminal.printable import printable
+from sihwa.terminal.names import printable
 
 _ABORTED = 130
 """What Typer returns when it has caught Ctrl-C."""

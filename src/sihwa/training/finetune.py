@@ -56,7 +56,7 @@ def finetune(
     """Train the network on the training images, in place; frozen layers run on every batch.
 
     Raises:
-        TooFewImages: Too few to hold any out.
+        DatasetError: Too few to hold any out.
         UnreadableImage: An image is gone or changed since the manifest was made.
         StorageError: A checkpoint or the image file cannot be written.
         ConfigError: The device lacks the precision, or MLflow refuses its address.

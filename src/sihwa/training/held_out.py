@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 
 from sihwa.dataset import Manifest
-from sihwa.errors import TooFewImages
+from sihwa.errors import DatasetError
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def hold_out(manifest: Manifest, share: float, seed: int) -> HeldOutSplit:
     """Hold out a share of the training images, stratified by class; no component on both sides.
 
     Raises:
-        TooFewImages: A class would have no image on one side.
+        DatasetError: A class would have no image on one side.
     """
     rows = np.flatnonzero(manifest.split == "train")
     if not share:
@@ -40,7 +40,7 @@ def hold_out(manifest: Manifest, share: float, seed: int) -> HeldOutSplit:
         kinds = len(manifest.classes)
         if len(set(label[fitted])) == kinds and len(set(label[held])) == kinds:
             return HeldOutSplit(rows[fitted].tolist(), rows[held].tolist())
-    raise TooFewImages(
+    raise DatasetError(
         f"training.selection.held_out={share}: a class has {fewest} independent training "
         "image(s), too few to hold any out; use 0, or add images"
     )

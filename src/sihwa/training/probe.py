@@ -20,7 +20,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from sihwa.dataset import Manifest
-from sihwa.errors import TooFewImages
+from sihwa.errors import DatasetError
 from sihwa.images import available_cores
 from sihwa.model import Network
 from sihwa.terminal.progress import progress_bar
@@ -65,7 +65,7 @@ def train_probe(
     """Fit the network's classifier on the training images, in place.
 
     Raises:
-        TooFewImages: A class has fewer than two groups, so nothing can be held out to choose by.
+        DatasetError: A class has fewer than two groups, so nothing can be held out to choose by.
         UnreadableImage: An image is gone or changed since the manifest was made.
     """
     embedding = embed_manifest(
@@ -102,7 +102,7 @@ def fit_probe(
         seed: Seeds the folds.
 
     Raises:
-        TooFewImages: A class has fewer than two groups, so nothing can be held out to choose by.
+        DatasetError: A class has fewer than two groups, so nothing can be held out to choose by.
     """
     scale = Scaler.of(embedding)
     standard = scale(embedding)
@@ -173,7 +173,7 @@ def _cross_validate(
     if folds < 2:
         if len(config.strengths) == 1:
             return {}
-        raise TooFewImages(_TOO_FEW)
+        raise DatasetError(_TOO_FEW)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     pairs = [
         (train, held)
@@ -182,7 +182,7 @@ def _cross_validate(
         if len(held) and len(np.unique(label[train])) == len(np.unique(label))
     ]
     if not pairs:
-        raise TooFewImages(_TOO_FEW)
+        raise DatasetError(_TOO_FEW)
     models = [_classifier(config) for _ in pairs]
     losses: dict[float, float] = {}
     strengths = sorted(config.strengths)

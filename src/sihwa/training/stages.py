@@ -41,7 +41,7 @@ def train_stages(
             its address.
         ParityError: The runtime of the frozen layers differs from PyTorch.
         TrainingDiverged: Loss or weights are not finite.
-        TooFewImages: Too few to hold any out.
+        DatasetError: Too few to hold any out.
         UnreadableImage: An image is gone or changed since the manifest was made.
         StorageError: A checkpoint, the images or the activations cannot be kept.
     """

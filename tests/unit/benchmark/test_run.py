@@ -33,13 +33,7 @@ from sihwa.benchmark.sentences import notes, verdict_line
 from sihwa.benchmark.timing import STAGES, Timer
 from sihwa.benchmark.variant import Variant, list_variants
 from sihwa.benchmark.verdict import Verdict
-from sihwa.errors import (
-    ConfigError,
-    DatasetNotFound,
-    EmptyDataset,
-    RuntimeUnavailable,
-    StorageError,
-)
+from sihwa.errors import ConfigError, DatasetError, RuntimeUnavailable, StorageError
 from sihwa.inspector import (
     IMAGES_NAME,
     REFERENCE,
@@ -473,15 +467,15 @@ def test_prepared_images_unreadable_ones_are_named(folder: Path) -> None:
 
 def test_prepared_images_without_any_says_what_to_do(tmp_path: Path) -> None:
     with (
-        pytest.raises(DatasetNotFound, match="--images FOLDER"),
+        pytest.raises(DatasetError, match="--images FOLDER"),
         prepared_images(FOLDER, None, 9),
     ):
         pass
     (tmp_path / "bad.png").write_bytes(b"no")
-    with pytest.raises(EmptyDataset, match="the only pic"), prepared_images(FOLDER, tmp_path, 9):
+    with pytest.raises(DatasetError, match="the only pic"), prepared_images(FOLDER, tmp_path, 9):
         pass
     (tmp_path / "worse.png").write_bytes(b"no")
-    with pytest.raises(EmptyDataset, match="none of 2"), prepared_images(FOLDER, tmp_path, 9):
+    with pytest.raises(DatasetError, match="none of 2"), prepared_images(FOLDER, tmp_path, 9):
         pass
 
 

@@ -16,13 +16,7 @@ from sihwa.dataset import (
     read_dataset,
     read_manifest,
 )
-from sihwa.errors import (
-    ConfigError,
-    DatasetNotFound,
-    InvalidLabels,
-    UnreadableImage,
-    UnreadableImages,
-)
+from sihwa.errors import ConfigError, DatasetError, UnreadableImage
 from sihwa.images import read_image
 from sihwa.storage import sha256_of_file
 from tests.helpers import random_images, save_images
@@ -112,7 +106,7 @@ def test_read_manifest_not_written_by_a_run_is_refused(
 ) -> None:
     path = tmp_path / "manifest.parquet"
     change(read(parts)).write(path)
-    with pytest.raises(InvalidLabels, match=r"not a manifest\.parquet written by a run"):
+    with pytest.raises(DatasetError, match=r"not a manifest\.parquet written by a run"):
         read_manifest(path)
 
 
@@ -121,16 +115,16 @@ def test_read_manifest_changed_file_is_refused(parts: Path, tmp_path: Path) -> N
     read(parts).write(path)
     table = pq.read_table(path)
     pq.write_table(table.slice(1), path)
-    with pytest.raises(InvalidLabels, match="its rows were changed"):
+    with pytest.raises(DatasetError, match="its rows were changed"):
         read_manifest(path)
     facts = json.loads(table.schema.metadata[b"sihwa"])
     del facts["fingerprint"]
     for metadata in (None, {b"sihwa": json.dumps(facts)}, {b"sihwa": b"[" * 200_000}):
         pq.write_table(table.replace_schema_metadata(metadata), path)
-        with pytest.raises(InvalidLabels, match=r"not a manifest\.parquet written by a run"):
+        with pytest.raises(DatasetError, match=r"not a manifest\.parquet written by a run"):
             read_manifest(path)
     path.unlink()
-    with pytest.raises(DatasetNotFound, match="no manifest at"):
+    with pytest.raises(DatasetError, match="no manifest at"):
         read_manifest(path)
 
 
@@ -145,14 +139,14 @@ def test_read_dataset_manifest_of_a_run_is_a_table(parts: Path, tmp_path: Path) 
 def test_read_dataset_lists_all_unreadable_images(parts: Path) -> None:
     (parts / "good" / "a.png").write_bytes(b"")
     (parts / "긁힘" / "b.png").write_bytes(b"no image")
-    with pytest.raises(UnreadableImages, match=r"2 of 20 .*=drop: [^\n]*a\.png: .*; .*b\.png: "):
+    with pytest.raises(DatasetError, match=r"2 of 20 .*=drop: [^\n]*a\.png: .*; .*b\.png: "):
         read(parts)
 
 
 def test_read_dataset_fewer_than_two_classes_are_refused(parts: Path) -> None:
     for path in (parts / "긁힘").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(InvalidLabels, match=r"at least two classes, got 1 \(good\)"):
+    with pytest.raises(DatasetError, match=r"at least two classes, got 1 \(good\)"):
         read(parts, on_unreadable="drop")
 
 

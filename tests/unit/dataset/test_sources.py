@@ -12,7 +12,7 @@ from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Source
 from sihwa.dataset.neu_det import find_neu_det, read_boxes
 from sihwa.dataset.tabular import find_tabular
-from sihwa.errors import DatasetNotFound, EmptyDataset, InvalidLabels, SihwaError
+from sihwa.errors import DatasetError, SihwaError
 from tests.helpers import neu_det
 
 ANNOTATION = """<annotation><object><name>{0}</name><bndbox><xmin>1</xmin><ymin>2</ymin>
@@ -107,17 +107,17 @@ def test_find_image_folder_another_layout_is_refused(
     tmp_path: Path, names: list[str], message: str
 ) -> None:
     touch(tmp_path, *names)
-    with pytest.raises(InvalidLabels, match=message):
+    with pytest.raises(DatasetError, match=message):
         find_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("nowhere", DatasetNotFound, r"expected a folder or a \.zip, found nothing"),
-        ("in", EmptyDataset, "no image in .* only 1 other files"),
-        ("in/readme.txt", DatasetNotFound, "found another file"),
-        ("broken.zip", DatasetNotFound, r"not a readable \.zip"),
+        ("nowhere", DatasetError, r"expected a folder or a \.zip, found nothing"),
+        ("in", DatasetError, "no image in .* only 1 other files"),
+        ("in/readme.txt", DatasetError, "found another file"),
+        ("broken.zip", DatasetError, r"not a readable \.zip"),
     ],
 )
 def test_find_image_folder_root_without_images_is_refused(
@@ -130,7 +130,7 @@ def test_find_image_folder_root_without_images_is_refused(
 
 
 def test_find_image_folder_empty_root_is_refused() -> None:
-    with pytest.raises(DatasetNotFound, match="empty path"):
+    with pytest.raises(DatasetError, match="empty path"):
         find_image_folder(ImageFolderConfig(root=" "))
 
 
@@ -181,7 +181,7 @@ def test_find_neu_det_name_without_a_class_is_refused(
     tmp_path: Path, name: str, message: str
 ) -> None:
     touch(tmp_path, name)
-    with pytest.raises(InvalidLabels, match=message):
+    with pytest.raises(DatasetError, match=message):
         find_neu(tmp_path)
 
 
@@ -201,7 +201,7 @@ def test_find_neu_det_name_without_a_class_is_refused(
     ],
 )
 def test_read_boxes_damaged_annotation_is_refused(content: bytes) -> None:
-    with pytest.raises(InvalidLabels, match=r"x\.xml: (expected a Pascal|an annotation must not)"):
+    with pytest.raises(DatasetError, match=r"x\.xml: (expected a Pascal|an annotation must not)"):
         read_boxes(content, "x.xml")
 
 

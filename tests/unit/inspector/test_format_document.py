@@ -34,7 +34,7 @@ from sihwa.inspector.runtime.registry import _OFFERS
 from sihwa.inspector.verify import verify_inspector
 from sihwa.model import Network
 from sihwa.storage import sha256_of_bytes
-from sihwa.terminal.class_name import class_name_fault
+from sihwa.terminal.names import class_name_fault
 from tests.helpers import random_images, save_images
 
 ROOT = Path(__file__).parents[3]

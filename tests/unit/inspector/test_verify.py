@@ -10,13 +10,7 @@ from numpy.typing import NDArray
 
 import sihwa.inspector.parity
 import sihwa.inspector.verify
-from sihwa.errors import (
-    ConfigError,
-    DatasetNotFound,
-    EmptyDataset,
-    InvalidInspector,
-    RuntimeUnavailable,
-)
+from sihwa.errors import ConfigError, DatasetError, InvalidInspector, RuntimeUnavailable
 from sihwa.images import read_image
 from sihwa.inspector import (
     REFERENCE,
@@ -132,15 +126,15 @@ def test_verify_inspector_no_image_can_be_read_is_refused(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty.png").touch()
-    with pytest.raises(EmptyDataset, match=r"the only image cannot be read: .*empty\.png"):
+    with pytest.raises(DatasetError, match=r"the only image cannot be read: .*empty\.png"):
         verify_inspector(tiny_bundle, tmp_path)
     assert not verification_path(tiny_bundle).exists()
 
 
 def test_verify_inspector_without_images_asks_for_some(tiny_bundle: Path) -> None:
-    with pytest.raises(DatasetNotFound, match=r"keeps no images.*sihwa verify .* FOLDER"):
+    with pytest.raises(DatasetError, match=r"keeps no images.*sihwa verify .* FOLDER"):
         verify_inspector(tiny_bundle)
-    with pytest.raises(DatasetNotFound, match="keeps no images"):
+    with pytest.raises(DatasetError, match="keeps no images"):
         verify_inspector(tiny_bundle / "inspector.onnx")
 
 

@@ -7,7 +7,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from sihwa.errors import ConfigError, UnknownModel, WeightsUnavailable
+from sihwa.errors import ConfigError, ModelError
 from sihwa.model import ModelConfig, Network, create_network, predict
 from tests.helpers import random_images, tiny_config
 
@@ -75,22 +75,22 @@ def test_create_network_same_seed_same_weights() -> None:
 
 
 def test_create_network_unknown_name_names_the_nearest() -> None:
-    with pytest.raises(UnknownModel, match=r"no network 'resnet81'; nearest: .*resnet"):
+    with pytest.raises(ModelError, match=r"no network 'resnet81'; nearest: .*resnet"):
         create_network(tiny_config(architecture="resnet81"), 2)
 
 
 def test_create_network_transformer_is_refused() -> None:
-    with pytest.raises(UnknownModel, match="has no feature map"):
+    with pytest.raises(ModelError, match="has no feature map"):
         create_network(tiny_config(architecture="test_vit", input_size=160), 2)
 
 
 def test_create_network_no_package_for_it_names_the_alternatives() -> None:
-    with pytest.raises(WeightsUnavailable, match="no pip package holds weights of 'resnet18'"):
+    with pytest.raises(ModelError, match="no pip package holds weights of 'resnet18'"):
         create_network(tiny_config(architecture="resnet18", weights="package"), 2)
 
 
 def test_create_network_missing_weights_file_says_so(tmp_path: Path) -> None:
-    with pytest.raises(WeightsUnavailable, match="does not exist"):
+    with pytest.raises(ModelError, match="does not exist"):
         create_network(tiny_config(weights=str(tmp_path / "none.pth")), 2)
 
 
@@ -104,7 +104,7 @@ def test_create_network_weights_from_safetensors_are_used(tmp_path: Path) -> Non
 def test_create_network_weights_of_another_network_name_the_tensor(tmp_path: Path) -> None:
     body = timm.create_model("test_resnet")
     save_file({k: v.contiguous() for k, v in body.state_dict().items()}, tmp_path / "w.safetensors")
-    with pytest.raises(WeightsUnavailable, match=r"lacks \d+ of \d+ tensors, such as 'conv_stem"):
+    with pytest.raises(ModelError, match=r"lacks \d+ of \d+ tensors, such as 'conv_stem"):
         create_network(tiny_config(weights=str(tmp_path / "w.safetensors")), 2)
 
 
@@ -112,7 +112,7 @@ def test_create_network_weights_under_other_names_are_not_guessed(tmp_path: Path
     body = timm.create_model("test_efficientnet")
     state = {f"module.{k}": v.contiguous() for k, v in body.state_dict().items()}
     save_file(state, tmp_path / "w.safetensors")
-    with pytest.raises(WeightsUnavailable, match=r"lacks 1?\d\d of .*holds 'module\.blocks"):
+    with pytest.raises(ModelError, match=r"lacks 1?\d\d of .*holds 'module\.blocks"):
         create_network(tiny_config(weights=str(tmp_path / "w.safetensors")), 2)
 
 
@@ -122,7 +122,7 @@ def test_create_network_damaged_weights_are_one_clear_error(
     tmp_path: Path, name: str, content: bytes
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(WeightsUnavailable, match="is not a file of tensors"):
+    with pytest.raises(ModelError, match="is not a file of tensors"):
         create_network(tiny_config(weights=str(tmp_path / name)), 2)
 
 
@@ -136,7 +136,7 @@ def test_create_network_pickled_code_is_not_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"a": _Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(WeightsUnavailable, match="not a file of tensors"):
+    with pytest.raises(ModelError, match="not a file of tensors"):
         create_network(tiny_config(weights=str(tmp_path / "evil.pth")), 2)
     assert not (tmp_path / "owned").exists()
 

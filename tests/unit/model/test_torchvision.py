@@ -3,7 +3,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from sihwa.errors import UnknownModel, WeightsUnavailable
+from sihwa.errors import ModelError
 from sihwa.model import create_network, cut_network
 from tests.helpers import random_images, tiny_config
 
@@ -40,12 +40,12 @@ def test_create_network_torchvision_file_gives_torchvisions_own_features(tmp_pat
 
 
 def test_create_network_torchvision_unknown_name_names_the_nearest() -> None:
-    with pytest.raises(UnknownModel, match=r"torchvision knows no network 'resnet81'; nearest: "):
+    with pytest.raises(ModelError, match=r"torchvision knows no network 'resnet81'; nearest: "):
         create_network(tiny_config(architecture="torchvision/resnet81"), 2)
 
 
 def test_create_network_torchvision_transformer_is_refused() -> None:
-    with pytest.raises(UnknownModel, match="not a chain of convolutional layers"):
+    with pytest.raises(ModelError, match="not a chain of convolutional layers"):
         create_network(tiny_config(architecture="torchvision/swin_t"), 2)
 
 
@@ -56,5 +56,5 @@ def test_create_network_torchvision_hub_out_of_reach_says_what_to_do(
         raise OSError("no route")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
-    with pytest.raises(WeightsUnavailable, match=r"weights of 'torchvision/resnet18' could not"):
+    with pytest.raises(ModelError, match=r"weights of 'torchvision/resnet18' could not"):
         create_network(tiny_config(architecture="torchvision/resnet18", weights="hub"), 2)

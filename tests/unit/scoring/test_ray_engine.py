@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sihwa.errors import ClusterError, ConfigError, InvalidInspector, PackageMissing, SihwaError
+from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable, SihwaError
 from sihwa.scoring import Row, ScoreOptions, ray_engine
 from sihwa.scoring.block import Entry
 from sihwa.scoring.ray_engine import _checked, plan_workers
@@ -24,7 +24,7 @@ def test_ray_engine_without_ray_names_the_pip_line(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(PackageMissing, match=r'needs ray, .* pip install "sihwa\[ray\]"'):
+    with pytest.raises(RuntimeUnavailable, match=r'needs ray, .* pip install "sihwa\[ray\]"'):
         connect(tiny_bundle)
 
 
@@ -47,7 +47,7 @@ def test_ray_engine_address_where_nothing_answers_is_told_at_once(
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     monkeypatch.setenv("RAY_ADDRESS", address)
-    with pytest.raises(ClusterError, match=rf"{address}: nothing answers there .*ray start"):
+    with pytest.raises(RuntimeUnavailable, match=rf"{address}: nothing answers there .*ray start"):
         connect(tiny_bundle, address=address if through == "argument" else None)
 
 
@@ -100,7 +100,7 @@ def test_checked_file_that_only_a_worker_cannot_read_ends_the_run(tmp_path: Path
         {"path": name, "path_bytes": None, "page": None, "sha256": None} for name in (gone, there)
     ]
     assert _checked(rows[:1], [Entry(gone)]) == rows[:1]  # missing here too: that is its row
-    with pytest.raises(ClusterError, match=r"a machine cannot read .*000.png.* --resume"):
+    with pytest.raises(RuntimeUnavailable, match=r"a machine cannot read .*000.png.* --resume"):
         _checked(rows, [Entry(gone), Entry(there)])
     with pytest.raises(ConfigError, match="refused there"):
         _checked(ConfigError("refused there"), [])

@@ -17,7 +17,7 @@ from PIL import Image
 import sihwa.scoring.block
 import sihwa.scoring.engine
 import sihwa.scoring.shards
-from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, StorageError
+from sihwa.errors import ConfigError, DatasetError, StorageError
 from sihwa.images import available_cores, read_image
 from sihwa.images.reading import Content
 from sihwa.inspector import Inspector, Outputs
@@ -432,9 +432,9 @@ def test_score_sources_file_named_twice_has_one_row(parts: Path, tmp_path: Path)
 def test_score_sources_no_image_at_all_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").touch()
-    with pytest.raises(EmptyDataset, match=r"in: no image found \(1 other files\)"):
+    with pytest.raises(DatasetError, match=r"in: no image found \(1 other files\)"):
         score(tmp_path / "in", tmp_path / "scores.csv")
-    with pytest.raises(DatasetNotFound, match="not found"):
+    with pytest.raises(DatasetError, match="not found"):
         score(tmp_path / "nowhere", tmp_path / "scores.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 

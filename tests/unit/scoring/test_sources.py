@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sihwa.images.walk
-from sihwa.errors import DatasetNotFound, InvalidLabels
+from sihwa.errors import DatasetError
 from sihwa.images import find_images, read_content, walk_folder
 from sihwa.scoring import Sources
 from tests.unit.images.forge import write, write_zip
@@ -147,7 +147,7 @@ def test_sources_special_files_and_loops_are_told_and_not_followed(tmp_path: Pat
 @pytest.mark.parametrize("name", ["q.txt", "q.csv", "q.parquet", "q.zip", "q.tar"])
 def test_sources_pipe_named_like_a_list_is_refused(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
-    with pytest.raises(DatasetNotFound, match=f"{name}: expected a regular file, got a pipe"):
+    with pytest.raises(DatasetError, match=f"{name}: expected a regular file, got a pipe"):
         Sources([tmp_path / name])
 
 
@@ -277,7 +277,7 @@ def test_sources_list_is_relative_to_itself(tmp_path: Path, content: bytes) -> N
 @pytest.mark.parametrize("code", ["utf-16-le", "utf-16-be"])
 def test_sources_list_in_utf16_is_refused(tmp_path: Path, name: str, code: str) -> None:
     (tmp_path / name).write_bytes("\ufeffpath\r\na.png\r\n".encode(code))
-    with pytest.raises(InvalidLabels, match=f"{name}: expected a list in UTF-8, got UTF-16"):
+    with pytest.raises(DatasetError, match=f"{name}: expected a list in UTF-8, got UTF-16"):
         Sources([tmp_path / name])
 
 
@@ -309,7 +309,7 @@ def test_sources_tables_have_a_column_of_paths(tmp_path: Path) -> None:
 def test_sources_table_without_paths_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "t.csv").write_text("file,label\n", "utf-8")
     pq.write_table(pa.table({"file": ["a.png"]}), tmp_path / "t.parquet")
-    with pytest.raises(InvalidLabels, match=f"{name}: expected a column 'path'.*found file"):
+    with pytest.raises(DatasetError, match=f"{name}: expected a column 'path'.*found file"):
         Sources([tmp_path / name])
 
 
@@ -328,7 +328,7 @@ def test_sources_table_with_almost_a_column_of_paths_is_refused_with_what_to_do(
     tmp_path: Path, header: bytes, told: str
 ) -> None:
     (tmp_path / "t.csv").write_bytes(header + b"\r\na.png,x\r\n")
-    with pytest.raises(InvalidLabels, match=told):
+    with pytest.raises(DatasetError, match=told):
         Sources([tmp_path / "t.csv"])
 
 
@@ -372,7 +372,7 @@ def test_sources_table_with_columns_of_other_kinds_is_refused(
     tmp_path: Path, columns: dict[str, list[object]], reason: str
 ) -> None:
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
-    with pytest.raises(InvalidLabels, match=f"t.parquet: {reason}"):
+    with pytest.raises(DatasetError, match=f"t.parquet: {reason}"):
         Sources([tmp_path / "t.parquet"])
 
 
@@ -384,7 +384,7 @@ def test_sources_table_may_hold_its_paths_as_categories(tmp_path: Path) -> None:
 
 def test_sources_table_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_text("text")
-    with pytest.raises(InvalidLabels, match="not a readable Parquet table"):
+    with pytest.raises(DatasetError, match="not a readable Parquet table"):
         Sources([tmp_path / "t.parquet"])
 
 
@@ -442,14 +442,14 @@ def test_sources_folder_without_permission_is_a_fault(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nowhere", "a\0b"])
 def test_sources_missing_source_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DatasetNotFound, match=r"expected a folder of images.*not found"):
+    with pytest.raises(DatasetError, match=r"expected a folder of images.*not found"):
         Sources([f"{tmp_path}/{name}"])
 
 
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "A.TAR.XZ"])
 def test_sources_packed_tar_is_refused_with_what_to_do(tmp_path: Path, name: str) -> None:
     write(tmp_path, name)
-    with pytest.raises(DatasetNotFound, match="unpack it"):
+    with pytest.raises(DatasetError, match="unpack it"):
         Sources([tmp_path / name])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sihwa.dataset import Manifest
-from sihwa.errors import TooFewImages
+from sihwa.errors import DatasetError
 from sihwa.training.held_out import held_out_metrics, hold_out
 
 
@@ -20,7 +20,7 @@ def test_hold_out_one_component_per_class_is_refused(manifest: Manifest) -> None
     grouped = replace(
         manifest, table=manifest.table.set_column(column, "group", manifest.table["label"])
     )
-    with pytest.raises(TooFewImages, match="too few to hold any out"):
+    with pytest.raises(DatasetError, match="too few to hold any out"):
         hold_out(grouped, 0.25, seed=0)
 
 

@@ -4,7 +4,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from sihwa.errors import TooFewImages
+from sihwa.errors import DatasetError
 from sihwa.model import Network, create_network
 from sihwa.training import ProbeConfig, fit_probe
 from tests.helpers import tiny_config
@@ -80,13 +80,13 @@ def test_fit_probe_duplicates_in_one_group_do_not_help() -> None:
 
 def test_fit_probe_one_group_per_class_is_refused() -> None:
     points, label = clouds(2, 5)
-    with pytest.raises(TooFewImages, match="at least two groups"):
+    with pytest.raises(DatasetError, match="at least two groups"):
         fit_probe(network(2), points, label, [str(kind) for kind in label], config(), seed=0)
 
 
 def test_fit_probe_one_image_per_class_needs_a_single_strength() -> None:
     points, label = clouds(3, 1)
-    with pytest.raises(TooFewImages, match=r"name one strength, such as"):
+    with pytest.raises(DatasetError, match=r"name one strength, such as"):
         fit_probe(network(3), points, label, singles(label), config(), seed=0)
     trained = network(3)
     fit = fit_probe(trained, points, label, singles(label), config(strengths=[0.1]), seed=0)

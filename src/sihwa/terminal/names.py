@@ -1,4 +1,4 @@
-"""What a class may be called, in a data set as in a card."""
+"""Names that come from outside: how they are shown, and which ones a class may have."""
 
 import re
 import unicodedata
@@ -7,8 +7,27 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
+def printable(text: str) -> str:
+    r"""Return a text with control characters and undecodable bytes escaped.
+
+    >>> printable("부품\n\x1b[2J\udcff.png")
+    '부품\\n\\x1b[2J\\xff.png'
+    """
+    return "".join(map(_shown, text))
+
+
+def _shown(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":  # Python's code for a byte that is not UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    if letter.isprintable() or unicodedata.category(letter) == "Zs":
+        return letter
+    return letter.encode("unicode_escape").decode()
+
+
 def class_name_fault(name: str) -> str | None:
-    r"""Say what is wrong with a class name, or None: it must not look like another, nor turn text.
+    r"""Return what is wrong with a class name, or None.
+
+    Two names must not look alike, and a name must not control a terminal or a spreadsheet.
 
     >>> class_name_fault("긁힘")
     >>> class_name_fault("scratch\n")
