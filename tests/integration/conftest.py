@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sihwa.inspector import Card
+from sihwa.run import Run, RunResult
 from sihwa.run.compose import compose_config
-from sihwa.run.run import TrainedRun, train_inspector
 from tests.helpers import random_images, save_images
 
 TINY = (
@@ -34,11 +34,15 @@ def settings(parts: Path, outputs: Path, *more: str) -> list[str]:
     ]
 
 
-def train(parts: Path, outputs: Path, *more: str) -> TrainedRun:
-    return train_inspector(compose_config(settings(parts, outputs, *more)))
+def start(parts: Path, outputs: Path, *more: str) -> Run:
+    return Run.start(compose_config(settings(parts, outputs, *more)))
 
 
-def card_of(run: TrainedRun) -> Card:
+def train(parts: Path, outputs: Path, *more: str) -> RunResult:
+    return start(parts, outputs, *more).finish()
+
+
+def card_of(run: RunResult) -> Card:
     """Return the card of a run that made an inspector."""
     assert run.card is not None
     return run.card
@@ -59,5 +63,5 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+def run(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     return train(parts, tmp_path_factory.mktemp("outputs"))

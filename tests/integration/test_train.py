@@ -1,6 +1,7 @@
+"""What a run leaves behind, and what ends it: probe training on a small set of images."""
+
 import copy
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import sihwa.export.export
 import sihwa.training.embedding
+from sihwa.commands.train_output import show_run
 from sihwa.dataset import read_manifest
 from sihwa.errors import (
     ParityError,
@@ -25,10 +27,10 @@ from sihwa.images import read_image
 from sihwa.inspector import TOLERANCE, load_inspector
 from sihwa.inspector.runtime import torch_runtime
 from sihwa.model import Network, export_graph
-from sihwa.run.run import TrainedRun, resume_inspector
+from sihwa.run import Run, RunResult
 from sihwa.scoring import score_sources
 from tests.helpers import random_images, save_images
-from tests.integration.conftest import card_of, make_parts, train
+from tests.integration.conftest import make_parts, start, train
 
 FILES = {
     ".lock", "config.yaml", "inspector", "manifest.parquet", "metrics.json", "predictions.parquet",
@@ -44,20 +46,24 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_train_inspector_run_folder_is_complete(run: TrainedRun) -> None:
+def predictions_of(run: RunResult) -> pd.DataFrame:
+    return pd.read_parquet(run.folder / "predictions.parquet")
+
+
+def test_finish_leaves_a_whole_run_folder(run: RunResult) -> None:
     assert {path.name for path in run.folder.iterdir()} == FILES
     assert {path.name for path in run.inspector.iterdir()} == {
         "README.md", "card.json", "inspector.onnx", "images.zip", "weights.safetensors"
     }  # fmt: skip
-    assert (run.folder.parents[1] / "latest").resolve() == run.folder
     manifest = read_manifest(run.folder / "manifest.parquet")
-    assert manifest.fingerprint == card_of(run).dataset["fingerprint"] == run.manifest.fingerprint
+    assert manifest.fingerprint == run.manifest.fingerprint
+    assert manifest.fingerprint in (run.inspector / "card.json").read_text("utf-8")
     assert manifest.counts["긁힘"] == {"train": 12, "calibration": 4, "test": 4}
 
 
-def test_train_inspector_metrics_equal_a_recount_of_the_predictions(run: TrainedRun) -> None:
+def test_finish_metrics_equal_scikit_learn_on_predictions(run: RunResult) -> None:
     figures = json.loads((run.folder / "metrics.json").read_text())["figures"]
-    test = pd.read_parquet(run.folder / "predictions.parquet").query("split == 'test'")
+    test = predictions_of(run).query("split == 'test'")
     expected = {
         "accuracy": (test.label == test.top_class).mean(),
         "balanced_accuracy": balanced_accuracy_score(test.label, test.top_class),
@@ -68,10 +74,9 @@ def test_train_inspector_metrics_equal_a_recount_of_the_predictions(run: Trained
         assert figures[name]["low"] <= value <= figures[name]["high"]
 
 
-def test_train_inspector_predictions_are_those_of_the_weights(run: TrainedRun) -> None:
-    table = pd.read_parquet(run.folder / "predictions.parquet")
+def test_finish_inspector_predicts_like_the_run(run: RunResult) -> None:
     inspector = load_inspector(run.inspector)
-    for row in table.itertuples():
+    for row in predictions_of(run).itertuples():
         [inspection] = inspector.predict([read_image(str(row.path))])
         assert inspection.top_class == row.top_class
         assert inspection.decision.outcome == row.decision
@@ -82,7 +87,7 @@ def test_train_inspector_predictions_are_those_of_the_weights(run: TrainedRun) -
 
 @pytest.mark.parametrize("suffix", ["", ".csv", ".jsonl"])
 def test_score_sources_gives_the_predictions_of_the_run(
-    run: TrainedRun, parts: Path, tmp_path: Path, suffix: str
+    run: RunResult, parts: Path, tmp_path: Path, suffix: str
 ) -> None:
     out = tmp_path / f"scores{suffix}"
     summary = score_sources(load_inspector(run.inspector), parts, out)
@@ -92,8 +97,7 @@ def test_score_sources_gives_the_predictions_of_the_run(
         ".jsonl": lambda path: pd.read_json(path, lines=True),
     }
     scores = readers[suffix](out).sort_values("path").reset_index(drop=True)
-    predictions = pd.read_parquet(run.folder / "predictions.parquet")
-    predictions = predictions.sort_values("path").reset_index(drop=True)
+    predictions = predictions_of(run).sort_values("path").reset_index(drop=True)
     assert summary.images == len(scores) == len(predictions) == 40
     exact = ["path", "sha256", "decision", "reason", "top_class"]
     pd.testing.assert_frame_equal(scores[exact], predictions[exact], check_dtype=False)
@@ -103,39 +107,26 @@ def test_score_sources_gives_the_predictions_of_the_run(
     )
 
 
-def test_train_inspector_same_seed_same_manifest_metrics_and_weights(
-    run: TrainedRun, parts: Path, tmp_path: Path
+def test_second_run_embeds_nothing_and_gives_the_same_files(
+    run: RunResult, parts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = train(parts, tmp_path)
-    assert again.folder != run.folder
-    assert again.manifest.table.equals(run.manifest.table)
+    before = contents(run.folder)
+    monkeypatch.setattr(sihwa.training.embedding, "create_embedder", pytest.fail)
+    again = train(parts, run.folder.parents[1])
+    assert contents(run.folder) == before
+    assert (run.folder.parents[1] / "latest").resolve() == again.folder != run.folder
     for name in ("metrics.json", "predictions.parquet", "inspector/weights.safetensors"):
-        assert (again.folder / name).read_bytes() == (run.folder / name).read_bytes(), name
+        assert (again.folder / name).read_bytes() == before[name], name
 
 
-def test_train_inspector_second_run_embeds_nothing_and_overwrites_nothing(
-    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_start_another_seed_gives_another_split(
+    run: RunResult, parts: Path, tmp_path: Path
 ) -> None:
-    first = train(parts, tmp_path)
-    before = contents(first.folder)
-
-    def refuse(*_: object) -> None:
-        raise AssertionError("an image was embedded twice")
-
-    monkeypatch.setattr(sihwa.training.embedding, "create_embedder", refuse)
-    second = train(parts, tmp_path)
-    assert contents(first.folder) == before
-    assert (tmp_path / "latest").resolve() == second.folder != first.folder
+    other = start(parts, tmp_path, "seed=1")
+    assert other.manifest.fingerprint != run.manifest.fingerprint
 
 
-def test_train_inspector_another_seed_divides_otherwise(
-    run: TrainedRun, parts: Path, tmp_path: Path
-) -> None:
-    again = train(parts, tmp_path, "seed=1")
-    assert again.manifest.fingerprint != run.manifest.fingerprint
-
-
-def test_train_inspector_export_that_decides_otherwise_does_not_ship(
+def test_finish_export_that_decides_otherwise_does_not_ship(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def export_wrongly(network: Network) -> bytes:
@@ -145,86 +136,84 @@ def test_train_inspector_export_that_decides_otherwise_does_not_ship(
         return export_graph(other)
 
     monkeypatch.setattr(sihwa.export.export, "export_graph", export_wrongly)
-    with pytest.raises(ParityError, match=r"not written: .* decisions flip.*\.png"):
+    with pytest.raises(ParityError, match=r"not written.*onnxruntime"):
         train(parts, tmp_path)
     [folder] = tmp_path.glob("*-*-*/*")
     assert not (folder / "inspector").exists()
     assert not (tmp_path / "latest").exists()
-    assert "ERROR the export does not decide" in (folder / "train.log").read_text()
+    last = (folder / "train.log").read_text("utf-8").splitlines()[-1]
+    assert "ERROR" in last
+    assert "not written" in last
 
 
-def test_train_inspector_every_runtime_present_is_proven_and_timed(run: TrainedRun) -> None:
-    proven = {(item["runtime"], item["precision"]): item for item in card_of(run).proof}
-    assert {("onnxruntime", "fp32"), ("openvino", "fp32"), ("torch", "fp32")} <= proven.keys()
-    for item in card_of(run).proof:
-        assert item["proven"]
-        assert item["flips"] == 0
-        assert item["images_per_second_1"] > 0
-        assert item["images_per_second_32"] > 0
+def test_finish_proves_and_times_every_installed_runtime(run: RunResult) -> None:
+    proofs = {(proof.runtime, proof.precision): proof for proof in run.proofs}
+    assert {("onnxruntime", "fp32"), ("openvino", "fp32"), ("torch", "fp32")} <= proofs.keys()
+    for proof in run.proofs:
+        assert proof.proven
+        assert proof.flips == 0
+        assert proof.images_per_second_1
+        assert proof.images_per_second_32
     # eight test images, each also in three other sizes
-    assert proven["openvino", "fp32"]["images"] == 32
-    fastest = max(card_of(run).proof, key=lambda item: item["images_per_second_1"])
+    assert proofs["openvino", "fp32"].images == 32
+    fastest = max(run.proofs, key=lambda proof: proof.images_per_second_1 or 0)
     inspector = load_inspector(run.inspector)
-    assert inspector.runtime.choice.runtime == fastest["runtime"]
+    assert inspector.runtime.choice.runtime == fastest.runtime
     assert "proven at export in" in inspector.explanation
 
 
-def test_train_inspector_precision_that_strays_is_refused_and_named(
-    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_finish_refused_runtime_is_called_refused(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch_runtime, "fault", lambda _: None)  # bfloat16, slow but right
     monkeypatch.setitem(TOLERANCE, "bf16", 1e-9)
     run = train(parts, tmp_path)
-    refused = {(i["runtime"], i["precision"]) for i in card_of(run).proof if not i["proven"]}
+    show_run(run)
+    refused = {(proof.runtime, proof.precision) for proof in run.proofs if not proof.proven}
     assert ("torch", "bf16") in refused
-    log = (run.folder / "train.log").read_text()
-    assert re.search(r"WARNING refused, and named so in the card: torch .* bf16.*\.png", log)
-    assert "| no: refused |" in (run.inspector / "README.md").read_text()
-    with pytest.raises(RuntimeUnavailable, match="torch on cpu in bf16 is refused on this machine"):
+    assert "cpu bf16: refused" in run.report.read_text("utf-8")
+    assert "cpu fp32: proven" in run.report.read_text("utf-8")
+    assert "refused" in (run.folder / "train.log").read_text("utf-8")
+    assert "refused" in (run.inspector / "README.md").read_text("utf-8")
+    assert str(run.inspector) in capsys.readouterr().out
+    with pytest.raises(RuntimeUnavailable, match=r"bf16.* refused"):
         load_inspector(run.inspector, runtime="torch", precision="bf16")
 
 
 @pytest.mark.slow
-def test_train_inspector_with_int8_keeps_the_int8_model_or_says_why_not(
-    parts: Path, tmp_path: Path
+@pytest.mark.parametrize("least_gain", [0.0, 1e9])
+def test_finish_keeps_an_int8_model_only_if_it_is_faster(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least_gain: float
 ) -> None:
-    run = train(parts, tmp_path, "export.int8=true")
-    log = (run.folder / "train.log").read_text()
-    kept = (run.inspector / "inspector.int8.onnx").exists()
-    assert kept != ("the INT8 model is dropped: " in log)
-    assert (card_of(run).int8 is not None) == kept
+    monkeypatch.setattr("sihwa.export.proof._LEAST_GAIN", least_gain)
+    run = train(parts, tmp_path, "export.int8=true", "export.max_int8_flips=32")
+    kept = least_gain == 0
+    assert run.card is not None
+    assert (run.card.int8 is not None) == kept
+    assert (run.inspector / "inspector.int8.onnx").exists() == kept
+    assert ("INT8 model is dropped" in (run.folder / "train.log").read_text("utf-8")) != kept
     assert load_inspector(run.inspector).card == run.card
 
 
-def test_train_inspector_without_images_keeps_none(parts: Path, tmp_path: Path) -> None:
-    run = train(parts, tmp_path, "export.images=0")
+def test_start_unreadable_image_ends_the_run_or_is_dropped(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path / "parts", count=4)
+    (parts / "양품" / "broken.png").write_bytes(b"\x89PNG\r\n")
+    with pytest.raises(UnreadableImages, match=r"1 of 9 images .*: .*broken\.png: "):
+        start(parts, tmp_path)
+    assert not list(tmp_path.glob("*-*-*/*"))  # no run folder was made
+    run = train(parts, tmp_path, "dataset.on_unreadable=drop", "export.images=0")
+    assert [Path(image.path).name for image in run.manifest.dropped] == ["broken.png"]
+    assert "broken.png" in (run.folder / "train.log").read_text("utf-8")
     assert not (run.inspector / "images.zip").exists()
 
 
-def test_train_inspector_unreadable_images_end_the_run_or_are_dropped_by_name(
-    tmp_path: Path,
-) -> None:
-    parts = make_parts(tmp_path / "parts")
-    (parts / "양품" / "broken.png").write_bytes(b"\x89PNG\r\n")
-    with pytest.raises(UnreadableImages, match=r"1 of 41 images .*: .*broken\.png: "):
-        train(parts, tmp_path)
-    assert not list(tmp_path.glob("*-*-*/*"))  # nothing was begun
-    run = train(parts, tmp_path, "dataset.on_unreadable=drop")
-    assert "1 unreadable images were dropped" in (run.folder / "train.log").read_text()
-    assert [Path(image.path).name for image in run.manifest.dropped] == ["broken.png"]
-
-
-def test_train_inspector_four_images_a_class_are_enough(tmp_path: Path) -> None:
-    run = train(make_parts(tmp_path / "parts", count=4), tmp_path)
-    assert run.manifest.counts["양품"] == {"train": 2, "calibration": 1, "test": 1}
-
-
-def test_train_inspector_ships_no_path_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
+def test_finish_four_images_a_class_ship_no_path_of_this_machine(tmp_path: Path) -> None:
     weights = tmp_path / "미리 배운" / "backbone.safetensors"
     weights.parent.mkdir()
     save_file(timm.create_model("test_efficientnet").state_dict(), weights)
     run = train(make_parts(tmp_path / "parts", count=4), tmp_path, f"model.weights='{weights}'")
-    assert card_of(run).weights["source"] == "backbone.safetensors"
+    assert run.card is not None
+    assert run.card.weights.source == "backbone.safetensors"
     parts = contents(run.inspector)
     assert {"card.json", "inspector.onnx", "README.md", "images.zip"} < parts.keys()
     for name, content in parts.items():
@@ -233,15 +222,18 @@ def test_train_inspector_ships_no_path_of_the_machine_it_was_made_on(tmp_path: P
         assert str(tmp_path).encode() not in content
 
 
-def test_train_inspector_three_images_of_a_class_are_too_few(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path / "parts")
+def test_start_too_few_images_shows_the_notes_before_the_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = make_parts(tmp_path / "parts", count=4)
     save_images(parts / "찍힘", random_images(3, 40, 40))
-    with pytest.raises(TooFewImages, match="class '찍힘'") as raised:
-        train(parts, tmp_path)
-    assert "\n" not in str(raised.value)
+    (parts / "얼룩").mkdir()
+    with pytest.raises(TooFewImages, match="class '찍힘'"):
+        start(parts, tmp_path)
+    assert f"no image in {parts / '얼룩'}" in caplog.text
 
 
-def test_train_inspector_a_group_never_leaves_its_split(parts: Path, tmp_path: Path) -> None:
+def test_start_group_stays_in_one_split(parts: Path, tmp_path: Path) -> None:
     paths = sorted(parts.rglob("*.png"))
     table = pd.DataFrame({
         "path": [str(path) for path in paths],
@@ -249,64 +241,53 @@ def test_train_inspector_a_group_never_leaves_its_split(parts: Path, tmp_path: P
         "group": [f"coil {index // 3}" for index in range(len(paths))],
     })  # fmt: skip
     table.to_csv(tmp_path / "labels.csv", index=False)
-    run = train(tmp_path / "labels.csv", tmp_path)
-    rows = run.manifest.table.to_pandas()
+    rows = start(tmp_path / "labels.csv", tmp_path).manifest.table.to_pandas()
     assert rows.groupby("group").split.nunique().max() == 1
 
 
 @pytest.mark.parametrize(
     ("vanishes", "reason"),
-    [
-        (False, "changed since the run began; put the old one back, or begin a new run"),
-        (True, "No such file or directory, though the run began with it; put it back"),
-    ],
+    [(False, "changed since the run began"), (True, "No such file or directory")],
 )
-def test_train_inspector_a_image_that_changes_meanwhile_stops_the_run_until_it_is_back(
+def test_finish_image_that_changes_stops_the_run_until_restored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vanishes: bool, reason: str
 ) -> None:
-    parts = make_parts(tmp_path / "parts")
-    first = parts / "양품" / "40 000.png"
+    parts = make_parts(tmp_path / "parts", count=4)
+    run = start(parts, tmp_path, "export=none")
+    first = Path(run.manifest.table["path"][0].as_py())
     content = first.read_bytes()
-    original = sihwa.training.embedding.read_batches
-
-    def swap_first(*arguments: object) -> object:
-        if vanishes:
-            first.unlink()
-        else:
-            save_images(first.parent, random_images(1, 40, 50, seed=9), prefix="40 ")
-        return original(*arguments)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sihwa.training.embedding, "read_batches", swap_first)
-        with pytest.raises(UnreadableImage) as caught:
-            train(parts, tmp_path)
-    [folder] = tmp_path.glob("*-*-*/*")
-    advice = f"Once that is mended, go on with: python train.py resume={folder}"
-    assert str(caught.value) == f"{first}: {reason}. {advice}"
+    first.unlink()
+    if not vanishes:
+        first.write_bytes(next(parts.rglob("60 *.png")).read_bytes())
+    with pytest.raises(UnreadableImage, match=reason) as caught:
+        run.finish()
+    assert str(caught.value).startswith(f"{first}: ")
+    assert str(caught.value).endswith(f"resume with: python train.py resume={run.folder}")
     first.write_bytes(content)
-    assert resume_inspector(folder).evaluation.count == 8
+    assert Run.resume(run.folder).finish().evaluation.count == 2
 
 
-def test_train_inspector_figures_only_under_corruption(parts: Path, tmp_path: Path) -> None:
-    whole = train(parts, tmp_path / "whole", "export=none")
-    run = train(
+def test_finish_without_inspector_measures_corruptions(
+    run: RunResult, parts: Path, tmp_path: Path
+) -> None:
+    few = train(
         parts,
-        tmp_path / "few",
+        tmp_path,
         "export=none",
         "evaluation=corrupted",
         "dataset.split.train_per_class=1",
         "training.strengths=[0.1]",
     )
-    names = {path.name for path in run.folder.iterdir()}
+    names = {path.name for path in few.folder.iterdir()}
     assert names == (FILES - {"inspector"}) | {"corruptions.json", "corruptions.png"}
-    assert (run.card, run.proof) == (None, [])
-    page = run.report.read_text(encoding="utf-8")
+    assert (few.card, few.proofs) == (None, [])
+    page = few.report.read_text(encoding="utf-8")
     assert "none: export.enabled=false" in page
-    assert "Under a worse camera" in page
-    assert "Under a worse camera" not in whole.report.read_text(encoding="utf-8")
-    found = json.loads((run.folder / "corruptions.json").read_text())
+    assert "Robustness to image degradation" in page
+    assert "Robustness to image degradation" not in run.report.read_text(encoding="utf-8")
+    found = json.loads((few.folder / "corruptions.json").read_text())
     assert list(found) == ["noise", "uneven_light", "motion", "jpeg"]
     for rows in found.values():
         assert [row["strength"] for row in rows] == [1, 2, 3, 4, 5]
         assert all(row["accuracy"]["count"] == row["escapes"]["count"] * 2 == 8 for row in rows)
-    assert run.manifest.counts["긁힘"] == {"train": 1, "calibration": 4, "test": 4}
+    assert few.manifest.counts["긁힘"] == {"train": 1, "calibration": 4, "test": 4}

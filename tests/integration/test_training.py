@@ -1,4 +1,4 @@
-"""Training by gradient descent, from the settings to the inspector: resumed, folded, shared."""
+"""Runs that train by gradient descent: resumed, cross-validated, swept, on two processes."""
 
 import json
 import random
@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 from sihwa.errors import ConfigError, StorageError
+from sihwa.run import Run, RunResult
 from sihwa.run.compose import compose_config
 from sihwa.run.folds import cross_validate, resume_folds
-from sihwa.run.run import TrainedRun, resume_inspector, train_inspector
 from sihwa.run.run_folder import hold_run
 from sihwa.run.sweep import run_sweep
 from sihwa.storage.lock import hold
 from sihwa.training import StagesConfig
-from sihwa.training.checkpoint import KeepLast
-from tests.integration.conftest import card_of, settings, train
+from sihwa.training.checkpoint import TrainState
+from tests.integration.conftest import settings, train
 
 ROOT = Path(__file__).parents[2]
 STAGES = (
@@ -41,36 +41,43 @@ def results(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in RESULTS}
 
 
+def resume(folder: Path) -> RunResult:
+    return Run.resume(folder).finish()
+
+
 class Killed(BaseException):
     pass
 
 
 def kill_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
-    original = KeepLast.on_train_epoch_end
+    original = TrainState.save
 
-    def kill(self: KeepLast, trainer: object, module: object) -> None:
-        original(self, trainer, module)  # type: ignore[arg-type]
-        if trainer.current_epoch == epoch:  # type: ignore[attr-defined]
+    def kill(self: TrainState, path: Path) -> None:
+        original(self, path)
+        if self.progress.epoch == epoch + 1:
             raise Killed
 
-    monkeypatch.setattr(KeepLast, "on_train_epoch_end", kill)
+    monkeypatch.setattr(TrainState, "save", kill)
 
 
-def test_train_inspector_stages_ships_what_it_trained(parts: Path, tmp_path: Path) -> None:
-    run = train(parts, tmp_path, *STAGES)
-    assert run.evaluation.count == 8
-    assert all(proof.proven for proof in run.proof)
-    page = run.report.read_text(encoding="utf-8")
-    assert "How it was trained" in page
+@pytest.fixture(scope="module")
+def stages(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return train(parts, tmp_path_factory.mktemp("stages"), *STAGES)
+
+
+def test_finish_stages_ships_what_it_trained(stages: RunResult) -> None:
+    assert stages.evaluation.count == 8
+    assert all(proof.proven for proof in stages.proofs)
+    page = stages.report.read_text(encoding="utf-8")
+    assert "Training curves" in page
     assert "<polyline" in page
-    assert (run.folder / "augmentation.png").is_file()
-    assert list((run.folder / "tensorboard").glob("events.*"))
-    assert card_of(run).training["name"] == "stages"
+    assert (stages.folder / "augmentation.png").is_file()
+    assert list((stages.folder / "tensorboard").glob("events.*"))
 
 
-@pytest.mark.parametrize("resume", [resume_inspector, resume_folds])
-def test_resume_run_that_another_process_works_on_is_refused_and_left_alone(
-    run: TrainedRun, tmp_path: Path, resume: Callable[[Path], object]
+@pytest.mark.parametrize("resume_again", [resume, resume_folds])
+def test_resume_run_of_another_process_is_refused_and_left_alone(
+    run: RunResult, tmp_path: Path, resume_again: Callable[[Path], object]
 ) -> None:
     folder = Path(shutil.copytree(run.folder, tmp_path / "run"))
     (folder / "report.html").unlink()
@@ -78,44 +85,30 @@ def test_resume_run_that_another_process_works_on_is_refused_and_left_alone(
         hold_run(folder),
         pytest.raises(StorageError, match=r"another process is writing there\. Wait for that run"),
     ):
-        resume(folder)
+        resume_again(folder)
     assert (folder / "inspector" / "inspector.onnx").exists()  # resuming begins by removing it
 
 
-def test_resume_inspector_after_a_kill_gives_the_same_files(
-    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_resume_after_a_kill_gives_the_same_files(
+    stages: RunResult, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train(parts, tmp_path / "whole", *STAGES)
     with monkeypatch.context() as patch:
         kill_in_epoch(patch, 1)
         with pytest.raises(Killed):
             train(parts, tmp_path / "killed", *STAGES)
     [folder] = (tmp_path / "killed").glob("*-*-*/*")
     (folder / ".metrics.json.0.tmp").write_text("half")
-    resumed = resume_inspector(folder)
+    resumed = resume(folder)
     assert "going on after epoch 2 of 3" in (folder / "train.log").read_text("utf-8")
-    assert results(resumed.folder) == results(whole.folder)
+    assert results(resumed.folder) == results(stages.folder)
     assert not list(folder.rglob("*.tmp"))
     with pytest.raises(ConfigError, match=r"resume: the run in .* is finished"):
-        resume_inspector(folder)
+        resume(folder)
 
 
-def test_resume_inspector_needs_no_setting_and_keeps_every_one(
-    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        kill_in_epoch(patch, 0)
-        with pytest.raises(Killed):
-            train(parts, tmp_path, *STAGES, "seed=3", "training.ema=0.5")
-    [folder] = tmp_path.glob("*-*-*/*")
-    card = card_of(resume_inspector(folder))
-    assert card.training["seed"] == 3
-    assert card.training["ema"] == 0.5
-
-
-def test_resume_inspector_no_run_folder_is_one_clear_error(tmp_path: Path) -> None:
+def test_resume_no_run_folder_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected a run folder, .* holds no config"):
-        resume_inspector(tmp_path)
+        resume(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -123,39 +116,39 @@ def test_resume_inspector_no_run_folder_is_one_clear_error(tmp_path: Path) -> No
     [
         b"a: [",
         b"schema: {dataset: moon}",
-        b"seed: 1",
         b"schema: 5",
         b"- 1",
-        b"\xff\xfe\xfd",
-        b"a: &a [1]\nb: *a",
-        b"a: " + b"[" * 5_000,
+        b"\xff\xfe",
         b"#" * 2_000_000,
+        b"a: " + b"[" * 5_000,
+        b"a: &a [1]\nb: *a",
     ],
-    ids=["no YAML", "schema", "no schema", "number", "list", "no text", "alias", "deep", "long"],
+    ids=["no YAML", "schema", "number", "list", "no text", "long", "deep", "alias"],
 )
-def test_resume_inspector_foreign_config_is_one_clear_error(tmp_path: Path, text: bytes) -> None:
+def test_resume_foreign_config_is_one_clear_error(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "config.yaml").write_bytes(text)
-    with pytest.raises(ConfigError, match="not as a run wrote it"):
-        resume_inspector(tmp_path)
+    with pytest.raises(ConfigError, match="was not written by a run"):
+        resume(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("seed: 0", "seed: ${oc.env:HOME}", r"'\$\{oc\.env:HOME\}' is no value"),
-        ("seed: 0", "seed: ???", r"'\?\?\?' is no value"),
-        ("seed: 0\n", "", "it lacks seed"),
-        ("  resamples: 100\n", "", "it lacks evaluation.resamples"),
+        ("seed: 0", "seed: nine", "`int`, got `str`"),
+        ("seed: 0", "seed: -1", r"seed must be in \[0, 4294967295\], got -1"),
+        ("seed: 0\n", "", "missing or unknown: seed"),
+        ("  resamples: 100\n", "", "missing or unknown: evaluation.resamples"),
+        ("  resamples: 100\n", "  resample: 100\n", "unknown: evaluation.resample, "),
     ],
 )
-def test_resume_inspector_config_that_was_edited_is_one_clear_error(
-    run: TrainedRun, tmp_path: Path, old: str, new: str, reason: str
+def test_resume_edited_config_is_one_clear_error(
+    run: RunResult, tmp_path: Path, old: str, new: str, reason: str
 ) -> None:
     text = (run.folder / "config.yaml").read_text("utf-8")
     assert old in text
     (tmp_path / "config.yaml").write_text(text.replace(old, new, 1), "utf-8")
-    with pytest.raises(ConfigError, match=f"not as a run wrote it: .*{reason}"):
-        resume_inspector(tmp_path)
+    with pytest.raises(ConfigError, match=f"was not written by a run: .*{reason}"):
+        resume(tmp_path)
 
 
 def test_resume_command_with_other_settings_is_refused(tmp_path: Path) -> None:
@@ -167,9 +160,7 @@ def test_resume_command_with_other_settings_is_refused(tmp_path: Path) -> None:
     assert "remove seed=3" in done.stderr
 
 
-def test_cross_validate_tests_every_image_once_and_resumes(
-    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cross_validate_tests_every_image_once_and_resumes(parts: Path, tmp_path: Path) -> None:
     result = cross_validate(compose_config(settings(parts, tmp_path, "evaluation.folds=3")))
     written = json.loads((result.folder / "cross_validation.json").read_text())
     values = [
@@ -180,7 +171,7 @@ def test_cross_validate_tests_every_image_once_and_resumes(
     assert sum(one["accuracy"]["count"] for one in values) == 40
     assert written["accuracy"]["mean"] == pytest.approx(np.mean(accuracy))
     assert written["accuracy"]["deviation"] == pytest.approx(np.std(accuracy, ddof=1))
-    # a killed one goes on with what is missing and touches nothing else
+    # a killed one runs the missing folds and touches no other
     (result.folder / "cross_validation.json").unlink()
     (result.folder / "fold-2" / "report.html").unlink()
     before = (result.folder / "fold-1" / "report.html").stat().st_mtime_ns
@@ -189,7 +180,7 @@ def test_cross_validate_tests_every_image_once_and_resumes(
     assert (result.folder / "fold-1" / "report.html").stat().st_mtime_ns == before
 
 
-def test_cross_validation_interrupted_says_how_to_go_on_with_all_of_it(
+def test_cross_validate_interrupted_says_how_to_resume(
     parts: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -204,38 +195,39 @@ def test_cross_validation_interrupted_says_how_to_go_on_with_all_of_it(
         with caplog.at_level("WARNING"), pytest.raises(KeyboardInterrupt):
             cross_validate(config)
     [folder] = (tmp_path / "out put").glob("*-*-*/*")
-    [advice] = [line for line in caplog.messages if "go on with" in line]
-    assert advice == f"interrupted; go on with: python train.py 'resume={folder}'"
-    with pytest.raises(ConfigError, match=rf"fold-1 is a part of a run; take resume={folder}"):
-        resume_inspector(folder / "fold-1")
+    [advice] = [line for line in caplog.messages if "resume with" in line]
+    assert advice == f"interrupted; resume with: python train.py 'resume={folder}'"
     assert len(resume_folds(folder).figures["accuracy"]) == 2
 
 
-def test_resume_inspector_from_another_folder_and_with_odd_names(
+def test_resume_from_another_folder_keeps_odd_names_and_settings(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd = Path(shutil.copytree(parts, tmp_path / "a" / "${x}부품"))
     monkeypatch.chdir(tmp_path / "a")
     with monkeypatch.context() as patch:
         kill_in_epoch(patch, 0)
-        given = settings(Path("escaped"), Path("out"), *STAGES)
+        given = settings(Path("escaped"), Path("out"), *STAGES, "seed=3", "training.ema=0.5")
         given[1] = f"dataset.root='\\{odd.name}'"
         with pytest.raises(Killed):
-            train_inspector(compose_config(given))
+            Run.start(compose_config(given)).finish()
     [folder] = (tmp_path / "a" / "out").glob("*-*-*/*")
-    (folder / "manifest.parquet").unlink()  # as if it had been killed before
     (tmp_path / "b").mkdir()
     monkeypatch.chdir(tmp_path / "b")
-    resumed = resume_inspector(folder)
+    resumed = resume(folder)
     assert list((tmp_path / "b").iterdir()) == []
+    assert resumed.config.dataset.root == str(odd)  # type: ignore[attr-defined]
+    assert resumed.config.seed == 3
+    assert resumed.config.training.ema == 0.5  # type: ignore[attr-defined]
     assert (tmp_path / "a" / "out" / "latest").resolve() == resumed.folder
 
 
-def test_run_sweep_goes_on_where_it_was(parts: Path, tmp_path: Path) -> None:
+def test_run_sweep_resumes_its_study(parts: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "mine.yaml"
     text = (
         "trials: {}\nsettings: [training.selection.held_out=0.3, training.epochs=1]\n"
-        "space: {{training.optimizer.learning_rate: {{low: 1.0e-4, high: 1.0e-2, log: true}}}}\n"
+        "space: {{training.views: {{low: 1, high: 3}}, "
+        "training.optimizer.learning_rate: {{low: 1.0e-4, high: 1.0e-2, log: true}}}}\n"
     )
     given = settings(parts, tmp_path / "out", *STAGES)
     sweep.write_text(text.format(1))
@@ -245,7 +237,7 @@ def test_run_sweep_goes_on_where_it_was(parts: Path, tmp_path: Path) -> None:
     assert (first.trials, second.trials) == (1, 3)
     assert first.path == second.path
     assert second.score <= first.score
-    # what is printed is what was tried, whole
+    assert re.fullmatch(r"training\.views=[123]", second.settings[-2])
     assert second.settings[-1].startswith("training.optimizer.learning_rate=")
     best = compose_config(second.settings).training
     assert isinstance(best, StagesConfig)
@@ -258,16 +250,6 @@ def test_run_sweep_goes_on_where_it_was(parts: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("*-*-*"))  # no test figures were made
 
 
-def test_run_sweep_tries_whole_numbers_and_nothing(parts: Path, tmp_path: Path) -> None:
-    sweep = tmp_path / "mine.yaml"
-    sweep.write_text(
-        "trials: 2\nsettings: [training.selection.held_out=0.3, training.epochs=1]\n"
-        "space: {training.views: {low: 1, high: 3}, model.stages: {choices: [1]}}\n"
-    )
-    found = run_sweep(str(sweep), settings(parts, tmp_path / "out", *STAGES))
-    assert re.fullmatch(r"training\.views=[123]", found.settings[-2])
-
-
 def test_run_sweep_without_held_out_images_is_refused(parts: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "mine.yaml"
     sweep.write_text("space: {training.ema: {choices: [0.5]}}\n")
@@ -276,9 +258,7 @@ def test_run_sweep_without_held_out_images_is_refused(parts: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_train_command_two_processes_give_one_run_with_the_metrics_of_one(
-    parts: Path, tmp_path: Path
-) -> None:
+def test_train_command_two_processes_give_the_run_of_one(parts: Path, tmp_path: Path) -> None:
     # frozen norms: otherwise each process would measure its own half of a batch
     same = (
         "training=finetune", "training.epochs=2", "training.batch_size=9", "training.norm=frozen",
@@ -306,9 +286,7 @@ def test_train_command_two_processes_give_one_run_with_the_metrics_of_one(
 
 
 @pytest.mark.slow
-def test_train_command_killed_at_ten_moments_ends_as_if_it_never_was(
-    parts: Path, tmp_path: Path
-) -> None:
+def test_train_command_killed_ten_times_gives_the_same_files(parts: Path, tmp_path: Path) -> None:
     more = (*STAGES, "training.epochs=40")
     begin = time.monotonic()
     whole = train(parts, tmp_path / "whole", *more)
@@ -335,9 +313,9 @@ def test_train_command_killed_at_ten_moments_ends_as_if_it_never_was(
     assert results(folder) == results(whole.folder)
 
 
-def test_train_inspector_precision_that_the_device_lacks_is_said_before_the_trunk_works(
+def test_train_inspector_precision_that_the_device_lacks_is_refused_before_any_work(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sihwa.training.stages.create_trunk_runner", pytest.fail)
+    monkeypatch.setattr("sihwa.training.stages.create_frozen_runner", pytest.fail)
     with pytest.raises(ConfigError, match="fp16 needs a CUDA device"):
         train(parts, tmp_path, *STAGES, "training.precision=fp16", "device=cpu")

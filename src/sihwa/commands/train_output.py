@@ -1,61 +1,64 @@
-"""What the training command prints: figures, and where everything lies."""
+"""What the training command prints: figures, verdicts on the runtimes, and paths."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
 from sihwa.reporting import metrics_table
-from sihwa.run.config import TrainConfig
-from sihwa.run.folds import cross_validate, resume_folds, show_folds
-from sihwa.run.processes import process_group
-from sihwa.run.run import (
-    TrainedRun,
-    assist_training,
-    choose_device,
-    resume_inspector,
-    train_inspector,
-)
+from sihwa.run import Run, RunResult, TrainConfig
+from sihwa.run.folds import CrossValidation, cross_validate, resume_folds
+from sihwa.run.processes import choose_device, process_group
+from sihwa.run.run import assist_training
 from sihwa.run.run_files import read_config
-from sihwa.terminal.console import loading
 from sihwa.training import world
 
 
 def train_and_show(config: TrainConfig) -> None:
-    """Make an inspector and print its figures and where everything lies."""
+    """Run a training and print its figures."""
     if config.evaluation.folds > 1:
-        show_folds(cross_validate(config))
-        return
-    with process_group(choose_device(config.device)):
-        if world()[0] > 0:
-            assist_training(config)
-        else:
-            _show(train_inspector(config))
+        _show_folds(cross_validate(config))
+    else:
+        _finish_and_show(config, lambda: Run.start(config))
 
 
 def resume_and_show(folder: Path) -> None:
-    """Go on with a run and print its figures and where everything lies."""
-    with loading():
-        config = read_config(folder.expanduser().resolve())
+    """Resume a run and print its figures."""
+    config = read_config(folder.expanduser().resolve())
     if config.evaluation.folds > 1:
-        show_folds(resume_folds(folder))
-        return
+        _show_folds(resume_folds(folder))
+    else:
+        _finish_and_show(config, lambda: Run.resume(folder))
+
+
+def _finish_and_show(config: TrainConfig, create_run: Callable[[], Run]) -> None:
+    begin = time.perf_counter()
     with process_group(choose_device(config.device)):
         if world()[0] > 0:
             assist_training(config)
-        else:
-            _show(resume_inspector(folder))
+            return
+        result = create_run().finish()
+    show_run(result)
+    seconds = time.perf_counter() - begin
+    Console().print(f"{seconds:.1f} s from settings to report", highlight=False)
 
 
-def _show(run: TrainedRun) -> None:
+def show_run(result: RunResult) -> None:
+    """Print the figures of a run, and the paths of inspector and report."""
+    lines = ["no inspector was made: export.enabled=false"]
+    if result.card:
+        lines = [
+            f"inspector {result.card.id}: {result.inspector}",
+            *(proof.verdict() for proof in result.proofs),
+        ]
     console = Console()
-    console.print(metrics_table(run.evaluation))
-    lines = [f"report: {run.report}", f"{run.seconds:.1f} s from settings to report"]
-    if run.card:
-        lines.insert(0, f"inspector {run.card.id}: {run.inspector}")
-        lines[-1] += (
-            f"; decides as the trained network in all {run.proof[0].images} comparisons: the "
-            f"{run.evaluation.count} test images, and some of them in other sizes"
-        )
-    else:
-        lines.insert(0, "no inspector was made: export.enabled=false")
+    console.print(metrics_table(result.evaluation))
+    lines.append(f"report: {result.report}")
     console.print("\n".join(lines), soft_wrap=True, highlight=False)
+
+
+def _show_folds(result: CrossValidation) -> None:
+    console = Console()
+    console.print(result.as_table())
+    console.print(f"folds: {result.folder}", soft_wrap=True, highlight=False)

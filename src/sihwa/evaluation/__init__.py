@@ -1,4 +1,4 @@
-"""What an inspector is worth: figures with intervals, from probabilities and labels alone."""
+"""Figures with intervals, from arrays of probabilities and labels."""
 
 from sihwa.evaluation.calibration import (
     ReliabilityBin,

@@ -1,4 +1,4 @@
-"""The arrays this room takes, and the checks they pass first.
+"""Types and checks of the arrays that evaluation takes; each check raises ShapeError.
 
 Axes: N images, K classes.
 """
@@ -14,16 +14,12 @@ FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
 
-# Probabilities that crossed float16 or a CSV file with four digits still pass.
+# probabilities from float16 or from a CSV file with four digits pass
 SUM_TOLERANCE = 1e-3
 
 
 def checked_logit(logit: FloatArray, name: str = "logit") -> npt.NDArray[np.float64]:
-    """Return `logit` as float64 (N, K), N >= 1, K >= 2, finite.
-
-    Raises:
-        ShapeError: It is not.
-    """
+    """Return `logit` as float64 (N, K), N >= 1, K >= 2, finite."""
     value = np.asarray(logit)
     if value.ndim != 2 or value.shape[0] < 1 or value.shape[1] < 2:
         raise ShapeError(
@@ -38,11 +34,7 @@ def checked_logit(logit: FloatArray, name: str = "logit") -> npt.NDArray[np.floa
 
 
 def checked_probability(probability: FloatArray) -> npt.NDArray[np.float64]:
-    """Return `probability` as float64 (N, K), each row in [0, 1] and summing to 1.
-
-    Raises:
-        ShapeError: It is not.
-    """
+    """Return `probability` as float64 (N, K), each row in [0, 1] and summing to 1."""
     value = checked_logit(probability, "probability")
     outside = ((value < 0) | (value > 1)).any(axis=1)
     _refuse_row(outside, "probability must be in [0, 1]", value)
@@ -54,11 +46,7 @@ def checked_probability(probability: FloatArray) -> npt.NDArray[np.float64]:
 def checked_label(
     label: IntArray, class_count: int, count: int | None = None, name: str = "label"
 ) -> npt.NDArray[np.int64]:
-    """Return `label` as int64 (N,), each in [0, `class_count`), of length `count` if given.
-
-    Raises:
-        ShapeError: It is not.
-    """
+    """Return `label` as int64 (N,), each in [0, `class_count`), of length `count` if given."""
     value = np.asarray(label)
     if value.ndim != 1 or value.size == 0:
         raise ShapeError(f"{name} must be (N,) with N at least 1, but got shape {value.shape}")
@@ -76,11 +64,7 @@ def checked_label(
 
 
 def checked_top_probability(probability: FloatArray) -> npt.NDArray[np.float64]:
-    """Return `probability` as float64 (N,), N >= 1, each in [0, 1].
-
-    Raises:
-        ShapeError: It is not.
-    """
+    """Return `probability` as float64 (N,), N >= 1, each in [0, 1]."""
     value = np.asarray(probability, dtype=np.float64)
     if value.ndim != 1 or value.size == 0:
         raise ShapeError(f"probability must be (N,) with N at least 1, but got shape {value.shape}")
@@ -91,11 +75,7 @@ def checked_top_probability(probability: FloatArray) -> npt.NDArray[np.float64]:
 
 
 def checked_correct(correct: BoolArray, count: int) -> BoolArray:
-    """Return `correct` as bool (N,) of length `count`.
-
-    Raises:
-        ShapeError: It is not.
-    """
+    """Return `correct` as bool (N,) of length `count`."""
     value = np.asarray(correct)
     if value.shape != (count,) or value.dtype != np.bool_:
         raise ShapeError(

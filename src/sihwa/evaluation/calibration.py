@@ -1,9 +1,9 @@
-"""Whether a stated probability is true, and the temperature that makes it truer.
+"""Calibration: how well stated probabilities match observed accuracy, and the temperature.
 
 Axes: N images, K classes, B bins.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,11 @@ from sihwa.evaluation.arrays import (
     checked_top_probability,
 )
 
-# Cells of drawn answers held at once: 32 MiB.
+# cells of drawn answers held at once: 32 MiB
 CELLS_AT_ONCE = 4_194_304
 LOWEST_TEMPERATURE = 0.01
 HIGHEST_TEMPERATURE = 100.0
-# A probability of 0 for the true class would make the mean infinite.
+# a probability of 0 for the true class would make the mean infinite
 LOWEST_PROBABILITY = 1e-12
 
 
@@ -35,29 +35,23 @@ class ReliabilityBin:
     """The images whose top probability falls in (low, high]."""
 
     low: float
-    """Lower edge of the bin; the first bin holds it too."""
+    """Lower edge; only the first bin includes it."""
     high: float
-    """Upper edge of the bin."""
+    """Upper edge."""
     count: int
     """Images in the bin, at least 1."""
     confidence: float
     """Their mean stated probability."""
     accuracy: float
-    """The share of them that was right."""
+    """Their observed accuracy."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the bin as plain JSON values."""
-        return {
-            "low": self.low,
-            "high": self.high,
-            "count": self.count,
-            "confidence": self.confidence,
-            "accuracy": self.accuracy,
-        }
+        """Return the bin as JSON values."""
+        return asdict(self)
 
 
 def softmax(logit: FloatArray) -> npt.NDArray[np.float64]:
-    """Turn logits into probabilities, in float64 whatever came in.
+    """Turn logits into probabilities, in float64.
 
     Args:
         logit: (N, K), finite.
@@ -75,20 +69,19 @@ def softmax(logit: FloatArray) -> npt.NDArray[np.float64]:
 
 
 def fit_temperature(logit: FloatArray, label: IntArray) -> float:
-    """Find the T for which softmax(logit / T) states probabilities that come true.
+    """Find the temperature T for which softmax(logit / T) is calibrated.
 
     Minimises the mean negative log-likelihood over log T, T in [0.01, 100]. As in Platt
-    scaling the labels are trusted only as far as N images allow: 1 / (N + 2) of each
-    image's weight goes to the other classes. So a calibration set without any error gives
-    a T that claims about 1 - 1 / (N + 2), not a T of 0 that claims certainty; for hundreds of
-    images with errors among them the difference is lost in the noise.
+    scaling, labels are smoothed: 1 / (N + 2) of each image's weight goes to the other classes.
+    So a calibration set without errors gives probabilities of about 1 - 1 / (N + 2), not of 1.
+    With hundreds of images and some errors, smoothing makes no visible difference.
 
     Args:
-        logit: (N, K), finite, from images the network was not trained on.
+        logit: (N, K), finite, of images that the network was not trained on.
         label: True class per image, (N,), each in [0, K).
 
     Returns:
-        T in [0.01, 100]; 1 if every row of logits is flat and T changes nothing.
+        T in [0.01, 100]; 1 if all logits of each row are equal.
 
     Raises:
         ShapeError: Shapes or ranges are wrong, or N is 0.
@@ -105,7 +98,7 @@ def fit_temperature(logit: FloatArray, label: IntArray) -> float:
     true = checked_label(label, value.shape[1], value.shape[0])
     if np.ptp(value, axis=1).max() == 0:
         return 1.0
-    target = _cautious_target(true, value.shape[1])
+    target = _smoothed_target(true, value.shape[1])
     fit = optimize.minimize_scalar(
         lambda log_t: -(target * _log_softmax(value / np.exp(log_t))).sum(axis=1).mean(),
         bounds=(np.log(LOWEST_TEMPERATURE), np.log(HIGHEST_TEMPERATURE)),
@@ -140,10 +133,10 @@ def log_loss(probability: FloatArray, label: IntArray) -> npt.NDArray[np.float64
 def expected_calibration_error(
     probability: FloatArray, correct: BoolArray, *, bin_count: int = 15
 ) -> float:
-    """Measure how far stated probabilities lie from what came true.
+    """Measure the gap between stated probability and observed accuracy.
 
     Images are put into bins of equal width by their top probability; in each bin the mean
-    probability is held against the share that was right.
+    probability is compared with the accuracy.
 
     Args:
         probability: Top probability per image, (N,), each in [0, 1].
@@ -192,15 +185,15 @@ def calibration_gaps(
 def calibrated_errors(
     probability: FloatArray, *, bin_count: int, draw_count: int, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Draw the calibration errors that a perfectly calibrated inspector would be measured at.
+    """Draw the calibration errors that a perfectly calibrated inspector would show.
 
-    Few images never show an error of 0: each answer is right or wrong, not 93 % right.
+    They are above 0: each answer is right or wrong, never 93 % right.
 
     Args:
         probability: Top probability per image, (N,), each in [0, 1].
         bin_count: B, at least 1.
         draw_count: R.
-        rng: Where the draws come from.
+        rng: Random generator.
 
     Returns:
         Expected calibration errors, (R,).
@@ -226,15 +219,12 @@ def calibrated_errors(
 def reliability_bins(
     probability: FloatArray, correct: BoolArray, *, bin_count: int = 15
 ) -> tuple[ReliabilityBin, ...]:
-    """Return the bins of the reliability diagram that hold images, lowest first.
+    """Return the non-empty bins of the reliability diagram, lowest first.
 
     Args:
         probability: Top probability per image, (N,), each in [0, 1].
         correct: Whether the top class was the true one, (N,).
         bin_count: Bins of equal width over [0, 1], at least 1.
-
-    Returns:
-        The bins that are not empty.
 
     Raises:
         ShapeError: Lengths differ, N is 0, or a value is out of range.
@@ -269,7 +259,7 @@ def _checked_bin_count(bin_count: int) -> int:
     return bin_count
 
 
-def _cautious_target(label: npt.NDArray[np.int64], class_count: int) -> npt.NDArray[np.float64]:
+def _smoothed_target(label: npt.NDArray[np.int64], class_count: int) -> npt.NDArray[np.float64]:
     doubt = 1 / (label.size + 2)
     target = np.full((label.size, class_count), doubt / (class_count - 1))
     target[np.arange(label.size), label] = 1 - doubt
@@ -277,6 +267,6 @@ def _cautious_target(label: npt.NDArray[np.int64], class_count: int) -> npt.NDAr
 
 
 def _log_softmax(logit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    # The largest logit becomes 0, so that exp cannot overflow.
+    # the largest logit becomes 0, so exp cannot overflow
     shifted = logit - logit.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

@@ -1,4 +1,4 @@
-"""How the figures of a run are made."""
+"""Settings of the figures on the test split."""
 
 from dataclasses import dataclass, field
 
@@ -10,20 +10,20 @@ _MOST_RESAMPLES = 100_000
 
 @dataclass
 class EvaluationConfig:
-    """How the figures on the test split are made."""
+    """Settings of the figures on the test split."""
 
     confidence: float = 0.95
     """Confidence of every interval, in (0, 1)."""
     resamples: int = 2000
-    """Bootstrap resamples for figures without an exact interval, from 100 to 100000."""
+    """Draws for figures without an exact interval, from 100 to 100000."""
     folds: int = 1
-    """1 for one division into train, calibration and test; from 2 to 100, that many of them, with
-    every image in test exactly once, and the mean and deviation of the figures."""
+    """1 for one run; 2 to 100 for a cross-validation of so many runs, in which every image is in
+    the test split exactly once."""
     corruptions: list[str] = field(default_factory=list)
-    """What the test is repeated under, at five strengths: noise, uneven_light, motion, jpeg."""
+    """Corruptions that repeat the test at five strengths: noise, uneven_light, motion, jpeg."""
 
     def __post_init__(self) -> None:
-        """Reject what gives no interval."""
+        """Reject values out of range."""
         if not 0 < self.confidence < 1:
             raise ConfigError(f"evaluation.confidence must be in (0, 1), got {self.confidence}")
         if not 100 <= self.resamples <= _MOST_RESAMPLES:

@@ -1,6 +1,6 @@
-"""Counting metrics, each read off the confusion matrix.
+"""Metrics of the confusion matrix.
 
-Axes: N images, K classes; a leading ... takes any number of matrices at once.
+Axes: N images, K classes; a leading ... means any number of matrices at once.
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ def confusion_matrix(
 
 
 def accuracy(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
-    """Return the share of images that were named right.
+    """Return the share of images given the right label.
 
     Args:
         confusion: Counts, (..., K, K), rows true, columns predicted.
@@ -55,7 +55,7 @@ def accuracy(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
 
 
 def recall(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
-    """Return, per class, the share of its images that were found.
+    """Return, per class, the share of its images given this label.
 
     Args:
         confusion: Counts, (..., K, K), rows true, columns predicted.
@@ -74,7 +74,7 @@ def recall(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
 
 
 def precision(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
-    """Return, per class, the share of the images given its name that are of it.
+    """Return, per class, the share of images given this label that belong to it.
 
     Args:
         confusion: Counts, (..., K, K), rows true, columns predicted.

@@ -20,46 +20,47 @@ from sihwa.evaluation.arrays import (
     checked_probability,
 )
 from sihwa.evaluation.calibration import ReliabilityBin, reliability_bins
+from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import confusion_matrix
 from sihwa.evaluation.figure import Figure
-from sihwa.evaluation.intervals import EXACT, check_confidence, clopper_pearson, upper_bound
+from sihwa.evaluation.intervals import EXACT, clopper_pearson, upper_bound
 from sihwa.evaluation.sampled import BIN_COUNT, SampledFigures
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluation:
-    """What one inspector did on one set of images, judged by its top class."""
+    """The figures of an inspector's top class on one set of images."""
 
     classes: tuple[str, ...]
-    """Class names, in the order of the columns of the probabilities."""
+    """Class names, in the order of the probabilities' columns."""
     accept_classes: tuple[str, ...]
-    """The classes of good parts; empty where good and defective are not told apart."""
+    """Classes of good parts; empty if there are none."""
     count: int
     """Images, N."""
     confusion: npt.NDArray[np.int64]
     """Counts, (K, K), rows true, columns predicted; read-only."""
     accuracy: Figure
-    """Share of the images named right."""
+    """Share of images given the right label; exact interval."""
     balanced_accuracy: Figure
     """Mean recall over the classes that have images."""
     macro_f1: Figure
     """Mean F1 over the classes that occur."""
     expected_calibration_error: Figure
-    """Mean gap between stated probability and what came true; 0 is perfect."""
+    """Mean gap between stated probability and observed accuracy; 0 is perfect."""
     log_loss: Figure
     """Mean negative log probability of the true class, in nats; 0 is perfect."""
     precision: tuple[Figure, ...]
-    """Per class: share of the images given its name that are of it."""
+    """Per class: share of images given this label that belong to it; exact intervals."""
     recall: tuple[Figure, ...]
-    """Per class: share of its images that were found."""
+    """Per class: share of its images given this label; exact intervals."""
     escapes: Figure | None
-    """Share of the defective images that were accepted; None without accept classes."""
+    """Share of defective images accepted; None without accept classes."""
     overkill: Figure | None
-    """Share of the good images that were rejected; None without accept classes."""
+    """Share of good images rejected; None without accept classes."""
     error_bound: float
-    """The most the true error rate can be: one-sided, at the figures' confidence."""
+    """Upper bound of the true error rate, one-sided, at the figures' confidence."""
     escape_bound: float | None
-    """The same for the escape rate; None where escapes are not measured."""
+    """Upper bound of the true escape rate; None if escapes are undefined."""
     reliability: tuple[ReliabilityBin, ...]
     """The bins of the reliability diagram that hold images."""
     seed: int
@@ -102,20 +103,22 @@ def evaluate(
     classes: Sequence[str],
     *,
     accept_classes: Sequence[str] = (),
-    confidence: float = 0.95,
-    resample_count: int = 2000,
+    config: EvaluationConfig | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Measure an inspector on images whose true class is known.
 
+    Rates (accuracy, recall, precision, escapes, overkill) get exact intervals, from
+    `intervals.clopper_pearson`. Balanced accuracy and macro F1 get simulated intervals, from
+    `intervals.redrawn_interval`; calibration error and log loss get bootstrap intervals.
+
     Args:
-        probability: (N, K), rows sum to 1; the decision is the largest.
+        probability: (N, K), rows sum to 1; the predicted class is the largest.
         label: True class per image, (N,), each in [0, K).
         classes: K different names.
-        accept_classes: Those of good parts; adds escapes and overkill.
-        confidence: Of every interval, two-sided, in (0, 1).
-        resample_count: R, at least 100; what is not exact is simulated this many times.
-        seed: Makes the simulated intervals repeatable.
+        accept_classes: Classes of good parts; with them escapes and overkill are measured.
+        config: Confidence of the intervals, and R; the defaults if None.
+        seed: Seed of the simulated and bootstrap intervals.
 
     Returns:
         Every figure with its interval.
@@ -128,66 +131,54 @@ def evaluate(
     >>> result.accuracy.value, round(result.accuracy.low, 3)
     (1.0, 0.158)
     """
-    stated, true, names = _checked(probability, label, classes, confidence, resample_count)
+    config = config or EvaluationConfig()
+    stated = checked_probability(probability)
+    names = _checked_names(classes, stated.shape[1])
+    true = checked_label(label, len(names), len(stated))
     accept = _checked_accept(accept_classes, names)
     predicted = stated.argmax(axis=1)
     confusion = confusion_matrix(true, predicted, len(names))
     confusion.setflags(write=False)
-    rate = partial(_rate, confidence=confidence)
-    right, found = int((predicted == true).sum()), np.diagonal(confusion)
-    overall = rate(right, true.size, "no image")
-    escapes, overkill = _quality_figures(confusion, accept, confidence)
-    sampled = SampledFigures(confidence, resample_count, np.random.default_rng(seed))
     top, correct = np.minimum(stated.max(axis=1), 1.0), predicted == true
+
+    rate = partial(_exact_rate, confidence=config.confidence)
+    found, per_class, per_prediction = np.diagonal(confusion), confusion.sum(1), confusion.sum(0)
+    accuracy = rate(correct.sum(), true.size, "no image")
+    escapes = overkill = None
+    if accept.any():
+        bad, good = confusion[~accept], confusion[accept]
+        escapes = rate(bad[:, accept].sum(), bad.sum(), "no image of a defect")
+        overkill = rate(good[:, ~accept].sum(), good.sum(), "no image of a good part")
+    sampled = SampledFigures(config.confidence, config.resamples, np.random.default_rng(seed))
     return Evaluation(
         classes=names,
         accept_classes=tuple(accept_classes),
         count=true.size,
         confusion=confusion,
-        accuracy=overall,
+        accuracy=accuracy,
         balanced_accuracy=sampled.balanced_accuracy(confusion),
         macro_f1=sampled.macro_f1(confusion),
-        expected_calibration_error=sampled.calibration_error(top, correct, overall),
+        expected_calibration_error=sampled.calibration_error(top, correct, accuracy),
         log_loss=sampled.log_loss(stated, true),
-        precision=tuple(map(partial(rate, reason="never predicted"), found, confusion.sum(0))),
-        recall=tuple(map(partial(rate, reason="no image of it"), found, confusion.sum(1))),
+        precision=tuple(map(partial(rate, reason="never predicted"), found, per_prediction)),
+        recall=tuple(map(partial(rate, reason="no image"), found, per_class)),
         escapes=escapes,
         overkill=overkill,
-        error_bound=upper_bound(true.size - right, true.size, confidence),
+        error_bound=upper_bound(int((~correct).sum()), true.size, config.confidence),
         escape_bound=_bound(escapes),
         reliability=reliability_bins(top, correct, bin_count=BIN_COUNT),
         seed=seed,
     )
 
 
-def _rate(occurrences: int, trials: int, reason: str, *, confidence: float) -> Figure:
-    figure = partial(Figure, method=EXACT, confidence=confidence, count=int(trials))
+def _exact_rate(occurrences: int, trials: int, reason: str, *, confidence: float) -> Figure:
+    """Return a rate with its exact interval, or the reason why it is undefined."""
+    occurrences, trials = int(occurrences), int(trials)
+    figure = partial(Figure, method=EXACT, confidence=confidence, count=trials)
     if trials == 0:
         return figure(value=None, low=None, high=None, reason=reason)
-    low, high = clopper_pearson(int(occurrences), int(trials), confidence)
-    value = float(occurrences / trials)
-    return figure(value=value, low=low, high=high, occurrences=int(occurrences))
-
-
-def _quality_figures(
-    confusion: npt.NDArray[np.int64], accept: BoolArray, confidence: float
-) -> tuple[Figure | None, Figure | None]:
-    if not accept.any():
-        return None, None
-    defective, good = confusion[~accept], confusion[accept]
-    escapes = _rate(
-        int(defective[:, accept].sum()),
-        int(defective.sum()),
-        "no image of a defect",
-        confidence=confidence,
-    )
-    overkill = _rate(
-        int(good[:, ~accept].sum()),
-        int(good.sum()),
-        "no image of a good part",
-        confidence=confidence,
-    )
-    return escapes, overkill
+    low, high = clopper_pearson(occurrences, trials, confidence)
+    return figure(value=occurrences / trials, low=low, high=high, occurrences=occurrences)
 
 
 def _bound(figure: Figure | None) -> float | None:
@@ -196,24 +187,14 @@ def _bound(figure: Figure | None) -> float | None:
     return upper_bound(figure.occurrences, figure.count, figure.confidence)
 
 
-def _checked(
-    probability: FloatArray,
-    label: IntArray,
-    classes: Sequence[str],
-    confidence: float,
-    resample_count: int,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], tuple[str, ...]]:
-    stated = checked_probability(probability)
+def _checked_names(classes: Sequence[str], count: int) -> tuple[str, ...]:
     names = tuple(classes)
-    if len(names) != stated.shape[1] or len(set(names)) != len(names):
+    if len(names) != count or len(set(names)) != len(names):
         raise ShapeError(
-            f"classes must be {stated.shape[1]} different names, "
-            f"one per column of probability, but got {list(names)}"
+            f"classes must be {count} different names, one per column of probability, "
+            f"but got {list(names)}"
         )
-    check_confidence(confidence)
-    if resample_count < 100:
-        raise ShapeError(f"resample_count must be at least 100, but got {resample_count}")
-    return stated, checked_label(label, len(names), len(stated)), names
+    return names
 
 
 def _checked_accept(accept_classes: Sequence[str], classes: tuple[str, ...]) -> BoolArray:

@@ -1,4 +1,10 @@
-"""Confidence intervals: exact for rates, simulated or resampled for the rest.
+"""Confidence intervals: exact for rates, simulated or bootstrap for other figures.
+
+    clopper_pearson    accuracy, recall, precision, escapes, overkill
+    redrawn_interval   balanced accuracy, macro F1
+    bootstrap_sums     calibration error, log loss
+    upper_bound        one-sided bounds of the error rate and the escape rate
+
 
 Axes: N images, K classes, R draws or resamples.
 """
@@ -14,18 +20,18 @@ from sihwa.evaluation.arrays import IntArray
 
 EXACT = "exact (Clopper-Pearson)"
 
-# Cells of image counts held at once while resampling: 32 MiB.
+# cells of image counts held at once while resampling: 32 MiB
 CELLS_AT_ONCE = 4_194_304
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the exact two-sided interval of a rate.
 
-    It never covers the true rate less often than it says, at any rate and any number.
+    It covers the true rate at least as often as `confidence` says.
 
     Args:
-        successes: How often it happened, in [0, trials].
-        trials: How often it could have, at least 1.
+        successes: In [0, trials].
+        trials: At least 1.
         confidence: In (0, 1).
 
     Returns:
@@ -49,15 +55,15 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
 
 
 def upper_bound(occurrences: int, trials: int, confidence: float = 0.95) -> float:
-    """Return the exact one-sided upper bound of a rate: what the data prove at most.
+    """Return the exact one-sided upper bound of a rate.
 
     Args:
-        occurrences: How often it happened, in [0, trials].
-        trials: How often it could have, at least 1.
+        occurrences: In [0, trials].
+        trials: At least 1.
         confidence: In (0, 1).
 
     Returns:
-        The bound in [0, 1]; with no occurrence it is about 3 / trials.
+        The bound in [0, 1]; without occurrences it is about 3 / trials at 0.95.
 
     Raises:
         ShapeError: An argument is out of its range.
@@ -86,22 +92,21 @@ def redrawn_interval(
 
     Each row is redrawn from a Dirichlet distribution of its counts: for the lower end as if
     one more image of the rarest class had been wrong, for the upper end as if one more had
-    been right. For a single rate that is Clopper and Pearson's interval. A bootstrap would do
-    for many errors, but never redraws an error it has not seen: from 360 right answers in 360
-    it concludes [1, 1].
+    been right. For a single rate this equals Clopper and Pearson's interval. A bootstrap never
+    draws an error that did not occur: from 360 right answers in 360 it concludes [1, 1].
 
     Args:
         confusion: Counts, (K, K), K >= 2, rows true, columns predicted.
         metric: Maps (R, K, K) to (R,); more errors must make it smaller.
         confidence: In (0, 1).
         draw_count: R.
-        rng: Where the draws come from.
+        rng: Random generator.
 
     Returns:
         Lower and upper end.
 
-    Source: the one added error in the stratum of the largest weight is that of Fay and Feuer
-    1997, "Confidence intervals for directly standardized rates".
+    Source: Fay and Feuer 1997, "Confidence intervals for directly standardized rates", for the
+    one added error in the stratum of the largest weight.
     """
     per_class = confusion.sum(axis=1)
     rarest = int(np.argmin(np.where(per_class > 0, per_class, per_class.max() + 1)))
@@ -121,9 +126,9 @@ def bootstrap_sums(
     """Return the column sums of `value` over images drawn with replacement.
 
     Args:
-        value: What each image adds, (N, M).
+        value: Contribution of each image, (N, M).
         resample_count: R.
-        rng: Where the resamples come from.
+        rng: Random generator.
 
     Returns:
         Sums, (R, M).

@@ -1,4 +1,4 @@
-"""The figures whose intervals are simulated or resampled.
+"""The figures with simulated or bootstrap intervals.
 
 Axes: N images, K classes, B bins, R resamples.
 """
@@ -21,14 +21,14 @@ BIN_COUNT = 15
 
 @dataclass(frozen=True)
 class SampledFigures:
-    """Makes figures with intervals from random draws; each figure takes the next ones."""
+    """Computes figures with intervals from one random generator, so the order matters."""
 
     confidence: float
     """Two-sided, in (0, 1)."""
     resample_count: int
     """R."""
     rng: np.random.Generator
-    """Where the draws come from."""
+    """Random generator."""
 
     def balanced_accuracy(self, confusion: npt.NDArray[np.int64]) -> Figure:
         """Return the mean recall; `confusion` holds counts, (K, K), rows true."""
@@ -36,18 +36,17 @@ class SampledFigures:
 
     def macro_f1(self, confusion: npt.NDArray[np.int64]) -> Figure:
         """Return the mean F1; `confusion` holds counts, (K, K), rows true."""
-        # A class that never occurs stays out of the mean in every draw too.
+        # a class that never occurs is left out of the mean in every draw too
         counted = confusion.sum(0) + confusion.sum(1) > 0
         return self._redrawn(confusion, partial(macro_f1, counted=counted))
 
     def calibration_error(self, top: FloatArray, correct: BoolArray, accuracy: Figure) -> Figure:
         """Return the expected calibration error.
 
-        Its interval is the basic bootstrap's, with the quantiles reflected about the value
-        because resampling inflates the error, and widened twice: down to 0 where a perfectly
-        calibrated inspector would be measured as high as this, and up to the gap between the
-        mean probability and either end of the accuracy's interval, which no resample shows
-        where all answers were right.
+        Its interval is a basic bootstrap (quantiles reflected about the value, because
+        resampling inflates the error), widened twice: down to 0 if a perfectly calibrated
+        inspector could show this value, and up to the gap between mean probability and either
+        end of the accuracy's interval, which resamples of right answers alone never reach.
 
         Args:
             top: Top probability per image, (N,), each in [0, 1].
@@ -56,8 +55,8 @@ class SampledFigures:
         """
         gap = calibration_gaps(top, correct, bin_count=BIN_COUNT)
         value = float(np.abs(gap.sum(axis=0)).sum() / len(gap))
-        redone = np.abs(self._sums(gap)).sum(axis=1) / len(gap)
-        high, low = 2 * value - self._ends(redone)
+        resampled = np.abs(self._sums(gap)).sum(axis=1) / len(gap)
+        high, low = 2 * value - self._ends(resampled)
         calibrated = calibrated_errors(
             top, bin_count=BIN_COUNT, draw_count=self.resample_count, rng=self.rng
         )
@@ -94,9 +93,9 @@ class SampledFigures:
     def _sums(self, value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return bootstrap_sums(value, resample_count=self.resample_count, rng=self.rng)
 
-    def _ends(self, redone: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _ends(self, resampled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         tail = (1 - self.confidence) / 2
-        return np.quantile(redone, [tail, 1 - tail])
+        return np.quantile(resampled, [tail, 1 - tail])
 
     def _figure(self, value: float, low: float, high: float, method: str, count: int) -> Figure:
         return Figure(

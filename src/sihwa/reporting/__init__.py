@@ -1,6 +1,7 @@
-"""What a run found, for people: a table in the terminal and one HTML page."""
+"""The report of a run: a table in the terminal and one HTML page; drawings for both pages."""
 
-from sihwa.reporting.report import ErrorImage, Report, write_report
+from sihwa.reporting.page import write_report
+from sihwa.reporting.report import MOST_ERRORS, ErrorImage, Report
 from sihwa.reporting.terminal import metrics_table
 
-__all__ = ["ErrorImage", "Report", "metrics_table", "write_report"]
+__all__ = ["MOST_ERRORS", "ErrorImage", "Report", "metrics_table", "write_report"]

@@ -1,10 +1,10 @@
-"""Figures in the order people ask for them, as text, for the page and the terminal."""
+"""Figures as rows of text, for the page and the terminal."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sihwa.reporting.numerals import decimal, decimal_interval, percent, percent_interval
+from sihwa.reporting.wording import WORDS, sentence
 
 if TYPE_CHECKING:
     from sihwa.evaluation import Evaluation, Figure
@@ -20,33 +20,33 @@ class FigureRow:
     name: str
     """What is measured."""
     note: str
-    """The same in plain words."""
+    """Its definition in a few words."""
     value: str
-    """The figure, or a dash."""
+    """The figure; a dash if undefined."""
     interval: str
-    """Its interval, or a dash."""
+    """Its interval; a dash if undefined."""
     share: str
-    """'354 of 360' for a rate, else empty."""
+    """'354 of 360' for a rate, otherwise empty."""
     method: str
-    """How the interval was made, or why there is none."""
+    """How the interval was computed, or why there is none."""
 
 
-def figure_rows(evaluation: "Evaluation", wording: Mapping[str, str]) -> list[FigureRow]:
-    """Return the figures of all images; escapes and overkill first, where measured."""
+def figure_rows(evaluation: "Evaluation") -> list[FigureRow]:
+    """Return the figures over all classes; escapes and overkill first, if measured."""
     named = ((key, getattr(evaluation, key)) for key in IN_PERCENT + IN_DECIMALS)
-    return [figure_row(key, figure, wording) for key, figure in named if figure is not None]
+    return [figure_row(key, figure) for key, figure in named if figure is not None]
 
 
-def figure_row(key: str, figure: "Figure", wording: Mapping[str, str]) -> FigureRow:
+def figure_row(key: str, figure: "Figure") -> FigureRow:
     """Return one figure as text, named by `key`."""
     decimals = key in IN_DECIMALS
     ends = figure.low, figure.high
     share = ""
     if figure.occurrences is not None:
-        share = wording["of"].format(occurrences=figure.occurrences, count=figure.count)
+        share = sentence("of", occurrences=figure.occurrences, count=figure.count)
     return FigureRow(
-        name=wording[key],
-        note=wording.get(f"{key}_note", ""),
+        name=WORDS[key],
+        note=WORDS.get(f"{key}_note", ""),
         value=decimal(figure.value) if decimals else percent(figure.value),
         interval=decimal_interval(*ends) if decimals else percent_interval(*ends),
         share=share,

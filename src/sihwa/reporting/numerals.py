@@ -1,4 +1,4 @@
-"""Figures as text. An interval is rounded outwards: rounding must not promise more."""
+"""Figures as text. Intervals and bounds are rounded outwards, so they never promise too much."""
 
 import math
 
@@ -6,7 +6,7 @@ UNDEFINED = "–"
 
 
 def percent(value: float | None) -> str:
-    """Return a share as percent; only all is 100.00 % and only none is 0.00 %.
+    """Return a share as percent; only 1 gives 100.00 % and only 0 gives 0.00 %.
 
     >>> percent(0.9944), percent(0.999999), percent(1.0), percent(None)
     ('99.44 %', '99.99 %', '100.00 %', '–')
@@ -30,6 +30,15 @@ def percent_interval(low: float | None, high: float | None) -> str:
     return f"{_floor(low, 4) * 100:.2f} – {_ceil(high, 4) * 100:.2f} %"
 
 
+def percent_bound(bound: float) -> str:
+    """Return an upper bound of a share as percent, rounded up.
+
+    >>> percent_bound(0.00828)
+    '0.83 %'
+    """
+    return f"{_ceil(bound, 4) * 100:.2f} %"
+
+
 def decimal(value: float | None) -> str:
     """Return a number with three decimals.
 
@@ -50,7 +59,7 @@ def decimal_interval(low: float | None, high: float | None) -> str:
     return f"{_floor(low, 3):.3f} – {_ceil(high, 3):.3f}"
 
 
-# 0.29 * 1e4 is 2899.9999999999995 in binary: what is whole but for that stays whole.
+# 0.29 * 1e4 is 2899.9999999999995 in binary, so six digits are rounded first
 def _floor(value: float, digits: int) -> float:
     return math.floor(round(value * 10.0**digits, 6)) / 10.0**digits
 

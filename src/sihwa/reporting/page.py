@@ -1,52 +1,62 @@
-"""The page: every number turned into text and geometry, then the template."""
+"""The report's page: figures turned into text and geometry for the template."""
 
 import math
-from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sihwa.inspector import evidence_overlay
 from sihwa.reporting.curves import curve_drawings
+from sihwa.reporting.drawings import Axis
 from sihwa.reporting.figure_rows import FigureRow, figure_row, figure_rows
-from sihwa.reporting.numerals import percent, percent_interval
+from sihwa.reporting.numerals import percent, percent_bound, percent_interval
+from sihwa.reporting.report import ErrorImage, Report
 from sihwa.reporting.template import load_template
 from sihwa.reporting.thumbnails import image_uri
-from sihwa.reporting.wording import ENGLISH
+from sihwa.reporting.wording import WORDS, sentence
+from sihwa.storage import write_text
 
 if TYPE_CHECKING:
     from sihwa.evaluation import Evaluation, Figure
-    from sihwa.reporting.report import ErrorImage, Report
 
-MOST_ERRORS = 24
-# Side of the reliability diagram's plot, in its own units, and of its largest circle.
-PLOT_SIDE = 200
-LARGEST_RADIUS = 13
+_PLOT_SIDE = 200  # of the reliability diagram, in its own units
+_LARGEST_RADIUS = 13
 
 
-def render(report: "Report", wording: Mapping[str, str] = ENGLISH) -> str:
-    """Return the page as HTML text, in the language of `wording`."""
+def write_report(path: Path, report: Report) -> None:
+    """Write the report as one HTML page that needs no other file and no network.
+
+    Args:
+        path: The page; replaced whole, or not at all.
+        report: What to show; names and paths may hold any character.
+
+    Raises:
+        StorageError: The file system refused.
+        ShapeError: An image or its evidence has the wrong shape.
+    """
+    # a file name that is not valid text has lone surrogates, which UTF-8 cannot encode
+    readable = render(report).encode("utf-8", "backslashreplace").decode("utf-8")
+    write_text(path, readable)
+
+
+def render(report: Report) -> str:
+    """Return the page as HTML text."""
     evaluation = report.evaluation
     return load_template("sihwa.reporting", "report.html.j2").render(
         title=report.title,
-        words=wording,
-        subtitle=wording["subtitle"].format(
-            count=evaluation.count, class_count=len(evaluation.classes)
-        ),
-        interval_name=wording["interval"].format(confidence=_confidence(evaluation)),
-        headline=_headline(evaluation, wording),
-        proofs=[
-            *map(_unbroken, _proofs(evaluation, wording)),
-            *report.notes,
-            wording["proof_limits"],
-        ],
-        figures=figure_rows(evaluation, wording),
-        classes=_classes(evaluation, wording),
+        words=WORDS,
+        subtitle=sentence("subtitle", count=evaluation.count, class_count=len(evaluation.classes)),
+        interval_name=sentence("interval", confidence=_confidence(evaluation)),
+        headline=_headline(evaluation),
+        conclusions=[*map(_unbroken, _conclusions(evaluation)), WORDS["proof_limits"]],
+        figures=figure_rows(evaluation),
+        classes=_classes(evaluation),
         confusion=_confusion(evaluation),
         circles=_circles(evaluation),
-        side=PLOT_SIDE,
-        errors_text=_errors_text(report, wording),
-        errors=[_error(one) for one in _worst(report.errors)],
+        side=_PLOT_SIDE,
+        errors_text=_errors_text(report),
+        errors=[_error(one) for one in report.errors],
         splits=_splits(report),
-        robustness=_robustness(report, wording),
+        robustness=_robustness(report),
         curves=curve_drawings(report.curves),
         facts=report.facts,
     )
@@ -56,138 +66,130 @@ def _confidence(evaluation: "Evaluation") -> str:
     return f"{evaluation.accuracy.confidence * 100:g} %"
 
 
-def _headline(evaluation: "Evaluation", wording: Mapping[str, str]) -> list[FigureRow]:
-    first = figure_row("accuracy", evaluation.accuracy, wording)
+def _headline(evaluation: "Evaluation") -> list[FigureRow]:
+    """Return the three figures at the top: escapes and overkill, if they are measured."""
+    accuracy = figure_row("accuracy", evaluation.accuracy)
     if evaluation.escapes and evaluation.overkill:
-        escapes = figure_row("escapes", evaluation.escapes, wording)
-        return [escapes, figure_row("overkill", evaluation.overkill, wording), first]
-    balanced = figure_row("balanced_accuracy", evaluation.balanced_accuracy, wording)
-    name, weakest = _weakest(evaluation)
-    row = figure_row("weakest_recall", weakest, wording)
-    return [first, balanced, FigureRow(row.name, name, row.value, row.interval, row.share, "")]
+        escapes = figure_row("escapes", evaluation.escapes)
+        return [escapes, figure_row("overkill", evaluation.overkill), accuracy]
+    balanced = figure_row("balanced_accuracy", evaluation.balanced_accuracy)
+    name, figure = min(_recalls(evaluation), key=lambda one: (one[1].value, one[1].low))
+    row = figure_row("weakest_recall", figure)
+    weakest = FigureRow(row.name, name, row.value, row.interval, row.share, "")
+    return [accuracy, balanced, weakest]
 
 
-def _weakest(evaluation: "Evaluation") -> "tuple[str, Figure]":
+def _recalls(evaluation: "Evaluation") -> "list[tuple[str, Figure]]":
+    """Return the classes that have test images, with their recall."""
     named = zip(evaluation.classes, evaluation.recall, strict=True)
-    return min(
-        ((name, figure) for name, figure in named if figure.value is not None),
-        key=lambda one: (one[1].value, one[1].low),
-    )
+    return [(name, figure) for name, figure in named if figure.value is not None]
 
 
-def _proofs(evaluation: "Evaluation", wording: Mapping[str, str]) -> list[str]:
+def _conclusions(evaluation: "Evaluation") -> list[str]:
+    """Say what the figures prove of errors, of escapes, and of the rarest class."""
     confidence = _confidence(evaluation)
     wrong = evaluation.count - (evaluation.accuracy.occurrences or 0)
-    overall = wording["proof_errors" if wrong else "proof_no_error"].format(
-        errors=wrong,
-        count=evaluation.count,
-        confidence=confidence,
-        bound=_bound(evaluation.error_bound),
+    sentences = [
+        sentence(
+            "proof_errors" if wrong else "proof_no_error",
+            errors=wrong,
+            count=evaluation.count,
+            confidence=confidence,
+            bound=percent_bound(evaluation.error_bound),
+        )
+    ]
+    if evaluation.escapes and evaluation.escape_bound is None:
+        sentences.append(WORDS["proof_no_defect"])
+    elif evaluation.escapes and evaluation.escape_bound is not None:
+        sentences.append(
+            sentence(
+                "proof_escapes",
+                escapes=evaluation.escapes.occurrences,
+                count=evaluation.escapes.count,
+                confidence=confidence,
+                bound=percent_bound(evaluation.escape_bound),
+                needed=math.ceil(math.log(1 - evaluation.escapes.confidence) / math.log(1 - 0.01)),
+            )
+        )
+    name, rarest = min(_recalls(evaluation), key=lambda one: one[1].count)
+    sentences.append(
+        sentence(
+            "proof_rarest",
+            name=name,
+            count=rarest.count,
+            confidence=confidence,
+            interval=percent_interval(rarest.low, rarest.high),
+        )
     )
-    return [overall, *_escape_proof(evaluation, wording), _rarest_proof(evaluation, wording)]
+    return sentences
 
 
-def _unbroken(sentence: str) -> str:
-    # A number torn from its sign, or an interval in two, is hard to read.
-    return sentence.replace(" %", "\u00a0%").replace(" – ", "\u00a0–\u00a0")
+def _unbroken(text: str) -> str:
+    """Keep a number and its sign, or both ends of an interval, on one line."""
+    return text.replace(" %", "\u00a0%").replace(" – ", "\u00a0–\u00a0")
 
 
-def _escape_proof(evaluation: "Evaluation", wording: Mapping[str, str]) -> list[str]:
-    escapes = evaluation.escapes
-    if escapes is None:
-        return []
-    if evaluation.escape_bound is None:
-        return [wording["proof_no_defect"]]
-    sentence = wording["proof_escapes"].format(
-        escapes=escapes.occurrences,
-        count=escapes.count,
-        confidence=_confidence(evaluation),
-        bound=_bound(evaluation.escape_bound),
-        needed=math.ceil(math.log(1 - escapes.confidence) / math.log(1 - 0.01)),
-    )
-    return [sentence]
-
-
-def _rarest_proof(evaluation: "Evaluation", wording: Mapping[str, str]) -> str:
-    named = zip(evaluation.classes, evaluation.recall, strict=True)
-    seen = [one for one in named if one[1].value is not None]
-    name, figure = min(seen, key=lambda one: one[1].count)
-    interval = percent_interval(figure.low, figure.high)
-    return wording["proof_rarest"].format(
-        name=name, count=figure.count, confidence=_confidence(evaluation), interval=interval
-    )
-
-
-def _bound(bound: float) -> str:
-    # Rounded up: a bound may not be stated smaller than it is.
-    return f"{math.ceil(round(bound * 1e4, 6)) / 100:.2f} %"
-
-
-def _classes(evaluation: "Evaluation", wording: Mapping[str, str]) -> list[dict[str, Any]]:
+def _classes(evaluation: "Evaluation") -> list[dict[str, Any]]:
     rows = zip(evaluation.classes, evaluation.recall, evaluation.precision, strict=True)
     return [
         {
             "name": name,
             "accepted": name in evaluation.accept_classes,
             "count": recall.count,
-            "recall": figure_row("recall", recall, wording),
-            "precision": figure_row("precision", precision, wording),
-            "recall_missing": wording["no_image"] if recall.value is None else "",
-            "precision_missing": wording["never_predicted"] if precision.value is None else "",
+            "recall": figure_row("recall", recall),
+            "precision": figure_row("precision", precision),
+            "recall_missing": recall.reason,
+            "precision_missing": precision.reason,
         }
         for name, recall, precision in rows
     ]
 
 
 def _confusion(evaluation: "Evaluation") -> list[dict[str, Any]]:
-    rows = zip(evaluation.classes, evaluation.confusion.tolist(), strict=True)
     return [
         {
             "name": name,
             "cells": [
-                {
-                    "count": count,
-                    "right": column == number,
-                    "tint": _tint(count, sum(counts)),
-                }
+                {"count": count, "right": column == row, "tint": _tint(count, sum(counts))}
                 for column, count in enumerate(counts)
             ],
         }
-        for number, (name, counts) in enumerate(rows)
+        for row, (name, counts) in enumerate(
+            zip(evaluation.classes, evaluation.confusion.tolist(), strict=True)
+        )
     ]
 
 
 def _tint(count: int, row_sum: int) -> int:
-    if count == 0:
-        return 0
-    # The root and the floor lift a single error out of the background.
-    return round(30 + 70 * math.sqrt(count / row_sum))
+    """Return the colour's strength in percent; root and floor make a single error visible."""
+    return round(30 + 70 * math.sqrt(count / row_sum)) if count else 0
 
 
 def _circles(evaluation: "Evaluation") -> list[dict[str, Any]]:
     largest = max(one.count for one in evaluation.reliability)
+    x, y = Axis(0, 1, _PLOT_SIDE), Axis(0, 1, _PLOT_SIDE, upward=True)
     return [
         {
-            "x": round(PLOT_SIDE * one.confidence, 2),
-            "y": round(PLOT_SIDE * (1 - one.accuracy), 2),
-            "radius": round(max(2.0, LARGEST_RADIUS * math.sqrt(one.count / largest)), 2),
+            "x": x.place(one.confidence),
+            "y": y.place(one.accuracy),
+            "radius": round(max(2.0, _LARGEST_RADIUS * math.sqrt(one.count / largest)), 1),
             "label": f"{percent(one.confidence)} → {percent(one.accuracy)} ({one.count})",
         }
         for one in evaluation.reliability
     ]
 
 
-def _worst(errors: "Sequence[ErrorImage]") -> "list[ErrorImage]":
-    return sorted(errors, key=lambda one: (-one.probability, one.path))[:MOST_ERRORS]
+def _errors_text(report: Report) -> str:
+    if not report.errors:
+        return WORDS["errors_none"]
+    total = report.evaluation.count - (report.evaluation.accuracy.occurrences or 0)
+    return sentence("errors_note", shown=len(report.errors), total=total)
 
 
-def _error(error: "ErrorImage") -> dict[str, Any]:
-    overlay = None
-    if error.evidence is not None:
-        overlay = image_uri(evidence_overlay(error.image, error.evidence))
+def _error(error: ErrorImage) -> dict[str, Any]:
     return {
         "image": image_uri(error.image),
-        "overlay": overlay,
+        "overlay": image_uri(evidence_overlay(error.image, error.evidence)),
         "path": error.path,
         "true_class": error.true_class,
         "predicted_class": error.predicted_class,
@@ -195,42 +197,27 @@ def _error(error: "ErrorImage") -> dict[str, Any]:
     }
 
 
-def _errors_text(report: "Report", wording: Mapping[str, str]) -> str:
-    total = report.evaluation.count - (report.evaluation.accuracy.occurrences or 0)
-    if not report.errors:
-        return wording["errors_missing" if total else "errors_none"].format(total=total)
-    mapped = any(one.evidence is not None for one in report.errors)
-    key = "errors_note" if mapped else "errors_note_plain"
-    return wording[key].format(shown=min(len(report.errors), MOST_ERRORS), total=total)
-
-
-def _robustness(report: "Report", wording: Mapping[str, str]) -> dict[str, Any] | None:
+def _robustness(report: Report) -> dict[str, Any] | None:
     if not report.robustness:
         return None
-    strengths = max(map(len, report.robustness.values()))
-    return {
-        "strengths": range(1, strengths + 1),
-        "clean": figure_row("accuracy", report.evaluation.accuracy, wording),
-        "rows": [
-            (
-                wording.get(f"corruption_{kind}", kind),
-                [figure_row("accuracy", figure, wording) for figure in figures],
-            )
-            for kind, figures in report.robustness.items()
-        ],
-    }
+    clean = figure_row("accuracy", report.evaluation.accuracy)
+    rows = [
+        (
+            WORDS[f"corruption_{kind}"],
+            [clean, *(figure_row("accuracy", figure) for figure in figures)],
+        )
+        for kind, figures in report.robustness.items()
+    ]
+    return {"strengths": range(1, max(map(len, report.robustness.values())) + 1), "rows": rows}
 
 
-def _splits(report: "Report") -> dict[str, Any] | None:
-    if not report.split_counts:
-        return None
-    columns = report.split_counts.values()
-    known = list(report.evaluation.classes)
-    names = known + sorted({name for one in columns for name in one} - set(known))
-    rows = [(name, [column.get(name, 0) for column in columns]) for name in names]
+def _splits(report: Report) -> dict[str, Any]:
+    columns = list(report.split_counts.values())
+    rows = [(name, [column[name] for column in columns]) for name in report.evaluation.classes]
+    totals = [sum(column.values()) for column in columns]
     return {
         "names": list(report.split_counts),
         "rows": [(name, counts, sum(counts)) for name, counts in rows],
-        "totals": [sum(column.values()) for column in columns],
-        "total": sum(sum(column.values()) for column in columns),
+        "totals": totals,
+        "total": sum(totals),
     }

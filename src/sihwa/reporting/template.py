@@ -1,14 +1,14 @@
-"""Templates of pages that need nothing else: no file, no network."""
+"""Jinja templates of the pages; each page is one file that needs no network."""
 
 import jinja2
 
 
 def load_template(package: str, name: str) -> jinja2.Template:
-    """Return a template of a package; it can include those of this one, the style among them.
+    """Return a template of a package; it may include style.css and others of this package.
 
     Args:
-        package: Has a folder `templates`.
-        name: Of the file in it.
+        package: The package with a folder `templates`.
+        name: File name of the template.
     """
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(

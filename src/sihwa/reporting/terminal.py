@@ -9,30 +9,25 @@ from rich.text import Text
 
 from sihwa.reporting.figure_rows import FigureRow, figure_rows
 from sihwa.reporting.numerals import percent, percent_interval
-from sihwa.reporting.wording import ENGLISH
+from sihwa.reporting.wording import WORDS, sentence
 
 if TYPE_CHECKING:
     from sihwa.evaluation import Evaluation, Figure
 
 
 def metrics_table(evaluation: "Evaluation") -> RenderableType:
-    """Return the figures, then the classes, each with its interval.
+    """Return two tables at most 80 columns wide, for `rich.print`: figures, and classes.
 
-    Args:
-        evaluation: What was measured.
-
-    Returns:
-        Two tables for `rich.print`, at most 80 columns wide; class names are shown as they
-        are, never read as markup.
+    Class names are shown literally, never read as markup.
     """
     return Group(_figures(evaluation), Text(""), _classes(evaluation))
 
 
 def _figures(evaluation: "Evaluation") -> Table:
-    interval = ENGLISH["interval"].format(confidence=_confidence(evaluation.accuracy))
-    table = _table(ENGLISH["figure"], ENGLISH["value"], interval)
-    table.add_column(ENGLISH["method"], style="dim", ratio=1)
-    rows = figure_rows(evaluation, ENGLISH)
+    interval = sentence("interval", confidence=_confidence(evaluation.accuracy))
+    table = _table(WORDS["figure"], WORDS["value"], interval)
+    table.add_column(WORDS["method"], style="dim", ratio=1)
+    rows = figure_rows(evaluation)
     for row in rows:
         table.add_row(Text(row.name), row.value, row.interval, Text(_basis(row)))
     table.caption = Text("\n".join(dict.fromkeys(row.method for row in rows)), justify="left")
@@ -40,8 +35,8 @@ def _figures(evaluation: "Evaluation") -> Table:
 
 
 def _classes(evaluation: "Evaluation") -> Table:
-    recall_name, precision_name = f"{ENGLISH['recall']}, %", f"{ENGLISH['precision']}, %"
-    table = _table(ENGLISH["class"], ENGLISH["images"], recall_name, precision_name)
+    recall_name, precision_name = f"{WORDS['recall']}, %", f"{WORDS['precision']}, %"
+    table = _table(WORDS["class"], WORDS["images"], recall_name, precision_name)
     rows = zip(evaluation.classes, evaluation.recall, evaluation.precision, strict=True)
     for name, recall, precision in rows:
         table.add_row(Text(name), str(recall.count), _rate(recall), _rate(precision))
@@ -59,7 +54,7 @@ def _table(first: str, *others: str) -> Table:
 def _rate(figure: "Figure") -> Text:
     if figure.value is None:
         return Text(figure.reason or "", style="dim")
-    # The column is headed %: names of classes need the room.
+    # the % is in the column's heading, which leaves room for class names
     value, interval = percent(figure.value), percent_interval(figure.low, figure.high)
     text = Text(value.removesuffix(" %"))
     return text.append("  " + interval.removesuffix(" %").replace(" ", ""), style="dim")

@@ -20,7 +20,7 @@ def image_uri(image: npt.NDArray[np.uint8]) -> str:
         image: uint8 (H, W, 3), RGB.
 
     Raises:
-        ShapeError: It is not.
+        ShapeError: It is anything else.
     """
     small = Image.fromarray(checked_image(image))
     small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)

@@ -1,30 +1,32 @@
-"""Every sentence a report shows, by key; another language is another mapping of these keys."""
+"""Every word that report and terminal tables show, by key."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-ENGLISH: Mapping[str, str] = MappingProxyType(
+WORDS: Mapping[str, str] = MappingProxyType(
     {
         "language": "en",
         "subtitle": "{count} test images, {class_count} classes",
         "accuracy": "Accuracy",
-        "accuracy_note": "images named right",
+        "accuracy_note": "share of images given the right label",
         "balanced_accuracy": "Balanced accuracy",
-        "balanced_accuracy_note": "mean recall of the classes",
+        "balanced_accuracy_note": "mean recall over the classes",
         "macro_f1": "Macro F1",
-        "macro_f1_note": "mean F1 of the classes",
+        "macro_f1_note": "mean F1 over the classes",
         "escapes": "Escapes",
-        "escapes_note": "defective, but accepted",
+        "escapes_note": "share of defective images accepted",
         "overkill": "Overkill",
-        "overkill_note": "good, but rejected",
+        "overkill_note": "share of good images rejected",
         "expected_calibration_error": "Calibration error",
-        "expected_calibration_error_note": "gap between stated and true, 0 is perfect",
+        "expected_calibration_error_note": (
+            "mean gap between stated probability and observed accuracy, 0 is perfect"
+        ),
         "log_loss": "Log loss",
         "log_loss_note": "in nats, 0 is perfect",
         "recall": "Recall",
-        "recall_note": "its images that were found",
+        "recall_note": "share of its images given this label",
         "precision": "Precision",
-        "precision_note": "what bears its name rightly",
+        "precision_note": "share of images given this label that belong to it",
         "weakest_recall": "Weakest recall",
         "of": "{occurrences} of {count}",
         "interval": "{confidence} interval",
@@ -35,15 +37,13 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "class": "Class",
         "total": "Total",
         "accepted_class": "good",
-        "no_image": "no image of it",
-        "never_predicted": "never predicted",
         "proof_heading": "What these figures prove",
         "proof_no_error": (
-            "Not one of {count} test images was named wrong. That does not make the error rate "
+            "None of {count} test images got a wrong label. That does not make the error rate "
             "zero: at {confidence} confidence the data prove that it is at most {bound}."
         ),
         "proof_errors": (
-            "{errors} of {count} test images were named wrong. At {confidence} confidence the "
+            "{errors} of {count} test images got a wrong label. At {confidence} confidence the "
             "data prove that the true error rate is at most {bound}."
         ),
         "proof_escapes": (
@@ -52,10 +52,10 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
             "{needed} defective images without a single escape."
         ),
         "proof_no_defect": (
-            "The test images show no defective part: nothing is known about escapes."
+            "No test image shows a defective part, so nothing is known about escapes."
         ),
         "proof_rarest": (
-            "The fewest test images of a class are the {count} of “{name}”. At {confidence} "
+            "The rarest class in the test is “{name}” with {count} images. At {confidence} "
             "confidence its recall lies in {interval}; only more images of it narrow that."
         ),
         "proof_limits": (
@@ -66,54 +66,53 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         ),
         "figures_heading": "Figures",
         "figures_note": (
-            "An interval bounds a figure from both sides; “at most” above bounds it from one, and "
-            "so lies lower at the same confidence. "
-            "Exact intervals never cover the true rate less often than stated. Simulated ones "
-            "redraw the rows of the confusion matrix as if one more image had been wrong, so "
-            "that few errors never look like certainty. The calibration error's is widened to "
-            "what a perfectly calibrated inspector would show, and to what the accuracy's "
-            "interval allows."
+            "Intervals are two-sided. The upper bounds above (“at most”) are one-sided, so at the "
+            "same confidence they are lower than an interval's upper end. "
+            "Exact intervals never cover the true rate less often than stated. Simulated "
+            "intervals redraw the rows of the confusion matrix as if one more image had been "
+            "wrong, so few errors never look like certainty. The interval of the calibration "
+            "error is widened to what a perfectly calibrated inspector would show, and to what "
+            "the accuracy's interval allows."
         ),
         "classes_heading": "Class by class",
-        "confusion_heading": "What was taken for what",
-        "confusion_note": "Rows: true class. Columns: what the inspector said.",
-        "reliability_heading": "Is a stated probability true?",
+        "confusion_heading": "Confusion matrix",
+        "confusion_note": "Rows: true class. Columns: predicted class.",
+        "reliability_heading": "Reliability of the probabilities",
         "reliability_note": (
-            "One circle per range of stated probability, its area the number of images. On "
-            "the line, 90 % means right 9 times in 10; below it, the inspector claims too much."
+            "One circle per range of stated probability; its area shows the number of images. On "
+            "the line, 90 % means right 9 times in 10; below it, the inspector is overconfident."
         ),
         "stated": "stated probability",
-        "observed": "share that was right",
-        "errors_heading": "The worst errors",
-        "errors_none": "No test image was named wrong.",
-        "errors_missing": "{total} test images were named wrong; none of them is shown here.",
+        "observed": "observed accuracy",
+        "errors_heading": "Most confident errors",
+        "errors_none": "No test image got a wrong label.",
         "errors_note": (
-            "{shown} of {total} wrong images, the most confident first. Coloured: where the "
-            "inspector looked, which is not yet why. A wrong label looks the same as an error: "
-            "judge the image first."
+            "{shown} of {total} wrong images, the most confident first. The overlay shows where "
+            "the evidence for the predicted class lies, not why. A mistake in the labels looks "
+            "like an error here: judge the image first."
         ),
-        "errors_note_plain": (
-            "{shown} of {total} wrong images, the most confident first. A wrong label looks "
-            "the same as an error: judge the image first."
-        ),
-        "was": "label",
-        "said": "said",
+        "labelled": "label",
+        "predicted": "predicted",
         "evidence": "evidence",
         "data_heading": "Images by class and split",
-        "robustness_heading": "Under a worse camera",
+        "robustness_heading": "Robustness to image degradation",
         "robustness_note": (
-            "The same test images, corrupted at five strengths; 3 is moderate. Accuracy, with "
-            "its interval."
+            "Accuracy on the same test images, corrupted at five strengths; 3 is moderate."
         ),
         "corruption": "Corruption",
-        "as_it_is": "as it is",
+        "uncorrupted": "none",
         "corruption_noise": "sensor noise",
         "corruption_uneven_light": "uneven light",
         "corruption_motion": "motion blur",
         "corruption_jpeg": "JPEG compression",
-        "curves_heading": "How it was trained",
-        "curves_note": "By epoch, from the first to the last; none of it from test images.",
+        "curves_heading": "Training curves",
+        "curves_note": "One value per epoch; test images are never used.",
         "curve_last": "last {value}",
-        "facts_heading": "This run",
+        "facts_heading": "About this run",
     }
 )
+
+
+def sentence(key: str, **values: object) -> str:
+    """Return a text of `WORDS` with its values filled in."""
+    return WORDS[key].format(**values)

@@ -1,4 +1,4 @@
-"""From a trained network to calibrated probabilities and a policy, however it was trained.
+"""Calibration: temperature, unknown score and threshold of a trained network.
 
 Axes: N images, D embedding width, K classes.
 """
@@ -12,22 +12,22 @@ import torch
 from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
-from sihwa.decision import TopClassPolicy, unknown_threshold
+from sihwa.decision import TopClassPolicy, fit_unknown, unknown_threshold
 from sihwa.evaluation import Evaluation, evaluate, fit_temperature, softmax
 from sihwa.model import Network
 from sihwa.run.config import TrainConfig
-from sihwa.training import TrainResult, embed_manifest, fit_unknown
+from sihwa.training import TrainResult, embed_manifest
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What is known of every image once the network is trained and calibrated.
+    """What the calibrated network gives for every image.
 
     Attributes:
-        probability: (N, K), calibrated.
-        unknown: How unlike the training images each is, (N,).
+        probability: Calibrated probabilities, (N, K).
+        unknown: Unknown score: how unlike the training images each is, (N,).
         policy: Turns both into decisions.
     """
 
@@ -39,24 +39,25 @@ class Calibrated:
 def calibrate(
     network: Network,
     manifest: Manifest,
-    fit: TrainResult,
+    trained: TrainResult,
     config: TrainConfig,
     device: torch.device,
 ) -> Calibrated:
-    """Find the unknown score on training images; temperature and threshold on calibration's.
+    """Fit the unknown score on training images, temperature and threshold on calibration images.
 
     Args:
         network: Trained; temperature and unknown score are written into it.
         manifest: Every image.
-        fit: How the network was trained.
+        trained: How the network was trained.
         config: The settings of the run.
         device: Where PyTorch runs.
     """
-    remembered = Path(config.cache_dir) if fit.pretrained_backbone else None
-    embedding = embed_manifest(network, manifest, cache_dir=remembered, device=device)
+    cache_dir = Path(config.cache_dir) if trained.pretrained_backbone else None
+    embedding = embed_manifest(network, manifest, cache_dir=cache_dir, device=device)
     network.cpu()
     label, train = manifest.label_index, manifest.split == "train"
-    fit_unknown(network, embedding[train], label[train])
+    projection, centre = fit_unknown(embedding[train], label[train], network.unknown.directions)
+    network.unknown.set_classes(torch.from_numpy(projection), torch.from_numpy(centre))
     calibration = manifest.split == "calibration"
     with torch.no_grad():
         tensor = torch.from_numpy(embedding)
@@ -67,7 +68,7 @@ def calibrate(
     threshold = unknown_threshold(unknown[calibration], config.decision.unknown_rate)
     if threshold is None and config.decision.unknown_rate > 0:
         log.warning(
-            "no image will be called unknown: %d calibration images cannot promise "
+            "no image will be called unknown: %d calibration images are too few for "
             "decision.unknown_rate=%g",
             calibration.sum(),
             config.decision.unknown_rate,
@@ -79,14 +80,13 @@ def calibrate(
 def evaluate_test(
     manifest: Manifest, probability: NDArray[np.floating], config: TrainConfig
 ) -> Evaluation:
-    """Measure the test images, given the probabilities (N, K) of all."""
+    """Measure the test split, given the probabilities (N, K) of all images."""
     test = manifest.split == "test"
     return evaluate(
         probability[test],
         manifest.label_index[test],
         manifest.classes,
         accept_classes=manifest.accept_classes,
-        confidence=config.evaluation.confidence,
-        resample_count=config.evaluation.resamples,
+        config=config.evaluation,
         seed=config.seed,
     )

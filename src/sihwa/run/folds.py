@@ -1,40 +1,31 @@
 """Cross-validation: one whole run per fold, and the mean and deviation of their figures."""
 
 import json
-import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from sihwa.dataset import Manifest, assign_folds, read_dataset, read_manifest
 from sihwa.errors import ConfigError
 from sihwa.run.config import TrainConfig
-from sihwa.run.run import resume_fold, train_fold
-from sihwa.run.run_files import read_config, write_config
-from sihwa.run.run_folder import (
-    advising_to_resume,
-    create_run_folder,
-    hold_run,
-    point_latest,
-)
+from sihwa.run.run import Run
+from sihwa.run.run_files import read_config, write_inputs
+from sihwa.run.run_folder import advise_to_resume, create_run_folder, hold_run, point_latest
 from sihwa.storage import write_json
 from sihwa.training import world
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What the folds of a run measured.
+    """What the folds measured.
 
     Attributes:
         folder: The run folder; `fold-1`, `fold-2`, ... in it are run folders themselves.
-        figures: For each figure its value in each fold; folds without that figure are left out.
+        figures: Name of a figure → its value in each fold; folds without it are left out.
     """
 
     folder: Path
@@ -48,38 +39,46 @@ class CrossValidation:
             if len(value) > 1
         }
 
+    def as_table(self) -> Table:
+        """Return mean, deviation and range of every figure for the terminal."""
+        table = Table("figure", "mean", "deviation", "lowest", "highest", box=None)
+        for name, value in self.figures.items():
+            if len(value) > 1:
+                numbers = (fmean(value), stdev(value), min(value), max(value))
+                table.add_row(name.replace("_", " "), *(f"{number:.4f}" for number in numbers))
+        return table
+
 
 def cross_validate(config: TrainConfig) -> CrossValidation:
-    """Make one inspector per fold; every image is tested exactly once.
+    """Run each fold; every image is in the test split of exactly one.
 
     Args:
         config: Validated settings, `evaluation.folds` at least 2.
 
     Raises:
-        SihwaError: Whatever a user can mend.
+        ConfigError: Several processes were started.
+        SihwaError: A run failed.
     """
     if world()[1] > 1:
         raise ConfigError(f"evaluation.folds={config.evaluation.folds} runs in one process")
     manifest = read_dataset(config.dataset, config.seed)
     folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
-    with hold_run(folder), advising_to_resume(folder):
-        manifest.write(folder / "manifest.parquet")
-        write_config(folder, config)
-        return _run_folds(folder, manifest, config)
+    write_inputs(folder, manifest, config)
+    return resume_folds(folder)
 
 
 def resume_folds(folder: Path) -> CrossValidation:
-    """Go on with a cross-validation: finished folds are kept, the others finished.
+    """Run the folds that are not finished.
 
     Raises:
-        ConfigError: It is no run folder, or it is finished.
-        SihwaError: Whatever a user can mend.
+        ConfigError: It is not a run folder, or all folds are finished.
+        SihwaError: A run failed.
     """
     folder = folder.expanduser().resolve()
     config = read_config(folder)
     if (folder / "cross_validation.json").exists():
         raise ConfigError(f"resume: the run in {folder} is finished; see cross_validation.json")
-    with hold_run(folder), advising_to_resume(folder):
+    with hold_run(folder), advise_to_resume(folder):
         return _run_folds(folder, read_manifest(folder / "manifest.parquet"), config)
 
 
@@ -92,10 +91,10 @@ def _run_folds(folder: Path, manifest: Manifest, config: TrainConfig) -> CrossVa
         fold = folder / f"fold-{number}"
         if (fold / "report.html").exists():
             continue
-        if (fold / "config.yaml").exists():
-            resume_fold(fold)
-        else:
-            train_fold(fold, manifest.with_split(split), single)
+        if not (fold / "config.yaml").exists():
+            fold.mkdir(exist_ok=True)
+            write_inputs(fold, manifest.with_split(split), single)
+        Run.resume(fold).finish()
     result = CrossValidation(folder, _figures(folder, count))
     write_json(folder / "cross_validation.json", result.as_dict())
     point_latest(Path(config.output_dir), folder)
@@ -110,17 +109,3 @@ def _figures(folder: Path, count: int) -> dict[str, list[float]]:
             if figure["value"] is not None:
                 figures.setdefault(name, []).append(float(figure["value"]))
     return figures
-
-
-def show_folds(result: CrossValidation) -> None:
-    """Print mean and deviation of every figure, and where everything lies."""
-    table = Table("figure", "mean", "deviation", "lowest", "highest", box=None)
-    for name, value in result.figures.items():
-        if len(value) > 1:
-            numbers = (fmean(value), stdev(value), min(value), max(value))
-            table.add_row(name.replace("_", " "), *(f"{number:.4f}" for number in numbers))
-    console = Console()
-    console.print(table)
-    made = any(result.folder.glob("fold-*/inspector"))
-    what = "folds and their inspectors" if made else "folds"
-    console.print(f"{what}: {result.folder}", soft_wrap=True, highlight=False)

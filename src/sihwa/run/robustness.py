@@ -1,45 +1,39 @@
-"""The test repeated under corruption: what a worse camera would cost.
+"""Robustness: the test repeated on corrupted images, as a worse camera would take them.
 
 Axes: N images of one size, H and W image size, K classes.
 """
 
 import logging
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
-from sihwa.augmentation import STRENGTHS, corrupt, corruption_sheet
+from sihwa.augmentation import STRENGTHS, corrupt
 from sihwa.dataset import Manifest
 from sihwa.evaluation import Evaluation, evaluate, softmax
 from sihwa.evaluation.config import EvaluationConfig
-from sihwa.images import read_image
 from sihwa.model import Network
-from sihwa.storage import replacing, write_json
 from sihwa.terminal.progress import progress_bar
 from sihwa.training import create_embedder, read_batches
 
 log = logging.getLogger(__name__)
 
 Robustness = dict[str, list[Evaluation]]
-"""For each kind of corruption the test at each strength, the weakest first."""
+"""Kind of corruption → the test at each strength, weakest first."""
 
 
 def measure_robustness(
     network: Network, manifest: Manifest, config: EvaluationConfig, device: torch.device
 ) -> Robustness:
-    """Repeat the test under every corruption that the settings name.
+    """Repeat the test under every corruption of the settings.
 
     Args:
         network: Trained and calibrated.
         manifest: Its test images are corrupted, in memory.
-        config: Names the corruptions; empty for none.
-        device: Where PyTorch would run.
-
-    Raises:
-        UnreadableImage: An image vanished or changed since the manifest was made.
+        config: Names the corruptions; none by default.
+        device: Where PyTorch runs.
     """
     if not config.corruptions:
         return {}
@@ -49,7 +43,7 @@ def measure_robustness(
     embed = create_embedder(network, device)
     classifier, temperature = network.cpu().classifier, float(network.temperature)
 
-    def name_classes(images: NDArray[np.uint8]) -> NDArray[np.floating]:
+    def probabilities_of(images: NDArray[np.uint8]) -> NDArray[np.floating]:
         with torch.no_grad():
             logit: NDArray[np.floating] = classifier(torch.from_numpy(embed(images))).numpy()
         return softmax(logit / temperature)
@@ -58,16 +52,15 @@ def measure_robustness(
         found: dict[int, NDArray[np.floating]] = {}
         for batch, images in read_batches(manifest, rows):
             pairs = zip(batch, images, strict=True)
-            worse = np.stack([corrupt(one, kind, strength, keys[row]) for row, one in pairs])
-            found.update(zip(batch, name_classes(worse), strict=True))
+            corrupted = np.stack([corrupt(one, kind, strength, keys[row]) for row, one in pairs])
+            found.update(zip(batch, probabilities_of(corrupted), strict=True))
             advance(len(batch))
         return evaluate(
             np.stack([found[row] for row in rows]),
             label,
             manifest.classes,
             accept_classes=manifest.accept_classes,
-            confidence=config.confidence,
-            resample_count=100,  # what is resampled is not kept
+            config=replace(config, resamples=100),  # the fewest: only exact intervals are kept
         )
 
     result = {}
@@ -81,26 +74,3 @@ def measure_robustness(
 
 def _accuracy(evaluation: Evaluation) -> str:
     return f"{100 * (evaluation.accuracy.value or 0):.2f} %"
-
-
-def write_robustness(folder: Path, manifest: Manifest, result: Robustness) -> None:
-    """Write corruptions.json and corruptions.png: what was measured, and how it looks.
-
-    Nothing is written where nothing was corrupted.
-    """
-    if not result:
-        return
-    names = ("accuracy", "escapes", "overkill")
-    content = {
-        kind: [
-            {"strength": strength, **{n: f.as_dict() for n in names if (f := getattr(one, n))}}
-            for strength, one in zip(STRENGTHS, evaluations, strict=True)
-        ]
-        for kind, evaluations in result.items()
-    }
-    write_json(folder / "corruptions.json", content)
-    first = int(np.flatnonzero(manifest.split == "test")[0])
-    image = read_image(manifest.table["path"][first].as_py())
-    key = int(manifest.table["sha256"][first].as_py()[:8], 16)
-    with replacing(folder / "corruptions.png") as temporary:
-        Image.fromarray(corruption_sheet(image, list(result), key)).save(temporary, format="PNG")

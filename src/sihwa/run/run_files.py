@@ -1,69 +1,51 @@
-"""What a run leaves behind besides its inspector: settings, figures, predictions."""
+"""What a run leaves in its folder besides inspector and report.
 
-import re
-from dataclasses import asdict
+manifest.parquet      every image with label and split
+config.yaml           every setting of the run, and the schema of each group
+augmentation.png      training images beside augmented copies
+predictions.parquet   probabilities and decision of every image
+corruptions.json/png  the test under corruption, if asked for
+(metrics.json is written by `Run.finish`, train.log by `run_log`)
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
-from sihwa.augmentation import Augmenter, contact_sheet
+from sihwa.augmentation import STRENGTHS, Augmenter, contact_sheet, corruption_sheet
 from sihwa.dataset import Manifest
-from sihwa.decision import TopClassPolicy
 from sihwa.errors import ConfigError
-from sihwa.evaluation import Evaluation
 from sihwa.images import read_image
-from sihwa.run.compose import to_config
+from sihwa.run.calibrate import Calibrated
 from sihwa.run.config import TrainConfig, schema_names, schema_nodes
+from sihwa.run.robustness import Robustness
 from sihwa.storage import replacing, write_json, write_text
 
 _SHEET_ROWS = 8
-
-_LONGEST = 1_000_000
-"""Characters of a config.yaml; a whole one has some thousands."""
-
-_REFERENCE = re.compile(r"(?<!\\)(\\\\)*\$\{")
-"""What OmegaConf would resolve, environment variables included."""
+_MOST_BYTES = 1_000_000  # a config.yaml has some thousands
 
 
-def write_config(folder: Path, config: TrainConfig) -> None:
-    """Write config.yaml: every setting of the run, resolved, and the schema of each group."""
-    content = {**asdict(config), "schema": schema_names(config)}
-    for name in ("output_dir", "cache_dir"):  # a run may be resumed from another folder
-        content[name] = str(Path(content[name]).expanduser().absolute())
-    for name in ("root", "path"):
-        if name in content["dataset"]:
-            content["dataset"][name] = str(Path(content["dataset"][name]).expanduser().absolute())
-    # not through OmegaConf, which loses a Ctrl-C or turns it into an error of its own
-    text = yaml.safe_dump(_literal(content), sort_keys=False, allow_unicode=True)
+def write_inputs(folder: Path, manifest: Manifest, config: TrainConfig) -> None:
+    """Write what `Run.resume` reads; config.yaml comes last, so a folder with it has both."""
+    manifest.write(folder / "manifest.parquet")
+    text = yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
     write_text(folder / "config.yaml", text)
 
 
-def _literal(value: Any) -> Any:  # noqa: ANN401 -- whatever YAML holds
-    r"""Return settings in which OmegaConf, which reads them again, sees no reference.
-
-    >>> _literal({"root": "parts/${x}"})
-    {'root': 'parts/\\${x}'}
-    """
-    if isinstance(value, dict):
-        return {key: _literal(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_literal(one) for one in value]
-    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
-
-
 def read_config(folder: Path) -> TrainConfig:
-    """Read the settings of a run from its folder; ranges are checked on the way.
+    """Read the settings of a run from its folder; types and ranges are checked.
 
     Raises:
-        ConfigError: There are none, or they are not as a run wrote them.
+        ConfigError: There is no config.yaml, or not one that a run of this version wrote.
     """
     path = folder / "config.yaml"
     if not path.is_file():
@@ -72,78 +54,55 @@ def read_config(folder: Path) -> TrainConfig:
             "holds no config.yaml"
         )
     try:
-        content = OmegaConf.create(_read_plain(path))
-        if not isinstance(content, DictConfig) or not isinstance(content.schema, DictConfig):
-            raise TypeError("it is no list of settings")
-        settings = OmegaConf.structured(TrainConfig)
-        for group, node in schema_nodes(content.pop("schema")).items():
-            settings[group] = OmegaConf.structured(node)
-        config = to_config(OmegaConf.merge(settings, content))  # type: ignore[arg-type]
-        given = OmegaConf.to_container(content, resolve=False)
-        if missing := _missing(asdict(config), given):
-            raise KeyError(f"it lacks {missing}")
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES} bytes")
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or "schema" not in content:
+            raise ValueError("it names no schema")
+        config = _config_from(content)
+        if differing := _names(_plain(config)) ^ _names(content):
+            raise ValueError(f"settings are missing or unknown: {', '.join(sorted(differing))}")
         return config
-    except (
-        RecursionError,
-        OmegaConfBaseException,
-        yaml.YAMLError,
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigError(f"resume: {path} is not as a run wrote it: {reason}") from error
+    except Exception as error:  # a foreign file fails in as many ways as there are files
+        reason = " ".join((str(error) or type(error).__name__).split())[:200]
+        raise ConfigError(f"resume: {path} was not written by a run: {reason}") from error
 
 
-class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """Reads what `write_config` writes: no aliases, which a few lines can blow up to gigabytes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401 -- yaml's own signature
-        """Refuse an alias."""
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it has YAML aliases")
-        return super().compose_node(parent, index)
-
-
-def _read_plain(path: Path) -> Any:  # noqa: ANN401 -- whatever YAML holds
-    """Read YAML that refers to nothing: neither to itself nor to the environment."""
-    with path.open(encoding="utf-8") as file:
-        text = file.read(_LONGEST + 1)
-    if len(text) > _LONGEST:
-        raise ValueError(f"it has more than {_LONGEST} characters")
-    content = yaml.load(text, _PlainLoader)
-    _refuse_references(content)
+def _plain(config: TrainConfig) -> dict[str, Any]:
+    """Return the content of config.yaml; paths are absolute, so it can be read from anywhere."""
+    content = {**asdict(config), "schema": schema_names(config)}
+    for settings in (content, content["dataset"]):
+        for name in {"output_dir", "cache_dir", "root", "path"} & settings.keys():
+            settings[name] = str(Path(settings[name]).expanduser().absolute())
     return content
 
 
-def _refuse_references(value: Any) -> None:  # noqa: ANN401 -- whatever YAML holds
-    if isinstance(value, dict | list):
-        for one in value.values() if isinstance(value, dict) else value:
-            _refuse_references(one)
-    elif isinstance(value, str) and (value == "???" or _REFERENCE.search(value)):
-        raise ValueError(f"{value!r} is no value")
+def _config_from(content: dict[str, Any]) -> TrainConfig:
+    groups = {
+        group: msgspec.convert(content[group], node)
+        for group, node in schema_nodes(content["schema"]).items()
+    }
+    others = {name: value for name, value in content.items() if name not in groups}
+    return replace(msgspec.convert(others, TrainConfig), **groups)
 
 
-def _missing(whole: Any, given: Any, name: str = "") -> str | None:  # noqa: ANN401 -- settings
-    """Return the first setting of a whole configuration that is not given."""
-    if not isinstance(whole, dict):
-        return None
-    if not isinstance(given, dict):
-        return name
-    for key, value in whole.items():
-        inner = f"{name}.{key}".lstrip(".")
-        if key not in given:
-            return inner
-        if lacking := _missing(value, given[key], inner):
-            return lacking
-    return None
+def _names(settings: Mapping[str, Any], prefix: str = "") -> set[str]:
+    """Return the dotted names of all settings.
+
+    >>> sorted(_names({"seed": 0, "model": {"name": "tiny"}}))
+    ['model.name', 'seed']
+    """
+    names: set[str] = set()
+    for key, value in settings.items():
+        nested = isinstance(value, dict)
+        names |= _names(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}"}
+    return names
 
 
 def write_contact_sheet(folder: Path, manifest: Manifest, config: TrainConfig) -> None:
-    """Write augmentation.png: training images, each beside copies as training sees them.
+    """Write augmentation.png: training images, each beside augmented copies of it.
 
-    Nothing is written where augmentation changes nothing.
+    Nothing is written if augmentation is off.
     """
     augmenter = Augmenter(config.augmentation)
     if not augmenter:
@@ -155,33 +114,13 @@ def write_contact_sheet(folder: Path, manifest: Manifest, config: TrainConfig) -
     ]
     path = manifest.table["path"].to_pylist()
     images = [read_image(path[row]) for row in rows[:_SHEET_ROWS]]
-    sheet = contact_sheet(images, augmenter, seed=config.seed)
-    with replacing(folder / "augmentation.png") as temporary:
-        Image.fromarray(sheet).save(temporary, format="PNG")
+    _write_png(folder / "augmentation.png", contact_sheet(images, augmenter, seed=config.seed))
 
 
-def write_metrics(folder: Path, evaluation: Evaluation) -> None:
-    """Write metrics.json: the figures on the test split with their intervals."""
-    write_json(folder / "metrics.json", evaluation.as_dict())
-
-
-def write_predictions(
-    folder: Path,
-    manifest: Manifest,
-    probability: NDArray[np.floating],
-    unknown: NDArray[np.floating],
-    policy: TopClassPolicy,
-) -> None:
-    """Write predictions.parquet: one row per image, named as the columns of a score table.
-
-    Args:
-        folder: The run folder.
-        manifest: The images, N of them.
-        probability: Calibrated probabilities, (N, K).
-        unknown: How unlike the training images each is, (N,).
-        policy: Turns them into decisions.
-    """
-    decisions = policy.decide(probability, unknown)
+def write_predictions(folder: Path, manifest: Manifest, calibrated: Calibrated) -> None:
+    """Write predictions.parquet: one row per image, with the columns of a score table."""
+    probability, unknown = calibrated.probability, calibrated.unknown
+    decisions = calibrated.policy.decide(probability, unknown)
     columns: dict[str, object] = {
         name: manifest.table[name] for name in ("path", "sha256", "label", "split")
     }
@@ -193,3 +132,30 @@ def write_predictions(
     columns["unknown"] = unknown.astype(np.float32)
     with replacing(folder / "predictions.parquet") as temporary:
         pq.write_table(pa.table(columns), temporary, compression="zstd")
+
+
+def write_robustness(folder: Path, manifest: Manifest, robustness: Robustness) -> None:
+    """Write corruptions.json, the figures, and corruptions.png, an image under each corruption.
+
+    Nothing is written if no corruption was measured.
+    """
+    if not robustness:
+        return
+    names = ("accuracy", "escapes", "overkill")
+    content = {
+        kind: [
+            {"strength": strength, **{n: f.as_dict() for n in names if (f := getattr(one, n))}}
+            for strength, one in zip(STRENGTHS, evaluations, strict=True)
+        ]
+        for kind, evaluations in robustness.items()
+    }
+    write_json(folder / "corruptions.json", content)
+    first = int(np.flatnonzero(manifest.split == "test")[0])
+    image = read_image(manifest.table["path"][first].as_py())
+    key = int(manifest.table["sha256"][first].as_py()[:8], 16)
+    _write_png(folder / "corruptions.png", corruption_sheet(image, list(robustness), key))
+
+
+def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
+    with replacing(path) as temporary:
+        Image.fromarray(image).save(temporary, format="PNG")

@@ -1,4 +1,4 @@
-"""The folder of one run: never shared, never overwritten; `latest` points to the newest."""
+"""The folder of one run: made once, held by one process, never overwritten."""
 
 import contextlib
 import logging
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def create_run_folder(output_dir: Path, now: datetime) -> Path:
-    """Make `<output_dir>/<date>/<time>`; a second run of one second gets `<time>-2`.
+    """Make `<output_dir>/<date>/<time>`; a second run in the same second gets `<time>-2`.
 
     Raises:
         StorageError: The folder cannot be made.
@@ -37,9 +37,9 @@ def create_run_folder(output_dir: Path, now: datetime) -> Path:
 
 
 def point_latest(output_dir: Path, folder: Path) -> Path:
-    """Let `<output_dir>/latest` point to a finished run; return what was written.
+    """Point `<output_dir>/latest` to a finished run; return the link.
 
-    Where links are not allowed (Windows without developer mode) a `latest.txt` names the folder.
+    Where links are not allowed (Windows without developer mode) `latest.txt` names the folder.
     """
     link = output_dir.expanduser() / "latest"
     temporary = link.with_name(f".latest.{os.getpid()}.tmp")
@@ -56,40 +56,44 @@ def point_latest(output_dir: Path, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def hold_run(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run folder while this one writes there.
+    """Lock a run folder while this process writes there.
 
     Raises:
-        StorageError: Another process writes there.
+        StorageError: Another process holds it.
     """
     with hold(folder / ".lock", folder, "Wait for that run, or end it"):
         yield
 
 
 @contextlib.contextmanager
-def advising_to_resume(folder: Path) -> Iterator[None]:
-    """When the run is interrupted, the disk refuses or an image is gone, say how to go on."""
+def advise_to_resume(folder: Path) -> Iterator[None]:
+    """Add the command that resumes the run to an interrupt, a full disk or a missing image.
+
+    A fold adds nothing: its cross-validation does.
+    """
+    if is_fold(folder):
+        yield
+        return
     command = shlex.join(["python", "train.py", f"resume={folder}"])
     try:
         yield
     except KeyboardInterrupt:
-        log.warning("interrupted; go on with: %s", command)
+        log.warning("interrupted; resume with: %s", command)
         raise
-    except (StorageError, UnreadableImage) as error:
-        if not (folder / "config.yaml").exists():  # there is nothing yet to go on from
-            raise
-        advice = f". Once that is mended, go on with: {command}"
-        if isinstance(error, UnreadableImage):
-            raise UnreadableImage(error.path, error.reason + advice) from error
-        raise StorageError(f"{error}{advice}") from error
+    except UnreadableImage as error:
+        reason = f"{error.reason}. Then resume with: {command}"
+        raise UnreadableImage(error.path, reason) from error
+    except StorageError as error:
+        raise StorageError(f"{error}. Once that is fixed, resume with: {command}") from error
 
 
 def is_fold(folder: Path) -> bool:
-    """Tell whether a run folder is one fold of a cross-validation, which lies around it."""
+    """Return whether a run folder is one fold inside the folder of a cross-validation."""
     return folder.name.startswith("fold-") and (folder.parent / "config.yaml").exists()
 
 
 def clear_unfinished(folder: Path) -> None:
-    """Remove what a killed run left under temporary names, and an inspector without its report."""
+    """Remove the temporary files of a killed run, and an inspector without its report."""
     for path in folder.rglob(".*.tmp"):
         if path.is_dir():
             shutil.rmtree(path)

@@ -1,118 +1,74 @@
-"""The report of a run: its facts, and the test images it named wrong.
+"""The report of a run: its facts, and the test images it got wrong.
 
-Axes: N images, H and W image size, K classes.
+Axes: H and W image size, h and w size of the evidence map.
 """
 
 import platform
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 import sihwa
-from sihwa.dataset import Manifest
-from sihwa.evaluation import Evaluation
 from sihwa.images import read_image
-from sihwa.inspector import ParityProof
 from sihwa.model import Network
-from sihwa.reporting import ErrorImage, Report, write_report
-from sihwa.run.config import TrainConfig
-from sihwa.run.robustness import Robustness
-from sihwa.training import TrainResult
-
-_SHOWN = 24
+from sihwa.reporting import MOST_ERRORS, ErrorImage, Report, write_report
+from sihwa.run.run_result import RunResult
 
 
-def write_run_report(
-    path: Path,
-    *,
-    manifest: Manifest,
-    probability: NDArray[np.floating],
-    evaluation: Evaluation,
-    robustness: Robustness,
-    network: Network,
-    config: TrainConfig,
-    inspector: str,
-    proof: Sequence[ParityProof],
-    fit: TrainResult,
-) -> None:
+def write_run_report(result: RunResult) -> None:
     """Write report.html of a run.
 
-    Args:
-        path: The page.
-        manifest: Every image, with label and split.
-        probability: Probabilities of every image, (N, K).
-        evaluation: Figures on the test split.
-        robustness: The same under corruption; empty where it was not asked for.
-        network: The trained network, for its evidence maps.
-        config: All settings of the run.
-        inspector: Its id, or why there is none.
-        proof: How each runtime compared with the network; empty without an inspector.
-        fit: How the training went.
+    Raises:
+        StorageError: The file system refused.
+        UnreadableImage: An image is gone or changed since the run read it.
     """
-    write_report(
-        path,
-        Report(
-            title=f"Inspector for {manifest.name}",
-            evaluation=evaluation,
-            facts=_facts(manifest, network, config, inspector, proof, fit),
-            split_counts={
-                split: {name: manifest.counts[name][split] for name in manifest.classes}
-                for split in ("train", "calibration", "test")
-            },
-            errors=_errors(manifest, probability, network),
-            robustness={
-                kind: [one.accuracy for one in evaluations]
-                for kind, evaluations in robustness.items()
-            },
-            curves={curve.name: curve.value for curve in fit.curves},
-        ),
+    counts = result.manifest.counts
+    report = Report(
+        title=f"Inspector for {result.manifest.name}",
+        evaluation=result.evaluation,
+        facts=_facts(result),
+        split_counts={
+            split: {name: counts[name][split] for name in result.manifest.classes}
+            for split in ("train", "calibration", "test")
+        },
+        errors=_errors(result),
+        robustness={
+            kind: [one.accuracy for one in evaluations]
+            for kind, evaluations in result.robustness.items()
+        },
+        curves={curve.name: curve.value for curve in result.trained.curves},
     )
+    write_report(result.report, report)
 
 
-def _facts(
-    manifest: Manifest,
-    network: Network,
-    config: TrainConfig,
-    inspector: str,
-    proof: Sequence[ParityProof],
-    fit: TrainResult,
-) -> list[tuple[str, str]]:
-    exported = [("Export", "; ".join(_describe(item) for item in proof))] if proof else []
+def _facts(result: RunResult) -> list[tuple[str, str]]:
+    manifest, config = result.manifest, result.config
+    temperature = float(result.network.temperature)
     return [
-        ("Inspector", inspector),
+        ("Inspector", result.card.id if result.card else "none: export.enabled=false"),
         ("Data set", f"{manifest.name}, {manifest.table.num_rows} images"),
         ("Fingerprint of the data", manifest.fingerprint[:16]),
         ("Licence of the data", manifest.licence),
         ("Unreadable images left out", str(len(manifest.dropped))),
         ("Network", f"{config.model.name}, input {config.model.input_size} px"),
-        ("Training", f"{config.training.name}, {fit.summary}"),
-        ("Temperature", f"{float(network.temperature):.3f}, from the calibration images"),
+        ("Training", f"{config.training.name}, {result.trained.summary}"),
+        ("Temperature", f"{temperature:.3f}, from the calibration images"),
         ("Seed", str(config.seed)),
-        *exported,
+        *(("Runtime", proof.verdict()) for proof in result.proofs),
         ("Software", f"sihwa {sihwa.__version__}, PyTorch {torch.__version__}"),
         ("Machine", f"{platform.system()} {platform.machine()}"),
         ("Made", datetime.now(UTC).isoformat(timespec="seconds")),
     ]
 
 
-def _describe(proof: ParityProof) -> str:
-    return (
-        f"{proof.runtime} {proof.precision} decides alike in {proof.images} comparisons, "
-        f"within {proof.greatest_difference:.0e}"
-    )
-
-
-def _errors(
-    manifest: Manifest, probability: NDArray[np.floating], network: Network
-) -> list[ErrorImage]:
-    """Return the test images named wrong, the most confident errors first."""
+def _errors(result: RunResult) -> list[ErrorImage]:
+    """Return the test images that got a wrong label, the most confident errors first."""
+    manifest, probability = result.manifest, result.calibrated.probability
     label, top = manifest.label_index, probability.argmax(1)
     wrong = np.flatnonzero((manifest.split == "test") & (top != label))
-    worst = sorted(wrong.tolist(), key=lambda row: -probability[row, top[row]])[:_SHOWN]
+    worst = sorted(wrong.tolist(), key=lambda row: -probability[row, top[row]])[:MOST_ERRORS]
     path = manifest.table["path"].to_pylist()
     return [
         ErrorImage(
@@ -121,13 +77,14 @@ def _errors(
             true_class=manifest.classes[label[row]],
             predicted_class=manifest.classes[top[row]],
             probability=float(probability[row, top[row]]),
-            evidence=_evidence(network, image, int(top[row])),
+            evidence=_evidence(result.network, image, int(top[row])),
         )
         for row, image in ((row, read_image(path[row])) for row in worst)
     ]
 
 
 def _evidence(network: Network, image: NDArray[np.uint8], class_index: int) -> NDArray[np.floating]:
+    """Return the evidence map (h, w) of one class in an image (H, W, 3)."""
     with torch.inference_mode():
         evidence = network(torch.from_numpy(image[None].copy())).evidence
     result: NDArray[np.floating] = evidence[0, class_index].numpy()

@@ -1,4 +1,5 @@
 import io
+import re
 
 import numpy as np
 import pytest
@@ -30,12 +31,13 @@ def test_metrics_table_no_accept_class_shows_neither() -> None:
     assert "Escapes" not in shown(["good", "crack"], [])
 
 
-@pytest.mark.parametrize("name", ["균열 결함", "[red]x[/]", "[/nothing]", "a" * 70])
-def test_metrics_table_odd_name_is_shown_within_80_columns(name: str) -> None:
+@pytest.mark.parametrize("name", ["균열결함", "[red]x[/]", "[/nothing]", "a" * 70])
+def test_metrics_table_odd_name_is_shown_whole_in_80_columns(name: str) -> None:
     text = shown(["good", name, "never seen"], [])
-    assert name.replace(" ", "") in "".join(text.split()) or name[:12] in text
+    first_column = [re.split(r"\s{2,}", line.strip())[0] for line in text.splitlines()]
+    assert name in "".join(first_column)  # a long name is folded over several lines
     assert max(map(len, text.splitlines())) <= 80
-    assert "no image of it" in text
+    assert "no image" in text
     assert "never predicted" in text
 
 
