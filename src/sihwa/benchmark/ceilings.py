@@ -12,7 +12,7 @@ from sihwa.benchmark.image_files import Images
 from sihwa.images import available_cores
 from sihwa.terminal.progress import progress_bar
 
-_PROBE = Path(__file__).with_name("probe.py")
+_PROBE = Path(__file__).with_name("machine_probe.py")
 _PATIENCE_S = 300
 """For one probe: each takes some seconds."""
 Document = dict[str, Any]

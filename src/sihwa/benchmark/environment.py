@@ -53,7 +53,7 @@ def describe_conditions(devices: Sequence[str]) -> dict[str, Any]:
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "cpu_mhz": _frequencies_mhz(),
         "gpus": {
-            device: {"mhz": gpu.clock_mhz(), "celsius": gpu.celsius()}
+            device: {"mhz": gpu.mhz(), "celsius": gpu.celsius()}
             for device, gpu in gpus.items()
             if gpu
         },

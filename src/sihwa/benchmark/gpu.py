@@ -1,73 +1,54 @@
-"""What an NVIDIA card tells of itself, through the library of its driver; no package needed."""
+"""An NVIDIA GPU: energy, memory, clock and temperature, read with NVIDIA's own `pynvml`."""
 
-import contextlib
-import ctypes
-import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
-_LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
-_SM_CLOCK = 1
-_CORE_TEMPERATURE = 0
+import pynvml
 
-
-class _Memory(ctypes.Structure):
-    _fields_ = (
-        ("total", ctypes.c_ulonglong),
-        ("free", ctypes.c_ulonglong),
-        ("used", ctypes.c_ulonglong),
-    )
+T = TypeVar("T")
 
 
 class Gpu:
-    """One card; every question is answered by a number, or None where the card does not tell.
+    """One GPU; a value that it does not report is None.
 
     Args:
-        library: NVML, started.
-        index: Which card, from 0.
-
-    Source: NVML API reference; NVML_SUCCESS is 0.
+        handle: From NVML.
     """
 
-    def __init__(self, library: Any, index: int) -> None:  # noqa: ANN401 -- ctypes has no types
-        self._library = library
-        self._handle = ctypes.c_void_p()
-        library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(self._handle))
+    def __init__(self, handle: object) -> None:
+        self._handle = handle
 
     def joules(self) -> float | None:
-        """Return the energy it has taken since the driver was loaded."""
-        value = ctypes.c_ulonglong()
-        told = self._ask("nvmlDeviceGetTotalEnergyConsumption", ctypes.byref(value))
-        return value.value / 1000 if told else None
+        """Return the energy used since the driver was loaded."""
+        return self._read(lambda gpu: pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1000)
 
     def used_mib(self) -> float | None:
-        """Return the memory that is in use, by all programs."""
-        memory = _Memory()
-        told = self._ask("nvmlDeviceGetMemoryInfo", ctypes.byref(memory))
-        return memory.used / 2**20 if told else None
+        """Return the memory in use, by all programs."""
+        return self._read(lambda gpu: pynvml.nvmlDeviceGetMemoryInfo(gpu).used / 2**20)
 
-    def clock_mhz(self) -> int | None:
-        """Return the clock of its processors now."""
-        value = ctypes.c_uint()
-        told = self._ask("nvmlDeviceGetClockInfo", _SM_CLOCK, ctypes.byref(value))
-        return value.value if told else None
+    def mhz(self) -> int | None:
+        """Return the current clock of its multiprocessors."""
+        return self._read(lambda gpu: pynvml.nvmlDeviceGetClockInfo(gpu, pynvml.NVML_CLOCK_SM))
 
     def celsius(self) -> int | None:
-        """Return how warm it is."""
-        value = ctypes.c_uint()
-        told = self._ask("nvmlDeviceGetTemperature", _CORE_TEMPERATURE, ctypes.byref(value))
-        return value.value if told else None
+        """Return the temperature of the chip."""
+        sensor = pynvml.NVML_TEMPERATURE_GPU
+        return self._read(lambda gpu: pynvml.nvmlDeviceGetTemperature(gpu, sensor))
 
-    def _ask(self, function: str, *arguments: object) -> bool:
-        return bool(getattr(self._library, function)(self._handle, *arguments) == 0)
+    def _read(self, read: Callable[[object], T]) -> T | None:
+        try:
+            return read(self._handle)
+        except pynvml.NVMLError:
+            return None
 
 
 def open_gpu(device: str) -> Gpu | None:
-    """Return the card behind `cuda` or `cuda:N`; None for another device or without a driver."""
+    """Return the GPU behind `cuda` or `cuda:N`; None for the CPU, or without driver or GPU."""
     kind, _, index = device.partition(":")
     if kind != "cuda":
         return None
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL(_LIBRARY)
-        if library.nvmlInit_v2() == 0:
-            return Gpu(library, int(index or 0))
-    return None
+    try:
+        pynvml.nvmlInit()
+        return Gpu(pynvml.nvmlDeviceGetHandleByIndex(int(index or 0)))
+    except pynvml.NVMLError:
+        return None
