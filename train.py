@@ -3,15 +3,12 @@
 import sys
 
 try:
-    from sihwa.terminal.console import loading
-
-    with loading():
-        from sihwa.commands.cli import train
-except ModuleNotFoundError as error:
-    raise SystemExit(
-        f"error: {error.name} is not installed; run `make train`, or install this folder first: "
-        "pip install --editable '.[train,elpv]'"
-    ) from None
+    from sihwa.terminal.guard import guarding
+except ModuleNotFoundError:
+    raise SystemExit("error: Sihwa is not installed; run `make train`") from None
 
 if __name__ == "__main__":
-    train(sys.argv[1:])
+    with guarding():
+        from sihwa.commands.cli import train
+
+        train(sys.argv[1:])

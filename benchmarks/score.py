@@ -39,9 +39,9 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from sihwa.images import decode_image, read_bytes
+from sihwa.images import available_cores, decode_image, read_bytes
 from sihwa.inspector import Inspector, load_inspector
-from sihwa.scoring import available_cores, score_sources
+from sihwa.scoring import score_sources
 
 CAMERA = (1600, 1200)
 PACKAGES = ("numpy", "onnxruntime", "openvino", "pillow", "pyarrow", "simplejpeg", "torch")

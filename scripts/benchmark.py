@@ -1,14 +1,12 @@
 """Measure how fast an inspector is here: python scripts/benchmark.py INSPECTOR --images FOLDER."""
 
 try:
-    from sihwa.terminal.console import loading
-
-    with loading():
-        from sihwa.commands.cli import benchmark, run_alone
-except ModuleNotFoundError as error:
-    raise SystemExit(
-        f"error: {error.name} is not installed; install this folder first: pip install --editable ."
-    ) from None
+    from sihwa.terminal.guard import guarding
+except ModuleNotFoundError:
+    raise SystemExit("error: Sihwa is not installed; run `pip install --editable .`") from None
 
 if __name__ == "__main__":
-    run_alone(benchmark)
+    with guarding():
+        from sihwa.commands.cli import benchmark, run_alone
+
+        run_alone(benchmark)

@@ -1,14 +1,12 @@
 """Prove an inspector on this machine: python scripts/verify.py INSPECTOR [FOLDER]."""
 
 try:
-    from sihwa.terminal.console import loading
-
-    with loading():
-        from sihwa.commands.cli import run_alone, verify
-except ModuleNotFoundError as error:
-    raise SystemExit(
-        f"error: {error.name} is not installed; install this folder first: pip install --editable ."
-    ) from None
+    from sihwa.terminal.guard import guarding
+except ModuleNotFoundError:
+    raise SystemExit("error: Sihwa is not installed; run `pip install --editable .`") from None
 
 if __name__ == "__main__":
-    run_alone(verify)
+    with guarding():
+        from sihwa.commands.cli import run_alone, verify
+
+        run_alone(verify)

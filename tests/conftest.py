@@ -8,7 +8,16 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from sihwa.inspector import Bundle, Card, write_bundle
+from sihwa.inspector import (
+    Bundle,
+    Card,
+    DatasetFacts,
+    GraphFacts,
+    NetworkFacts,
+    PolicyFacts,
+    WeightsFacts,
+    write_bundle,
+)
 from sihwa.model import OPSET, Network, create_network, export_graph
 from sihwa.storage import sha256_of_bytes
 from tests.helpers import CLASSES, random_images, tiny_config
@@ -59,24 +68,29 @@ def tiny_graph(tiny_network: Network) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def tiny_card(tiny_graph: bytes) -> Card:
+def tiny_weights(tiny_network: Network) -> bytes:
+    return save({name: value.contiguous() for name, value in tiny_network.state_dict().items()})
+
+
+@pytest.fixture(scope="session")
+def tiny_card(tiny_graph: bytes, tiny_weights: bytes) -> Card:
     return Card(
         classes=CLASSES,
         accept_classes=("good",),
-        policy={"kind": "top_class", "unknown_threshold": None},
+        policy=PolicyFacts(unknown_threshold=None),
         temperature=0.5,
-        network={
-            "name": "tiny",
-            "architecture": "test_efficientnet",
-            "input_size": 64,
-            "stages": 0,
-            "embedding_width": 256,
-        },
-        weights={"source": "none", "licence": "none"},
-        dataset={"name": "made", "fingerprint": "0" * 64, "licence": "none", "count": {}},
+        network=NetworkFacts(
+            name="tiny",
+            architecture="test_efficientnet",
+            input_size=64,
+            stages=0,
+            embedding_width=256,
+        ),
+        weights=WeightsFacts(source="none", licence="none", sha256=sha256_of_bytes(tiny_weights)),
+        dataset=DatasetFacts(name="made", fingerprint="0" * 64, licence="none", count={}),
         training={"seed": 0},
         metrics={},
-        graph={"sha256": sha256_of_bytes(tiny_graph), "bytes": len(tiny_graph), "opset": OPSET},
+        graph=GraphFacts(sha256=sha256_of_bytes(tiny_graph), bytes=len(tiny_graph), opset=OPSET),
         created="2026-01-02T03:04:05+00:00",
         code_version="0",
     )
@@ -87,11 +101,10 @@ def _tiny_bundle(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_card: Card,
     tiny_graph: bytes,
-    tiny_network: Network,
+    tiny_weights: bytes,
 ) -> Path:
     folder = tmp_path_factory.mktemp("bundle") / "inspector"
-    weights = {name: value.contiguous() for name, value in tiny_network.state_dict().items()}
-    write_bundle(folder, Bundle(tiny_card, tiny_graph, save(weights)))
+    write_bundle(folder, Bundle(tiny_card, tiny_graph, tiny_weights))
     return folder
 
 

@@ -1,17 +1,19 @@
 """Images, configs and limits that many tests share."""
 
-import dataclasses
 import os
 import resource
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sihwa.inspector import Card
+from sihwa.inspector import Card, Int8Facts, MarginFacts, ParityProof, processor_of
+from sihwa.inspector.runtime import runtime_version
 from sihwa.model import ModelConfig
+from sihwa.storage import sha256_of_bytes
 
 CLASSES = ("good", "scratch", "얼룩")
 
@@ -30,7 +32,45 @@ def tiny_config(**changes: object) -> ModelConfig:
 
 def changed(card: Card, **changes: object) -> Card:
     """Return the card with other values."""
-    return dataclasses.replace(card, **changes)  # type: ignore[arg-type]
+    return msgspec.structs.replace(card, **changes)
+
+
+def int8_facts(int8_model: bytes = b"int8_model", **changes: object) -> Int8Facts:
+    """Return what a card says of an INT8 model."""
+    facts = Int8Facts(
+        sha256=sha256_of_bytes(int8_model),
+        bytes=len(int8_model),
+        float32_layers=0,
+        margin=MarginFacts(lead=0.0, unknown=0.0),
+        second_passes=0.05,
+        allowed_flips=0,
+    )
+    return msgspec.structs.replace(facts, **changes)
+
+
+def parity_proof(
+    runtime: str = "onnxruntime",
+    precision: str = "fp32",
+    rate: float | None = 100.0,
+    **changes: object,
+) -> ParityProof:
+    """Return a proof that holds on this machine, with other values where given."""
+    proof = ParityProof(
+        runtime=runtime,
+        version=runtime_version(runtime) or "",
+        device="cpu",
+        precision=precision,
+        processor=processor_of("cpu"),
+        images=50,
+        flips=0,
+        allowed_flips=0,
+        greatest_difference=1e-6,
+        greatest_unknown_difference=1e-6,
+        tolerance=1e-4,
+        images_per_second_1=rate,
+        images_per_second_32=rate,
+    )
+    return msgspec.structs.replace(proof, **changes)
 
 
 def random_images(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:

@@ -1,15 +1,16 @@
-"""`sihwa`, which is `python -m sihwa`: it minds Ctrl-C, then loads the rest."""
+"""`sihwa`, which is `python -m sihwa`: it guards the command, then loads the rest."""
 
-from sihwa.terminal.console import loading
+from sihwa.terminal.guard import guarding
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line."""
-    with loading():
-        from sihwa.commands.cli import main
-    main()
+    with guarding():
+        from sihwa.commands.cli import run
+
+        run()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from onnx import TensorProto, helper
 from sihwa.errors import InvalidInspector
 from sihwa.inspector import load_inspector
 from sihwa.inspector.graph_file import append_card
-from sihwa.inspector.protobuf import encode_field
 
 Json = dict[str, Any]
 PARTS = (
@@ -24,6 +23,16 @@ _NOT_IDENTITY = ("id", "created", "environment", "proof")
 
 def canonical(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def encode_field(number: int, content: bytes) -> bytes:
+    """Return a field of a protocol buffer, of known length."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    more, last = divmod(number, 128)
+    return bytes([last]) if more == 0 else bytes([last | 128]) + _varint(more)
 
 
 def graph_of(folder: Path) -> bytes:
@@ -50,11 +59,13 @@ def forge(
     card = json.loads((folder / "card.json").read_bytes())
     del card["parts"]
     card["graph"].update(sha256=hashlib.sha256(graph).hexdigest(), bytes=len(graph))
+    weights = (folder / "weights.safetensors").read_bytes()
+    card["weights"].update(sha256=hashlib.sha256(weights).hexdigest())
     if change is not None:
         change(card)
     identity = {key: value for key, value in card.items() if key not in _NOT_IDENTITY}
     digest = hashlib.sha256(canonical(identity).encode(errors="surrogatepass"))
-    text = json.dumps({**card, "id": digest.hexdigest()[:16]})
+    text = canonical({**card, "id": digest.hexdigest()[:16]})
     (folder / "inspector.onnx").write_bytes(append_card(graph, text))
     (folder / "card.json").write_text(text, "utf-8")
     reseal(folder)
@@ -104,18 +115,3 @@ def branch(*nodes: onnx.NodeProto) -> onnx.GraphProto:
     """Return a graph to be hidden inside an operator."""
     output = helper.make_tensor_value_info("ran", TensorProto.UINT8, None)
     return helper.make_graph(nodes, "branch", [], [output])
-
-
-def safetensors(header: bytes, data: bytes = b"", length: int | None = None) -> bytes:
-    size = len(header) if length is None else length
-    return size.to_bytes(8, "little") + header + data
-
-
-def tensors(**spans: tuple[int, int]) -> bytes:
-    """Return a safetensors header of uint8 tensors at these places."""
-    return json.dumps(
-        {
-            name: {"dtype": "U8", "shape": [stop - start], "data_offsets": [start, stop]}
-            for name, (start, stop) in spans.items()
-        }
-    ).encode()

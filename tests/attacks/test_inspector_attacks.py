@@ -20,9 +20,6 @@ from tests.attacks.forge import (
     forge_model,
     graph_of,
     refuse,
-    reseal,
-    safetensors,
-    tensors,
 )
 from tests.helpers import random_images, save_images
 
@@ -106,10 +103,10 @@ def test_load_inspector_byte_of_a_part_changed_is_refused(
 @pytest.mark.parametrize(
     ("parts", "reason"),
     [
-        pytest.param(None, "parts: expected the SHA-256", id="none"),
-        pytest.param([], "parts: expected the SHA-256", id="a_list"),
-        pytest.param({"inspector.onnx": {}}, "parts: expected the SHA-256", id="some_missing"),
-        pytest.param(dict.fromkeys(PARTS, "0"), "parts: expected the SHA-256", id="one_more"),
+        pytest.param(None, "parts: Expected `object`", id="none"),
+        pytest.param([], "parts: Expected `object`", id="a_list"),
+        pytest.param({}, "parts: expected the SHA-256", id="some_missing"),
+        pytest.param(dict.fromkeys(PARTS, "0"), "parts: Expected `object`, got `str`", id="texts"),
     ],
 )
 def test_load_inspector_list_of_parts_damaged_is_refused(
@@ -120,21 +117,12 @@ def test_load_inspector_list_of_parts_damaged_is_refused(
     refuse(tiny_bundle, reason, "card.json")
 
 
-@pytest.mark.parametrize("said", [None, 0, "0", [], {}, {"bytes": 684152.0}], ids=repr)
-def test_load_inspector_hash_of_a_part_mistyped_is_refused(tiny_bundle: Path, said: object) -> None:
-    path = tiny_bundle / "card.json"
-    card = json.loads(path.read_bytes())
-    card["parts"]["weights.safetensors"] = said
-    path.write_text(json.dumps(card), "utf-8")
-    refuse(tiny_bundle, "its length or SHA-256 is not the one in card.json", "weights.safetensors")
-
-
 def test_load_inspector_card_beside_of_another_inspector_is_refused(tiny_bundle: Path) -> None:
     path = tiny_bundle / "card.json"
     card = json.loads(path.read_bytes())
     card["accept_classes"] = ["good", "scratch"]
     path.write_text(json.dumps(card), "utf-8")
-    refuse(tiny_bundle, "says something else than the card in inspector.onnx", "card.json")
+    refuse(tiny_bundle, "differs from the card in inspector.onnx", "card.json")
 
 
 def test_load_inspector_something_between_graph_and_card_is_refused(tiny_bundle: Path) -> None:
@@ -168,54 +156,23 @@ def test_load_inspector_zip_of_the_folder_is_refused(tiny_bundle: Path) -> None:
 
 
 WEIGHTS = {
-    "empty": (b"", "promise a header of 0 bytes"),
-    "pickle": (pickle.dumps({"weight": [1.0] * 100}), "promise a header of"),
-    "zip": (b"PK\x03\x04" + bytes(100), "promise a header of"),
-    "zeros": (bytes(100), "promise a header of 0 bytes"),
-    "header_longer_than_the_file": (safetensors(b"{}", length=2**63), "promise a header of"),
-    "header_just_too_long": (safetensors(b"{}", length=3), "promise a header of 3 bytes"),
-    "header_no_json": (safetensors(b"{]"), "its header does not list tensors"),
-    "header_a_list": (safetensors(b"[]"), "its header does not list tensors"),
-    "header_lists_a_tensor_twice": (
-        safetensors(tensors(a=(0, 4))[:-1] + b"," + tensors(a=(4, 6), b=(0, 4))[1:], bytes(6)),
-        "does not list tensors .a key comes twice among .'a', 'b'",
-    ),
-    "header_tells_a_place_twice": (
-        safetensors(tensors(a=(0, 4)).replace(b'"shape"', b'"shape": [1], "shape"'), bytes(4)),
-        "does not list tensors .a key comes twice",
-    ),
-    "header_utf16": (
-        safetensors(tensors(a=(0, 4)).decode().encode("utf-16"), bytes(4)),
-        "does not list tensors",
-    ),
-    "header_nested_deeply": (safetensors(b"[" * 10**6), "its header does not list tensors"),
-    "header_without_offsets": (safetensors(b'{"a":{}}'), "its header does not list tensors"),
-    "header_of_unknown_type": (
-        safetensors(b'{"a":{"dtype":"PY","shape":[],"data_offsets":[0,0]}}'),
-        "its header does not list tensors",
-    ),
-    "header_of_huge_shape": (
-        safetensors(b'{"a":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4]}}', b"0000"),
-        "its header does not list tensors",
-    ),
-    "tensors_overlap": (
-        safetensors(tensors(a=(0, 4), b=(2, 6)), bytes(6)),
-        "starts at byte 2 of the data, not at 4",
-    ),
-    "tensors_with_a_gap": (safetensors(tensors(a=(0, 4), b=(5, 6)), bytes(6)), "starts at byte 5"),
-    "tensors_beyond_the_file": (safetensors(tensors(a=(0, 9)), bytes(6)), "take 9 bytes, .* has 6"),
-    "tensors_backwards": (safetensors(tensors(a=(4, 0)), bytes(4)), "does not list tensors"),
-    "data_unclaimed": (safetensors(tensors(a=(0, 4)), bytes(6)), "take 4 bytes, the file has 6"),
+    "empty": b"",
+    "pickle": pickle.dumps({"weight": [1.0] * 100}),
+    "zeros": bytes(100),
+    "header_longer_than_the_file": (2**63).to_bytes(8, "little") + b"{}",
+    "header_nested_deeply": (10**6).to_bytes(8, "little") + b"[" * 10**6,
+    "tensor_beyond_the_file": (52).to_bytes(8, "little")
+    + b'{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}}',
 }
 
 
-@pytest.mark.parametrize(("content", "reason"), WEIGHTS.values(), ids=list(WEIGHTS))
-def test_load_inspector_hostile_weights_are_refused(
-    tiny_bundle: Path, content: bytes, reason: str
+@pytest.mark.parametrize("content", WEIGHTS.values(), ids=list(WEIGHTS))
+def test_load_inspector_in_torch_hostile_weights_are_refused(
+    tiny_bundle: Path, content: bytes
 ) -> None:
     (tiny_bundle / "weights.safetensors").write_bytes(content)
-    reseal(tiny_bundle)
-    refuse(tiny_bundle, f"not a safetensors file: .*{reason}", "weights.safetensors")
+    forge(tiny_bundle)
+    refuse(tiny_bundle, "torch refuses|not a safetensors file", runtime="torch")
 
 
 def test_load_inspector_path_with_a_null_character_is_refused() -> None:

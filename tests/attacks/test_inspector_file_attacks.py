@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.attacks.forge import refuse, reseal
+from tests.attacks.forge import refuse
 
 GIGABYTE = 2**30
 BOMB_BYTES = 2**28
@@ -40,14 +40,12 @@ def test_load_inspector_zip_bomb_for_a_part_is_refused(
     tiny_bundle: Path, bomb: bytes, part: str
 ) -> None:
     (tiny_bundle / part).write_bytes(bomb)
-    if part == "weights.safetensors":
-        reseal(tiny_bundle)
-    refuse(tiny_bundle, "not an inspector's graph|not a safetensors file|not strict JSON", part)
+    refuse(tiny_bundle, "not an ONNX file|its length or SHA-256|not JSON", part)
 
 
 def test_load_inspector_zip_bomb_alone_is_refused(tmp_path: Path, bomb: bytes) -> None:
     (tmp_path / "inspector.onnx").write_bytes(bomb)
-    refuse(tmp_path / "inspector.onnx", "not an inspector's graph")
+    refuse(tmp_path / "inspector.onnx", "not an ONNX file")
 
 
 def test_load_inspector_ten_gigabytes_of_nothing_alone_are_refused(tmp_path: Path) -> None:
@@ -63,7 +61,7 @@ def test_load_inspector_ten_gigabytes_that_the_card_tells_of_are_refused(tiny_bu
     path.write_text(json.dumps(card), "utf-8")
     with (tiny_bundle / "weights.safetensors").open("wb") as file:
         file.truncate(10 * GIGABYTE)
-    refuse(tiny_bundle, "its length or SHA-256 is not the one", "weights.safetensors")
+    refuse(tiny_bundle, "10737418240 bytes are more than", "weights.safetensors")
 
 
 class Program:
@@ -92,32 +90,18 @@ def test_load_inspector_program_for_a_part_is_refused_and_not_run(
             file.writestr("archive/data.pkl", content)
         content = archive.getvalue()
     (tiny_bundle / part).write_bytes(content)
-    if part == "weights.safetensors":
-        reseal(tiny_bundle)
-    refuse(tiny_bundle, "not an inspector's graph|not a safetensors file|not strict JSON", part)
+    refuse(tiny_bundle, "not an ONNX file|its length or SHA-256|not JSON", part)
     assert not mark.exists()
-
-
-def test_load_inspector_parts_under_the_names_of_others_are_refused(tiny_bundle: Path) -> None:
-    graph, weights = tiny_bundle / "inspector.onnx", tiny_bundle / "weights.safetensors"
-    contents = graph.read_bytes(), weights.read_bytes()
-    weights.write_bytes(contents[0])
-    reseal(tiny_bundle)
-    refuse(tiny_bundle, "not a safetensors file", "weights.safetensors")
-    graph.write_bytes(contents[1])
-    weights.write_bytes(contents[1])
-    reseal(tiny_bundle)
-    refuse(tiny_bundle, "not an inspector's graph", "inspector.onnx")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "BMP"])
 def test_load_inspector_image_named_as_an_inspector_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "inspector.onnx"
     Image.new("RGB", (30, 20), (8, 1, 58)).save(path, format=kind)
-    refuse(path, "not an inspector's graph")
+    refuse(path, "not an ONNX file")
 
 
 def test_load_inspector_script_named_as_an_inspector_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "inspector.onnx"
     path.write_text("#!/bin/sh\nrm -rf /\n", "utf-8")
-    refuse(path, "not an inspector's graph")
+    refuse(path, "not an ONNX file")

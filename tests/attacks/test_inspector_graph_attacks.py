@@ -10,11 +10,12 @@ import onnx.numpy_helper
 import pytest
 from onnx import TensorProto, helper
 
+from sihwa.inspector.card import FORMAT_VERSION
 from sihwa.inspector.graph_file import OPSET
-from sihwa.inspector.protobuf import encode_field
 from tests.attacks.forge import (
     branch,
     custom_node,
+    encode_field,
     external,
     forge,
     forge_model,
@@ -152,11 +153,10 @@ def cast_twice(model: Model) -> None:
 
 DIVIDES = "Div takes something else than a positive constant"
 MILLION = onnx.TensorShapeProto.Dimension(dim_value=10**6)
-ELSEWHERE = "keeps tensors in another file"
-NESTED = "graph within the graph|operator '(If|Loop|Scan)'"
+ELSEWHERE = "TensorProto has (data_location|external_data), which inspectors never have"
+SPARSE = "GraphProto has sparse_initializer"
 ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
     # code and files from elsewhere
-    "data_in_folder": (outside("weights.safetensors"), ELSEWHERE),
     "data_above_folder": (outside("../../secret"), ELSEWHERE),
     "data_at_absolute_path": (outside("/etc/passwd"), ELSEWHERE),
     "data_at_memory_address": (outside("*/_ORT_MEM_ADDR_/*"), ELSEWHERE),
@@ -168,49 +168,44 @@ ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
         lambda m: constant(m, "value", _external(with_tensor(1))),
         ELSEWHERE,
     ),
-    "custom_operator": (lambda m: m.graph.node.append(custom_node()), r"operator of 'evil\\n"),
+    "custom_operator": (
+        lambda m: m.graph.node.append(custom_node()),
+        r"operator 'Run' of the domain 'evil\\n",
+    ),
     "custom_domain_imported": (
         lambda m: m.opset_import.append(helper.make_opsetid("com.microsoft", 1)),
-        "asks for operators of 'com.microsoft'",
+        "expected the standard operators of opset 18, found .*com.microsoft",
     ),
     "microsoft_operator": (
         lambda m: m.graph.node.append(node("Inverse", ["image"], ["r"], domain="com.microsoft")),
-        "operator of 'com.microsoft'",
+        "of the domain 'com.microsoft'",
     ),
     "unknown_standard_operator": (
         lambda m: m.graph.node.append(node("Launch", ["image"], ["r"])),
-        "uses the operator 'Launch'",
-    ),
-    "random_operator": (
-        lambda m: m.graph.node.append(node("RandomNormal", [], ["r"], shape=[1])),
-        "uses the operator 'RandomNormal'",
+        "operator 'Launch'",
     ),
     "operator_without_name": (
         lambda m: m.graph.node.append(onnx.NodeProto(output=["r"])),
-        "uses the operator without a name",
+        "operator ''",
     ),
-    "custom_operator_in_if": (lambda m: m.graph.node.extend(inside(custom_node())), NESTED),
-    "custom_operator_in_nested_if": (
-        lambda m: m.graph.node.extend(inside(*inside(*inside(custom_node())))),
-        NESTED,
-    ),
+    "custom_operator_in_if": (lambda m: m.graph.node.extend(inside(custom_node())), "'If'"),
     "custom_operator_in_loop": (
         lambda m: m.graph.node.append(node("Loop", ["n"], ["r"], body=branch(custom_node()))),
-        NESTED,
+        "operator 'Loop'",
     ),
     "subgraph_in_harmless_operator": (
         lambda m: m.graph.node.append(node("Relu", ["x"], ["r"], hidden=branch(custom_node()))),
-        "graph within the graph",
+        "attribute 'hidden' holds g,",
     ),
     "subgraphs_in_harmless_operator": (
         lambda m: m.graph.node.append(node("Relu", ["x"], ["r"], hidden=[branch(custom_node())])),
-        "graph within the graph",
+        "attribute 'hidden' holds graphs,",
     ),
-    "function": (function, "functions or a training graph"),
-    "training_graph": (lambda m: m.training_info.add(), "functions or a training graph"),
+    "function": (function, "ModelProto has functions"),
+    "training_graph": (lambda m: m.training_info.add(), "ModelProto has training_info"),
     "foreign_metadata": (
         lambda m: m.metadata_props.add(key="ort_config", value="{}"),
-        "no metadata but sihwa.card, found 'ort_config'",
+        "expected only sihwa.card as metadata, found .*'ort_config'",
     ),
     "two_cards": (
         lambda m: m.metadata_props.add(key="sihwa.card", value="{}"),
@@ -219,16 +214,16 @@ ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
     # memory
     "tensor_huge_of_few_bytes": (
         lambda m: resize_tensor(m, 2**40, 2**20),
-        "says it has 4611686018427387904 bytes and has",
+        "declares 4611686018427387904 bytes and has",
     ),
-    "tensor_of_negative_length": (lambda m: resize_tensor(m, -1), "a tensor says it has"),
-    "tensor_of_too_many_axes": (lambda m: resize_tensor(m, *[1] * 1000), "tensor of 1000 axes"),
-    "tensor_huge_in_attribute": (lambda m: constant(m, "value", with_tensor(2**50)), "says it has"),
-    "tensor_of_text": (text_tensor, "element type 8"),
-    "tensor_sparse": (lambda m: m.graph.sparse_initializer.append(sparse()), "sparse tensors"),
+    "tensor_of_negative_length": (lambda m: resize_tensor(m, -1), "a tensor declares -"),
+    "tensor_of_too_many_axes": (lambda m: resize_tensor(m, *[1] * 10**6), "of 1000000 axes"),
+    "tensor_huge_in_attribute": (lambda m: constant(m, "value", with_tensor(2**50)), "declares"),
+    "tensor_of_text": (text_tensor, "TensorProto has string_data"),
+    "tensor_sparse": (lambda m: m.graph.sparse_initializer.append(sparse()), SPARSE),
     "tensor_sparse_in_attribute": (
         lambda m: constant(m, "sparse_value", sparse()),
-        "sparse tensors",
+        "'sparse_value' holds sparse_tensor",
     ),
     "evidence_huge": (
         lambda m: [axis.MergeFrom(MILLION) for axis in axes(m, "evidence")[2:]],
@@ -238,26 +233,28 @@ ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
         lambda m: [axis.Clear() for axis in axes(m, "evidence")[2:]],
         "evidence must be a map of at most 64 × 64",
     ),
-    # versions
-    "opset_too_new": (
-        lambda m: setattr(m.opset_import[0], "version", 99),
-        f"expected opset {OPSET}, found 99",
+    "operators_without_end": (
+        lambda m: m.graph.node.extend(
+            node("Neg", [f"n{place - 1}" if place else "embedding"], [f"n{place}"])
+            for place in range(10_001)
+        ),
+        "expected 1 to 10000 operators, found",
     ),
-    "opset_too_old": (lambda m: setattr(m.opset_import[0], "version", 7), "found 7"),
-    "opset_missing": (lambda m: m.ClearField("opset_import"), "expected one opset, found 0"),
+    # versions
+    "opset_too_new": (lambda m: setattr(m.opset_import[0], "version", 99), "found .*99"),
+    "opset_missing": (lambda m: m.ClearField("opset_import"), r"opset 18, found \[\]"),
     "opset_twice": (
         lambda m: m.opset_import.append(helper.make_opsetid("ai.onnx", OPSET)),
-        "expected one opset, found 2",
+        "opset 18, found .*'ai.onnx'",
     ),
     "ir_version_too_new": (
         lambda m: setattr(m, "ir_version", 99),
         "onnxruntime refuses the graph.*IR version",
     ),
     # inputs and outputs
-    "empty_graph": (lambda m: m.graph.ClearField("node"), "its graph is empty"),
-    "no_graph": (lambda m: m.ClearField("graph"), "expected one graph, found 0"),
+    "empty_graph": (lambda m: m.graph.ClearField("node"), "operators, found 0"),
+    "no_graph": (lambda m: m.ClearField("graph"), "operators, found 0"),
     "input_missing": (lambda m: m.graph.ClearField("input"), "uses 'image' before that is made"),
-    "input_renamed": (lambda m: rename(m, "image", "image"), r"found \['image'\]"),
     "input_twice": (lambda m: m.graph.input.append(m.graph.input[0]), "has 'image' twice"),
     "input_added": (
         lambda m: m.graph.input.append(value_info("more", TensorProto.FLOAT, [1])),
@@ -266,10 +263,6 @@ ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
     "input_float": (
         lambda m: element(m, "image", TensorProto.FLOAT),
         r"image must be uint8 \(free, free, free, 3\).* float32",
-    ),
-    "input_grey": (
-        lambda m: setattr(axes(m, "image")[3], "dim_value", 1),
-        r"image must be .* \(free, free, free, 1\)",
     ),
     "input_of_one_size": (lambda m: setattr(axes(m, "image")[1], "dim_value", 9), "free, 9, free"),
     "input_no_tensor": (lambda m: m.graph.input[0].type.Clear(), r"image must be .* other \(\)"),
@@ -289,7 +282,6 @@ ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
     ),
     # what flows where: runtimes read these in different ways, or not at all
     "tensor_missing": (lambda m: m.graph.initializer.pop(), "uses '.*' before that is made"),
-    "tensor_twice": (lambda m: m.graph.initializer.append(m.graph.initializer[0]), "twice"),
     "tensor_in_place_of_the_image": (
         lambda m: m.graph.initializer.append(
             helper.make_tensor("image", TensorProto.UINT8, [1, 1, 1, 3], b"abc", raw=True)
@@ -301,23 +293,22 @@ ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
         "makes 'probability' twice",
     ),
     "output_never_made": (lambda m: never_made(m, "unknown"), "uses 'unknown' before that is made"),
-    "cycle_of_one": (
-        lambda m: m.graph.node.append(node("Relu", ["a"], ["a"])),
-        "uses 'a' before that is made",
-    ),
     "cycle_of_two": (
         lambda m: m.graph.node.extend([node("Relu", ["b"], ["a"]), node("Relu", ["a"], ["b"])]),
         "uses 'b' before that is made",
     ),
-    "divides_whole_numbers_by_minus_one": (lambda m: divide(m, -1), DIVIDES),
-    "divides_whole_numbers_by_zero": (lambda m: divide(m, 0), DIVIDES),
-    "divides_whole_numbers_by_what_it_computes": (lambda m: divide(m, 7, "Neg"), DIVIDES),
+    "cycle_through_an_output": (cycle_through_unknown, "uses 'unknown' before that is made"),
+    # arguments that end a process
+    "divides_integers_by_minus_one": (lambda m: divide(m, -1), DIVIDES),
+    "divides_integers_by_zero": (lambda m: divide(m, 0), DIVIDES),
+    "divides_integers_by_a_computed_number": (lambda m: divide(m, 7, "Neg"), DIVIDES),
     "constant_of_two_kinds": (
         lambda m: two_faced_constant(m, "value_int"),
-        "attribute 'value_int' holds something else than its type says",
+        "attribute 'value_int' holds i, t",
     ),
     "constant_beside_another": (constant_with_a_stranger, "something else than one tensor"),
     "constant_without_a_tensor": (lambda m: constant(m, "value_int", 1), "than one tensor"),
+    "attribute_twice": (cast_twice, "has an attribute twice"),
     "pads_below_zero": (
         lambda m: argument(m, "Pad", None, -1, mode="edge"),
         "Pad takes something else than a constant of zero or more",
@@ -337,28 +328,9 @@ ATTACKS: dict[str, tuple[Callable[[Model], Any], str]] = {
         lambda m: argument(m, "InstanceNormalization", 1, 1, 1),
         "operator 'InstanceNormalization'",
     ),
-    "operators_without_end": (
-        lambda m: m.graph.node.extend(
-            node("Neg", [f"n{place - 1}" if place else "embedding"], [f"n{place}"])
-            for place in range(10_001)
-        ),
-        "operators, more than 10000",
-    ),
-    "attribute_twice": (cast_twice, "has the attribute 'to' twice"),
     "reads_beyond_a_tensor": (
         lambda m: m.graph.node.append(node("GatherND", ["image", "i"], ["x"])),
         "operator 'GatherND'",
-    ),
-    "axes_without_end": (
-        lambda m: m.graph.initializer[0].dims.extend([1] * 10**6),
-        "more than 8 numbers stand|fields",
-    ),
-    "cycle_through_an_output": (cycle_through_unknown, "uses 'unknown' before that is made"),
-    "custom_operator_in_scan": (
-        lambda m: m.graph.node.append(
-            node("Scan", ["n"], ["r"], body=branch(custom_node()), num_scan_inputs=1)
-        ),
-        NESTED,
     ),
 }
 
@@ -376,29 +348,25 @@ def test_load_inspector_hostile_graph_is_refused(
     refuse(tiny_bundle, reason)
 
 
-@pytest.mark.parametrize("field", [1, 5, 7, 8, 14, 20])
-def test_load_inspector_field_hidden_behind_a_long_number_is_refused(
-    tiny_bundle: Path, field: int
-) -> None:
-    """Other readers keep the lower 32 bits of a key, and find a second graph there."""
-    hidden = encode_field(field + 2**29, b"")
-    forge(tiny_bundle, graph_of(tiny_bundle) + hidden)
-    refuse(tiny_bundle, "is no protocol buffer")
-
-
 @pytest.mark.parametrize(
-    "change",
+    "hidden",
     [
-        lambda m: setattr(m.opset_import[0], "version", 20),
-        lambda m: m.graph.node.append(node("Gelu", ["embedding"], ["x"])),
-        lambda m: m.metadata_props.add(key="more", value="x"),
+        pytest.param(encode_field(7 + 2**29, b""), id="graph behind a number of 35 bits"),
+        pytest.param(encode_field(99, b"x"), id="field that ONNX does not have"),
+        pytest.param(encode_field(7, b""), id="graph twice"),
+        pytest.param(encode_field(5, b"a") + encode_field(5, b"b"), id="text twice"),
     ],
-    ids=["opset", "operator", "metadata"],
 )
-def test_load_inspector_of_a_newer_format_says_so_whatever_its_graph_is(
-    tiny_bundle: Path, change: Callable[[Model], Any]
-) -> None:
+def test_load_inspector_hidden_field_is_refused(tiny_bundle: Path, hidden: bytes) -> None:
+    """Runtimes could find another graph in such a file than was checked."""
+    forge(tiny_bundle, graph_of(tiny_bundle) + hidden)
+    refuse(tiny_bundle, "it holds unknown fields, or a field twice|not an ONNX file")
+
+
+def test_load_inspector_newer_format_with_newer_graph_names_the_version(tiny_bundle: Path) -> None:
     model = onnx.load_from_string(graph_of(tiny_bundle))
-    change(model)
-    forge(tiny_bundle, model.SerializeToString(), lambda card: card.update(format_version=2))
-    refuse(tiny_bundle, r"format version 2 is newer than this program reads \(1\)")
+    model.opset_import[0].version = 20
+    model.metadata_props.add(key="more", value="x")
+    newer = FORMAT_VERSION + 1
+    forge(tiny_bundle, model.SerializeToString(), lambda card: card.update(format_version=newer))
+    refuse(tiny_bundle, f"format version {newer} is newer than this program reads")

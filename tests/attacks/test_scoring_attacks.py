@@ -193,4 +193,4 @@ def test_score_sources_link_inside_a_tar_is_not_followed(tmp_path: Path) -> None
             file.addfile(link)
     score_sources(stub_inspector(), tmp_path / "a.tar", tmp_path / "out.jsonl")
     errors = set(read(tmp_path / "out.jsonl").error)
-    assert errors == {"a link, a special file or one in pieces inside the archive"}
+    assert [error.startswith("a link, special file") for error in errors] == [True]

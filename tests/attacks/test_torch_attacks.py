@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load, save
 
 from sihwa.inspector import load_inspector
-from tests.attacks.forge import Json, forge, refuse, reseal
+from tests.attacks.forge import Json, forge, refuse
 from tests.attacks.test_inspector_card_attacks import put
 
 CARDS: dict[str, tuple[Callable[[Json], Any], str]] = {
@@ -76,7 +76,7 @@ def test_load_inspector_in_torch_weights_of_another_network_are_refused(
     tensors = load(path.read_bytes())
     change(tensors)
     path.write_bytes(save(tensors))
-    reseal(tiny_bundle)
+    forge(tiny_bundle)
     refuse(tiny_bundle, "does not fit the card's network 'test_efficientnet'", runtime="torch")
 
 

@@ -10,32 +10,16 @@ from typing import Any
 
 import pytest
 
-from sihwa.inspector import load_inspector, processor_of, read_bundle
-from sihwa.inspector.parity import ParityProof
-from sihwa.inspector.runtime import runtime_version
+from sihwa.inspector import ParityProof, load_inspector, read_bundle
 from sihwa.inspector.verification import verification_path, write_verification
 from tests.attacks.forge import Json, canonical, forge
+from tests.helpers import parity_proof
 
 OPENVINO = ("openvino", "fp32")
 
 
 def fact(runtime: str, precision: str, flips: int = 0) -> ParityProof:
-    return ParityProof(
-        runtime=runtime,
-        version=runtime_version(runtime) or "",
-        device="cpu",
-        precision=precision,
-        processor=processor_of("cpu"),
-        images=50,
-        flips=flips,
-        allowed_flips=0,
-        greatest_difference=0.0,
-        greatest_unknown_difference=0.0,
-        tolerance=1e-4,
-        worst_path="",
-        images_per_second_1=1000.0,
-        images_per_second_32=1000.0,
-    )
+    return parity_proof(runtime, precision, 1000.0, flips=flips)
 
 
 @pytest.fixture
@@ -65,7 +49,8 @@ def does_not_count(folder: Path, reason: str) -> None:
     """Check that the reference decides, and that it is said why."""
     inspector = load_inspector(folder)
     assert str(inspector.runtime.choice) == "onnxruntime on cpu in fp32"
-    assert f"inspector.verified.json does not count: {reason}" in inspector.explanation
+    assert "inspector.verified.json does not count" in inspector.explanation
+    assert reason in inspector.explanation
     assert inspector.explanation.isprintable()
     assert len(inspector.explanation) < 1000
 
@@ -77,8 +62,7 @@ BYTES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a_list": (lambda text: b"[" + text + b"]", "it is damaged"),
     "pickle": (lambda _: b"\x80\x04K\x01.", "it is damaged"),
     "nested_deeply": (lambda _: b"[" * 10**5, "it is damaged"),
-    "key_twice": (lambda text: b'{"proof":[],' + text[1:], "it is damaged"),
-    "huge": (lambda text: text + b" " * 2**20, "its .* bytes are more than 1048576"),
+    "huge": (lambda text: text + b" " * 2**20, "larger than 1048576 bytes"),
     "edited": (lambda text: text.replace(b"1000.0", b"2000.0"), "it was changed after"),
 }
 
@@ -95,28 +79,16 @@ def test_load_inspector_damaged_verification_does_not_count(
 
 
 FORGED: dict[str, tuple[Callable[[Json], Any], str]] = {
-    "format_foreign": (put("format", to="sihwa-inspector"), "its 'format' breaks the schema"),
-    "version_newer": (put("format_version", to=2), "its 'format_version' breaks the schema"),
-    "key_unknown": (put("pickle", to="gASV"), "its content breaks the schema"),
-    "count_as_a_fraction": (
-        put("proof", 0, "images", to=32.0),
-        "its 'proof/0/images' breaks the schema",
-    ),
-    "count_of_four_hundred_digits": (
-        put("proof", 0, "images_per_second_1", to=10**400),
-        "it is damaged",
-    ),
-    "proof_unknown_key": (put("proof", 0, "code", to="x"), "its 'proof/0' breaks the schema"),
-    "proof_a_text": (put("proof", to="all"), "its 'proof' breaks the schema"),
-    "proofs_a_million": (put("proof", to=[{}] * 10**5), "its 'proof' breaks the schema"),
-    "rate_a_text": (
-        put("proof", 0, "images_per_second_1", to="fast"),
-        "its 'proof/0/images_per_second_1' breaks the schema",
-    ),
-    "name_clears_a_terminal": (
-        put("proof", 0, "\n\x1b[2J", to="x"),
-        "its 'proof/0' breaks the schema",
-    ),
+    "format_foreign": (put("format", to="sihwa-inspector"), "$.format"),
+    "version_newer": (put("format_version", to=3), "$.format_version"),
+    "key_unknown": (put("pickle", to="gASV"), "unknown field"),
+    "count_as_a_fraction": (put("proof", 0, "images", to=32.5), "$.proof[0].images"),
+    "rate_of_400_digits": (put("proof", 0, "images_per_second_1", to=10**400), "out of range"),
+    "proof_unknown_key": (put("proof", 0, "code", to="x"), "$.proof[0]"),
+    "proof_a_text": (put("proof", to="all"), "$.proof"),
+    "proofs_a_million": (put("proof", to=[{}] * 10**5), "$.proof"),
+    "rate_a_text": (put("proof", 0, "images_per_second_1", to="fast"), "images_per_second_1"),
+    "name_clears_a_terminal": (put("proof", 0, "\n\x1b[2J", to="x"), "unknown field"),
     "of_another_inspector": (put("inspector", to="0" * 16), "it is of another inspector"),
     "of_another_graph": (put("graphs", to=["0" * 64]), "it is of another inspector"),
 }
@@ -135,9 +107,7 @@ def test_load_inspector_forged_verification_does_not_count(
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no FIFOs, and links need rights")
 @pytest.mark.parametrize("kind", ["fifo", "folder", "link"])
-def test_load_inspector_verification_no_plain_file_does_not_count(
-    verified: Path, kind: str
-) -> None:
+def test_load_inspector_irregular_verification_does_not_count(verified: Path, kind: str) -> None:
     path = verification_path(verified)
     path.rename(path.with_name("elsewhere.json"))
     if kind == "fifo":
@@ -146,7 +116,7 @@ def test_load_inspector_verification_no_plain_file_does_not_count(
         path.mkdir()
     else:
         path.symlink_to("elsewhere.json")
-    does_not_count(verified, "it is no plain file")
+    does_not_count(verified, "it is not a regular file")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +131,7 @@ def test_load_inspector_verification_no_plain_file_does_not_count(
         pytest.param(put("proof", 0, "greatest_difference", to=1.0), id="beyond its tolerance"),
     ],
 )
-def test_load_inspector_verification_of_what_is_not_here_or_not_true_is_passed_over(
+def test_load_inspector_proof_of_another_runtime_does_not_count(
     verified: Path, change: Callable[[Json], Any]
 ) -> None:
     path = verification_path(verified)

@@ -1,6 +1,6 @@
 """The smallest inspector: fourteen operators, made by hand, the worked example of the format.
 
-Its network is the average colour of the image. It is kept in `inspector_v1/`, which every later
+Its network is the average colour of the image. It is kept in `inspector_v2/`, which every later
 reader has to read as this one does; `python -m tests.golden.smallest` writes it anew.
 """
 
@@ -13,10 +13,19 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
-from sihwa.inspector import Bundle, Card, write_bundle
+from sihwa.inspector import (
+    Bundle,
+    Card,
+    DatasetFacts,
+    GraphFacts,
+    NetworkFacts,
+    PolicyFacts,
+    WeightsFacts,
+    write_bundle,
+)
 from sihwa.storage import sha256_of_bytes
 
-FOLDER = Path(__file__).parent / "inspector_v1"
+FOLDER = Path(__file__).parent / "inspector_v2"
 TEMPERATURE = 0.5
 WEIGHT = np.array([[2, 1, 0], [-1, 0, 2]], np.float32)
 BIAS = np.array([-1.5, -0.5], np.float32)
@@ -80,46 +89,55 @@ def smallest_graph() -> bytes:
     return content
 
 
-def smallest_card(graph: bytes) -> Card:
-    """Return the card of the graph."""
+def smallest_card(graph: bytes, weights: bytes) -> Card:
+    """Return the card of the graph and its weights."""
     return Card(
         classes=("good", "얼룩"),
         accept_classes=("good",),
-        policy={"kind": "top_class", "unknown_threshold": 0.25},
+        policy=PolicyFacts(unknown_threshold=0.25),
         temperature=TEMPERATURE,
-        network={
-            "name": "smallest",
-            "architecture": "average colour",
-            "input_size": 1,
-            "stages": 0,
-            "embedding_width": 3,
-        },
-        weights={"source": "none", "licence": "none: not pretrained"},
-        dataset={
-            "name": "made up",
-            "fingerprint": "0" * 64,
-            "licence": "none",
-            "count": {"good": {"test": 1, "train": 2}, "얼룩": {"test": 1, "train": 2}},
-        },
+        network=NetworkFacts(
+            name="smallest",
+            architecture="average colour",
+            input_size=1,
+            stages=0,
+            embedding_width=3,
+        ),
+        weights=WeightsFacts(
+            source="none", licence="none: not pretrained", sha256=sha256_of_bytes(weights)
+        ),
+        dataset=DatasetFacts(
+            name="made up",
+            fingerprint="0" * 64,
+            licence="none",
+            count={"good": {"test": 1, "train": 2}, "얼룩": {"test": 1, "train": 2}},
+        ),
         training={"seed": 0},
         metrics={},
-        graph={"sha256": sha256_of_bytes(graph), "bytes": len(graph), "opset": 18},
+        graph=GraphFacts(sha256=sha256_of_bytes(graph), bytes=len(graph), opset=18),
         created="2026-01-02T03:04:05+00:00",
         code_version="0.1.0",
     )
 
 
+def smallest_weights() -> bytes:
+    """Return weights.safetensors."""
+    content: bytes = save(
+        {
+            "classifier.weight": WEIGHT,
+            "classifier.bias": BIAS,
+            "temperature": np.array(TEMPERATURE, np.float32),
+            "unknown.centre": CENTRE,
+            "unknown.projection": np.eye(3, dtype=np.float32),
+        }
+    )
+    return content
+
+
 def write_smallest(folder: Path) -> None:
     """Write the inspector folder."""
-    graph = smallest_graph()
-    weights = {
-        "classifier.weight": WEIGHT,
-        "classifier.bias": BIAS,
-        "temperature": np.array(TEMPERATURE, np.float32),
-        "unknown.centre": CENTRE,
-        "unknown.projection": np.eye(3, dtype=np.float32),
-    }
-    write_bundle(folder, Bundle(smallest_card(graph), graph, save(weights)))
+    graph, weights = smallest_graph(), smallest_weights()
+    write_bundle(folder, Bundle(smallest_card(graph, weights), graph, weights))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The examples in other programs' shoes: they must decide as the trained network does."""
+"""The examples in Python, Node.js and C++ decide as the trained network does."""
 
 import json
 import os
@@ -21,24 +21,24 @@ from PIL import Image
 from sihwa.inspector import (
     Bundle,
     Card,
-    ParityProof,
+    MarginFacts,
+    PolicyFacts,
     card_policy,
     load_inspector,
     write_bundle,
 )
 from sihwa.inspector.parts import CARD_NAME, OPTIONAL_PARTS, PARTS
 from sihwa.model import Network
-from sihwa.storage import sha256_of_bytes
 from tests.attacks.forge import forge_model
 from tests.golden.smallest import FOLDER, IMAGE
-from tests.helpers import changed, random_images
+from tests.helpers import changed, int8_facts, parity_proof, random_images
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZES = (
     (1, 1), (9, 31), (40, 120), (63, 65), (64, 64), (97, 53), (200, 200), (301, 77), (240, 640),
     (600, 401),
 )  # fmt: skip
-"""Height and width, around the network's input of 64: grown, kept, shrunk, odd, not square."""
+"""Height and width around the network's input of 64: enlarged, kept, reduced, odd, not square."""
 
 Row = dict[str, Any]
 Client = tuple[str, ...]
@@ -53,7 +53,7 @@ def python_client() -> Client:
 @pytest.fixture(scope="session")
 def node_client() -> Client:
     if shutil.which("node") is None:
-        pytest.skip("node is not on this machine: Node.js 18 or newer runs the example")
+        pytest.skip("Node.js 18 or newer is missing")
     if not (EXAMPLES / "node" / "node_modules" / "onnxruntime-node").is_dir():
         pytest.skip("the example's packages are missing: cd examples/node && npm ci")
     return "node", str(EXAMPLES / "node" / "inspect.mjs")
@@ -61,10 +61,10 @@ def node_client() -> Client:
 
 @pytest.fixture(scope="session")
 def cpp_client(tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """Compile the C++ example as examples/README.md says, with the headers in OpenVINO's wheel."""
+    """Compile the C++ example as in examples/README.md, with the headers in OpenVINO's wheel."""
     compiler = shutil.which("g++")
     if sys.platform != "linux" or compiler is None:
-        pytest.skip("g++ on Linux is what the C++ example's command line is for")
+        pytest.skip("the C++ example is built with g++ on Linux")
     headers = "#include <nlohmann/json.hpp>\n#include <openssl/sha.h>\n"
     probe = [compiler, "-std=c++17", "-fsyntax-only", "-x", "c++", "-"]
     if subprocess.run(probe, input=headers, capture_output=True, encoding="utf-8").returncode:
@@ -82,7 +82,7 @@ def cpp_client(tmp_path_factory: pytest.TempPathFactory) -> Client:
 
 @pytest.fixture(params=["python", "node", "cpp"])
 def client(request: pytest.FixtureRequest) -> Client:
-    """The words that start an example."""
+    """Return the command that starts an example."""
     words: Client = request.getfixturevalue(f"{request.param}_client")
     return words
 
@@ -95,40 +95,31 @@ def images() -> list[NDArray[np.uint8]]:
 @pytest.fixture(scope="module")
 def paths(images: list[NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("사진 (1조)")
-    written = [folder / f"{index:03d}.ppm" for index in range(len(images))]
-    for path, image in zip(written, images, strict=True):
-        Image.fromarray(image).save(path)
-    return [str(path) for path in written]
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{index:03d}.ppm")
+    return [str(path) for path in sorted(folder.iterdir())]
 
 
 @pytest.fixture(scope="module")
 def reference(images: list[NDArray[np.uint8]], tiny_network: Network) -> Reference:
     """Probabilities (N, K) and unknown scores (N,) of the PyTorch network."""
     with torch.no_grad():
-        said = [tiny_network(torch.from_numpy(image[None])) for image in images]
+        outputs = [tiny_network(torch.from_numpy(image[None])) for image in images]
     return (
-        np.concatenate([one.probability.numpy() for one in said]),
-        np.concatenate([one.unknown.numpy() for one in said]),
+        np.concatenate([one.probability.numpy() for one in outputs]),
+        np.concatenate([one.unknown.numpy() for one in outputs]),
     )
 
 
 @pytest.fixture
 def inspector(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, reference: Reference) -> Path:
-    """An inspector with all parts, that sends half of the images to review.
+    """Return an inspector with all files that sends half of the images to review.
 
-    So all decisions occur. The graph itself stands in for the INT8 model.
+    All decisions occur. The FP32 graph stands in for the INT8 model.
     """
-    policy = {"kind": "top_class", "unknown_threshold": float(np.median(reference[1]))}
-    int8_model = {
-        "sha256": sha256_of_bytes(tiny_graph),
-        "bytes": len(tiny_graph),
-        "float32_layers": 0,
-        "margin": {"lead": 1.0, "unknown": 0.1},
-        "second_passes": 0.05,
-        "allowed_flips": 0,
-    }
-    proof = ParityProof("torch", "1", "cpu", "fp32", "a processor", 9, 0, 0, 0.0, 0.0, 1e-4, "")
-    card = changed(tiny_card, policy=policy, int8=int8_model, proof=[proof.as_dict()])
+    policy = PolicyFacts(unknown_threshold=float(np.median(reference[1])))
+    facts = int8_facts(tiny_graph, margin=MarginFacts(lead=1.0, unknown=0.1))
+    card = changed(tiny_card, policy=policy, int8=facts, proof=(parity_proof("torch"),))
     weights = (tiny_bundle / "weights.safetensors").read_bytes()
     folder = tiny_bundle.with_name("검사기 1")
     write_bundle(folder, Bundle(card, tiny_graph, weights, tiny_graph), b"a .zip of images")
@@ -151,17 +142,16 @@ def rows_of(client: Client, inspector: Path, paths: list[str]) -> list[Row]:
     return rows
 
 
-def test_example_hundred_images_of_ten_sizes_agrees_with_the_network(
+def test_example_images_of_ten_sizes_agree_with_the_network(
     client: Client,
     inspector: Path,
     paths: list[str],
     images: list[NDArray[np.uint8]],
     reference: Reference,
 ) -> None:
-    """Compare with the PyTorch network, and with what Sihwa itself makes of the inspector."""
+    """Compare with the PyTorch network and with Sihwa running the same inspector."""
     rows = rows_of(client, inspector, paths)
     difference = np.abs(np.array([row["probability"] for row in rows]) - reference[0]).max()
-    print(f"{client[0]}: greatest difference in probability {difference:.1e}")
     assert difference <= 1e-4
     np.testing.assert_allclose([row["unknown"] for row in rows], reference[1], rtol=1e-3, atol=1e-4)
     policy = card_policy(load_inspector(inspector).card)
@@ -174,7 +164,7 @@ def test_example_hundred_images_of_ten_sizes_agrees_with_the_network(
     assert {row["decision"] for row in rows} == {"accept", "reject", "review"}
 
 
-def test_example_worked_in_the_document_gives_what_it_says(client: Client, tmp_path: Path) -> None:
+def test_example_worked_in_the_document_is_reproduced(client: Client, tmp_path: Path) -> None:
     height, width, _ = IMAGE.shape
     path = tmp_path / "six pixels.ppm"
     path.write_bytes(b"P6\n%d %d\n255\n" % (width, height) + IMAGE.tobytes())
@@ -208,7 +198,7 @@ def test_example_damaged_image_goes_to_review(
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
-def test_example_network_without_a_number_names_no_top_class(
+def test_example_nan_or_inf_goes_to_review_without_top_class(
     client: Client, tmp_path: Path, number: float
 ) -> None:
     folder = tmp_path / "inspector"
@@ -225,11 +215,11 @@ def test_example_network_without_a_number_names_no_top_class(
     assert row == {
         "image": str(path),
         "decision": "review",
-        "reason": "the network gave no number",
+        "reason": "the network gave NaN or inf",
     }
-    [said] = load_inspector(folder).predict(IMAGE)
-    assert (said.decision.outcome, said.decision.reason) == (row["decision"], row["reason"])
-    assert (said.top_class, said.box, said.evidence.size) == (None, None, 0)
+    [own] = load_inspector(folder).predict(IMAGE)
+    assert (own.decision.outcome, own.decision.reason) == (row["decision"], row["reason"])
+    assert (own.top_class, own.box, own.evidence.size) == (None, None, 0)
 
 
 def change_graph(folder: Path) -> None:
@@ -238,8 +228,8 @@ def change_graph(folder: Path) -> None:
     (folder / "inspector.onnx").write_bytes(graph)
 
 
-def newer(folder: Path) -> None:
-    # in the graph and beside it, for the examples read one or the other; the hashes are not reached
+def raise_format_version(folder: Path) -> None:
+    # in the graph and beside it: an example reads one of the two, before it checks any hash
     for name, quote in (
         ("inspector.onnx", '"format_version":'),
         ("card.json", '"format_version": '),
@@ -253,7 +243,7 @@ def newer(folder: Path) -> None:
     "damage",
     [
         pytest.param(change_graph, id="tampered"),
-        pytest.param(newer, id="newer"),
+        pytest.param(raise_format_version, id="newer"),
         pytest.param(lambda folder: (folder / "inspector.onnx").unlink(), id="missing"),
         pytest.param(lambda folder: (folder / "inspector.onnx").write_bytes(b""), id="empty"),
     ],

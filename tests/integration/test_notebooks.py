@@ -10,7 +10,7 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 def execute(name: str, overrides: list[str] | None, folder: Path) -> list[str]:
-    """Run a notebook in `folder`, on other settings if given; return the kinds of its outputs."""
+    """Run a notebook in `folder`, with other settings if given; return its output types."""
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)  # type: ignore[no-untyped-call]
     for cell in notebook.cells:
         if overrides is not None and "parameters" in cell.metadata.get("tags", []):
@@ -30,6 +30,6 @@ def test_first_inspector_notebook_trains_scores_and_shows_evidence(
 
 
 @pytest.mark.slow
-def test_first_inspector_notebook_runs_as_it_stands(tmp_path: Path) -> None:
+def test_first_inspector_notebook_runs_unchanged(tmp_path: Path) -> None:
     (tmp_path / "notebooks").mkdir()
     assert "image/png" in execute("first_inspector.ipynb", None, tmp_path / "notebooks")

@@ -168,15 +168,20 @@ def test_finish_refused_runtime_is_called_refused(
     monkeypatch.setattr(torch_runtime, "fault", lambda _: None)  # bfloat16, slow but right
     monkeypatch.setitem(TOLERANCE, "bf16", 1e-9)
     run = train(parts, tmp_path)
+    verdicts = {(proof.runtime, proof.precision): proof.verdict() for proof in run.proofs}
+    assert "cpu bf16: refused" in verdicts["torch", "bf16"]
+    assert "cpu fp32: proven" in verdicts["torch", "fp32"]
     show_run(run)
-    refused = {(proof.runtime, proof.precision) for proof in run.proofs if not proof.proven}
-    assert ("torch", "bf16") in refused
-    assert "cpu bf16: refused" in run.report.read_text("utf-8")
-    assert "cpu fp32: proven" in run.report.read_text("utf-8")
-    assert "refused" in (run.folder / "train.log").read_text("utf-8")
-    assert "refused" in (run.inspector / "README.md").read_text("utf-8")
-    assert str(run.inspector) in capsys.readouterr().out
-    with pytest.raises(RuntimeUnavailable, match=r"bf16.* refused"):
+    texts = {
+        "terminal": capsys.readouterr().out,
+        "log": (run.folder / "train.log").read_text("utf-8"),
+        "README": (run.inspector / "README.md").read_text("utf-8"),
+        "report": run.report.read_text("utf-8"),
+    }
+    for name, text in texts.items():
+        assert verdicts["torch", "bf16"] in text, name
+        assert verdicts["torch", "fp32"] in text, name
+    with pytest.raises(RuntimeUnavailable, match=r"cpu bf16: refused"):
         load_inspector(run.inspector, runtime="torch", precision="bf16")
 
 

@@ -22,7 +22,7 @@ from sihwa.run.run_folder import hold_run
 from sihwa.run.sweep import run_sweep
 from sihwa.storage.lock import hold
 from sihwa.training import StagesConfig
-from sihwa.training.checkpoint import KeepLast
+from sihwa.training.checkpoint import TrainState
 from tests.integration.conftest import settings, train
 
 ROOT = Path(__file__).parents[2]
@@ -50,14 +50,14 @@ class Killed(BaseException):
 
 
 def kill_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
-    original = KeepLast.on_train_epoch_end
+    original = TrainState.save
 
-    def kill(self: KeepLast, trainer: object, module: object) -> None:
-        original(self, trainer, module)  # type: ignore[arg-type]
-        if trainer.current_epoch == epoch:  # type: ignore[attr-defined]
+    def kill(self: TrainState, path: Path) -> None:
+        original(self, path)
+        if self.progress.epoch == epoch + 1:
             raise Killed
 
-    monkeypatch.setattr(KeepLast, "on_train_epoch_end", kill)
+    monkeypatch.setattr(TrainState, "save", kill)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_resume_after_a_kill_gives_the_same_files(
     [folder] = (tmp_path / "killed").glob("*-*-*/*")
     (folder / ".metrics.json.0.tmp").write_text("half")
     resumed = resume(folder)
-    assert "going on after epoch 2 of 3" in (folder / "train.log").read_text("utf-8")
+    assert "resuming after epoch 2 of 3" in (folder / "train.log").read_text("utf-8")
     assert results(resumed.folder) == results(stages.folder)
     assert not list(folder.rglob("*.tmp"))
     with pytest.raises(ConfigError, match=r"resume: the run in .* is finished"):
@@ -316,6 +316,6 @@ def test_train_command_killed_ten_times_gives_the_same_files(parts: Path, tmp_pa
 def test_finish_precision_that_the_device_lacks_is_refused_before_any_work(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sihwa.training.stages.create_trunk_runner", pytest.fail)
+    monkeypatch.setattr("sihwa.training.stages.create_frozen_runner", pytest.fail)
     with pytest.raises(ConfigError, match="fp16 needs a CUDA device"):
         train(parts, tmp_path, *STAGES, "training.precision=fp16", "device=cpu")

@@ -1,4 +1,4 @@
-"""Images as they might have been taken: randomised for training, the same for the same key."""
+"""Random changes of training images, and corruptions to test under; reproducible by key."""
 
 from sihwa.augmentation.augment import Augmenter
 from sihwa.augmentation.config import AugmentationConfig

@@ -1,4 +1,4 @@
-"""What a user may say about augmentation."""
+"""Settings of augmentation."""
 
 from dataclasses import dataclass
 
@@ -18,32 +18,32 @@ _MOST = {
 
 @dataclass
 class AugmentationConfig:
-    """What may happen to a training image; 0 turns a change off."""
+    """How training images may be changed; 0 turns a change off."""
 
     name: str = "???"
     """Name of the option, as shown in reports."""
     symmetry: str = "none"
-    """`none`; `mirror`: left and right; `flip`: also up and down; `turn`: also by right angles."""
+    """`none`; `mirror`: left and right; `flip`: also up and down; `turn`: also right angles."""
     brightness: float = 0.0
-    """Most that is added to or taken from every pixel, as a share of full scale, in [0, 0.5]."""
+    """Largest change of every pixel, as a share of full scale, in [0, 0.5]."""
     contrast: float = 0.0
-    """Most by which contrast rises or falls, as a share of itself, in [0, 0.5]."""
+    """Largest relative change of contrast, in [0, 0.5]."""
     uneven_light: float = 0.0
-    """Most that one side or spot is brighter or darker, as a share of itself, in [0, 0.2]."""
+    """Largest relative change of brightness of one side or spot, in [0, 0.2]."""
     defocus_px: float = 0.0
-    """Largest standard deviation of a blur out of focus, in pixels, in [0, 10]."""
+    """Largest standard deviation of defocus blur, in pixels, in [0, 10]."""
     motion_px: int = 0
-    """Longest smear by motion, in pixels: 0, or an odd number in [3, 31]."""
+    """Longest motion blur, in pixels: 0, or an odd number in [3, 31]."""
     noise: float = 0.0
     """Largest standard deviation of sensor noise, as a share of full scale, in [0, 0.2]."""
     shift: float = 0.0
-    """Most that each side is extended by mirroring before the image is scaled back, as a share
-    of the side, in [0, 0.2]: moves and shrinks the part, and never cuts anything off."""
+    """Largest share by which each side is extended by mirroring before the image is scaled back,
+    in [0, 0.2]: moves and shrinks the part, and never crops."""
     probability: float = 0.3
-    """Chance of each of these changes, symmetries apart, in [0, 1]."""
+    """Probability of each change except symmetry, in [0, 1]."""
 
     def __post_init__(self) -> None:
-        """Reject what is no longer a photograph of the part."""
+        """Check ranges."""
         if self.symmetry not in SYMMETRIES:
             raise ConfigError(
                 f"augmentation.symmetry must be one of {', '.join(SYMMETRIES)}; "
@@ -62,5 +62,5 @@ class AugmentationConfig:
 
     @property
     def changes_something(self) -> bool:
-        """Whether anything can happen at all."""
+        """Whether any change is on."""
         return self.symmetry != "none" or any(getattr(self, name) for name in (*_MOST, "motion_px"))

@@ -1,4 +1,4 @@
-"""Images as a worse camera would take them: what a test is repeated under.
+"""Corruptions of images as by a worse camera, to measure robustness.
 
 Axes: H and W image size in pixels.
 """
@@ -11,33 +11,30 @@ from numpy.typing import NDArray
 from PIL import Image
 
 STRENGTHS = (1, 2, 3, 4, 5)
-"""How strong a corruption is: 3 is moderate."""
+"""Strengths of a corruption; 3 is moderate."""
 
 _NOISE = (0.02, 0.04, 0.06, 0.09, 0.13)
 """Standard deviation, as a share of full scale."""
 _UNEVEN = (0.1, 0.2, 0.3, 0.45, 0.6)
-"""How much brighter one side is and how much darker the other, as a share of itself."""
+"""Relative gain of one corner and loss of the opposite one."""
 _SMEAR = (0.015, 0.025, 0.035, 0.055, 0.075)
-"""Length of the smear, as a share of the shorter side: 3 to 15 pixels of 200."""
+"""Length of the blur, as a share of the shorter side: 3 to 15 pixels of 200."""
 _QUALITY = (60, 40, 25, 15, 8)
-"""Quality of the JPEG, in Pillow's scale from 1 to 95."""
+"""JPEG quality, on Pillow's scale of 1 to 95."""
 
 _Pixels = NDArray[np.uint8]
 
 
 def corrupt(image: _Pixels, kind: str, strength: int, key: int) -> _Pixels:
-    """Return a corrupted copy of the same shape; one key always gives the same.
+    """Return a corrupted copy of the same shape; the same key gives the same copy.
 
     Args:
         image: (H, W, 3), uint8 RGB.
         kind: One of CORRUPTIONS: `noise` of the sensor, the same in all channels; `uneven_light`
             from one side to the other; `motion` in some direction; `jpeg` at low quality.
         strength: One of STRENGTHS.
-        key: What direction and noise are drawn from, at least 0: the image's own, so that every
-            strength meets it from the same side.
-
-    Raises:
-        KeyError: There is no such kind.
+        key: Seeds direction and noise, at least 0; one per image, so that all strengths of a kind
+            have the same direction.
     """
     return CORRUPTIONS[kind](image, STRENGTHS.index(strength), np.random.default_rng(key))
 
@@ -62,7 +59,7 @@ def _motion(image: _Pixels, place: int, random: np.random.Generator) -> _Pixels:
     length = _SMEAR[place] * min(image.shape[:2])
     angle = random.uniform(0, np.pi)
     side = 2 * int(np.ceil(length / 2)) + 1
-    # the line that a point draws while the shutter is open, sampled four times a pixel
+    # the path of a point while the shutter is open, sampled four times a pixel
     steps = np.linspace(-length / 2, length / 2, max(2, int(4 * length)))
     middle = side // 2
     kernel = np.zeros((side, side), np.float32)
@@ -75,7 +72,7 @@ def _motion(image: _Pixels, place: int, random: np.random.Generator) -> _Pixels:
 
 
 def _jpeg(image: _Pixels, place: int, random: np.random.Generator) -> _Pixels:
-    del random  # nothing in it is left to chance
+    del random  # JPEG is deterministic
     file = io.BytesIO()
     Image.fromarray(image).save(file, format="JPEG", quality=_QUALITY[place])
     with Image.open(file) as decoded:
@@ -93,4 +90,4 @@ CORRUPTIONS: dict[str, Callable[[_Pixels, int, np.random.Generator], _Pixels]] =
     "motion": _motion,
     "jpeg": _jpeg,
 }
-"""Every kind of corruption, by the name that settings use."""
+"""Every corruption by the name that settings use."""

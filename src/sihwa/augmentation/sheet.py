@@ -1,4 +1,4 @@
-"""Images of what augmentation and corruption do: one row each, the original first.
+"""Contact sheets of augmented and corrupted images, the original first in each row.
 
 Axes: N images, H and W image size in pixels.
 """
@@ -23,9 +23,9 @@ def contact_sheet(
 
     Args:
         images: Images (H, W, 3), uint8 RGB, at least one.
-        augmenter: What changes them.
+        augmenter: Changes them.
         columns: Copies of each, at least 1.
-        seed: What the changes are drawn from.
+        seed: Seeds the changes.
 
     Returns:
         The sheet, (rows × 164 + 4, (columns + 1) × 164 + 4, 3), uint8 RGB.
@@ -39,7 +39,7 @@ def contact_sheet(
 
 
 def corruption_sheet(image: NDArray[np.uint8], kinds: Sequence[str], key: int) -> NDArray[np.uint8]:
-    """Return one row per kind of corruption: the image as it is, then at each strength.
+    """Return one row per kind of corruption: the original, then each strength.
 
     Args:
         image: (H, W, 3), uint8 RGB.

@@ -1,11 +1,11 @@
-"""What may happen to an image, as a pipeline of albumentations."""
+"""Augmentation settings as a pipeline of albumentations."""
 
 import os
 from typing import Any
 
 from sihwa.augmentation.config import AugmentationConfig
 
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # or it asks the network for its newest version
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # otherwise it looks for updates online
 
 import albumentations
 import cv2
@@ -27,14 +27,14 @@ def _symmetries(symmetry: str) -> list[Any]:
 
 
 def _exposures(config: AugmentationConfig) -> list[Any]:
-    """Return the changes in the order in which a camera would make them."""
+    """Return the changes in the order in which a camera makes them."""
     chance = config.probability
     offers: list[tuple[float, Any, dict[str, Any]]] = [
         (
             config.shift,
             albumentations.CropAndPad,
             {
-                "percent": (0.0, config.shift),  # nothing below 0: it only ever pads
+                "percent": (0.0, config.shift),  # from 0: it only pads
                 "border_mode": cv2.BORDER_REFLECT_101,
                 "keep_size": True,
             },

@@ -9,7 +9,7 @@ from typing import Any
 
 from sihwa.benchmark.contestant import how_it_ended
 from sihwa.benchmark.image_files import Images
-from sihwa.scoring import available_cores
+from sihwa.images import available_cores
 from sihwa.terminal.progress import progress_bar
 
 _PROBE = Path(__file__).with_name("probe.py")

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sihwa.benchmark.gpu import open_gpu
+from sihwa.images import available_cores
 from sihwa.inspector import processor_of
 from sihwa.inspector.machine import cpu_facts, package_version
 from sihwa.inspector.runtime import runtime_version
-from sihwa.scoring import available_cores
 
 _CPU = Path("/sys/devices/system/cpu/cpu0")
 

@@ -23,9 +23,9 @@ from sihwa.benchmark.variant import LeftOut, Variant, list_variants
 from sihwa.benchmark.verdict import give_verdict, highest_rate
 from sihwa.benchmark.work import count_work
 from sihwa.errors import ConfigError, RuntimeUnavailable
+from sihwa.images import available_cores
 from sihwa.inspector import Bundle, read_bundle
 from sihwa.inspector.verification import read_verification
-from sihwa.scoring import available_cores
 from sihwa.storage import usable_folder
 from sihwa.terminal.progress import progress_bar
 
@@ -191,9 +191,9 @@ def _describe_inspector(bundle: Bundle, images: Images) -> Document:
     work = count_work(bundle, *images.usual_shape)
     return {
         "id": bundle.card.id,
-        "network": bundle.card.network["name"],
-        "input_size": bundle.card.network.get("input_size"),
-        "dataset": bundle.card.dataset.get("name"),
+        "network": bundle.card.network.name,
+        "input_size": bundle.card.network.input_size,
+        "dataset": bundle.card.dataset.name,
         "gflop_per_image": work.flop / 1e9,
         "preprocessing_gflop": work.preprocess_flop / 1e9,
         "numbers_in_weights": work.weights,

@@ -74,7 +74,7 @@ def list_variants(
             variants += _with_threads(choice, threads)
         else:
             name = f"{choice.runtime} {choice.device} {choice.precision}"
-            left_out.append(LeftOut(name, reason.removeprefix(f"{choice} is ")))
+            left_out.append(LeftOut(name, reason))
     return variants, left_out
 
 

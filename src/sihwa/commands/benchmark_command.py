@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from sihwa.errors import ConfigError, StorageError
-from sihwa.terminal.console import a_path, ending_on_sigterm, loading, say, saying_if_possible
+from sihwa.terminal.console import a_path, say
+from sihwa.terminal.guard import begin_work
 
 _ROUNDS = 20
 _FILES = ("benchmark.json", "benchmark.csv", "benchmark.html")
@@ -99,8 +100,7 @@ def benchmark(
     sihwa benchmark outputs/latest/inspector --runtimes onnxruntime --samples 10000
     """
     # here, for the sake of the other commands: scoring would start a third of a second later
-    with loading():
-        from sihwa.benchmark import BenchmarkOptions, Schedule, run_benchmark
+    from sihwa.benchmark import BenchmarkOptions, Schedule, run_benchmark
 
     rounds = max(1, min(_ROUNDS, samples))
     course = Schedule(
@@ -123,8 +123,8 @@ def benchmark(
     )
     folder = out or Path("outputs", "benchmarks", datetime.now().strftime("%Y-%m-%d_%H%M%S"))
     _require_no_results(folder)
-    with ending_on_sigterm():
-        document = run_benchmark(inspector, options, folder)
+    begin_work()
+    document = run_benchmark(inspector, options, folder)
     _show_and_write(_without_results(folder), document)
 
 
@@ -152,8 +152,7 @@ def _show_and_write(folder: Path, document: dict[str, Any]) -> None:
     from sihwa.benchmark import results_table, write_csv, write_page, write_results
 
     # shown first: a disk that is full by now must not cost the measurement
-    with saying_if_possible():
-        Console().print(results_table(document), soft_wrap=True, highlight=False)
+    Console().print(results_table(document), soft_wrap=True, highlight=False)
     results, table, page = (folder / name for name in _FILES)
     write_results(results, document)
     write_csv(table, document["variants"])

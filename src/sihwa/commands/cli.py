@@ -1,4 +1,4 @@
-"""The one console command: `sihwa train | score | verify | benchmark`."""
+"""The console command: `sihwa train | score | verify | benchmark`."""
 
 import gc
 import sys
@@ -11,51 +11,52 @@ import sihwa
 from sihwa.commands.benchmark_command import benchmark
 from sihwa.commands.score_command import score
 from sihwa.commands.verify_command import verify
-from sihwa.errors import PackageMissing
-from sihwa.terminal.console import errors_as_lines, loading, run_commands
+from sihwa.terminal.console import run_commands
+from sihwa.terminal.guard import guarding
 
-__all__ = ["benchmark", "main", "run_alone", "score", "train", "verify"]
+__all__ = ["benchmark", "main", "run", "run_alone", "score", "train", "verify"]
 
-app = typer.Typer(
-    help="From a folder of part photographs to a qualified inspector on a cheap factory PC.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
+
+def _new_app(description: str | None = None) -> typer.Typer:
+    return typer.Typer(
+        help=description,
+        no_args_is_help=description is not None,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+    )
+
+
+app = _new_app("From a folder of part photographs to a qualified inspector on a cheap factory PC.")
 
 
 def main() -> None:
-    """Run the command line; `sihwa train` hands everything after it to Hydra."""
+    """Run the command line under its guard."""
+    with guarding():
+        run()
+
+
+def run() -> None:
+    """Run the command line; `sihwa train` gets everything after it as it was typed."""
     if sys.argv[1:2] == ["train"]:
         train(sys.argv[2:])
     else:
-        with errors_as_lines():
-            run_commands(app)
-
-
-def train(arguments: Sequence[str]) -> None:
-    """Run the training command on overrides (`dataset=neu_det`) and flags of Hydra (`--help`)."""
-    with errors_as_lines():
-        try:
-            with loading():
-                from sihwa.commands.train_command import launch
-        except ModuleNotFoundError as error:
-            raise PackageMissing(
-                f'training needs {error.name}, which is not installed: pip install "sihwa[train]"'
-            ) from error
-        launch(arguments)
-    gc.freeze()  # a second: the interpreter's exit does not look through all of PyTorch once more
+        run_commands(app)
 
 
 def run_alone(command: Callable[..., None]) -> None:
     """Run one command as a program of its own, such as scripts/score.py."""
-    alone = typer.Typer(
-        add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False
-    )
+    alone = _new_app()
     alone.command()(command)
-    with errors_as_lines():
-        run_commands(alone)
+    run_commands(alone)
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Run the training command on settings (`dataset=neu_det`) and flags (`--help`)."""
+    from sihwa.commands.train_command import launch
+
+    launch(arguments)
+    gc.freeze()  # saves a second at exit: the collector does not search all of PyTorch again
 
 
 def _show_version(value: bool) -> None:

@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sihwa.errors import ConfigError
-from sihwa.images import MAX_PIXELS
+from sihwa.images import MAX_PIXELS, available_cores
 from sihwa.inspector import load_inspector
 from sihwa.scoring import (
     BATCH_SIZE,
@@ -25,23 +24,16 @@ from sihwa.scoring import (
     ScoreOptions,
     ScoreSummary,
     Sources,
-    available_cores,
     ray_engine,
     score_with,
 )
-from sihwa.terminal.console import (
-    EXIT_INTERRUPTED,
-    EXIT_TERMINATED,
-    loading,
-    note,
-    say,
-    saying_if_possible,
-)
+from sihwa.terminal.console import note, say
+from sihwa.terminal.guard import EXIT_INTERRUPTED, EXIT_TERMINATED, begin_work
 from sihwa.terminal.printable import printable
 
 
 class EngineName(StrEnum):
-    """What does the work."""
+    """Where the work is done."""
 
     local = "local"
     ray = "ray"
@@ -60,26 +52,28 @@ _Source = Annotated[
 ]
 _Out = Annotated[
     Path,
-    typer.Option("--out", "-o", help="A .csv or .jsonl file, or a folder of Parquet parts."),
+    typer.Option(
+        "--out", "-o", help="A .csv, .jsonl or .parquet file, or a folder of Parquet shards."
+    ),
 ]
-_Resume = Annotated[bool, typer.Option("--resume", help="Go on with a table that is there.")]
+_Resume = Annotated[bool, typer.Option("--resume", help="Continue a table that exists.")]
 _Watch = Annotated[
     bool, typer.Option("--watch", help="Then score files as they arrive, until stopped.")
 ]
 _Evidence = Annotated[
-    Path | None,
-    typer.Option(help="Folder for heat maps over the images.", show_default=False),
-]
-_EvidenceOf = Annotated[
     list[str] | None,
-    typer.Option(help="accept, reject, review or all; may be repeated.  \\[default: all]"),
+    typer.Option(
+        help="Write heat maps over images with this decision (accept, reject, review or all) "
+        "beside the table; may be repeated.",
+        show_default=False,
+    ),
 ]
 _Pages = Annotated[str, typer.Option(help="A TIFF of several pages: rows (one each) or error.")]
-_MaxPixels = Annotated[int, typer.Option(help="Larger images are not decoded but sent to review.")]
+_MaxPixels = Annotated[int, typer.Option(help="Larger images are not decoded and go to review.")]
 _Workers = Annotated[
     int,
     typer.Option(
-        help="Threads, at most 1024; 0 is one more than cores. With ray, those of each worker."
+        help="Threads, at most 1024; 0 is one more than cores. With ray, threads per worker."
     ),
 ]
 _BatchSize = Annotated[int, typer.Option(help="Most images per inference, 1 to 4096.")]
@@ -89,9 +83,7 @@ _Device = Annotated[
     typer.Option(help="cpu, cuda or cuda:N; auto is cpu, and with ray the cluster's GPUs if any."),
 ]
 _Precision = Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.")]
-_Engine = Annotated[
-    EngineName, typer.Option(help="local is this process; ray, the machines of a cluster.")
-]
+_Engine = Annotated[EngineName, typer.Option(help="local is this process; ray is a cluster.")]
 _Address = Annotated[
     str | None,
     typer.Option(
@@ -109,7 +101,6 @@ def score(
     resume: _Resume = False,
     watch: _Watch = False,
     evidence: _Evidence = None,
-    evidence_of: _EvidenceOf = None,
     pages: _Pages = "rows",
     max_pixels: _MaxPixels = MAX_PIXELS,
     workers: _Workers = 0,
@@ -120,11 +111,11 @@ def score(
     engine: _Engine = EngineName.local,
     address: _Address = None,
 ) -> None:
-    """Score images: one row per image, whatever the image.
+    """Score images: one row per image, readable or not.
 
-    What cannot be read gets a row, too: decision review, with the error.
-    A run that was stopped, killed or ran out of disk goes on with --resume.
-    docs/row-contract.md says what a row holds, docs/scale.md how many
+    An image that cannot be read gets a row with decision review and the error.
+    A run that was stopped, killed or ran out of disk continues with --resume.
+    docs/row-contract.md lists the columns; docs/scale.md tells how many
     machines share the work.
 
     [bold]Examples[/]
@@ -133,72 +124,69 @@ def score(
 
     sihwa score inspector.onnx shift-3.zip 'line-[12]/**/*.png' -o scores
 
-    sihwa score inspector parts/ -o scores --evidence maps --evidence-of reject
+    sihwa score inspector parts/ -o scores --evidence reject
 
     sihwa score inspector /mnt/camera --out today.jsonl --resume --watch
 
     sihwa score inspector /mnt/parts -o scores --engine ray --address head:6379
     """
-    read = ReadOptions(max_pixels, pages)  # type: ignore[arg-type]  # it checks the word itself
-    if evidence_of and not evidence:
-        raise ConfigError("--evidence-of names decisions to draw maps of; add --evidence FOLDER")
-    shown = evidence_of or ("all",)
-    options = ScoreOptions(read, workers, batch_size, resume, watch, evidence, shown)
-    Sources(source)  # what can be refused is refused before the inspector is loaded
-    with _load(engine, address, inspector, options, runtime, device, precision) as loaded:
-        _score(loaded, source, out, options)
+    options = ScoreOptions(
+        read=ReadOptions(max_pixels, pages),  # type: ignore[arg-type]  # it checks the word itself
+        workers=workers,
+        batch_size=batch_size,
+        resume=resume,
+        watch=watch,
+        evidence=evidence or (),
+        runtime=runtime,
+        device=device,
+        precision=precision,
+        engine=engine.value,
+        address=address,
+    )
+    Sources(source)  # refuse a wrong source before the inspector is loaded
+    with _open_engine(inspector, options) as opened:
+        _score(opened, source, out, options)
 
 
 @contextmanager
-def _load(
-    engine: EngineName,
-    address: str | None,
-    inspector: Path,
-    options: ScoreOptions,
-    runtime: str,
-    device: str,
-    precision: str,
-) -> Iterator[Engine]:
-    if engine == EngineName.ray:
-        note("connecting to " + (f"Ray at {address}" if address else "Ray"))
-        with ray_engine(inspector, options, address, runtime, device, precision) as cluster:
+def _open_engine(inspector: Path, options: ScoreOptions) -> Iterator[Engine]:
+    if options.engine == "ray":
+        begin_work()
+        note("connecting to " + (f"Ray at {options.address}" if options.address else "Ray"))
+        with ray_engine(inspector, options) as cluster:
             note(f"inspector {cluster.card.id}, {cluster.explanation}; {cluster.places}")
             yield cluster
-            if cluster.lost:
-                note(f"{cluster.lost} times work was lost with its process, and done again")
+            if cluster.retried:
+                note(f"retried {cluster.retried} blocks after a worker died")
         return
-    if address:
-        raise ConfigError(f"--address {address} is that of a Ray cluster; add --engine ray")
-    with loading():
-        loaded = load_inspector(
-            inspector,
-            runtime=runtime,
-            device="cpu" if device == "auto" else device,
-            precision=precision,
-            threads=max(1, available_cores() // (options.workers or available_cores())),
-            batch_size=options.batch_size,
-        )
+    loaded = load_inspector(
+        inspector,
+        runtime=options.runtime,
+        device="cpu" if options.device == "auto" else options.device,
+        precision=options.precision,
+        threads=max(1, available_cores() // (options.workers or available_cores())),
+        batch_size=options.batch_size,
+    )
     note(f"inspector {loaded.card.id}, {loaded.explanation}")
     yield LocalEngine(loaded, options)
 
 
 def _score(engine: Engine, source: list[str], out: Path, options: ScoreOptions) -> None:
     if options.watch:
-        note("scoring what is there, then what arrives, until Ctrl-C")
+        note("scoring existing files, then new ones as they arrive, until Ctrl-C")
     with _stop_on_signals() as (stop, received):
         summary = score_with(engine, source, out, options, stop)
-    with saying_if_possible():  # the table is written, and summary.json says the same
-        _print_summary(summary, out)
+    _print_summary(summary, out)
     for word in summary.empty:
-        note(f"{word}: no image found; is it the right name?")
+        note(f"{word}: no image found; check the name")
     if summary.stopped and not options.watch:
-        note("stopped: all rows so far are written; go on with --resume")
+        note("stopped; all rows so far are written. Continue with --resume")
         raise SystemExit(EXIT_TERMINATED if signal.SIGTERM in received else EXIT_INTERRUPTED)
 
 
 @contextmanager
 def _stop_on_signals() -> Iterator[tuple[Event, list[int]]]:
-    """Yield an event that SIGINT or SIGTERM sets, and what came; the second one interrupts."""
+    """Yield an event that SIGINT or SIGTERM sets, and the signals; a second one interrupts."""
     stop, received = Event(), list[int]()
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -239,19 +227,16 @@ def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
     yield (
         f"{summary.new_images} rows in {summary.seconds:.1f} s ({rate:,.0f} images/s), "
         f"{summary.review_rate:.1%} to review -> {out}"
-        + (f"; {before} rows were there" if before else "")
+        + (f"; {before} earlier rows kept" if before else "")
     )
     for count, text in (
-        (
-            summary.changed,
-            "files or lists were tried again: they changed since their row, or had an error then",
-        ),
-        (summary.gone, "files that have a row are no longer there, or not named this time"),
+        (summary.changed, "files or lists were scored again: they changed or had an error before"),
+        (summary.gone, "files with a row are gone, or not among the sources"),
         (summary.listed_twice, "files were named twice; they have one row"),
         (summary.overwritten, "files changed after they were scored; --resume scores them again"),
         (summary.left_out["other"], f"other files are not named like images: {suffixes}"),
         (summary.left_out["folder link"], "links to folders were not followed"),
-        (summary.left_out["special"], "pipes, sockets or devices were left alone"),
+        (summary.left_out["special"], "pipes, sockets or devices were left out"),
     ):
         if count:
             yield f"{count} {text}"

@@ -1,157 +1,107 @@
-"""The training command: compose → validate → train → print where the results lie."""
+"""The training command: read the flags, compose the settings, train, show the figures."""
 
-import contextlib
-import sys
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 import sihwa
-from sihwa.commands.settings_help import describe_settings
+from sihwa.commands.settings_help import help_text
 from sihwa.errors import ConfigError
 from sihwa.model import require_known
-from sihwa.run.compose import (
-    check_overrides,
-    compose_config,
-    config_dir,
-    config_groups,
-    each_value,
-    options_of,
-    quote_override,
-    to_config,
-)
-from sihwa.run.config import register_schemas
-from sihwa.terminal.console import errors_as_lines, loading, say
+from sihwa.run.compose import compose_config, compose_settings, expand_multirun
+from sihwa.terminal.console import note, say
+from sihwa.terminal.guard import begin_work
 
-_MULTIRUN = {"-m", "--multirun"}
-_HELP = {"-h", "--help"}
-_OTHER_CONFIGS = {"-cd", "--config-dir"}
-_TAKE_A_WORD = {"-c", "--cfg", "-i", "--info", "-p", "--package", *_OTHER_CONFIGS}
-_FLAGS = {*_HELP, *_MULTIRUN, *_TAKE_A_WORD, "--resolve", "--version"}
-"""Those of Hydra that make sense here."""
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(
+            f"{message}. Flags are --help, --version, --multirun, --cfg job and --resolve; "
+            "settings take no dashes: setting=value"
+        )
 
 
 def launch(arguments: Sequence[str]) -> None:
     """Run the training command.
 
     Args:
-        arguments: Overrides (`dataset=neu_det`) and Hydra's flags (`--help`, `--multirun`).
+        arguments: Settings (`dataset=neu_det`) and flags (`--multirun`), in any order.
+
+    Raises:
+        ConfigError: A setting or flag is wrong.
     """
-    flags, overrides = _divide(arguments)
-    with errors_as_lines():
-        _check_flags(flags)
-    if "--version" in flags:
+    flags, settings = _parse(arguments)
+    named = [word for word in settings if word.startswith(("resume=", "sweep="))]
+    others = [word for word in settings if word not in named]
+    if flags.version:
         say(f"sihwa {sihwa.__version__}")
-        return
-    if _HELP & {*flags}:
-        overrides = [word for word in overrides if not word.startswith(("resume=", "sweep="))]
-    elif any(word.startswith("resume=") for word in arguments):
-        with errors_as_lines():
-            _resume(arguments)
-        return
-    elif any(word.startswith("sweep=") for word in arguments):
-        with errors_as_lines():
-            _sweep(arguments)
-        return
-    with errors_as_lines(), loading():
-        _check_settings(flags, overrides)
-    _run_hydra(flags, overrides)
-
-
-def _check_settings(flags: Sequence[str], overrides: Sequence[str]) -> None:
-    """Say in one line, and of each run of a multirun, what Hydra would report in a page."""
-    if _OTHER_CONFIGS & {*flags}:
-        return
-    if _MULTIRUN & {*flags}:
-        for chosen in each_value(overrides):
-            require_known(compose_config(chosen).model.architecture)
-    elif flags:
-        check_overrides(overrides)
+    elif flags.help:
+        print(help_text(compose_settings(others)))  # noqa: T201
+    elif named:
+        _run_named(named, others, arguments)
+    elif flags.cfg:
+        config = compose_settings(settings)
+        print(OmegaConf.to_yaml(config, resolve=flags.resolve), end="")  # noqa: T201
+    elif flags.multirun:
+        _run_all(expand_multirun(settings))
     else:
-        compose_config(overrides)
+        _run_all([settings])
 
 
-def _run_hydra(flags: Sequence[str], overrides: Sequence[str]) -> None:
-    register_schemas()
-    OmegaConf.register_new_resolver("options", _options_text, replace=True)
-    OmegaConf.register_new_resolver(
-        "settings", lambda _root_: describe_settings(_root_), replace=True
-    )
-    sys.argv = [sys.argv[0], *flags, *map(quote_override, overrides)]
-    main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
-    with errors_as_lines(), contextlib.ExitStack() as composing:
-        composing.enter_context(loading())
+def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Divide the command line into flags and settings.
 
-        def run(config: DictConfig) -> None:
-            composing.close()
-            _run(config)
-
-        main(run)()
-
-
-def _divide(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return Hydra's flags with their words, and the settings: Hydra takes only either first.
-
-    >>> _divide(["seed=1,2", "--multirun", "dataset=elpv", "--cfg", "job"])
-    (['--multirun', '--cfg', 'job'], ['seed=1,2', 'dataset=elpv'])
+    >>> flags, settings = _parse(["seed=1,2", "--multirun", "dataset=elpv"])
+    >>> flags.multirun, settings
+    (True, ['seed=1,2', 'dataset=elpv'])
     """
-    flags: list[str] = []
-    overrides: list[str] = []
-    for word in arguments:
-        follows = bool(flags) and flags[-1] in _TAKE_A_WORD and "=" not in word
-        (flags if word.startswith("-") or follows else overrides).append(word)
-    return flags, overrides
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    for names in (("-h", "--help"), ("-m", "--multirun"), ("--version",), ("--resolve",)):
+        parser.add_argument(*names, action="store_true")
+    parser.add_argument("-c", "--cfg", choices=["job"])
+    parser.add_argument("settings", nargs="*")
+    flags = parser.parse_intermixed_args(arguments)
+    if flags.resolve and not flags.cfg:
+        raise ConfigError("--resolve goes with --cfg job, whose references it resolves")
+    return flags, flags.settings
 
 
-def _check_flags(flags: Sequence[str]) -> None:
-    words = {place + 1 for place, flag in enumerate(flags) if flag in _TAKE_A_WORD}
-    for place, flag in enumerate(flags):
-        if flag.partition("=")[0] not in _FLAGS and place not in words:
-            raise ConfigError(
-                f"unknown flag {flag!r}; known: --help, --multirun, --cfg job, --resolve, --info, "
-                "--package NAME, --config-dir FOLDER, --version. A setting has none: setting=value"
-            )
-    if "--resolve" in flags and not {"-c", "--cfg"} & {*flags}:
-        raise ConfigError("--resolve goes with --cfg job, whose references it replaces")
+def _run_all(runs: Sequence[Sequence[str]]) -> None:
+    """Train with each list of settings in turn; all are checked before the first starts."""
+    configs = [compose_config(settings) for settings in runs]
+    for config in configs if len(runs) > 1 else ():
+        require_known(config.model.architecture)
+    from sihwa.commands.train_output import train_and_show
+
+    begin_work()
+    for place, config in enumerate(configs):
+        if len(runs) > 1:
+            note(f"run {place + 1} of {len(runs)}: {' '.join(runs[place])}")
+        train_and_show(config)
 
 
-def _options_text() -> str:
-    """Return a line per group for `--help`; Hydra's own list names the schemas too."""
-    return "\n".join(f"{group}: {', '.join(options_of(group))}" for group in config_groups())
-
-
-def _run(config: DictConfig) -> None:
-    with errors_as_lines():
-        with loading():
-            from sihwa.commands.train_output import train_and_show
-
-            settings = to_config(config)
-        train_and_show(settings)
-
-
-def _resume(arguments: Sequence[str]) -> None:
-    others = [word for word in arguments if not word.startswith("resume=")]
-    if others or len(arguments) > 1:
-        raise ConfigError(
-            "resume takes every setting from the run's own config.yaml; remove "
-            f"{', '.join(others) or 'the second resume='}"
-        )
-    with loading():
-        from sihwa.commands.train_output import resume_and_show
-
-    resume_and_show(Path(arguments[0].removeprefix("resume=")))
-
-
-def _sweep(arguments: Sequence[str]) -> None:
-    names = [word.removeprefix("sweep=") for word in arguments if word.startswith("sweep=")]
-    if len(names) > 1:
-        raise ConfigError(f"expected one sweep, got {', '.join(names)}")
-    flags, _ = _divide(arguments)
+def _run_named(named: Sequence[str], others: Sequence[str], arguments: Sequence[str]) -> None:
+    """Resume a run, or sweep over settings."""
+    kind, _, name = named[0].partition("=")
+    if len(named) > 1:
+        raise ConfigError(f"expected one {kind}, got {', '.join(named)}")
+    flags = [word for word in arguments if word not in (*named, *others)]
     if flags:
-        raise ConfigError(f"sweep={names[0]} takes settings alone; remove {' '.join(flags)}")
-    with loading():
+        raise ConfigError(f"{named[0]} takes no flags; remove {' '.join(flags)}")
+    if kind == "sweep":
         from sihwa.run.sweep import show_sweep
 
-    show_sweep(names[-1], [word for word in arguments if not word.startswith("sweep=")])
+        begin_work()
+        show_sweep(name, others)
+        return
+    if others:
+        raise ConfigError(
+            f"resume takes every setting from the run's own config.yaml; remove {', '.join(others)}"
+        )
+    from sihwa.commands.train_output import resume_and_show
+
+    begin_work()
+    resume_and_show(Path(name))

@@ -1,4 +1,4 @@
-"""What the training command prints: figures, and the paths of inspector and report."""
+"""What the training command prints: figures, verdicts on the runtimes, and paths."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,6 @@ from sihwa.run.folds import CrossValidation, cross_validate, resume_folds
 from sihwa.run.processes import choose_device, process_group
 from sihwa.run.run import assist_training
 from sihwa.run.run_files import read_config
-from sihwa.terminal.console import loading
 from sihwa.training import world
 
 
@@ -26,8 +25,7 @@ def train_and_show(config: TrainConfig) -> None:
 
 def resume_and_show(folder: Path) -> None:
     """Resume a run and print its figures."""
-    with loading():
-        config = read_config(folder.expanduser().resolve())
+    config = read_config(folder.expanduser().resolve())
     if config.evaluation.folds > 1:
         _show_folds(resume_folds(folder))
     else:
@@ -47,18 +45,14 @@ def _finish_and_show(config: TrainConfig, create_run: Callable[[], Run]) -> None
 
 
 def show_run(result: RunResult) -> None:
-    """Print the figures of a run, and the paths of inspector and report."""
+    """Print the figures of a run, the verdict on each runtime, and the paths of its files."""
     lines = ["no inspector was made: export.enabled=false"]
     if result.card:
-        compared = result.proofs[0].images
-        lines = [
-            f"inspector {result.card.id}: {result.inspector}",
-            f"it decides as the trained network in all {compared} comparisons: the "
-            f"{result.evaluation.count} test images, and some of them in other sizes",
-        ]
+        lines = [f"inspector {result.card.id}: {result.inspector}"]
+        lines += [proof.verdict() for proof in result.proofs]
+    lines.append(f"report: {result.report}")
     console = Console()
     console.print(metrics_table(result.evaluation))
-    lines.append(f"report: {result.report}")
     console.print("\n".join(lines), soft_wrap=True, highlight=False)
 
 

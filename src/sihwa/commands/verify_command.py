@@ -10,6 +10,7 @@ from rich.table import Table
 from sihwa.inspector import ParityProof
 from sihwa.inspector.verify import VerifiedInspector, verify_inspector
 from sihwa.terminal.console import a_path, say
+from sihwa.terminal.guard import begin_work
 
 
 def verify(
@@ -36,15 +37,15 @@ def verify(
         typer.Option(help="cpu, cuda or cuda:N; may be given more than once.  \\[default: cpu]"),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, help="Look at no more images than this, taken evenly.")
+        int, typer.Option(min=1, help="Compare at most so many images, chosen evenly.")
     ] = 500,
 ) -> None:
-    """Prove on this machine that every runtime here decides as the reference does.
+    """Prove on this machine that every installed runtime decides like the reference.
 
-    Each runtime and precision present is compared with float32 in ONNX
-    Runtime on real images of several sizes. One that flips a decision, or
-    strays further than its tolerance, is refused from then on. The result is
-    stored beside the inspector, where `score` finds it.
+    Each runtime and precision is compared with float32 in ONNX Runtime on
+    real images of several sizes. One that flips a decision, or differs by
+    more than its tolerance, is refused from then on. The result is stored
+    beside the inspector, where `score` finds it.
 
     [bold]Examples[/]
 
@@ -54,13 +55,15 @@ def verify(
 
     sihwa verify outputs/latest/inspector --device cpu --device cuda:0
     """
-    _print_verified(verify_inspector(inspector, source, tuple(device or ("cpu",)), limit))
+    begin_work()
+    show_verified(verify_inspector(inspector, source, tuple(device or ("cpu",)), limit))
 
 
-def _print_verified(found: VerifiedInspector) -> None:
+def show_verified(found: VerifiedInspector) -> None:
+    """Print the verdict on each runtime, and what was left out."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("runtime", "verdict"):
-        table.add_column(name, no_wrap=True)
+    table.add_column("runtime", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for name in ("flips", "Δ prob.", "Δ unknown", "images/s", "by 32"):
         table.add_column(name, justify="right", no_wrap=True)
     for proof in found.proof:
@@ -68,19 +71,19 @@ def _print_verified(found: VerifiedInspector) -> None:
     Console().print(table)
     for proof in found.proof:
         if not proof.proven:
-            say(f"refused: {proof}")
+            say(f"{proof.verdict()}; worst image: {proof.worst_path}")
     for image in found.unreadable:
         say(f"unreadable: {image}")
     for reason in found.unusable:
         say(f"not usable: {reason}")
     comparisons = found.proof[0].images
     lines = [
-        f"{comparisons} comparisons each of {found.count} images, some in other sizes, with "
-        "float32 in ONNX Runtime on the CPU. Δ: greatest difference of a probability and of the "
-        "unknown score; images/s one by one and in batches of 32"
+        f"{comparisons} comparisons with float32 in ONNX Runtime on the CPU: {found.count} images, "
+        "some of them also in other sizes. Δ: greatest difference in probability and in unknown "
+        "score. images/s: one by one, and in batches of 32"
     ]
     if found.left_out:
-        lines.append(f"{found.left_out} images beyond --limit left out")
+        lines.append(f"{found.left_out} images beyond --limit were left out")
     if found.before > comparisons:
         lines.append(f"this replaces a verification of {found.before} comparisons")
     for line in (*lines, f"-> {found.written}"):

@@ -1,4 +1,4 @@
-"""What a user may say about the images."""
+"""Settings of the data sets and their splits."""
 
 from dataclasses import dataclass, field
 
@@ -7,15 +7,15 @@ from sihwa.errors import ConfigError
 
 @dataclass
 class SplitConfig:
-    """How images without a given split are divided."""
+    """Splits of images for which the source gives none."""
 
     calibration: float = 0.2
-    """Share that temperature and thresholds are found on, in (0, 1)."""
+    """Share that temperature and thresholds are fitted on, in (0, 1)."""
     test: float = 0.2
-    """Share that the figures are reported on, in (0, 1); what remains is for training."""
+    """Share that the figures are reported on, in (0, 1); the rest is for training."""
     train_per_class: int | None = None
-    """At most so many training images of each class, the others left out of the run; null for
-    all. For the question how many images a class needs."""
+    """Largest number of training images per class, others are left out of the run; null for all.
+    Shows how many images a class needs."""
 
     def __post_init__(self) -> None:
         """Reject shares that leave a split empty."""
@@ -25,7 +25,7 @@ class SplitConfig:
         if self.calibration + self.test >= 1:
             raise ConfigError(
                 "dataset.split.calibration + dataset.split.test must be below 1, got "
-                f"{self.calibration + self.test:g}: nothing would be left for training"
+                f"{self.calibration + self.test:g}, which leaves nothing for training"
             )
         if self.train_per_class is not None and self.train_per_class < 1:
             raise ConfigError(
@@ -36,18 +36,18 @@ class SplitConfig:
 
 @dataclass
 class DatasetConfig:
-    """What every data set has in common."""
+    """Settings of every data set."""
 
     name: str = "???"
     """Name of the data set, as shown in reports."""
     accept_classes: list[str] = field(default_factory=list)
-    """Classes that the line lets pass; every other class is a defect."""
+    """Classes that pass; every other class is a defect."""
     on_unreadable: str = "fail"
-    """What an image that cannot be read does: `fail` ends the run, `drop` leaves it out."""
+    """On an image that cannot be read: `fail` ends the run, `drop` leaves the image out."""
     split: SplitConfig = field(default_factory=SplitConfig)
-    """Shares of the splits that are not given by the data set itself."""
+    """Shares of the splits that the data set does not give."""
     licence: str = "not stated"
-    """Licence of the images, as carried in the inspector's card."""
+    """Licence of the images, copied into the inspector's card."""
 
     def __post_init__(self) -> None:
         """Reject an unknown way to treat unreadable images."""
@@ -73,7 +73,7 @@ class ElpvConfig(DatasetConfig):
 
 @dataclass
 class NeuDetConfig(DatasetConfig):
-    """Photographs of hot-rolled steel strip, six kinds of defect, in any of its three layouts."""
+    """Photographs of hot-rolled steel strip, six kinds of defect, in any of three layouts."""
 
     root: str = "???"
     """Folder or .zip of NEU-DET or NEU-CLS."""
@@ -92,4 +92,4 @@ class TabularConfig(DatasetConfig):
     """Images listed in a table."""
 
     path: str = "???"
-    """CSV (UTF-8) or Parquet with the columns path, label and, where known, group and split."""
+    """CSV (UTF-8) or Parquet with the columns path, label and optionally group and split."""

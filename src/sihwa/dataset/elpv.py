@@ -1,6 +1,6 @@
 """ELPV: 2,624 electroluminescence photographs of solar cells, functional to defective.
 
-The label is how sure its assessors were of a defect: 0, 1/3, 2/3 or 1. Above one half counts as
+The label is the assessors' probability of a defect: 0, 1/3, 2/3 or 1. Above one half counts as
 defective, as in Deitsch et al. 2019, arXiv 1807.02894.
 """
 
@@ -23,12 +23,12 @@ def find_elpv(config: ElpvConfig) -> Source:
 
     Raises:
         DatasetNotFound: The package is not installed.
-        InvalidLabels: Its label file is not what it should be.
+        InvalidLabels: Its label file is damaged.
     """
     package = importlib.util.find_spec("elpv_dataset")
     if package is None or package.origin is None:
         raise DatasetNotFound(
-            "dataset=elpv: its images come as a package that is not installed: "
+            "dataset=elpv: its images are in a package that is not installed: "
             'pip install "sihwa[elpv]"'
         )
     folder = Path(package.origin).parent / "data"

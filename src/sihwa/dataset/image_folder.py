@@ -1,4 +1,4 @@
-"""Images in one folder per class, with or without folders for the splits around them."""
+"""Images in one folder per class, optionally below one folder per split."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +18,12 @@ from sihwa.errors import InvalidLabels
 def find_image_folder(config: ImageFolderConfig) -> Source:
     """List `<class>/...` or `{train,calibration|val,test}/<class>/...`, at any depth.
 
-    A single folder around everything, as archives often have, is passed through.
+    A single outer folder, as archives often have, is skipped.
 
     Raises:
         DatasetNotFound: There is neither a folder nor a .zip.
         EmptyDataset: It holds no image.
-        InvalidLabels: An image lies outside every class, or splits and classes are mixed.
+        InvalidLabels: An image is outside every class folder, or splits and classes are mixed.
     """
     root, listing = list_root(config.root)
     pairs = [(path, relative_parts(path, root)) for path in listing.images]
@@ -31,41 +31,41 @@ def find_image_folder(config: ImageFolderConfig) -> Source:
     while len({parts[0] for _, parts in pairs}) == 1 and min(len(p) for _, p in pairs) > 2:
         levels.append(levels[-1] / pairs[0][1][0])
         pairs = [(path, parts[1:]) for path, parts in pairs]
-    in_splits = _lies_in_splits(root, {parts[0] for _, parts in pairs if len(parts) > 1})
+    in_splits = _has_split_folders(root, {parts[0] for _, parts in pairs if len(parts) > 1})
     items = [_read_item(path, parts, in_splits) for path, parts in pairs]
     if in_splits:
         levels += [levels[-1] / name for name in sorted({parts[0] for _, parts in pairs})]
     notes = [
-        f"{folder} is a link, which is not followed: its images are not used"
+        f"{folder} is a link and was skipped: links are not followed"
         if folder.is_symlink()
-        else f"no image in {folder}, so it is no class"
+        else f"{folder} holds no image and gives no class"
         for folder in _without_images(levels, listing.images)
     ]
     if listing.others:
-        notes.append(f"files that are no images by their names, and are not used: {listing.others}")
+        notes.append(f"{listing.others} files without an image suffix were skipped")
     return Source(items, tuple(sorted({item.label for item in items})), notes=tuple(notes))
 
 
 def _without_images(levels: Sequence[Path], images: Sequence[str]) -> list[Path]:
-    """Return the folders, in those where classes lie, below which there is no image."""
+    """Return the folders on these levels that have no image below them."""
     filled = {parent for path in images for parent in Path(path).parents}
     return [
         folder
         for level in levels
-        if level.is_dir()  # the inside of an archive is none
+        if level.is_dir()  # an archive has no folders to list
         for folder in sorted(level.iterdir())
         if folder.is_dir() and not folder.name.startswith(".") and folder not in filled
     ]
 
 
-def _lies_in_splits(root: Path, folders: set[str]) -> bool:
-    """Tell whether the outermost folders are splits rather than classes."""
+def _has_split_folders(root: Path, folders: set[str]) -> bool:
+    """Tell whether the outer folders are splits rather than classes."""
     splits = sorted(name for name in folders if read_split_name(name))
     classes = sorted(folders - set(splits))
     if splits and classes:
         raise InvalidLabels(
-            f"{root}: expected either folders of classes or the folders train, calibration (or "
-            f"val) and test; got splits ({', '.join(splits)}) beside {', '.join(classes[:5])}"
+            f"{root}: expected class folders, or the folders train, calibration (or val) and "
+            f"test; got splits ({', '.join(splits)}) beside {', '.join(classes[:5])}"
         )
     return bool(splits)
 
@@ -73,6 +73,6 @@ def _lies_in_splits(root: Path, folders: set[str]) -> bool:
 def _read_item(path: str, parts: list[str], in_splits: bool) -> Item:
     if len(parts) < 2 + in_splits:
         layout = "<split>/<class>/..." if in_splits else "<class>/..."
-        raise InvalidLabels(f"{path}: expected it below {layout}; move it into its class's folder")
+        raise InvalidLabels(f"{path}: expected below {layout}; move it into its class folder")
     split = read_split_name(parts[0]) if in_splits else None
     return Item(path, clean_label(parts[1] if in_splits else parts[0], path), split=split)

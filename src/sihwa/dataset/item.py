@@ -1,4 +1,4 @@
-"""What a source of labelled images gives, before the images are looked at."""
+"""Labelled images as a source lists them, before they are read."""
 
 import unicodedata
 from dataclasses import dataclass, field
@@ -10,19 +10,14 @@ from sihwa.images import Listing, find_images
 from sihwa.terminal.class_name import class_name_fault
 
 _SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "calibration": "calibration",
-    "val": "calibration",
-    "valid": "calibration",
-    "validation": "calibration",
-    "test": "test",
-    "testing": "test",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("calibration", "val", "valid", "validation"), "calibration"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
 
 
 class Box(NamedTuple):
-    """A marked defect: pixel edges within its image, the right and lower ones inclusive."""
+    """A marked defect: pixel edges in its image, the right and lower edge inclusive."""
 
     label: str
     xmin: int
@@ -38,13 +33,13 @@ class Item:
     path: str
     label: str
     group: str | None = None
-    """What it must not be separated from: part, coil, lot, module."""
+    """Part, coil, lot or module; images of one group stay in one split."""
     split: str | None = None
-    """train, calibration or test, where the source says so."""
+    """train, calibration or test, if the source gives it."""
     boxes: tuple[Box, ...] | None = None
-    """Marked defects; None where nobody marked any."""
+    """Marked defects; None if nobody marked any."""
     attributes: dict[str, str] = field(default_factory=dict)
-    """Anything else the source knows, kept as columns of the manifest."""
+    """Other facts of the source, kept as columns of the manifest."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +49,9 @@ class Source:
     items: list[Item]
     classes: tuple[str, ...]
     accept_classes: tuple[str, ...] = ()
-    """Classes that pass unless the settings name others."""
+    """Classes that pass by default."""
     notes: tuple[str, ...] = ()
-    """What a user should know about how it was read."""
+    """What a user should know about how it was read; each one sentence."""
 
 
 def list_root(root: str) -> tuple[Path, Listing]:
@@ -67,28 +62,22 @@ def list_root(root: str) -> tuple[Path, Listing]:
         EmptyDataset: It holds no image.
     """
     if not root.strip():
-        raise DatasetNotFound(
-            "dataset.root: expected a folder or a .zip, got nothing; . is the current folder"
-        )
+        raise DatasetNotFound("dataset.root: empty path; use . for the current directory")
     place = Path(root).expanduser().absolute()
     if not place.is_dir() and not (place.is_file() and place.suffix.lower() == ".zip"):
-        came = "a file that is no .zip" if place.exists() else "nothing"
-        raise DatasetNotFound(f"dataset.root: expected a folder or a .zip, found {came}: {place}")
+        got = "another file" if place.exists() else "nothing"
+        raise DatasetNotFound(f"dataset.root: expected a folder or a .zip, found {got} at {place}")
     try:
         listing = find_images(place)
     except UnreadableImage as error:
         raise DatasetNotFound(f"dataset.root: {error}") from error
-    except OSError as error:
-        raise DatasetNotFound(f"dataset.root: {error.filename}: {error.strerror}") from error
     if not listing.images:
-        raise EmptyDataset(
-            f"dataset.root: no image in {place} (it holds {listing.others} other files)"
-        )
+        raise EmptyDataset(f"dataset.root: no image in {place}, only {listing.others} other files")
     return place, listing
 
 
 def relative_parts(path: str, root: Path) -> list[str]:
-    """Return the names of folders and file of an image below its root."""
+    """Return the folders and the file name of an image below its root."""
     return path[len(str(root)) :].lstrip("!").strip("/\\").replace("\\", "/").split("/")
 
 
@@ -102,9 +91,9 @@ def read_split_name(name: str) -> str | None:
 
 
 def clean_label(label: str, where: str) -> str:
-    """Return a label in the one spelling that equals itself on every file system.
+    """Return a label in Unicode form NFC, without spaces around it.
 
-    macOS writes Korean letters in parts (NFD), everyone else whole (NFC).
+    macOS stores file names decomposed (NFD), so one Korean name would give two classes.
 
     Raises:
         InvalidLabels: It is empty or holds a control character.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from sihwa.dataset.split import SPLITS, find_components
 from sihwa.errors import DatasetNotFound, InvalidLabels, UnreadableImage
+from sihwa.images import decode_image, read_bytes
 from sihwa.storage import replacing, sha256_of_bytes
 
 _BOX = pa.struct(
@@ -33,7 +35,7 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("boxes", pa.list_(_BOX)),
     ]
 )
-"""Columns of every manifest; what else a source knows follows as columns of text."""
+"""Columns of every manifest; text columns with the source's attributes follow them."""
 
 _METADATA = b"sihwa"
 
@@ -46,7 +48,7 @@ class Manifest:
         table: One row per image, N rows: MANIFEST_SCHEMA, then text columns of the source.
         name: Name of the data set.
         classes: Class names, in the order of the network's outputs.
-        accept_classes: The classes that the line lets pass.
+        accept_classes: The classes that pass.
         licence: Licence of the images.
         dropped: Images left out because they could not be read.
         notes: What a user should know about how the data set was read.
@@ -67,13 +69,13 @@ class Manifest:
 
     @cached_property
     def label_index(self) -> NDArray[np.intp]:
-        """Class of each image as its place in `classes`, (N,)."""
+        """Class of each image as an index into `classes`, (N,)."""
         index = {name: place for place, name in enumerate(self.classes)}
         return np.array([index[name] for name in self.table["label"].to_pylist()], dtype=np.intp)
 
     @cached_property
     def component(self) -> list[str]:
-        """What each image must not be separated from, N names."""
+        """Component of each image, N names; images of one component stay in one split."""
         return find_components(self.table["group"].to_pylist(), self.table["sha256"].to_pylist())
 
     @cached_property
@@ -89,19 +91,38 @@ class Manifest:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex SHA-256 of what was learnt from: contents, labels and splits, wherever they lie."""
+        """Hex SHA-256 of contents, labels, splits and classes; paths do not count."""
         rows = zip(
             *(self.table[name].to_pylist() for name in ("sha256", "label", "split")), strict=True
         )
         facts = [sorted(rows), list(self.classes), list(self.accept_classes)]
         return sha256_of_bytes(json.dumps(facts, ensure_ascii=False).encode())
 
+    def read_image(self, row: int) -> NDArray[np.uint8]:
+        """Read and decode the image of a row for training: (H, W, 3), uint8 RGB.
+
+        Raises:
+            UnreadableImage: It vanished or changed since the manifest was made.
+        """
+        path = self.table["path"][row].as_py()
+        try:
+            content = read_bytes(path)
+        except UnreadableImage as error:
+            raise UnreadableImage(
+                path, f"{error.reason}, but the run began with it; restore the file"
+            ) from error
+        if sha256_of_bytes(content) != self.table["sha256"][row].as_py():
+            raise UnreadableImage(
+                path, "changed since the run began; restore the file, or begin a new run"
+            )
+        return decode_image(content, path)
+
     def take(self, rows: Sequence[int]) -> "Manifest":
         """Return the manifest of these rows alone, in this order, with the same classes."""
         return replace(self, table=self.table.take(pa.array(rows, pa.int64())))
 
     def with_split(self, split: Sequence[str]) -> "Manifest":
-        """Return the same images divided otherwise, N names of splits."""
+        """Return the same images with other splits, N names."""
         place = self.table.schema.get_field_index("split")
         column = pa.array(split, pa.string())
         return replace(
@@ -112,81 +133,69 @@ class Manifest:
         """Write the manifest as Parquet, whole or not at all.
 
         Raises:
-            StorageError: The file system refused.
+            StorageError: The file cannot be written.
         """
-        facts = {
-            "name": self.name,
-            "classes": self.classes,
-            "accept_classes": self.accept_classes,
-            "licence": self.licence,
-            "dropped": [[image.path, image.reason] for image in self.dropped],
-            "notes": self.notes,
-            "fingerprint": self.fingerprint,
-        }
-        metadata = {_METADATA: json.dumps(facts, ensure_ascii=False)}
+        dropped = [(image.path, image.reason) for image in self.dropped]
+        facts = _Facts(self.name, self.classes, self.accept_classes, self.licence, dropped,
+                       self.notes, self.fingerprint)  # fmt: skip
+        table = self.table.replace_schema_metadata({_METADATA: msgspec.json.encode(facts)})
         with replacing(path) as temporary:
-            pq.write_table(
-                self.table.replace_schema_metadata(metadata), temporary, compression="zstd"
-            )
+            pq.write_table(table, temporary, compression="zstd")
+
+
+class _Facts(msgspec.Struct):
+    """What a manifest's file holds beside its rows."""
+
+    name: str
+    classes: tuple[str, ...]
+    accept_classes: tuple[str, ...]
+    licence: str
+    dropped: list[tuple[str, str]]
+    notes: tuple[str, ...]
+    fingerprint: str
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest that a run wrote.
+    """Read a manifest written by a run.
 
     Raises:
         DatasetNotFound: There is no such file.
-        InvalidLabels: It is not a manifest, or was changed since it was written.
+        InvalidLabels: Not a manifest, or changed since it was written.
     """
     try:
         table = pq.read_table(path, partitioning=None)
-        facts = json.loads(table.schema.metadata[_METADATA])
+        facts = msgspec.json.decode(table.schema.metadata[_METADATA], type=_Facts)
         manifest = Manifest(
             table=table.replace_schema_metadata(None),
-            name=facts["name"],
-            classes=tuple(facts["classes"]),
-            accept_classes=tuple(facts["accept_classes"]),
-            licence=facts["licence"],
-            dropped=tuple(UnreadableImage(*image) for image in facts["dropped"]),
-            notes=tuple(facts["notes"]),
+            name=facts.name,
+            classes=facts.classes,
+            accept_classes=facts.accept_classes,
+            licence=facts.licence,
+            dropped=tuple(UnreadableImage(*image) for image in facts.dropped),
+            notes=facts.notes,
         )
-        _check(manifest)
-        unchanged = manifest.fingerprint == facts["fingerprint"]
+        _require_complete(manifest)
     except FileNotFoundError as error:
         raise DatasetNotFound(f"no manifest at {path}") from error
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise InvalidLabels(
-            f"{path}: expected a manifest.parquet that a run wrote, which this is not. "
-            "Take another copy of it, or train anew"
+            f"{path}: not a manifest.parquet written by a run; copy it again, or train again"
         ) from error
-    if not unchanged:
+    if manifest.fingerprint != facts.fingerprint:
         raise InvalidLabels(
-            f"{path}: its rows were changed since it was written; read it as dataset=manifest "
-            "instead"
+            f"{path}: its rows were changed after the run wrote it; read it as dataset=manifest"
         )
     return manifest
 
 
-def _check(manifest: Manifest) -> None:
-    """Refuse what no run writes, whatever its fingerprint says.
-
-    Raises:
-        ValueError: A fact or a column is of another kind or out of range.
-        KeyError: A column is missing.
-    """
-    classes = manifest.classes
-    texts = [manifest.name, manifest.licence, *classes, *manifest.accept_classes, *manifest.notes]
-    if not all(isinstance(text, str) for text in texts):
-        raise ValueError("a name is no text")
-    if len(set(classes)) < max(2, len(classes)) or not set(manifest.accept_classes) <= set(classes):
-        raise ValueError("its classes are not at least two different ones")
-    for field in MANIFEST_SCHEMA:
-        column = manifest.table[field.name]
-        if column.type != field.type or (not field.nullable and column.null_count):
-            raise ValueError(f"column {field.name} is not of type {field.type}")
-    if set(manifest.table["label"].to_pylist()) != set(classes):
-        raise ValueError("its labels are not its classes")
-    if set(manifest.table["split"].to_pylist()) != set(SPLITS):
-        raise ValueError("its splits are others")
-    for name in ("height", "width"):
-        if min(manifest.table[name].to_pylist()) < 1:
-            raise ValueError(f"a {name} is below 1")
+def _require_complete(manifest: Manifest) -> None:
+    table, classes = manifest.table, set(manifest.classes)
+    complete = (
+        all(table.schema.field(field.name).equals(field) for field in MANIFEST_SCHEMA)
+        and len(classes) == len(manifest.classes) >= 2
+        and classes == set(table["label"].to_pylist())
+        and classes >= set(manifest.accept_classes)
+        and set(table["split"].to_pylist()) == set(SPLITS)
+    )
+    if not complete:
+        raise ValueError("its columns, classes or splits are not those of a manifest")

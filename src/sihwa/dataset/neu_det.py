@@ -1,8 +1,7 @@
 """NEU: 1,800 photographs of hot-rolled steel strip, six kinds of defect, 200 × 200 pixels.
 
-Song and Yan 2013, Applied Surface Science 285. Three layouts are about: the official one of
-NEU-DET (IMAGES, ANNOTATIONS), the one with train and validation folders, and the bare files of
-NEU-CLS (`Cr_1.bmp`).
+Song and Yan 2013, Applied Surface Science 285. Three layouts exist: the official NEU-DET (IMAGES,
+ANNOTATIONS), one with train and validation folders, and the bare files of NEU-CLS (`Cr_1.bmp`).
 """
 
 import re
@@ -27,15 +26,14 @@ _MAX_XML_BYTES = 1_000_000
 
 
 def find_neu_det(config: NeuDetConfig) -> Source:
-    """List the images with the label that their names give, and their boxes where there are any.
+    """List the images with the label in their name, and their boxes if there are any.
 
-    What the train and validation layout holds back as validation is the test split, as in the
-    papers that use it.
+    In the train and validation layout, validation is the test split, as in papers that use it.
 
     Raises:
         DatasetNotFound: There is neither a folder nor a .zip.
         EmptyDataset: It holds no image.
-        InvalidLabels: A name gives no class, or an annotation is damaged.
+        InvalidLabels: A name has no known class, or an annotation is damaged.
     """
     root, listing = list_root(config.root)
     items = [_read_item(path, relative_parts(path, root)) for path in listing.images]
@@ -49,18 +47,18 @@ def _read_item(path: str, parts: list[str]) -> Item:
     label = _LABEL.get(prefix)
     if label is None:
         raise InvalidLabels(
-            f"{path}: expected a NEU name such as crazing_1.jpg or Cr_1.bmp; for images of your "
-            "own use dataset=image_folder"
+            f"{path}: expected a NEU name such as crazing_1.jpg or Cr_1.bmp; for your own images "
+            "use dataset=image_folder"
         )
     if len(parts) > 1 and parts[-2] in _CLASSES and parts[-2] != label:
-        raise InvalidLabels(f"{path}: lies in the folder {parts[-2]} but its name says {label}")
+        raise InvalidLabels(f"{path}: in the folder {parts[-2]}, but its name says {label}")
     folders = [name.lower() for name in parts[:-1]]
     split = "train" if "train" in folders else "test" if "validation" in folders else None
     return Item(path, label, split=split, boxes=_find_boxes(path, label))
 
 
 def _find_boxes(path: str, label: str) -> tuple[Box, ...] | None:
-    folder = re.sub(rf"[/\\]{re.escape(label)}$", "", re.sub(r"[/\\][^/\\]*$", "", path))
+    folder = re.sub(rf"[/\\]({re.escape(label)}[/\\])?[^/\\]*$", "", path)
     annotations = {"IMAGES": "ANNOTATIONS", "images": "annotations"}.get(folder[-6:])
     if annotations is None:
         return None
@@ -68,7 +66,7 @@ def _find_boxes(path: str, label: str) -> tuple[Box, ...] | None:
     try:
         content = read_bytes(xml, _MAX_XML_BYTES)
     except UnreadableImage:
-        return None  # counted in the notes: the images are labelled by their names
+        return None  # counted in the notes; the label comes from the name
     return read_boxes(content, xml)
 
 
@@ -76,12 +74,12 @@ def read_boxes(content: bytes, path: str) -> tuple[Box, ...]:
     """Read the boxes of a Pascal VOC annotation.
 
     Raises:
-        InvalidLabels: It is not UTF-8 XML, declares a document type, or a box is not one.
+        InvalidLabels: Not UTF-8 XML, a declared document type, or an impossible box.
     """
     try:
         text = content.decode("utf-8-sig")
         if "<!" in re.sub("<!--.*?-->", "", text, flags=re.DOTALL):
-            # entities of a document type can grow without bound
+            # entities of a document type can expand without bound
             raise InvalidLabels(f"{path}: an annotation must not declare a document type")
         return tuple(_read_box(node) for node in ET.fromstring(text).iter("object"))
     except (UnicodeDecodeError, ET.ParseError, ValueError, TypeError) as error:

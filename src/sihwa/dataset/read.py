@@ -1,9 +1,7 @@
-"""From settings to a manifest: find the images, look at each, divide them."""
+"""From settings to a manifest: find the images, decode each once, assign splits."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -29,9 +27,8 @@ from sihwa.errors import (
     UnreadableImage,
     UnreadableImages,
 )
-from sihwa.images import decode_image, read_bytes
+from sihwa.images import decode_image, map_with_progress, read_bytes
 from sihwa.storage import sha256_of_bytes
-from sihwa.terminal.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +42,18 @@ _LISTED = 20
 
 
 def read_dataset(config: DatasetConfig, seed: int) -> Manifest:
-    """Read every image of a data set once and divide them into splits.
+    """Read every image of a data set once and assign splits.
+
+    Decoding here only checks the images and takes their sizes; training decodes them again with
+    `Manifest.read_image`.
 
     Args:
         config: One of ElpvConfig, ImageFolderConfig, NeuDetConfig, TabularConfig.
-        seed: Picks the division where the source gives none.
+        seed: Seed of the splits that the source does not give.
 
     Raises:
         DatasetError: The images or labels cannot be used.
-        ConfigError: `accept_classes` names a class that is not there.
+        ConfigError: `accept_classes` names an unknown class, or every class.
     """
     source = _FINDERS[type(config)](config)
     try:
@@ -65,35 +65,37 @@ def read_dataset(config: DatasetConfig, seed: int) -> Manifest:
 
 
 def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
-    content = _look_at_all(source.items)
-    kept = [
-        (item, facts)
-        for item, facts in zip(source.items, content, strict=True)
-        if isinstance(facts, _Content)
-    ]
-    dropped = [facts for facts in content if isinstance(facts, UnreadableImage)]
+    # every image is decoded before any training, so a damaged one is found at once
+    measured = map_with_progress("reading", _measure, [item.path for item in source.items])
+    dropped = [one for one in measured if isinstance(one, UnreadableImage)]
     if dropped and config.on_unreadable == "fail":
-        raise UnreadableImages(_list_unreadable(dropped, len(content)), dropped)
-    classes = _used_classes(source, [item for item, _ in kept])
+        raise UnreadableImages(_list_unreadable(dropped, len(measured)), dropped)
+    kept = [
+        (item, size)
+        for item, size in zip(source.items, measured, strict=True)
+        if isinstance(size, _Measured)
+    ]
+    items, sha256 = [item for item, _ in kept], [size.sha256 for _, size in kept]
+    classes = _used_classes(source, items)
     accept_classes = _accept_classes(config, source, classes)
-    sha256 = [facts.sha256 for _, facts in kept]
-    split = assign_splits([item for item, _ in kept], sha256, config.split, seed)
+    split = assign_splits(items, sha256, config.split, seed)
+    table = _table(items, [size for _, size in kept], split)
     notes = source.notes
     if limit := config.split.train_per_class:
-        rows = thin_training([item.label for item, _ in kept], split, sha256, limit, seed)
-        if left_out := len(kept) - len(rows):
+        rows = thin_training([item.label for item in items], split, sha256, limit, seed)
+        if left_out := len(items) - len(rows):
             notes += (
                 f"{left_out} training images are left out: at most "
                 f"dataset.split.train_per_class={limit} of each class are used",
             )
-        kept, split = [kept[row] for row in rows], [split[row] for row in rows]
+        table = table.take(rows)
     if not accept_classes:
         notes += (
             "no accept class is named, so every image counts as a defect; "
-            "name what may pass with 'dataset.accept_classes=[NAME]'",
+            "name the classes that pass with 'dataset.accept_classes=[NAME]'",
         )
     return Manifest(
-        table=_table(kept, split),
+        table=table,
         name=config.name,
         classes=classes,
         accept_classes=accept_classes,
@@ -103,33 +105,19 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     )
 
 
-class _Content(NamedTuple):
+class _Measured(NamedTuple):
     sha256: str
     width: int
     height: int
 
 
-def _look_at_all(items: Sequence[Item]) -> list[_Content | UnreadableImage]:
-    """Read and decode every image, so that a damaged one is found before any training."""
-    threads = ThreadPoolExecutor(os.cpu_count())
-    found = []
-    try:
-        with progress_bar("reading", len(items)) as advance:
-            for content in threads.map(_look_at, [item.path for item in items]):
-                found.append(content)
-                advance(1)
-    finally:
-        threads.shutdown(cancel_futures=True)  # on Ctrl-C the images in hand are the last
-    return found
-
-
-def _look_at(path: str) -> _Content | UnreadableImage:
+def _measure(path: str) -> _Measured | UnreadableImage:
     try:
         content = read_bytes(path)
         height, width, _ = decode_image(content, path).shape
     except UnreadableImage as error:
         return error
-    return _Content(sha256_of_bytes(content), width, height)
+    return _Measured(sha256_of_bytes(content), width, height)
 
 
 def _list_unreadable(images: Sequence[UnreadableImage], total: int) -> str:
@@ -146,8 +134,7 @@ def _used_classes(source: Source, items: Sequence[Item]) -> tuple[str, ...]:
     if len(classes) < 2:
         raise InvalidLabels(
             f"expected images of at least two classes, got {len(classes)}"
-            f"{f' ({classes[0]})' if classes else ''}; an inspector needs to see what it is to "
-            "tell apart"
+            f"{f' ({classes[0]})' if classes else ''}"
         )
     return classes
 
@@ -158,28 +145,27 @@ def _accept_classes(
     unknown = [name for name in config.accept_classes if name not in classes]
     if unknown:
         raise ConfigError(
-            f"dataset.accept_classes: no class {unknown[0]!r}; there are {', '.join(classes)}"
+            f"dataset.accept_classes: no class {unknown[0]!r}; classes: {', '.join(classes)}"
         )
     wanted = config.accept_classes or source.accept_classes
     accepted = tuple(name for name in classes if name in wanted)
     if accepted == classes:
         raise ConfigError(
-            "dataset.accept_classes: every class would pass; leave out at least one defect"
+            "dataset.accept_classes: every class would pass; leave out at least one defect class"
         )
     return accepted
 
 
-def _table(kept: Sequence[tuple[Item, _Content]], split: Sequence[str]) -> pa.Table:
-    items = [item for item, _ in kept]
+def _table(items: Sequence[Item], measured: Sequence[_Measured], split: Sequence[str]) -> pa.Table:
     names = sorted({name for item in items for name in item.attributes})
     columns = {
         "path": [item.path for item in items],
         "label": [item.label for item in items],
         "group": [item.group for item in items],
         "split": split,
-        "sha256": [facts.sha256 for _, facts in kept],
-        "width": [facts.width for _, facts in kept],
-        "height": [facts.height for _, facts in kept],
+        "sha256": [one.sha256 for one in measured],
+        "width": [one.width for one in measured],
+        "height": [one.height for one in measured],
         "boxes": [item.boxes and [box._asdict() for box in item.boxes] for item in items],
         **{name: [item.attributes.get(name) for item in items] for name in names},
     }

@@ -1,4 +1,4 @@
-"""Train, calibration and test: stratified by class, never through a group or a duplicate.
+"""Train, calibration and test: stratified by class, groups and duplicates kept together.
 
 Axes: N images, C independent components, K classes, S splits.
 """
@@ -18,7 +18,7 @@ from sihwa.errors import InvalidLabels, TooFewImages
 SPLITS = ("train", "calibration", "test")
 
 _LEAST = {"train": 2, "calibration": 1, "test": 1}
-"""Independent images of each class that a split needs; training is cross-validated, so two."""
+"""Independent images of each class that a split needs; training is cross-validated, so 2."""
 
 
 def assign_splits(
@@ -26,48 +26,38 @@ def assign_splits(
 ) -> list[str]:
     """Return the split of each image.
 
-    Images of one group, and byte-identical images, stay together. Splits that the source
-    gives are kept; calibration or test, where it does not give them, are taken out of its train.
-    Each class is divided by the shares to within one image as long as nothing ties images
-    together, and as nearly as the groups allow where something does. Neither the order nor the
-    location of the images matters, only their content, groups, labels and the seed.
+    Images of one group, and byte-identical images, stay together. Splits given by the source
+    are kept; a missing calibration or test split is taken out of its train split. Each class is
+    split by the shares to within one image, or as nearly as groups and duplicates allow. The
+    result depends on content, groups, labels and seed, not on the order or place of the images.
 
     Args:
-        items: The images, N of them.
+        items: The images, N.
         sha256: Hex digest of each image's bytes, (N,).
         shares: Of calibration and test; the rest is train.
-        seed: Picks one of the possible divisions.
+        seed: Picks one of the possible assignments.
 
     Raises:
-        InvalidLabels: Byte-identical images with two labels, or a group or byte-identical
-            images in two given splits, or given splits without train.
+        InvalidLabels: Byte-identical images with two labels, a group or byte-identical images
+            in two given splits, or given splits without train.
         TooFewImages: A class has too few independent images.
     """
     component = find_components([item.group for item in items], sha256)
     _require_one_label(items, sha256)
     _require_one_given_split(items, component)
+    label = [item.label for item in items]
     given = {item.split for item in items}
-    wanted: tuple[str, ...] = SPLITS
-    if given == {None}:
-        pool = list(range(len(items)))
-    elif "train" not in given:
-        raise InvalidLabels("expected images in the split train, got none there")
-    else:
-        pool = [row for row, item in enumerate(items) if item.split == "train"]
-        wanted = ("train", *(name for name in SPLITS if name not in given))
-    split = [item.split or "" for item in items]
-    label = [items[row].label for row in pool]
-    divided = _divide(label, [component[row] for row in pool], wanted, shares, seed)
-    for row, name in zip(pool, divided, strict=True):
-        split[row] = name
-    _require_enough([item.label for item in items], split, component)
-    return split
+    if given != {None} and "train" not in given:
+        raise InvalidLabels("expected images in the split train, got none")
+    split = [item.split or "train" for item in items]
+    wanted = [name for name in SPLITS if name == "train" or name not in given]
+    return _divide_train(split, wanted, label, component, shares, seed)
 
 
 def find_components(group: Sequence[str | None], sha256: Sequence[str]) -> list[str]:
-    """Return for each image the name of all that must stay with it: the least sha256 of them.
+    """Return the component of each image: those linked by a group or by identical bytes.
 
-    Two images belong together when they share a group or their bytes, directly or over others.
+    A component's name is the smallest sha256 in it.
 
     >>> find_components(["left", None, "left", None], ["d", "c", "b", "d"])
     ['b', 'c', 'b', 'b']
@@ -91,9 +81,9 @@ def find_components(group: Sequence[str | None], sha256: Sequence[str]) -> list[
 def thin_training(
     label: Sequence[str], split: Sequence[str], sha256: Sequence[str], limit: int, seed: int
 ) -> list[int]:
-    """Return the rows that remain when training keeps at most `limit` images of each class.
+    """Return the rows to keep: all but train, and at most `limit` training images per class.
 
-    Which, depends on their content and the seed alone; a smaller limit keeps some of the same.
+    The choice depends on content and seed alone; a smaller limit keeps a subset.
 
     >>> thin_training(["a", "a", "b", "a"], ["train", "train", "train", "test"], "wxyz", 1, seed=0)
     [0, 2, 3]
@@ -105,6 +95,26 @@ def thin_training(
     return sorted(kept)
 
 
+def _divide_train(
+    split: Sequence[str],
+    wanted: Sequence[str],
+    label: Sequence[str],
+    component: Sequence[str],
+    shares: SplitConfig,
+    seed: int,
+) -> list[str]:
+    """Return the splits with `train` divided into those wanted."""
+    pool = [row for row, name in enumerate(split) if name == "train"]
+    names = _divide(
+        [label[row] for row in pool], [component[row] for row in pool], wanted, shares, seed
+    )
+    result = list(split)
+    for row, name in zip(pool, names, strict=True):
+        result[row] = name
+    _require_enough(label, result, component)
+    return result
+
+
 def _divide(
     label: Sequence[str],
     component: Sequence[str],
@@ -112,7 +122,7 @@ def _divide(
     shares: SplitConfig,
     seed: int,
 ) -> list[str]:
-    """Give each component, the largest first, to the split that lacks most of its images."""
+    """Assign each component, the largest first, to the split that lacks most of its images."""
     classes = sorted(set(label))
     names = sorted(set(component), key=lambda name: _shuffled(name, seed))
     place = {name: index for index, name in enumerate(names)}
@@ -139,7 +149,7 @@ def _allowed(
 ) -> NDArray[np.bool_]:
     """Return the splits that a component may go to, (S,).
 
-    A class with no more components left than its splits still need gives the next to one of these.
+    Once a class has only as many components left as splits still need, those splits get them.
     """
     missing = np.maximum(needed, 0)
     urgent = present & (left <= missing.sum(0))
@@ -152,7 +162,7 @@ def _shuffled(name: str, seed: int) -> str:
 
 
 def _targets(total: int, wanted: Sequence[str], shares: SplitConfig) -> NDArray[np.int64]:
-    """Return how many of a class's images each split should get, (S,): largest remainders."""
+    """Return how many of a class's images each split gets, (S,), by largest remainders."""
     share = {"calibration": shares.calibration, "test": shares.test}
     share["train"] = 1 - sum(share.values())
     exact = total * np.array([share[name] for name in wanted])
@@ -170,7 +180,7 @@ def _require_one_label(items: Sequence[Item], sha256: Sequence[str]) -> None:
         if other.label != item.label:
             raise InvalidLabels(
                 f"byte-identical images with two labels: {other.path} is {other.label!r}, "
-                f"{item.path} is {item.label!r}; correct one of them or take both out"
+                f"{item.path} is {item.label!r}; correct one, or remove both"
             )
 
 
@@ -181,25 +191,27 @@ def _require_one_given_split(items: Sequence[Item], component: Sequence[str]) ->
         if other.split != item.split:
             raise InvalidLabels(
                 f"{other.path} (split {other.split}) and {item.path} (split {item.split}) are "
-                "byte-identical or of one group, so figures on test would not be true; put them "
-                "into one split"
+                "byte-identical or of one group, so test figures would be too good; put them into "
+                "one split"
             )
 
 
 def _require_enough(label: Sequence[str], split: Sequence[str], component: Sequence[str]) -> None:
+    components: dict[tuple[str, str], set[str]] = {}
+    for name, part, one in zip(label, split, component, strict=True):
+        components.setdefault((name, part), set()).add(one)
     found = {
-        (name, part): len({c for c, x, s in zip(component, label, split, strict=True)
-                           if x == name and s == part})
+        (name, part): len(components.get((name, part), ()))
         for name in sorted(set(label))
         for part in SPLITS
-    }  # fmt: skip
+    }
     for (name, part), count in found.items():
         if count < _LEAST[part]:
             total = sum(found[name, other] for other in SPLITS)
             raise TooFewImages(
                 f"class {name!r}: expected at least {_LEAST[part]} independent image(s) in "
                 f"{part}, got {count} ({total} in all: byte-identical images and those of one "
-                "group count once); add images of it, or leave the class out"
+                "group count once); add images of it, or remove the class"
             )
 
 
@@ -210,10 +222,10 @@ def assign_folds(
 
     Args:
         label: Class of each image, (N,).
-        component: What each must not be separated from, (N,).
-        folds: How many, at least 2.
-        shares: Of calibration among all images; its share of test is not used.
-        seed: Picks one of the possible divisions.
+        component: Component of each image, (N,); see `find_components`.
+        folds: Number of folds, at least 2.
+        shares: Share of calibration among all images; the share of test is not used.
+        seed: Picks one of the possible assignments.
 
     Raises:
         TooFewImages: A class has fewer independent images than a fold needs.
@@ -229,14 +241,10 @@ def assign_folds(
             f"class, got {fewest}; add images, or use fewer folds"
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    wanted = ("train", "calibration")
     result = []
     for _, test in splitter.split(label, label, component):
-        split = ["test"] * len(label)
-        rest = sorted(set(range(len(label))) - set(test.tolist()))
-        names, parts = ([one[row] for row in rest] for one in (label, component))
-        divided = _divide(names, parts, ("train", "calibration"), shares, seed)
-        for row, name in zip(rest, divided, strict=True):
-            split[row] = name
-        _require_enough(label, split, component)
-        result.append(split)
+        in_test = set(test.tolist())
+        split = ["test" if row in in_test else "train" for row in range(len(label))]
+        result.append(_divide_train(split, wanted, label, component, shares, seed))
     return result

@@ -14,26 +14,25 @@ from sihwa.errors import DatasetNotFound, EmptyDataset, InvalidLabels
 Row = dict[str, str]
 
 _MEASURED = ("sha256", "width", "height", "boxes")
-"""Columns of a manifest that are measured anew, so that one manifest can feed the next."""
+"""Manifest columns that are measured again, so a manifest can be the table of a next run."""
 
 
 def find_tabular(config: TabularConfig) -> Source:
-    """List the images of a table; paths are relative to the table, other columns are kept.
+    """List the images of a table; paths are relative to it, other columns become attributes.
 
     Raises:
         DatasetNotFound: There is no such file.
         EmptyDataset: It has no row.
-        InvalidLabels: A column is missing, or a row has no label, an unknown split or a path twice.
+        InvalidLabels: A column is missing, or a row has no label, an unknown split, a path twice.
     """
     path = Path(config.path).expanduser().absolute()
     if not path.is_file():
         raise DatasetNotFound(f"dataset.path: no table at {path}")
     rows = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     if not rows:
-        raise EmptyDataset(f"dataset.path: {path} has no row below its column names")
+        raise EmptyDataset(f"dataset.path: {path} has no row")
     items = [_read_item(row, path, number) for number, row in enumerate(rows, start=1)]
-    _require_unique(items, path)
-    _require_all_or_no_split(items, path)
+    _require_consistent(items, path)
     return Source(items, tuple(sorted({item.label for item in items})))
 
 
@@ -50,8 +49,8 @@ def _read_csv(path: Path) -> list[Row]:
     for number, row in enumerate(rows[1:], start=1):
         if row and len(row) != len(names):
             raise InvalidLabels(
-                f"{path}: row {number} has {len(row)} values for {len(names)} columns; put a "
-                "value that holds a comma into quotation marks"
+                f"{path}: row {number} has {len(row)} values for {len(names)} columns; quote a "
+                "value that holds a comma"
             )
     return [dict(zip(names, row, strict=True)) for row in rows[1:] if row]
 
@@ -72,12 +71,12 @@ def _require_columns(names: list[str], path: Path) -> None:
     missing = [name for name in ("path", "label") if name not in names]
     if missing:
         raise InvalidLabels(
-            f"{path}: expected the columns path, label and, where known, group and split; missing "
-            f"{' and '.join(missing)} among {', '.join(names) or 'none at all'}"
+            f"{path}: expected the columns path, label and optionally group and split; missing "
+            f"{' and '.join(missing)} among {', '.join(names) or 'none'}"
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InvalidLabels(f"{path}: the column {twice[0]!r} is there more than once")
+        raise InvalidLabels(f"{path}: the column {twice[0]!r} occurs more than once")
 
 
 def _read_item(row: Row, table: Path, number: int) -> Item:
@@ -98,7 +97,7 @@ def _read_item(row: Row, table: Path, number: int) -> Item:
     )
 
 
-def _require_unique(items: list[Item], table: Path) -> None:
+def _require_consistent(items: list[Item], table: Path) -> None:
     first: dict[str, int] = {}
     for number, item in enumerate(items, start=1):
         if item.path in first:
@@ -106,11 +105,8 @@ def _require_unique(items: list[Item], table: Path) -> None:
                 f"{table}: rows {first[item.path]} and {number} both list {item.path}"
             )
         first[item.path] = number
-
-
-def _require_all_or_no_split(items: list[Item], table: Path) -> None:
     empty = [number for number, item in enumerate(items, start=1) if item.split is None]
     if empty and len(empty) < len(items):
         raise InvalidLabels(
-            f"{table}: row {empty[0]} has no split but others have; fill the column or leave it out"
+            f"{table}: row {empty[0]} has no split but others have; fill or remove the column"
         )

@@ -9,9 +9,9 @@ from sihwa.decision.policy import (
     Margin,
     Outcome,
     TopClassPolicy,
-    are_numbers,
+    is_finite,
 )
-from sihwa.decision.unknown import unknown_threshold
+from sihwa.decision.unknown import fit_unknown, unknown_threshold
 
 __all__ = [
     "ACCEPT",
@@ -22,6 +22,7 @@ __all__ = [
     "Margin",
     "Outcome",
     "TopClassPolicy",
-    "are_numbers",
+    "fit_unknown",
+    "is_finite",
     "unknown_threshold",
 ]

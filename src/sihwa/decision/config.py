@@ -1,4 +1,4 @@
-"""What a user may say about decisions."""
+"""Settings of the decision."""
 
 from dataclasses import dataclass
 
@@ -15,6 +15,6 @@ class DecisionConfig:
     """Share of ordinary images that may be sent to review as unknown, in [0, 1); 0 sends none."""
 
     def __post_init__(self) -> None:
-        """Reject a share that is none."""
+        """Reject a rate outside [0, 1)."""
         if not 0 <= self.unknown_rate < 1:
             raise ConfigError(f"decision.unknown_rate must be in [0, 1), got {self.unknown_rate}")

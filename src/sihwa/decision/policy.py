@@ -1,4 +1,4 @@
-"""Policies: the rule that turns an image's figures into a decision.
+"""The policy: from probabilities and unknown score to accept, reject or review.
 
 Axes: N images, K classes.
 """
@@ -15,26 +15,25 @@ Outcome = Literal["accept", "reject", "review"]
 ACCEPT: Outcome = "accept"
 REJECT: Outcome = "reject"
 REVIEW: Outcome = "review"
-_LEAST = 1e-30  # a logarithm needs a number above 0; no border lies near this one
+_LEAST = 1e-30  # keeps logarithms finite; no decision border is near it
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with a part, and why in a few words."""
+    """What to do with a part, and a short reason."""
 
     outcome: Outcome
     reason: str
 
 
 class Margin(NamedTuple):
-    """Distances of an image, or of each of N images, from the borders of a decision.
+    """Distances from the decision borders: of one image, of N images, or a bound on them.
 
-    As a bound: a decision farther than this from every border stands although its figures are
-    inexact.
+    A decision farther than the bound from every border is a clear call; any other is a close call.
     """
 
     lead: Any
-    """Natural logarithm of how often the greatest probability holds the next one, at least 0."""
+    """Natural logarithm of the ratio of the greatest probability to the next, at least 0."""
     unknown: Any
     """Distance of the unknown score from its threshold, at least 0."""
 
@@ -43,13 +42,12 @@ class Margin(NamedTuple):
 class TopClassPolicy:
     """Accept a part whose most probable class is an accept class, reject any other.
 
-    An image unlike all training images goes to review instead, whatever its probabilities.
-    This policy proves no bound on escapes; it is what a classifier does when nobody has stated
-    costs.
+    An image unlike all training images goes to review instead. The policy proves no bound on
+    escapes: it is the plain classifier, for when no costs are stated.
 
     Attributes:
         classes: Class names in the order of the probabilities, K of them.
-        accept_classes: Those among them that are good parts; may be empty.
+        accept_classes: The classes of good parts; may be empty.
         unknown_threshold: Unknown score above which an image goes to review; None for never.
     """
 
@@ -58,7 +56,7 @@ class TopClassPolicy:
     unknown_threshold: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what the card keeps besides the classes."""
+        """Return what the card stores besides the classes."""
         return {"kind": "top_class", "unknown_threshold": self.unknown_threshold}
 
     def decide(
@@ -71,7 +69,7 @@ class TopClassPolicy:
             unknown: How unlike the training images each is, (N,).
 
         Raises:
-            ShapeError: There is not one column per class and one score per image.
+            ShapeError: Not one column per class and one score per image.
 
         >>> policy = TopClassPolicy(("good", "scratch"), ("good",), unknown_threshold=3.0)
         >>> [d.outcome for d in policy.decide(np.array([[0.9, 0.1]] * 2), np.array([1.0, 5.0]))]
@@ -84,14 +82,14 @@ class TopClassPolicy:
                 f"(N,), but got {probability.shape} and {unknown.shape}"
             )
         tops = probability.argmax(1)
-        finite = are_numbers(probability, unknown)
+        finite = is_finite(probability, unknown)
         return [
-            self._decide_one(self.classes[top], float(score), bool(sound))
-            for top, score, sound in zip(tops, unknown, finite, strict=True)
+            self._decide_one(self.classes[top], float(score), bool(ok))
+            for top, score, ok in zip(tops, unknown, finite, strict=True)
         ]
 
     def distances(self, probability: NDArray[np.floating], unknown: NDArray[np.floating]) -> Margin:
-        """Return how far N images are from each border, (N,) each.
+        """Return the distance of N images from each border, (N,) each.
 
         Args:
             probability: Class probabilities, (N, K), each in [0, 1].
@@ -108,14 +106,14 @@ class TopClassPolicy:
         unknown: NDArray[np.floating],
         margin: Margin,
     ) -> NDArray[np.bool_]:
-        """Return which of N decisions lie within a margin of some border, (N,).
+        """Return which of N decisions are within a margin of some border, (N,).
 
-        What is no number lies within any margin.
+        NaN and inf count as close calls.
 
         Args:
             probability: Class probabilities, (N, K), each in [0, 1].
             unknown: How unlike the training images each is, (N,).
-            margin: Both numbers at least 0.
+            margin: The bound on both distances.
 
         >>> policy = TopClassPolicy(("good", "scratch"), ("good",), unknown_threshold=3.0)
         >>> two = np.array([[0.9, 0.1], [0.6, 0.4]])
@@ -124,7 +122,7 @@ class TopClassPolicy:
         """
         distance = self.distances(probability, unknown)
         far = (distance.lead > margin.lead) & (distance.unknown > margin.unknown)
-        close: NDArray[np.bool_] = ~(far & are_numbers(probability, unknown))
+        close: NDArray[np.bool_] = ~(far & is_finite(probability, unknown))
         return close
 
     def overstated(
@@ -134,15 +132,15 @@ class TopClassPolicy:
         exact_probability: NDArray[np.floating],
         exact_unknown: NDArray[np.floating],
     ) -> Margin:
-        """Return by how much inexact figures overstate each distance from a border, (N,) each.
+        """Return by how much inexact figures overstate the distance from each border, (N,) each.
 
-        A decision differs from the exact one only where a distance is overstated by all of it.
+        A decision flips only if a distance is overstated by at least its full amount.
 
         Args:
             probability: Inexact class probabilities, (N, K).
             unknown: Inexact unknown scores, (N,).
-            exact_probability: The exact ones, (N, K).
-            exact_unknown: The exact ones, (N,).
+            exact_probability: Exact class probabilities, (N, K).
+            exact_unknown: Exact unknown scores, (N,).
         """
         top = probability.argmax(1)
         lead = _lead(probability, top) - _lead(exact_probability, top)
@@ -154,7 +152,7 @@ class TopClassPolicy:
 
     def _decide_one(self, top_class: str, unknown: float, finite: bool) -> Decision:
         if not finite:
-            return Decision(REVIEW, "the network gave no number")
+            return Decision(REVIEW, "the network gave NaN or inf")
         if self.unknown_threshold is not None and unknown > self.unknown_threshold:
             return Decision(REVIEW, f"unlike the training images; nearest is {top_class}")
         outcome = ACCEPT if top_class in self.accept_classes else REJECT
@@ -162,26 +160,26 @@ class TopClassPolicy:
 
 
 def _lead(probability: NDArray[np.floating], leader: NDArray[np.integer]) -> NDArray[np.floating]:
-    """Return by how much one class of each image is ahead of all others, (N,), as a logarithm."""
+    """Return the log-ratio of one class's probability to the greatest of the others, (N,)."""
     logarithm = np.log(np.maximum(probability.astype(np.float64), _LEAST))
     places = np.arange(len(leader))
     own = logarithm[places, leader]
     logarithm[places, leader] = -np.inf
-    with np.errstate(invalid="ignore"):  # of what is no number nothing is known, and it is close
+    with np.errstate(invalid="ignore"):  # is_close treats NaN as a close call
         lead: NDArray[np.floating] = own - logarithm.max(1)
     return lead
 
 
-def are_numbers(
+def is_finite(
     probability: NDArray[np.floating], unknown: NDArray[np.floating]
 ) -> NDArray[np.bool_]:
-    """Return whether the network gave numbers for each image, (N,); else it has no top class.
+    """Return for each image whether all its figures are finite, (N,); else it has no top class.
 
     Args:
         probability: Class probabilities, (N, K).
         unknown: Unknown scores, (N,).
 
-    >>> are_numbers(np.array([[0.9, 0.1], [np.nan, 0.1]]), np.array([1.0, 1.0])).tolist()
+    >>> is_finite(np.array([[0.9, 0.1], [np.nan, 0.1]]), np.array([1.0, 1.0])).tolist()
     [True, False]
     """
     finite: NDArray[np.bool_] = np.isfinite(probability).all(1) & np.isfinite(unknown)

@@ -1,4 +1,10 @@
-"""When is an image too unlike the training images to be decided?"""
+"""The unknown score: how unlike the training images an image is, and how much is too much.
+
+`fit_unknown` learns the score's parameters, `sihwa.model.UnknownScore` computes it inside the
+network, and `unknown_threshold` sets the score above which an image goes to review.
+
+Axes: N images, D embedding width, K classes, R directions.
+"""
 
 import math
 
@@ -7,23 +13,76 @@ from numpy.typing import NDArray
 
 from sihwa.errors import ShapeError
 
+Array = NDArray[np.floating]
 
-def unknown_threshold(score: NDArray[np.floating], rate: float) -> float | None:
-    """Return the score above which at most a share `rate` of ordinary images lies.
+
+def fit_unknown(
+    embedding: Array, label: NDArray[np.integer], directions: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Fit class centres and their shared covariance to training images.
+
+    The covariance is shrunk (Ledoit-Wolf), because there are often fewer images than coordinates.
+
+    Args:
+        embedding: Embeddings of the training images, (N, D).
+        label: Class indices, (N,); each of the K classes occurs.
+        directions: Keep this many directions R of greatest variance, at most D.
+
+    Returns:
+        The whitening projection (D, R) and the projected class centres (K, R).
+
+    Source: Lee et al. 2018, arXiv 1807.03888.
+    """
+    wide = embedding.astype(np.float64)
+    centre = np.stack([wide[label == index].mean(0) for index in range(label.max() + 1)])
+    residual = wide - centre[label]
+    if not residual.any():
+        # with one image per class there is no spread within classes: use that between them
+        residual = wide - wide.mean(0)
+    variance, direction = np.linalg.eigh(_ledoit_wolf(residual))
+    largest = slice(max(0, len(variance) - directions), None)
+    # a direction without any variance would make every speck of dust look infinitely strange
+    deviation = np.sqrt(np.maximum(variance[largest], 1e-9 * max(variance[-1], 1e-30)))
+    projection = direction[:, largest] / deviation
+    return projection.astype(np.float32), (centre @ projection).astype(np.float32)
+
+
+def _ledoit_wolf(residual: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the covariance (D, D) of centred rows (N, D), shrunk towards a multiple of identity.
+
+    Source: Ledoit and Wolf 2004, A well-conditioned estimator for large-dimensional covariance
+    matrices, lemmas 3.2 to 3.4; `sklearn.covariance.ledoit_wolf` computes the same.
+    """
+    count, width = residual.shape
+    covariance: NDArray[np.float64] = residual.T @ residual / count
+    mean_variance = np.trace(covariance) / width
+    distance = np.square(covariance).sum() - width * mean_variance**2
+    if distance <= 0:
+        return covariance
+    norms = np.square(residual).sum(1)
+    error = (np.square(norms).mean() - np.square(covariance).sum()) / count
+    shrinkage = min(1.0, error / distance)
+    shrunk: NDArray[np.float64] = (1 - shrinkage) * covariance
+    shrunk[np.diag_indices(width)] += shrinkage * mean_variance
+    return shrunk
+
+
+def unknown_threshold(score: Array, rate: float) -> float | None:
+    """Return the score that at most a share `rate` of ordinary images exceeds.
 
     The conformal p-value of an image is (1 + number of calibration scores at least as large)
-    / (n + 1); above the returned score it is at most `rate`. The promise holds on average over
-    calibration sets when the line's images are exchangeable with them.
+    / (n + 1); above the returned score it is at most `rate`. This holds on average over
+    calibration sets, if the line's images are exchangeable with them.
 
-    The threshold lies halfway between two calibration scores (above the largest, one hundredth of
-    it higher), never on one: there the last bit that two runtimes disagree on would decide.
+    The threshold is the midpoint between two calibration scores (or 1 % above the largest), never
+    a score itself: there the last bit, in which two runtimes differ, would decide.
 
     Args:
         score: Unknown scores of n calibration images, (n,), finite.
         rate: Share of ordinary images that may be called unknown, in [0, 1).
 
     Returns:
-        The threshold, or None when n is too small to promise the rate (n < 1 / rate - 1).
+        The threshold, or None if n is too small to promise the rate (n < 1 / rate - 1).
 
     Raises:
         ShapeError: The scores are not (n,), or not finite, or the rate is out of range.
@@ -39,7 +98,7 @@ def unknown_threshold(score: NDArray[np.floating], rate: float) -> float | None:
         raise ShapeError(f"score must be (n,) and finite but got {score.shape}")
     if not 0 <= rate < 1:
         raise ShapeError(f"rate must be in [0, 1) but got {rate}")
-    # ordinary scores that may lie at or above an image that is called unknown
+    # number of calibration scores that may be at least as large as that of an unknown image
     allowed = math.floor(rate * (len(score) + 1) + 1e-9) - 1
     if allowed < 0:
         return None

@@ -1,10 +1,9 @@
-"""From a trained network to an inspector folder that is proven to decide alike.
+"""From a trained network to an inspector folder that is proven to decide like it.
 
 Axes: N images, H and W image size, K classes.
 """
 
 import logging
-import os
 import platform
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec import structs
 from numpy.typing import NDArray
 from safetensors.torch import save
 
@@ -23,11 +23,19 @@ from sihwa.evaluation import Evaluation
 from sihwa.export.config import ExportConfig
 from sihwa.export.int8 import Int8Model, quantise_graph
 from sihwa.export.kept_images import choose_images, pack_images
-from sihwa.export.proof import prove_bundle, timed_images, without_useless_int8_model
+from sihwa.export.proof import calibration_images, drop_useless_int8_model, prove_bundle
+from sihwa.images import available_cores
 from sihwa.inspector import (
     Bundle,
     Card,
+    DatasetFacts,
+    GraphFacts,
+    Int8Facts,
+    MarginFacts,
+    NetworkFacts,
     ParityProof,
+    PolicyFacts,
+    WeightsFacts,
     create_runtime,
     installed_choices,
     measure_speed,
@@ -40,13 +48,13 @@ from sihwa.training import TrainingConfig, read_batches
 
 log = logging.getLogger(__name__)
 
-_SMALL = 4  # NNCF keeps every map of a batch: eight took 5.4 GB in all
-_MOST = 360  # images of a split that make or judge the INT8 model
+_INT8_BATCH = 4  # NNCF keeps every feature map of a batch: batches of eight took 5.4 GB
+_INT8_IMAGES = 360  # at most so many of a split fit an INT8 model, and as many judge it
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run hands over for export.
+    """A trained network with everything that its inspector's card states.
 
     Attributes:
         network: Trained and calibrated.
@@ -54,9 +62,9 @@ class Trained:
         probability: Calibrated probabilities of every image, (N, K).
         evaluation: Figures on the test split.
         policy: Turns probabilities into decisions.
-        model: How the network was made.
-        training: How it was trained.
-        seed: The seed of the run.
+        model: Settings of the network.
+        training: Settings of the training.
+        seed: Seed of the run.
     """
 
     network: Network
@@ -75,10 +83,13 @@ def export_inspector(
     """Export, prove on every test image, and write the inspector folder.
 
     Args:
-        folder: To be made.
-        trained: The network and what the card says of it.
+        folder: The inspector folder, which does not exist yet.
+        trained: The network and its card's content.
         config: What to export and how strictly to prove it.
         device: Where PyTorch runs.
+
+    Returns:
+        The card and one proof per installed runtime and precision.
 
     Raises:
         ParityError: A float32 runtime decides differently from the network; nothing is written.
@@ -90,9 +101,9 @@ def export_inspector(
     bundle = Bundle(_create_card(graph, weights, trained), graph, weights)
     if config.int8:
         bundle = _with_int8_model(bundle, manifest, trained.policy, config.max_int8_flips)
-    proof = prove_bundle(bundle, network, manifest, config, device)
-    bundle, proof = without_useless_int8_model(bundle, proof)
-    card = replace(bundle.card, proof=[item.as_dict() for item in proof])
+    proof = prove_bundle(bundle, network, manifest, config.max_difference, device)
+    bundle, proof = drop_useless_int8_model(bundle, proof)
+    card = structs.replace(bundle.card, proof=tuple(proof))
     kept = choose_images(manifest, trained.probability, config.images)
     write_bundle(folder, replace(bundle, card=card), pack_images(manifest, kept))
     return card, proof
@@ -101,56 +112,55 @@ def export_inspector(
 def _with_int8_model(
     bundle: Bundle, manifest: Manifest, policy: TopClassPolicy, allowed_flips: int
 ) -> Bundle:
-    """Add the quickest INT8 model, fitted to training images and judged by calibration ones."""
-    log.info("quantising to 8 bits, judged by decisions on calibration images")
-    training, calibration = (_some(manifest, split) for split in ("train", "calibration"))
+    """Add the fastest INT8 model, fitted to training images and judged by calibration images."""
+    log.info("quantising to INT8, judged by decisions on calibration images")
+    training, calibration = (_some_images(manifest, split) for split in ("train", "calibration"))
     int8_models = quantise_graph(bundle.graph, training, calibration, policy)
     if not int8_models:
-        log.warning("there is no INT8 model: none gives numbers")
+        log.warning("there is no INT8 model: all give NaN or inf")
         return bundle
-    bundles = [_holding(bundle, int8_model, allowed_flips) for int8_model in int8_models]
+    bundles = [_add_int8_model(bundle, int8_model, allowed_flips) for int8_model in int8_models]
     runtimes = [
         (place, create_runtime(one, choice))
         for place, one in enumerate(bundles)
         for choice in installed_choices(one)
         if choice.precision == "int8"
     ]
-    rates = measure_speed([runtime for _, runtime in runtimes], timed_images(manifest))
-    # neither the camera's single image nor a folder is to suffer
-    _, place = max(
+    rates = measure_speed([runtime for _, runtime in runtimes], calibration_images(manifest))
+    # the product, so that speed counts both for single images and for batches
+    _, best = max(
         (one * many, place) for (one, many), (place, _) in zip(rates, runtimes, strict=True)
     )
     log.info(
-        "the quickest has %d of %d layers in float32 and takes a second pass at %.1f %%",
-        *(
-            int8_models[place].float32_layers,
-            int8_models[place].layers,
-            100 * int8_models[place].second_passes,
-        ),
+        "the fastest keeps %d of %d layers in float32 and needs a second pass at %.1f %%",
+        int8_models[best].float32_layers,
+        int8_models[best].layers,
+        100 * int8_models[best].second_passes,
     )
-    return bundles[place]
+    return bundles[best]
 
 
-def _holding(bundle: Bundle, int8_model: Int8Model, allowed_flips: int) -> Bundle:
-    facts = {
-        "sha256": sha256_of_bytes(int8_model.graph),
-        "bytes": len(int8_model.graph),
-        "float32_layers": int8_model.float32_layers,
-        "margin": int8_model.margin._asdict(),
-        "second_passes": int8_model.second_passes,
-        "allowed_flips": allowed_flips,
-    }
-    return replace(bundle, card=replace(bundle.card, int8=facts), int8_model=int8_model.graph)
+def _add_int8_model(bundle: Bundle, int8_model: Int8Model, allowed_flips: int) -> Bundle:
+    facts = Int8Facts(
+        sha256=sha256_of_bytes(int8_model.graph),
+        bytes=len(int8_model.graph),
+        float32_layers=int8_model.float32_layers,
+        margin=MarginFacts(**int8_model.margin._asdict()),
+        second_passes=int8_model.second_passes,
+        allowed_flips=allowed_flips,
+    )
+    card = structs.replace(bundle.card, int8=facts)
+    return replace(bundle, card=card, int8_model=int8_model.graph)
 
 
-def _some(manifest: Manifest, split: str) -> list[NDArray[np.uint8]]:
-    """Return up to so many images of a split, evenly chosen, in small batches."""
+def _some_images(manifest: Manifest, split: str) -> list[NDArray[np.uint8]]:
+    """Return evenly chosen images of a split in small batches, (N, H, W, 3) each."""
     rows = np.flatnonzero(manifest.split == split)
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST)).astype(int)]
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _INT8_IMAGES)).astype(int)]
     return [
-        image[start : start + _SMALL]
+        image[start : start + _INT8_BATCH]
         for _, image in read_batches(manifest, rows.tolist())
-        for start in range(0, len(image), _SMALL)
+        for start in range(0, len(image), _INT8_BATCH)
     ]
 
 
@@ -159,29 +169,29 @@ def _create_card(graph: bytes, weights: bytes, trained: Trained) -> Card:
     return Card(
         classes=manifest.classes,
         accept_classes=manifest.accept_classes,
-        policy=trained.policy.as_dict(),
+        policy=PolicyFacts(unknown_threshold=trained.policy.unknown_threshold),
         temperature=float(trained.network.temperature),
-        network={
-            "name": model.name,
-            "architecture": model.architecture,
-            "input_size": model.input_size,
-            "stages": model.stages,
-            "embedding_width": trained.network.classifier.in_features,
-        },
-        weights={
-            "source": _weights_source(model),
-            "licence": _weights_licence(model),
-            "sha256": sha256_of_bytes(weights),
-        },
-        dataset={
-            "name": manifest.name,
-            "fingerprint": manifest.fingerprint,
-            "licence": manifest.licence,
-            "count": manifest.counts,
-        },
+        network=NetworkFacts(
+            name=model.name,
+            architecture=model.architecture,
+            input_size=model.input_size,
+            stages=model.stages,
+            embedding_width=trained.network.classifier.in_features,
+        ),
+        weights=WeightsFacts(
+            source=_weights_source(model),
+            licence=_weights_licence(model),
+            sha256=sha256_of_bytes(weights),
+        ),
+        dataset=DatasetFacts(
+            name=manifest.name,
+            fingerprint=manifest.fingerprint,
+            licence=manifest.licence,
+            count=manifest.counts,
+        ),
         training={"seed": trained.seed, **asdict(trained.training)},
         metrics=trained.evaluation.as_dict(),
-        graph={"sha256": sha256_of_bytes(graph), "bytes": len(graph), "opset": OPSET},
+        graph=GraphFacts(sha256=sha256_of_bytes(graph), bytes=len(graph), opset=OPSET),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         code_version=sihwa.__version__,
         environment=_environment(),
@@ -189,7 +199,7 @@ def _create_card(graph: bytes, weights: bytes, trained: Trained) -> Card:
 
 
 def _weights_source(model: ModelConfig) -> str:
-    """Return the setting, or a file's name: paths of the training machine do not ship."""
+    """Return the setting, or a file's name without the training machine's path."""
     return Path(model.weights).name
 
 
@@ -206,5 +216,5 @@ def _environment() -> dict[str, Any]:
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": processor_of("cpu"),
-        "cores": os.cpu_count(),
+        "cores": available_cores(),
     }

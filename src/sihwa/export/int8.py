@@ -1,8 +1,8 @@
-"""The INT8 model of an inspector's graph: NNCF's post-training quantisation, kept honest.
+"""Make INT8 models of an inspector's graph, with NNCF's post-training quantisation.
 
-The convolutional trunk is quantised; preprocessing, classifier and unknown score are not, and are
-fitted again to what the quantised trunk gives. Close calls of the INT8 model are re-run in float32:
-see docs/decisions/0014-a-second-pass.md.
+Only the convolutional backbone is quantised. Preprocessing and head stay in float32, and the head
+is refitted to the quantised embedding. Close calls of the INT8 model are re-run in float32: see
+docs/decisions/0014-a-second-pass.md.
 
 Axes: N images, H and W image size, K classes, D embedding width.
 """
@@ -24,20 +24,20 @@ from numpy.typing import NDArray
 
 from sihwa.decision import Margin, TopClassPolicy
 from sihwa.errors import PackageMissing
-from sihwa.export.refit import refit_readers
+from sihwa.export.refit import refit_head
 from sihwa.inspector import TOLERANCE, in_other_sizes
 from sihwa.terminal.progress import progress_bar
 from sihwa.terminal.quiet import quieten
 
 log = logging.getLogger(__name__)
 
-# importing NNCF has PyTorch say, too, that a machine without a GPU has none
+# importing NNCF makes PyTorch warn, too, that a machine has no GPU
 _CHATTY = ("nncf", "torch.utils.cpp_extension")
-_RANGED = 40  # batches that the ranges of activations are taken from
-_FIRST = (1, 3, 8)  # convolutions, counted from the image, that stay in float32
-_FOLDED = 2**24  # numbers in a tensor
-_PRUDENCE = 1.5  # other images and other runtimes may err a little more
-_KEPT_TO = 0.5  # of the tolerance, which other images than these must keep to as well
+_RANGE_BATCHES = 40  # batches from which NNCF takes the ranges of activations
+_FLOAT32_CONVOLUTIONS = (1, 3, 8)  # one INT8 model each: so many stay in float32, from the image on
+_MAX_FOLDED = 2**24  # numbers in a tensor
+_SAFETY_FACTOR = 1.5  # of the margin, as errors on other images and in other runtimes may be larger
+_TOLERANCE_SHARE = 0.5  # a clear call may use half the tolerance; other images may need the rest
 
 Images = NDArray[np.uint8]
 
@@ -48,10 +48,10 @@ class Int8Model:
 
     Attributes:
         graph: ONNX with QuantizeLinear and DequantizeLinear, without metadata.
-        float32_layers: Convolutions of the trunk that stayed in float32.
-        layers: Convolutions of the trunk.
+        float32_layers: Convolutions of the backbone that stayed in float32.
+        layers: Convolutions of the backbone.
         margin: A decision nearer than this to a border needs a second pass, in float32.
-        second_looks: Share of the calibration images that need one, in [0, 1].
+        second_passes: Share of the calibration images that need one, in [0, 1].
     """
 
     graph: bytes
@@ -62,7 +62,7 @@ class Int8Model:
 
 
 class _Readings(NamedTuple):
-    """What a graph says of images of any size: (N, K), (N,) and (N, D)."""
+    """Outputs of a graph for images of all sizes: (N, K), (N,) and (N, D)."""
 
     probability: NDArray[np.float32]
     unknown: NDArray[np.float32]
@@ -75,50 +75,64 @@ def quantise_graph(
     calibration: Sequence[Images],
     policy: TopClassPolicy,
 ) -> list[Int8Model]:
-    """Quantise a graph in several ways, with the margins that make each decide alike.
+    """Make several INT8 models, each with the margin outside which it decides like the graph.
 
-    More in 8 bits is quicker and needs more second passes; which is the best, the clock decides.
+    The fewer layers stay in float32, the faster the model and the more second passes it needs;
+    measure which is best.
 
-    Weights take 7 of the 8 bits: processors without VNNI add two products in 16 bits, which
-    overflow otherwise, and an INT8 model must decide alike on both kinds.
+    Weights use 7 of their 8 bits: processors without VNNI add two products in 16 bits, which would
+    overflow otherwise.
 
     Args:
         graph: ONNX without metadata.
-        training: Images that the INT8 model is fitted to, (N, H, W, 3) each.
-        calibration: Images that it is judged by, (N, H, W, 3) each.
+        training: Images that the models are fitted to, (N, H, W, 3) each.
+        calibration: Images that the margins are measured on, (N, H, W, 3) each.
         policy: Turns outputs into decisions.
+
+    Returns:
+        The models, most INT8 layers first; without those that give NaN or inf.
 
     Raises:
         PackageMissing: NNCF is not installed.
     """
     nncf = _import_nncf()
-    model = _folded(onnx.load_from_string(graph))
+    model = onnxscript.optimizer.optimize(  # folds constants: NNCF sees no weights behind operators
+        onnx.load_from_string(graph), input_size_limit=_MAX_FOLDED, output_size_limit=_MAX_FOLDED
+    )
     fitted, judged = _in_sizes(training), _in_sizes(calibration)
-    count = sum(map(len, fitted)) + sum(map(len, judged))
+    own_size = sum(map(len, calibration))
+    steps = (1 + len(_FLOAT32_CONVOLUTIONS)) * sum(map(len, [*fitted, *judged]))
     int8_models = []
-    with progress_bar("quantising", count * (1 + len(_FIRST))) as advance:
+    with progress_bar("quantising", steps) as advance:
         aim, reference = _read(graph, fitted, advance), _read(graph, judged, advance)
-        for first in _FIRST:
+        for first in _FLOAT32_CONVOLUTIONS:
             quantised = _quantise(nncf, model, training, first)
             embedding = _read(quantised.SerializeToString(), fitted, advance).embedding
-            refit_readers(quantised, embedding, aim.embedding)
+            refit_head(quantised, embedding, aim.embedding)
             _tidy(quantised)
             readings = _read(quantised.SerializeToString(), judged, advance)
             margin = _margin(readings, reference, policy)
             if not np.isfinite(margin).all():
-                log.warning("8 bits, float32 up to convolution %d: it gives no numbers", first)
+                log.warning("INT8, float32 up to convolution %d: outputs contain NaN or inf", first)
                 continue
             close = policy.is_close(readings.probability, readings.unknown, margin)
-            share = float(close[: sum(map(len, calibration))].mean())
+            second_passes = float(close[:own_size].mean())
             log.info(
-                "8 bits, float32 up to convolution %d: alone it would flip %d of %d decisions on "
-                "calibration images; a second pass at close calls, %.1f %% of those in their own "
-                "size, leaves none",
-                *(first, _count_flips(readings, reference, policy), len(close), 100 * share),
+                "INT8, float32 up to convolution %d: %d of %d decisions on calibration images flip "
+                "without second passes, none with them at %.1f %% of the images in their own size",
+                first,
+                _count_flips(readings, reference, policy),
+                len(close),
+                100 * second_passes,
             )
-            graph_in_8_bits = quantised.SerializeToString(deterministic=True)
-            layers, in_float32 = _count_layers(quantised)
-            int8_models.append(Int8Model(graph_in_8_bits, in_float32, layers, margin, share))
+            int8_models.append(
+                Int8Model(
+                    quantised.SerializeToString(deterministic=True),
+                    *_count_layers(quantised),
+                    margin=margin,
+                    second_passes=second_passes,
+                )
+            )
     return int8_models
 
 
@@ -128,13 +142,14 @@ def _quantise(
     batches: Sequence[Images],
     first: int,
 ) -> onnx.ModelProto:
+    some = batches[:: -(-len(batches) // _RANGE_BATCHES)]
     with quieten(*_CHATTY), contextlib.redirect_stdout(io.StringIO()):
         quantised: onnx.ModelProto = nncf.quantize(
             model,
-            nncf.Dataset(batches[:: -(-len(batches) // _RANGED)], lambda batch: {"image": batch}),
+            nncf.Dataset(some, lambda batch: {"image": batch}),
             target_device=nncf.TargetDevice.CPU,
-            subset_size=_RANGED,
-            ignored_scope=nncf.IgnoredScope(names=outside_the_trunk(model, first)),
+            subset_size=_RANGE_BATCHES,
+            ignored_scope=nncf.IgnoredScope(names=float32_nodes(model, first)),
             advanced_parameters=nncf.AdvancedQuantizationParameters(
                 overflow_fix=nncf.OverflowFix.ENABLE
             ),
@@ -143,7 +158,7 @@ def _quantise(
 
 
 def _in_sizes(batches: Sequence[Images]) -> list[Images]:
-    """Return the batches, then the same images in other sizes, as the proof has them."""
+    """Return the batches, then the same images in the other sizes of the proof."""
     resized = [
         images for batch in batches for _, images in in_other_sizes([""] * len(batch), batch)
     ]
@@ -152,11 +167,11 @@ def _in_sizes(batches: Sequence[Images]) -> list[Images]:
 
 def _read(graph: bytes, batches: Iterable[Images], advance: Callable[[int], None]) -> _Readings:
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    parts = []
+    readings = []
     for batch in batches:
-        parts.append(_Readings(*session.run(list(_Readings._fields), {"image": batch})))
+        readings.append(_Readings(*session.run(list(_Readings._fields), {"image": batch})))
         advance(len(batch))
-    return _Readings(*map(np.concatenate, zip(*parts, strict=True)))
+    return _Readings(*map(np.concatenate, zip(*readings, strict=True)))
 
 
 def _count_flips(readings: _Readings, reference: _Readings, policy: TopClassPolicy) -> int:
@@ -165,66 +180,56 @@ def _count_flips(readings: _Readings, reference: _Readings, policy: TopClassPoli
 
 
 def _margin(readings: _Readings, reference: _Readings, policy: TopClassPolicy) -> Margin:
-    """Return within what margin the INT8 model needs a second pass.
+    """Return the margin within which the INT8 model needs a second pass.
 
-    Farther from a border than the most that it overstates that distance, no decision flips. And
-    where a probability strays too far from the exact one, the exact one is wanted, too.
+    No decision flips if it is farther from a border than that distance is ever overstated. The
+    lead is also large enough to re-run every image whose probability is too far from the exact one.
     """
     overstated = policy.overstated(
         readings.probability, readings.unknown, reference.probability, reference.unknown
     )
-    unknown = _PRUDENCE * float(overstated.unknown.max())
-    strays = np.abs(readings.probability - reference.probability).max(1)
+    unknown = _SAFETY_FACTOR * float(overstated.unknown.max())
+    difference = np.abs(readings.probability - reference.probability).max(1)
     distance = policy.distances(readings.probability, readings.unknown)
-    too_far = (strays > _KEPT_TO * TOLERANCE["int8"]) & (distance.unknown > unknown)
+    too_far = (difference > _TOLERANCE_SHARE * TOLERANCE["int8"]) & (distance.unknown > unknown)
     lead = max(
-        _PRUDENCE * float(overstated.lead.max()), float(distance.lead[too_far].max(initial=0))
+        _SAFETY_FACTOR * float(overstated.lead.max()),
+        float(distance.lead[too_far].max(initial=0)),
     )
     return Margin(lead, unknown)
 
 
-def outside_the_trunk(model: onnx.ModelProto, first: int) -> list[str]:
-    """Return the names of the operators that stay in float32: all but the convolutional trunk.
+def float32_nodes(model: onnx.ModelProto, first: int) -> list[str]:
+    """Return the operators that stay in float32: preprocessing, head and the first convolutions.
 
-    The trunk is what lies between the first convolution and the last; the one that makes the
-    evidence map comes after it. Of the trunk the first convolutions stay in float32 too.
+    The backbone, which is quantised, is everything between the first and the last convolution; the
+    convolution that makes the evidence map belongs to the head.
     """
-    made_by = {name: node for node in model.graph.node for name in node.output}
-    used_by: dict[str, list[onnx.NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            used_by.setdefault(name, []).append(node)
-    convolutions = [
-        node
-        for node in model.graph.node
-        if node.op_type == "Conv" and "evidence" not in node.output
-    ]
-    behind = _reached(convolutions, lambda n: [u for o in n.output for u in used_by.get(o, [])])
-    before = _reached(convolutions, lambda n: [made_by[i] for i in n.input if i in made_by])
-    trunk = (behind & before) - {node.name for node in convolutions[:first]}
-    return [node.name for node in model.graph.node if node.name not in trunk]
+    nodes = model.graph.node  # in topological order
+    convolutions = [node.name for node in nodes if _is_convolution(node)]
+    after: set[str] = set()  # tensors that depend on a convolution
+    for node in nodes:
+        if _is_convolution(node) or after.intersection(node.input):
+            after.update(filter(None, node.output))
+    before: set[str] = set()  # tensors that a convolution depends on
+    for node in reversed(nodes):
+        if _is_convolution(node) or before.intersection(node.output):
+            before.update(filter(None, node.input))
+    backbone = {
+        node.name
+        for node in nodes
+        if _is_convolution(node) or (after.intersection(node.input) and before & set(node.output))
+    }
+    backbone -= set(convolutions[:first])
+    return [node.name for node in nodes if node.name not in backbone]
 
 
-def _reached(
-    start: Iterable[onnx.NodeProto], step: Callable[[onnx.NodeProto], Iterable[onnx.NodeProto]]
-) -> set[str]:
-    open_nodes = list(start)
-    found = {node.name for node in open_nodes}
-    while open_nodes:
-        for node in step(open_nodes.pop()):
-            if node.name not in found:
-                found.add(node.name)
-                open_nodes.append(node)
-    return found
-
-
-def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Compute what depends on weights alone: NNCF finds no weights behind an operator."""
-    return onnxscript.optimizer.optimize(model, input_size_limit=_FOLDED, output_size_limit=_FOLDED)
+def _is_convolution(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Conv" and "evidence" not in node.output
 
 
 def _tidy(model: onnx.ModelProto) -> None:
-    """Write a graph as inspectors hold it: without notes, and all numbers as raw bytes."""
+    """Write a graph as inspectors store it: no metadata, and all numbers as raw bytes."""
     del model.metadata_props[:]
     attributes = [attribute for node in model.graph.node for attribute in node.attribute]
     tensors = [attribute.t for attribute in attributes if attribute.HasField("t")]
@@ -235,18 +240,14 @@ def _tidy(model: onnx.ModelProto) -> None:
 
 
 def _count_layers(model: onnx.ModelProto) -> tuple[int, int]:
-    """Return how many convolutions the trunk has, and how many take float32 images."""
+    """Return how many convolutions of the backbone take float32 inputs, and their number in all."""
     made_by = {name: node.op_type for node in model.graph.node for name in node.output}
-    inputs = [
-        made_by.get(node.input[0])
-        for node in model.graph.node
-        if node.op_type == "Conv" and "evidence" not in node.output
-    ]
-    return len(inputs), sum(maker != "DequantizeLinear" for maker in inputs)
+    inputs = [made_by.get(node.input[0]) for node in model.graph.node if _is_convolution(node)]
+    return sum(maker != "DequantizeLinear" for maker in inputs), len(inputs)
 
 
 def _import_nncf() -> Any:  # noqa: ANN401 -- a module without types
-    # it reports each use to a statistics service unless this is set when it is imported
+    # unless this is set before the import, NNCF reports each use to a statistics service
     os.environ.setdefault("NNCF_CI", "1")
     try:
         with quieten(*_CHATTY), contextlib.redirect_stdout(io.StringIO()):

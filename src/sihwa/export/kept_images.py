@@ -1,4 +1,4 @@
-"""The images that an inspector keeps, so that the PC that will run it can verify it.
+"""The images kept in an inspector, for `sihwa verify` on the PC that will run it.
 
 Axes: N images, K classes.
 """
@@ -15,36 +15,36 @@ from sihwa.dataset import Manifest
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector.image_list import spread
 
-_MOST_BYTES = 512 * 2**10
-_LONGEST_SIDE = 1024
-_NEVER = (1980, 1, 1, 0, 0, 0)  # the same images give the same file, whenever it is made
+_MAX_BYTES = 512 * 2**10
+_MAX_SIDE = 1024
+_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that the same images always give the same file
 
 
 def choose_images(manifest: Manifest, probability: NDArray[np.floating], count: int) -> list[int]:
-    """Return rows of calibration images: half close to a decision border, half from all over.
+    """Return rows of calibration images: first the closest calls, then as many chosen evenly.
 
-    Those near a border are where a runtime that computes otherwise would show first; they come
-    first. Those from all over are chosen before them, so that they are as on the line.
+    A runtime that computes differently would flip close calls first. The evenly chosen half is
+    chosen first, so that it represents the line.
 
     Args:
         manifest: Every image with its split.
         probability: Calibrated probabilities of every image, (N, K).
-        count: How many at most.
+        count: Greatest number of rows.
     """
     rows = np.flatnonzero(manifest.split == "calibration")
     count = min(count, len(rows))
-    all_over = spread(rows.tolist(), count - count // 2)
-    others = np.setdiff1d(rows, all_over)
+    even = spread(rows.tolist(), count - count // 2)
+    others = np.setdiff1d(rows, even)
     top = np.sort(probability[others], axis=1)
-    nearest = others[np.argsort(top[:, -1] - top[:, -2], kind="stable")]
-    return [*nearest[: count // 2].tolist(), *all_over]
+    closest = others[np.argsort(top[:, -1] - top[:, -2], kind="stable")]
+    return [*closest[: count // 2].tolist(), *even]
 
 
 def pack_images(manifest: Manifest, rows: list[int]) -> bytes | None:
-    """Return a .zip of the images, without their names; None for none.
+    """Return a .zip of the images, without their names; None for no rows.
 
-    Files up to 512 KiB are kept as they are; larger ones are shrunk to 1,024 pixels and saved as
-    JPEG: both sides of the comparison decode the same file, so its loss does not matter.
+    Files up to 512 KiB are kept unchanged; larger ones are shrunk to 1,024 pixels and saved as
+    JPEG. The loss does not matter, as both sides of a comparison decode the same file.
     """
     if not rows:
         return None
@@ -52,16 +52,16 @@ def pack_images(manifest: Manifest, rows: list[int]) -> bytes | None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for place, row in enumerate(rows):
-            content, suffix = _small(read_bytes(paths[row]), paths[row])
-            archive.writestr(zipfile.ZipInfo(f"{place:03d}{suffix}", _NEVER), content)
+            content, suffix = _shrink(read_bytes(paths[row]), paths[row])
+            archive.writestr(zipfile.ZipInfo(f"{place:03d}{suffix}", _DATE), content)
     return packed.getvalue()
 
 
-def _small(content: bytes, path: str) -> tuple[bytes, str]:
-    if len(content) <= _MOST_BYTES:
+def _shrink(content: bytes, path: str) -> tuple[bytes, str]:
+    if len(content) <= _MAX_BYTES:
         return content, Path(path).suffix.lower()
     image = Image.fromarray(decode_image(content, path))
-    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    image.thumbnail((_MAX_SIDE, _MAX_SIDE))
     shrunk = io.BytesIO()
     image.save(shrunk, "JPEG", quality=95)
     return shrunk.getvalue(), ".jpg"

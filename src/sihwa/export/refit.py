@@ -1,4 +1,4 @@
-"""What reads the embedding, fitted anew to an embedding that has changed a little.
+"""Refit classifier and unknown score to the slightly different embedding of an INT8 backbone.
 
 Axes: M images, D embedding width, K classes, R directions.
 """
@@ -10,54 +10,56 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 
 _PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0)
-_FAINT = 0.1  # of the root mean square deviation: fainter coordinates would be stretched beyond it
+_LEAST_DEVIATION = 0.1  # of the root mean square; fainter coordinates are not stretched further
 
 Array = NDArray[np.floating]
 
 
-def refit_readers(model: onnx.ModelProto, embedding: Array, aim: Array) -> None:
-    """Make classifier and unknown score read of one embedding what they read of another, in place.
+def refit_head(model: onnx.ModelProto, embedding: Array, aim: Array) -> None:
+    """Change a model's head so that it computes from one embedding what it did from another.
 
-    Both are linear in the embedding, so a small linear correction is added to both: the least
-    squares one, its penalty chosen by the error on each image left out.
+    Classifier and unknown score are linear in the embedding, so each gets a linear correction:
+    ridge regression, its penalty chosen by leave-one-out error.
 
     Args:
         model: Its initializers `classifier.weight` (K, D), `classifier.bias` (K,),
-            `unknown.projection` (D, R) and `unknown.centre` (K, R) are changed.
-        embedding: What the model gives, (M, D).
-        aim: What the network that they were made for gives of the same images, (M, D).
+            `unknown.projection` (D, R) and `unknown.centre` (K, R) are changed in place.
+        embedding: Embeddings that the model computes, (M, D).
+        aim: Embeddings of the same images from the network that the head was fitted to, (M, D).
     """
     value = {
         tensor.name: onnx.numpy_helper.to_array(tensor)
         for tensor in model.graph.initializer
         if tensor.name.startswith(("classifier.", "unknown."))
     }
-    classes = len(value["classifier.bias"])
-    reader = np.concatenate([value["classifier.weight"].T, value["unknown.projection"]], axis=1)
-    slope, shift = _correction(embedding.astype(np.float64), aim.astype(np.float64), reader)
-    _replace(model, value["classifier.weight"], value["classifier.weight"] + slope[:, :classes].T)
-    _replace(model, value["classifier.bias"], value["classifier.bias"] + shift[:classes])
-    _replace(model, value["unknown.projection"], value["unknown.projection"] + slope[:, classes:])
-    # a position and the centres move together
-    _replace(model, value["unknown.centre"], value["unknown.centre"] - shift[classes:])
+    weight, bias = value["classifier.weight"], value["classifier.bias"]
+    projection, centre = value["unknown.projection"], value["unknown.centre"]
+    classes = len(bias)
+    head = np.concatenate([weight.T, projection], axis=1)
+    slope, shift = _correction(embedding.astype(np.float64), aim.astype(np.float64), head)
+    _replace(model, weight, weight + slope[:, :classes].T)
+    _replace(model, bias, bias + shift[:classes])
+    _replace(model, projection, projection + slope[:, classes:])
+    # a shift of the projected embedding is undone by shifting the centres back
+    _replace(model, centre, centre - shift[classes:])
 
 
-def _correction(embedding: Array, aim: Array, reader: Array) -> tuple[Array, Array]:
-    """Return what to add to the readers (D, K + R) and to what they give (K + R)."""
+def _correction(embedding: Array, aim: Array, head: Array) -> tuple[Array, Array]:
+    """Return what to add to the head (D, K + R) and to its outputs (K + R)."""
     deviation = embedding.std(0)
-    least = max(_FAINT * float(np.sqrt(np.square(deviation).mean())), 1e-6)
+    least = max(_LEAST_DEVIATION * float(np.sqrt(np.square(deviation).mean())), 1e-6)
     scale = np.maximum(deviation, least)
-    spread = (aim @ reader).std(0)
-    spread[spread == 0] = 1  # a direction that is not used
-    # each reading counts alike, whatever its unit
-    missing = (aim - embedding) @ reader / spread
+    unit = (aim @ head).std(0)
+    unit[unit == 0] = 1  # unused directions
+    # in units of its own deviation, each output counts alike in the choice of the penalty
+    missing = (aim - embedding) @ head / unit
     ridge = RidgeCV(_PENALTIES).fit((embedding - embedding.mean(0)) / scale, missing)
-    slope = ridge.coef_.T * spread / scale[:, None]
-    return slope, ridge.intercept_ * spread - embedding.mean(0) @ slope
+    slope = ridge.coef_.T * unit / scale[:, None]
+    return slope, ridge.intercept_ * unit - embedding.mean(0) @ slope
 
 
 def _replace(model: onnx.ModelProto, old: Array, new: Array) -> None:
-    """Write new numbers wherever the old ones stand; the evidence map has a copy in its shape."""
+    """Replace every copy of a tensor's values: the evidence map holds one in another shape."""
     for tensor in model.graph.initializer:
         array = onnx.numpy_helper.to_array(tensor)
         if array.size == old.size and np.array_equal(array.ravel(), old.ravel()):

@@ -1,39 +1,28 @@
-"""The inside of .zip and .tar archives: members listed, and read in place.
+"""Members of .zip and .tar archives: listed and read in place, without unpacking the archive.
 
-A member's address is `archive.zip!/name`. A .zip is read through its directory, which is held in
-memory; a .tar has none, so it is listed from front to back, and a member's place in it, once
-known, is all that reading it takes.
+A member's address is `archive.zip!/name`. A .zip has a directory, which is kept in memory. A .tar
+has none: it is listed from front to back, and a member is read at the offset found there.
 """
 
 import contextlib
-import lzma
-import os
 import re
 import stat
-import struct
 import tarfile
 import threading
 import zipfile
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from sihwa.errors import UnreadableImage
 
+ARCHIVE_SUFFIXES = (".zip", ".tar")
 MEMBER_MARK = "!/"
-"""Between an archive and the name inside it: `parts.zip!/front/001.png`."""
+"""Separates an archive from the name inside it: `parts.zip!/front/001.png`."""
 
 _MEMBER = re.compile(rf"(?<=\.zip|\.tar){MEMBER_MARK}", re.IGNORECASE)
-_ENCRYPTED = 0x1
-_DAMAGED = (
-    ArithmeticError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError, ValueError,
-    lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What the readers of Python raise on damage; most of it is in no documentation."""
-
+_ENCRYPTED, _UTF8_NAME = 0x1, 0x800
 _archive_lock = threading.Lock()
 
 
@@ -42,15 +31,15 @@ class Member(NamedTuple):
 
     name: str
     size: int
-    """In bytes, as the archive says."""
+    """In bytes, as the archive states it."""
     offset: int | None
-    """Where its content begins in a .tar; None in a .zip, or where it lies in pieces."""
+    """Where its content begins in a .tar; None in a .zip and for a sparse file."""
     plain: bool
-    """Whether it is a file: no link, device or pipe."""
+    """Whether it is a regular file, not a link, device or pipe."""
 
 
 class Identity(NamedTuple):
-    """An archive such as it is now, so that a changed one is opened again."""
+    """One state of an archive; an archive that changed is opened again."""
 
     path: str
     modified_ns: int
@@ -60,76 +49,61 @@ class Identity(NamedTuple):
 def split_member(path: str) -> tuple[str, str] | None:
     """Return the archive and the name inside it, or None for a plain path.
 
-    What lies in a folder that is called like an archive and the mark, `x.zip!`, is a plain path.
+    >>> split_member("parts.zip!/front/001.png")
+    ('parts.zip', 'front/001.png')
     """
-    for mark in _MEMBER.finditer(path):
-        archive = path[: mark.start()]
-        if not os.path.isdir(f"{archive}!"):  # noqa: PTH112 -- Path raises on a name of any length
-            return archive, path[mark.end() :]
-    return None
+    mark = _MEMBER.search(path)
+    return (path[: mark.start()], path[mark.end() :]) if mark else None
 
 
 def list_members(archive: str) -> Iterator[Member]:
-    """List the files of an archive, folders left out, in the order they lie in it.
+    """List the files of an archive in their stored order, without folders.
 
-    Of several with one name the first is the one that is read by that name.
+    Where several have one name, `read_member` reads the first.
 
     Raises:
-        UnreadableImage: It is no archive, is damaged from some member on, or a folder beside it
-            takes its members' addresses.
+        UnreadableImage: Not an archive, or damaged; the members before the damage are listed.
     """
     identity = identify(archive)
-    if split_member(f"{archive}{MEMBER_MARK}") != (archive, ""):
-        raise UnreadableImage(
-            archive, "a folder beside it is called like it and `!`, so its members have no address"
-        )
-    if archive.lower().endswith(".tar"):
+    if _is_tar(archive):
         yield from _list_tar(archive)
         return
     with _archive_lock:
-        infos = _open_zip(*identity).file.infolist()
+        infos = _open_zip(*identity)[0].infolist()
     for info in infos:
-        name = _name_of(info)
+        name = _decode_name(info)
         if not name.endswith("/"):
             yield Member(name, info.file_size, None, plain=True)
 
 
-def read_member(archive: str, name: str, path: str, max_bytes: int) -> bytes:
+def read_member(archive: str, name: str, max_bytes: int, member: Member | None = None) -> bytes:
     """Read one file of an archive.
 
+    Args:
+        archive: The .zip or .tar.
+        name: Name inside it.
+        max_bytes: Largest allowed size.
+        member: The file as `list_members` gave it, if known; saves listing a .tar.
+
     Raises:
-        UnreadableImage: It is not there, is larger than `max_bytes`, or is damaged.
+        UnreadableImage: Missing, larger than `max_bytes`, or damaged.
     """
-    if archive.lower().endswith(".tar"):
+    path = f"{archive}{MEMBER_MARK}{name}"
+    if not _is_tar(archive):
+        return _read_zip_member(archive, name, path, max_bytes)
+    if member is None:
         members, fault = _index_tar(*identify(archive))
         member = members.get(name)
         if member is None:
             raise UnreadableImage(path, fault or f"no such name in {archive}")
-        return read_slice(archive, member, path, max_bytes)
-    return _read_zip_member(archive, name, path, max_bytes)
-
-
-def read_slice(archive: str, member: Member, path: str, max_bytes: int) -> bytes:
-    """Read a member of a .tar whose place is known; arguments as in `read_member`."""
-    if not member.plain or member.offset is None:
-        raise UnreadableImage(path, "a link, a special file or one in pieces inside the archive")
-    check_size(path, member.size, max_bytes)
-    try:
-        with Path(archive).open("rb") as file:
-            file.seek(member.offset)
-            content = file.read(member.size)
-    except _DAMAGED as error:
-        raise UnreadableImage(path, f"archive: {error}") from error
-    if len(content) != member.size:
-        raise UnreadableImage(path, "archive: it ends before the member does")
-    return content
+    return _read_tar_member(archive, member, path, max_bytes)
 
 
 def identify(archive: str) -> Identity:
-    """Return what tells this archive from a later one of the same name.
+    """Return the archive's present state.
 
     Raises:
-        UnreadableImage: It is not there, or is no file.
+        UnreadableImage: Missing, or not a regular file.
     """
     try:
         facts = Path(archive).stat()
@@ -142,43 +116,54 @@ def identify(archive: str) -> Identity:
 
 
 def check_size(path: str, size: int, max_bytes: int) -> None:
-    """Refuse what is larger than allowed."""
+    """Refuse a file that is larger than allowed."""
     if size > max_bytes:
         raise UnreadableImage(path, f"{size} bytes are more than the {max_bytes} allowed")
 
 
-def _list_tar(archive: str) -> Iterator[Member]:
+def _is_tar(archive: str) -> bool:
+    return archive.lower().endswith(".tar")
+
+
+@contextlib.contextmanager
+def _refuse_damage(path: str, what: str) -> Iterator[None]:
     try:
-        with tarfile.open(archive, "r:", errorlevel=2) as file:
-            while (info := file.next()) is not None:
-                file.members.clear()  # type: ignore[attr-defined]  # else it remembers them all
-                if file.offset < info.offset_data:
-                    raise tarfile.ReadError("a member's size is negative")  # else it never ends
-                if not info.isdir():
-                    offset = info.offset_data if info.isreg() and not info.issparse() else None
-                    yield Member(info.name, info.size, offset, plain=info.isreg())
-            _require_end(file)
-    except _DAMAGED as error:
-        raise UnreadableImage(archive, f"not a readable .tar: {error}") from error
+        yield
+    except UnreadableImage:
+        raise
+    except Exception as error:  # on damage, Python's readers raise almost anything
+        raise UnreadableImage(path, f"{what}: {error}") from error
+
+
+def _list_tar(archive: str) -> Iterator[Member]:
+    with (
+        _refuse_damage(archive, "not a readable .tar"),
+        tarfile.open(archive, "r:", errorlevel=2) as file,
+    ):
+        while (info := file.next()) is not None:
+            file.members.clear()  # type: ignore[attr-defined]  # tarfile keeps them all otherwise
+            if file.offset < info.offset_data:
+                raise tarfile.ReadError("a member's size is negative")  # would loop forever
+            if not info.isdir():
+                offset = info.offset_data if info.isreg() and not info.issparse() else None
+                yield Member(info.name, info.size, offset, plain=info.isreg())
+        _require_end(file)
 
 
 def _require_end(file: tarfile.TarFile) -> None:
-    """Refuse a .tar whose listing ended anywhere but at the empty block that ends one.
-
-    `tarfile` takes a header that it cannot read for the end of the archive.
-    """
-    place = file.offset
+    """Refuse a .tar that does not end with an empty block: `tarfile` hides a damaged header."""
+    end = file.offset
     assert file.fileobj is not None
-    file.fileobj.seek(place)
+    file.fileobj.seek(end)
     block = file.fileobj.read(tarfile.BLOCKSIZE)
     if block != bytes(tarfile.BLOCKSIZE):
-        what = "a damaged header" if len(block) == tarfile.BLOCKSIZE else "it breaks off"
-        raise tarfile.ReadError(f"{what} at byte {place}; what lies behind is lost")
+        what = "damaged header" if len(block) == tarfile.BLOCKSIZE else "truncated"
+        raise tarfile.ReadError(f"{what} at byte {end}; members behind it are lost")
 
 
 @lru_cache(maxsize=4)
 def _index_tar(path: str, modified: int, size: int) -> tuple[dict[str, Member], str]:  # noqa: ARG001
-    """Return the members by name, and why there are no more if the archive breaks off."""
+    """Return the members by name, and the fault that ended the listing, if any."""
     members: dict[str, Member] = {}
     try:
         for member in _list_tar(path):
@@ -188,52 +173,56 @@ def _index_tar(path: str, modified: int, size: int) -> tuple[dict[str, Member], 
     return members, ""
 
 
-def _read_zip_member(archive: str, name: str, path: str, max_bytes: int) -> bytes:
-    try:
-        with _archive_lock:
-            opened = _open_zip(*identify(archive))
-            info = opened.members[name]
-            check_size(path, info.file_size, max_bytes)
-            if info.flag_bits & _ENCRYPTED:
-                raise UnreadableImage(path, "encrypted; unpack the archive with its password")
-            with opened.file.open(info) as file:
-                # the header may lie about the size; never unpack more than it said
-                content = file.read(info.file_size + 1)
-    except KeyError as error:
-        raise UnreadableImage(path, f"no such name in {archive}") from error
-    except _DAMAGED as error:
-        raise UnreadableImage(path, f"archive: {error}") from error
-    if len(content) != info.file_size:
-        raise UnreadableImage(path, "archive: the member's size is not what its header says")
+def _read_tar_member(archive: str, member: Member, path: str, max_bytes: int) -> bytes:
+    if not member.plain or member.offset is None:
+        raise UnreadableImage(path, "a link, special file or sparse file inside the archive")
+    check_size(path, member.size, max_bytes)
+    with _refuse_damage(path, "archive"), Path(archive).open("rb") as file:
+        file.seek(member.offset)
+        content = file.read(member.size)
+        if len(content) != member.size:
+            raise EOFError("it ends before the member does")
     return content
 
 
-@dataclass(frozen=True)
-class _Zip:
-    file: zipfile.ZipFile
-    members: dict[str, zipfile.ZipInfo]
-
-
-@lru_cache(maxsize=4)  # reading the directory of a large archive takes longer than an image
-def _open_zip(path: str, modified: int, size: int) -> _Zip:  # noqa: ARG001
-    try:
+@lru_cache(maxsize=4)  # reading the directory of a large archive takes longer than one image
+def _open_zip(
+    path: str,
+    modified: int,  # noqa: ARG001
+    size: int,  # noqa: ARG001
+) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    with _refuse_damage(path, "not a readable .zip"):
         file = zipfile.ZipFile(path)
-    except _DAMAGED as error:
-        raise UnreadableImage(path, f"not a readable .zip: {error}") from error
-    # the last of those given here wins
-    return _Zip(file, {_name_of(info): info for info in reversed(file.infolist())})
+    # reversed: of several with one name, the first stays
+    return file, {_decode_name(info): info for info in reversed(file.infolist())}
 
 
-def _name_of(info: zipfile.ZipInfo) -> str:
-    """Return a member's name, as the archive's maker wrote it.
+def _read_zip_member(archive: str, name: str, path: str, max_bytes: int) -> bytes:
+    with _archive_lock, _refuse_damage(path, "archive"):
+        file, members = _open_zip(*identify(archive))
+        info = members.get(name)
+        if info is None:
+            raise UnreadableImage(path, f"no such name in {archive}")
+        check_size(path, info.file_size, max_bytes)
+        if info.flag_bits & _ENCRYPTED:
+            raise UnreadableImage(path, "encrypted; unpack the archive with its password")
+        with file.open(info) as opened:
+            content = opened.read(info.file_size + 1)  # never unpack more than the header states
+        if len(content) != info.file_size:
+            raise EOFError("the member's size differs from its header")
+    return content
 
-    Without its UTF-8 flag an archive does not say in which code its names are. Many makers leave
-    the flag out and write UTF-8 all the same; Korean Windows writes cp949.
+
+def _decode_name(info: zipfile.ZipInfo) -> str:
+    """Return a member's name as it was written.
+
+    Names without the UTF-8 flag have no stated encoding. Many programs omit the flag and write
+    UTF-8 all the same; Korean Windows writes cp949.
     """
-    if info.flag_bits & 0x800 or info.filename.isascii():
+    if info.flag_bits & _UTF8_NAME or info.filename.isascii():
         return info.filename
     raw = info.orig_filename.encode("cp437")
-    for code in ("utf-8", "cp949"):
+    for encoding in ("utf-8", "cp949"):
         with contextlib.suppress(UnicodeDecodeError):
-            return raw.decode(code).replace("\\", "/")
+            return raw.decode(encoding).replace("\\", "/")
     return info.filename

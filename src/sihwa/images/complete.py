@@ -1,4 +1,4 @@
-"""Whether a file holds all the pixels that it claims, where decoders fill in what is missing."""
+"""Checks that a file holds all its pixels, for formats where decoders fill in missing ones."""
 
 import struct
 import zlib
@@ -11,21 +11,21 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _SAMPLES_PER_PIXEL, _STRIP_BYTES, _TILE_BYTES = 277, 279, 325
 _YCBCR = 6
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Samples of a pixel by colour type; PNG (ISO/IEC 15948), 11.2.2."""
+"""Samples per pixel by colour type; PNG (ISO/IEC 15948), 11.2.2."""
 _ADAM7 = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8),
     (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
 )  # fmt: skip
-"""Of each pass of an interlaced PNG: first column and row, steps between columns and rows; 8.2."""
+"""Passes of an interlaced PNG: first column and row, column and row step; section 8.2."""
 
 
 def require_all_rows(content: bytes, path: str) -> None:
     """Refuse a PNG whose compressed data ends before its last row.
 
-    Pillow leaves such rows black and says nothing.
+    Pillow leaves the missing rows black without an error.
 
     Args:
-        content: The file, which Pillow has opened: its header can be read.
+        content: The file; Pillow has read its header.
         path: Where it came from, for messages.
     """
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", content[16:29])
@@ -40,10 +40,10 @@ def require_all_rows(content: bytes, path: str) -> None:
 def require_all_strips(tags: Mapping[int, Any], path: str) -> None:
     """Refuse an uncompressed TIFF whose strips or tiles hold fewer bytes than its pixels.
 
-    Pillow reads on in whatever lies behind them.
+    Pillow takes the bytes behind them for pixels.
 
     Args:
-        tags: Of the page; TIFF 6.0.
+        tags: Tags of the page; TIFF 6.0.
         path: Where it came from, for messages.
     """
     sizes = tags.get(_STRIP_BYTES) or tags.get(_TILE_BYTES)
@@ -59,14 +59,14 @@ def require_all_strips(tags: Mapping[int, Any], path: str) -> None:
 def _size_of_pass(
     width: int, height: int, bits: int, left: int, top: int, across: int, down: int
 ) -> int:
-    """Return the bytes of a pass: of each row its filter's number, and its pixels."""
+    """Return the bytes of a pass: a filter byte and the pixels for each row."""
     columns = max(0, -(-(width - left) // across))
     rows = max(0, -(-(height - top) // down))
     return rows * (1 + (columns * bits + 7) // 8) if columns else 0
 
 
 def _unpacked_size(content: bytes, limit: int) -> int:
-    """Return how many bytes the image data unpacks to; no more than up to `limit` is unpacked."""
+    """Return how many bytes the image data unpacks to, counting up to `limit`."""
     unpack = zlib.decompressobj()
     found = 0
     for data in _image_data(content):

@@ -1,4 +1,4 @@
-"""From an image file's bytes to one uint8 RGB array, the same way everywhere.
+"""Image file to uint8 RGB array: the one decoder of training, scoring and verification.
 
 Axes: H and W image size in pixels.
 """
@@ -17,15 +17,17 @@ from PIL import Image, UnidentifiedImageError
 
 from sihwa.errors import UnreadableImage
 from sihwa.images.complete import require_all_rows, require_all_strips
+from sihwa.images.reading import identify_file, read_bytes
 
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 MAX_PIXELS = 100_000_000
-"""Larger images are refused before they are decoded: a small file can claim any size."""
+"""Larger images are refused before decoding: a small file can claim any size."""
 MAX_PAGES = 1_000
 """A TIFF of more pages is refused: a small file can claim any number."""
+_PAGE_MARK = "#page="
 
 _PHONE_JPEG = "MPO"
-"""Pillow's name for a JPEG with more JPEGs behind it, in CIPA's Multi-Image Format."""
+"""Pillow's name for a JPEG followed by more JPEGs (CIPA MPO)."""
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLE_FORMAT = 258, 262, 274, 339  # TIFF 6.0
 _WHITE_IS_ZERO, _SIGNED = 0, 2
@@ -38,14 +40,13 @@ _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
     8: lambda image: image.swapaxes(0, 1)[::-1],
 }
-"""How a stored image becomes upright, by its Exif orientation; see Exif 2.3, tag 274."""
+"""Turns a stored image upright, by Exif orientation (Exif 2.3, tag 274)."""
 
 
 class _Quiet:
-    """Keeps the decoder's warnings from the caller, whose fault they are not; what matters raises.
+    """Silences the decoder's warnings; real damage raises.
 
-    Which warnings are shown is a matter of the whole process, so threads that decode at one time
-    share one change of it.
+    Warning filters belong to the whole process, so threads that decode together share one change.
     """
 
     def __init__(self) -> None:
@@ -73,9 +74,9 @@ _quiet = _Quiet()
 def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode an image.
 
-    Grey is repeated in all three channels. 16-bit grey is divided by 257 and rounded, so that white
-    stays white; of 16-bit colour, PNG and TIFF give the upper byte. What is transparent is laid
-    over black. CMYK and palettes become RGB. The orientation that a camera noted (EXIF) is applied.
+    Grey is repeated in all three channels. 16-bit grey is divided by 257 and rounded, so white
+    stays white; 16-bit colour keeps its upper byte. Transparent pixels are blended with black.
+    CMYK and palettes become RGB. The camera's orientation (EXIF) is applied.
 
     Args:
         content: The file: JPEG, PNG, BMP, TIFF, WebP or PBM/PGM/PPM.
@@ -86,7 +87,7 @@ def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDA
         The image, (H, W, 3), uint8 RGB, C-contiguous.
 
     Raises:
-        UnreadableImage: Empty, damaged, truncated, too large, of several pages, of another format.
+        UnreadableImage: Empty, damaged, truncated, too large, several pages, or another format.
     """
     with _opened(content, path, max_pixels) as image:
         pages = _count_pages(image, path)
@@ -99,23 +100,20 @@ class Page(NamedTuple):
     """One page of a TIFF, or the one image of another file."""
 
     image: NDArray[np.uint8] | UnreadableImage
-    """As `decode_image` gives it, or why it cannot be read."""
+    """(H, W, 3), uint8 RGB, or why it cannot be read."""
     number: int | None = None
-    """From 1; None where the file holds one image."""
+    """From 1; None if the file holds one image."""
     of: int | None = None
-    """Pages in the file; None where it holds one image."""
+    """Pages in the file; None if it holds one image."""
 
 
 def decode_pages(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> Iterator[Page]:
-    """Decode every page of a TIFF, or the one image of any other file, as `decode_image` does.
+    """Decode every page of a TIFF, or the one image of any other file.
 
-    Args:
-        content: The file.
-        path: Where it came from, for messages.
-        max_pixels: Largest allowed H × W of a page.
+    Args: As for `decode_image`; `max_pixels` holds for each page.
 
     Yields:
-        A page at a time; a file that cannot be opened at all gives one, with the reason.
+        One page at a time; a file that cannot be opened yields one page with the reason.
     """
     try:
         with _opened(content, path, max_pixels) as image:
@@ -129,11 +127,43 @@ def decode_pages(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> Ite
         yield Page(error)
 
 
-def _count_pages(image: Image.Image, path: str) -> int:
-    """Count the pages, or moving images, of a file; of a TIFF no more than are allowed.
+def page_address(path: str, page: int) -> str:
+    """Return the address of one page of a TIFF, counted from 1.
 
-    What a phone keeps behind its JPEG, a gain map or a small preview, is not another image.
-    Pillow counts in a time that grows with their square: 40,000 take minutes.
+    >>> page_address("scan.tif", 2)
+    'scan.tif#page=2'
+    """
+    return f"{path}{_PAGE_MARK}{page}"
+
+
+def read_image(path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Read and decode an image: (H, W, 3), uint8 RGB.
+
+    Args:
+        path: A file, `archive.zip!/member`, or one page of either, `file.tif#page=2`. If a file
+            really has that name, it is read.
+        max_pixels: Largest allowed H × W.
+
+    Raises:
+        UnreadableImage: It cannot be read or decoded.
+    """
+    file, mark, number = path.rpartition(_PAGE_MARK)
+    if not (mark and number.isdecimal()) or identify_file(path) is not None:
+        return decode_image(read_bytes(path), path, max_pixels)
+    for page in decode_pages(read_bytes(file), path, max_pixels):
+        if isinstance(page.image, UnreadableImage):
+            if page.number in (None, int(number)):
+                raise page.image
+        elif page.number == int(number):
+            return page.image
+    raise UnreadableImage(path, f"holds no page {number}")
+
+
+def _count_pages(image: Image.Image, path: str) -> int:
+    """Count the pages or animation frames of a file, and refuse a TIFF with too many.
+
+    The extra JPEGs of a phone image, a gain map or a preview, are not counted. Pages of a TIFF
+    are sought one by one: Pillow's own count takes quadratic time, minutes for 40,000 pages.
     """
     if image.format == _PHONE_JPEG:
         return 1
@@ -162,7 +192,7 @@ def _opened(content: bytes, path: str, max_pixels: int) -> Iterator[Image.Image]
     if not content:
         raise UnreadableImage(path, "empty file")
     if max_pixels > (Image.MAX_IMAGE_PIXELS or max_pixels):
-        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow has a limit of its own, for the whole process
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's own limit, for the whole process
     with (
         _damage_refused(path),
         _quiet,
@@ -178,7 +208,7 @@ def _damage_refused(path: str) -> Iterator[None]:
     except UnreadableImage:
         raise
     except Exception as error:
-        # hostile bytes make decoders raise almost anything; every one of them means this
+        # on hostile bytes, decoders raise almost anything
         raise UnreadableImage(path, _reason(error)) from error
 
 
@@ -188,7 +218,7 @@ def _decode(image: Image.Image, content: bytes, path: str, max_pixels: int) -> N
         raise UnreadableImage(
             path, f"{width} x {height} pixels are more than the {max_pixels} allowed"
         )
-    if image.format in ("JPEG", _PHONE_JPEG) and _is_sampled_as_usual(image):
+    if image.format in ("JPEG", _PHONE_JPEG) and _suits_turbojpeg(image):
         return _decode_jpeg(image, content)
     if image.format == "PNG":
         require_all_rows(content, path)
@@ -200,10 +230,10 @@ def _decode(image: Image.Image, content: bytes, path: str, max_pixels: int) -> N
     return np.ascontiguousarray(pixels if turn is None else turn(pixels))
 
 
-def _is_sampled_as_usual(image: Image.Image) -> bool:
-    """Say whether TurboJPEG takes a JPEG: of four inks, black as fine as the first, or it does not.
+def _suits_turbojpeg(image: Image.Image) -> bool:
+    """Tell whether TurboJPEG accepts a JPEG; in CMYK, black must be sampled as finely as cyan.
 
-    Others are left to Pillow, which hides what libjpeg warns of.
+    Pillow decodes the others, but it hides libjpeg's warnings.
     """
     if image.mode != "CMYK":
         return True
@@ -212,11 +242,11 @@ def _is_sampled_as_usual(image: Image.Image) -> bool:
 
 
 def _decode_jpeg(image: Image.Image, content: bytes) -> NDArray[np.uint8]:
-    """Decode a JPEG; what the decoder merely warns of is refused as damage."""
+    """Decode a JPEG; a warning of the decoder counts as damage."""
     height, width = simplejpeg.decode_jpeg_header(content)[:2]
-    if (width, height) != image.size:  # it would not be held to the limit on pixels
+    if (width, height) != image.size:  # only image.size was checked against the limit
         raise ValueError(f"two sizes, {width} x {height} and {image.width} x {image.height}")
-    if image.mode == "CMYK":  # stored as what the inks leave, as Adobe does
+    if image.mode == "CMYK":  # stored inverted, as Adobe does
         inks = 255 - simplejpeg.decode_jpeg(content, "CMYK")
         pixels = np.array(Image.fromarray(inks, mode="CMYK").convert("RGB"))
     else:
@@ -226,26 +256,26 @@ def _decode_jpeg(image: Image.Image, content: bytes) -> NDArray[np.uint8]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return how a camera noted that it was held; 1, upright, where its note is damaged."""
+    """Return the Exif orientation; 1, upright, if it is damaged."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # as with pixels, hostile bytes make it raise almost anything
+    except Exception:  # on hostile bytes, Pillow raises almost anything
         return 1
 
 
 def _as_rgb(image: Image.Image, path: str) -> NDArray[np.uint8]:
-    tags: Any = getattr(image, "tag_v2", {})  # of a page of a TIFF
+    tags: Any = getattr(image, "tag_v2", {})  # only a TIFF has them
     if _SIGNED in tags.get(_SAMPLE_FORMAT, ()) or (tags and image.mode == "I"):
         raise UnreadableImage(
-            path, "signed or 32-bit pixels have no agreed white; save as 16-bit without sign"
+            path, "signed or 32-bit pixels have no defined white; save as unsigned 16-bit"
         )
     if image.mode in _SIXTEEN_BIT or image.mode == "I":
         white = 2 ** max(tags.get(_BITS, (16,))) - 1
-        # Pillow turns such a negative by itself up to 8 bits, and not beyond
+        # Pillow inverts white-is-zero pixels up to 8 bits, not beyond
         negative = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
         return _from_sixteen_bit(np.asarray(image), white, negative)
     if image.mode == "F":
-        raise UnreadableImage(path, "floating-point pixels have no agreed white; save as 16-bit")
+        raise UnreadableImage(path, "floating-point pixels have no defined white; save as 16-bit")
     if image.has_transparency_data:
         opaque = image.convert("RGBA")
         black = Image.new("RGBA", opaque.size, (0, 0, 0, 255))
@@ -254,7 +284,7 @@ def _as_rgb(image: Image.Image, path: str) -> NDArray[np.uint8]:
 
 
 def _from_sixteen_bit(pixels: NDArray[np.integer], white: int, negative: bool) -> NDArray[np.uint8]:
-    """Return values from 0 to `white` as grey from 0 to 255, rounded to the nearest."""
+    """Map 0 ... `white` to grey 0 ... 255, rounded to nearest."""
     wide = pixels.astype(np.int32)
     if negative:
         wide = white - wide
@@ -266,7 +296,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image of a known format (JPEG, PNG, BMP, TIFF, WebP, PBM, PGM, PPM)"
     if isinstance(error, Image.DecompressionBombError):
-        return "its pixels are more than are allowed"
+        return "its pixels are more than allowed"
     if isinstance(error, MemoryError):
         return "too large for this machine's memory"
     text = " ".join(str(error).split())[:160] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Folders listed as a stream: in one fixed order, with flat memory whatever they hold."""
+"""Folder trees listed as a stream: in one fixed order, in flat memory at any size."""
 
 import heapq
 import itertools
@@ -7,34 +7,45 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from typing import IO, Literal, NamedTuple
 
-from sihwa.images.source import is_image_name
-
+IMAGE_SUFFIXES = (
+    ".bmp", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
+    ".webp",
+)  # fmt: skip
 Kind = Literal["image", "other", "folder link", "special", "fault"]
-_SORTED_IN_MEMORY = 50_000
 
-# What a name is, written after it. With the first counted, sorted names have the order that
-# whole paths have; no name holds a slash.
+_SORTED_IN_MEMORY = 50_000
+# Each name carries its kind as trailing slashes, which no name can hold. With the first slash a
+# folder sorts where its content does, so sorted names have the order of whole paths.
 _FOLDER, _FOLDER_LINK, _SPECIAL = "/", "//", "///"
+# a file below such a folder would have the address of an archive's member
+_LIKE_A_MEMBER = (".zip!", ".tar!")
 
 
 class Found(NamedTuple):
-    """One thing in a folder tree."""
+    """One entry of a folder tree."""
 
     path: str
     kind: Kind
-    """`image` and `other` by their names; `special` is a pipe, socket or device that is not named
-    like an image; `fault` is a folder that cannot be listed."""
+    """`image` and `other` by name; `special` is a pipe, socket or device not named like an image;
+    `fault` is a folder that cannot be listed."""
     reason: str = ""
     """Of a fault, in a few words."""
 
 
-def walk_folder(root: str) -> Iterator[Found]:
-    """List all that lies below a folder, sorted by the bytes of the whole path.
+def is_image_name(path: str) -> bool:
+    """Tell whether a file's name is that of an image."""
+    # macOS leaves a `._name.jpg` of file attributes beside each image it copies or zips
+    hidden = path.replace("\\", "/").rpartition("/")[2].startswith("._")
+    return path.lower().endswith(IMAGE_SUFFIXES) and not hidden
 
-    Links to folders are named, not followed, so no loop can be walked. Nothing is opened. One
-    folder's names at a time are sorted; those of a very large one on disk.
+
+def walk_folder(root: str) -> Iterator[Found]:
+    """List everything below a folder, sorted by the bytes of the whole path.
+
+    Links to folders are reported, not followed, so a loop cannot trap the walk. No file is
+    opened. Names are sorted one folder at a time; those of a very large folder on disk.
     """
-    # a slash that was given with the name would read as the mark of a link
+    # a trailing slash of the root would read as the mark of a link
     open_folders = [iter([(root.rstrip("/") or "/") + _FOLDER])]
     while open_folders:
         marked = next(open_folders[-1], None)
@@ -46,6 +57,8 @@ def walk_folder(root: str) -> Iterator[Found]:
             yield Found(path, "image" if is_image_name(path) else "special")
         elif marked.endswith(_FOLDER_LINK) and path != "/":
             yield Found(path, "folder link")
+        elif marked.endswith(_FOLDER) and path.lower().endswith(_LIKE_A_MEMBER):
+            yield Found(path, "fault", f"a folder's name must not end in {path[-5:]}; rename it")
         elif marked.endswith(_FOLDER):
             try:
                 open_folders.append(_list(path))
@@ -57,7 +70,7 @@ def walk_folder(root: str) -> Iterator[Found]:
 
 
 def _list(folder: str) -> Iterator[str]:
-    """Return the paths of what lies in a folder, marked and sorted."""
+    """Return the marked paths of a folder's entries, sorted."""
     with os.scandir(folder) as entries:
         names = _sorted(entry.name + _mark(entry) for entry in entries)
     prefix = folder if folder.endswith(os.sep) else folder + os.sep
@@ -69,7 +82,7 @@ def _mark(entry: "os.DirEntry[str]") -> str:
         if entry.is_dir():
             return _FOLDER_LINK if entry.is_symlink() else _FOLDER
         return "" if entry.is_file() or entry.is_symlink() else _SPECIAL
-    except OSError:  # a loop of links: reading it says so
+    except OSError:  # a loop of links; reading it gives the reason
         return ""
 
 
@@ -80,12 +93,12 @@ def _sorted(names: Iterable[str]) -> Iterator[str]:
         chunk.sort(key=os.fsencode)
         if not runs and len(chunk) < _SORTED_IN_MEMORY:
             return iter(chunk)
-        runs.append(_spilled(chunk))
+        runs.append(_spill(chunk))
     return heapq.merge(*runs, key=os.fsencode)
 
 
-def _spilled(names: list[str]) -> Iterator[str]:
-    """Write sorted names to a file without a name, and return a stream of them."""
+def _spill(names: list[str]) -> Iterator[str]:
+    """Write sorted names to a temporary file and return a stream of them."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 -- closed when the stream ends
     file.writelines(os.fsencode(name) + b"\0" for name in names)
     file.seek(0)
@@ -95,6 +108,6 @@ def _spilled(names: list[str]) -> Iterator[str]:
 def _read_back(file: IO[bytes]) -> Iterator[str]:
     with file:
         rest = b""
-        while piece := file.read(2**16):
-            *whole, rest = (rest + piece).split(b"\0")
+        while chunk := file.read(2**16):
+            *whole, rest = (rest + chunk).split(b"\0")
             yield from map(os.fsdecode, whole)

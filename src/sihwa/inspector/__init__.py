@@ -1,12 +1,32 @@
 """The inspector: written, proved equal, loaded, run."""
 
 from sihwa.inspector.bundle import load_inspector, open_bundle, read_bundle, write_bundle
-from sihwa.inspector.card import FORMAT_VERSION, Card, card_policy, read_card
+from sihwa.inspector.card import (
+    FORMAT_VERSION,
+    Card,
+    DatasetFacts,
+    GraphFacts,
+    Int8Facts,
+    MarginFacts,
+    NetworkFacts,
+    PolicyFacts,
+    WeightsFacts,
+    card_policy,
+    read_card,
+)
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
 from sihwa.inspector.inspector import BATCH_BYTES, Inspection, Inspector, unread
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.overlay import evidence_overlay
-from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
+from sihwa.inspector.parity import (
+    TOLERANCE,
+    ParityRules,
+    ProofImages,
+    in_other_sizes,
+    parity_rules,
+    prove,
+)
+from sihwa.inspector.parity_proof import ParityProof
 from sihwa.inspector.parts import GRAPH_NAME, IMAGES_NAME, INT8_NAME, WEIGHTS_NAME, Bundle
 from sihwa.inspector.runtime import (
     REFERENCE,
@@ -16,7 +36,7 @@ from sihwa.inspector.runtime import (
     create_runtime,
     installed_choices,
 )
-from sihwa.inspector.speed import MOST_TIMED, TimedImages, measure_speed
+from sihwa.inspector.speed import MOST_TIMED, measure_speed, timed_images
 from sihwa.inspector.verification import Verification, read_verification
 
 __all__ = [
@@ -31,15 +51,23 @@ __all__ = [
     "WEIGHTS_NAME",
     "Bundle",
     "Card",
+    "DatasetFacts",
     "EvidenceBox",
+    "GraphFacts",
     "Inspection",
     "Inspector",
+    "Int8Facts",
+    "MarginFacts",
+    "NetworkFacts",
     "Outputs",
     "ParityProof",
+    "ParityRules",
+    "PolicyFacts",
+    "ProofImages",
     "Runtime",
     "RuntimeChoice",
-    "TimedImages",
     "Verification",
+    "WeightsFacts",
     "card_policy",
     "create_runtime",
     "evidence_box",
@@ -49,11 +77,13 @@ __all__ = [
     "load_inspector",
     "measure_speed",
     "open_bundle",
+    "parity_rules",
     "processor_of",
-    "prove_parity",
+    "prove",
     "read_bundle",
     "read_card",
     "read_verification",
+    "timed_images",
     "unread",
     "write_bundle",
 ]

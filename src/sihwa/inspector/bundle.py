@@ -3,18 +3,28 @@
 import json
 import stat
 from pathlib import Path
-from typing import Any
+
+import msgspec
+from onnx import ModelProto
 
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.card import MAX_CARD_BYTES, Card, parse_json, read_card, refuse_newer
+from sihwa.inspector.card import (
+    MAX_CARD_BYTES,
+    Card,
+    Facts,
+    Sha256,
+    parse_json,
+    printable,
+    read_card,
+)
 from sihwa.inspector.choice import choose_runtime
 from sihwa.inspector.graph_file import (
     MAX_BYTES,
     OPSET,
-    GraphFile,
     append_card,
+    check_graph,
     find_card,
-    read_graph_file,
+    parse_graph,
 )
 from sihwa.inspector.inspector import Inspector
 from sihwa.inspector.model_card import model_card
@@ -32,8 +42,14 @@ from sihwa.inspector.parts import (
 from sihwa.inspector.runtime import create_runtime
 from sihwa.inspector.signature import check_signature, try_out
 from sihwa.inspector.verification import Verification, read_verification
-from sihwa.inspector.weights_file import check_weights_file
 from sihwa.storage import new_folder, sha256_of_bytes, write_bytes, write_json
+
+
+class PartFacts(Facts, frozen=True, kw_only=True):
+    """What card.json holds of another part."""
+
+    sha256: Sha256
+    bytes: int
 
 
 def write_bundle(folder: Path, bundle: Bundle, images: bytes | None = None) -> None:
@@ -46,8 +62,7 @@ def write_bundle(folder: Path, bundle: Bundle, images: bytes | None = None) -> N
         images: A .zip of images to verify the inspector with.
 
     Raises:
-        InvalidInspector: It could not be read back: the card breaks its schema, or a graph
-            holds what `read_graph_file` refuses. Nothing is written.
+        InvalidInspector: It could not be read back. Nothing is written.
         StorageError: The disk refuses.
     """
     card = bundle.card
@@ -59,24 +74,22 @@ def write_bundle(folder: Path, bundle: Bundle, images: bytes | None = None) -> N
         IMAGES_NAME: images,
     }
     parts = {name: content for name, content in given.items() if content is not None}
-    check_signature(card, read_graph_file(parts[GRAPH_NAME], GRAPH_NAME), GRAPH_NAME)
+    graph = parts[GRAPH_NAME]
+    _check_graph(card, parse_graph(graph, GRAPH_NAME), len(graph), GRAPH_NAME)
     _check_weights(card, bundle.weights, WEIGHTS_NAME)
     _check_int8_model(card, bundle.int8_model, INT8_NAME)
-    facts = {
-        name: {"sha256": sha256_of_bytes(content), "bytes": len(content)}
-        for name, content in parts.items()
-    }
+    facts = {name: _facts(content) for name, content in parts.items()}
     with new_folder(folder) as temporary:
         for name, content in parts.items():
             write_bytes(temporary / name, content)
-        write_json(temporary / CARD_NAME, {**card.as_dict(), "parts": facts})
+        write_json(temporary / CARD_NAME, {**card.as_dict(), "parts": msgspec.to_builtins(facts)})
 
 
 def read_bundle(path: Path) -> Bundle:
     """Read and check an inspector folder, or its .onnx file alone.
 
     Raises:
-        InvalidInspector: Missing, damaged, tampered with, foreign or too new.
+        InvalidInspector: Missing, damaged, tampered with, foreign or of another version.
     """
     try:
         is_folder = path.is_dir()
@@ -85,20 +98,17 @@ def read_bundle(path: Path) -> Bundle:
     if is_folder:
         _check_names(path)
     graph_path = path / GRAPH_NAME if is_folder else path
+    where = str(graph_path)
     content = _read(graph_path, MAX_BYTES)
-    try:
-        file = read_graph_file(content, str(graph_path))
-    except InvalidInspector:
-        # a later format may allow a later graph: then the version is what matters
-        refuse_newer(find_card(content), str(graph_path))
-        raise
-    card = read_card(file.card, str(graph_path))
-    _check_seal(card, file, content, graph_path)
-    check_signature(card, file, str(graph_path))
+    model = parse_graph(content, where)
+    # the card first: a later format may allow a later graph, and then its version is what matters
+    text = find_card(model, where)
+    card = read_card(text, where)
+    _check_seal(card, text, content, where)
+    _check_graph(card, model, len(content), where)
     if not is_folder:
         return Bundle(card, content)
     parts = _read_parts(path, card)
-    check_weights_file(parts[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
     _check_weights(card, parts[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
     _check_int8_model(card, parts.get(INT8_NAME), str(path / INT8_NAME))
     return Bundle(card, content, parts[WEIGHTS_NAME], parts.get(INT8_NAME))
@@ -112,23 +122,23 @@ def load_inspector(
     threads: int = 0,
     batch_size: int = 1,
 ) -> Inspector:
-    """Load an inspector, checked, into a runtime.
+    """Check an inspector and load it into a runtime.
 
-    What is `auto` becomes the fastest combination that was proven on this machine to decide as
-    the trained network: by `sihwa verify`, or at export on a machine of the same processor and
-    versions. Where nothing is, it becomes float32 in ONNX Runtime, the reference.
+    `auto` becomes the fastest combination that was proven to decide on this machine as the trained
+    network does: by `sihwa verify`, or at export on a machine of the same processor and versions.
+    Where no combination was proven, it becomes float32 in ONNX Runtime, the reference.
 
     Args:
         path: The inspector folder, or its .onnx file.
         runtime: `auto`, `onnxruntime`, `openvino` or `torch`.
         device: `cpu`, `cuda` or `cuda:N`.
-        precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`. What is asked for by name in less
-            than float32 must be proven here.
+        precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`. A lower precision than float32, asked
+            for by name, must be proven here.
         threads: Threads of one inference; 0 lets the runtime decide.
-        batch_size: Images that will be given at once; `auto` takes what is fastest for that.
+        batch_size: Images that will come at once; `auto` takes the fastest for that.
 
     Raises:
-        InvalidInspector: The inspector is missing, damaged, foreign or too new.
+        InvalidInspector: The inspector is missing, damaged, foreign or of another version.
         ConfigError: There is no runtime, device or precision of that name.
         RuntimeUnavailable: The runtime is not installed, or refused by its proof.
     """
@@ -174,26 +184,36 @@ def open_bundle(
     return Inspector(bundle.card, loaded, f"{choice} ({reason})")
 
 
-def _check_seal(card: Card, file: GraphFile, content: bytes, path: Path) -> None:
+def _facts(content: bytes) -> PartFacts:
+    return PartFacts(sha256=sha256_of_bytes(content), bytes=len(content))
+
+
+def _check_seal(card: Card, text: str, content: bytes, where: str) -> None:
     """Check that the file is the graph that the card was written for, the card, and no more."""
-    length = card.graph["bytes"]
-    if length >= len(content) or sha256_of_bytes(content[:length]) != card.graph["sha256"]:
+    length = card.graph.bytes
+    if length >= len(content) or sha256_of_bytes(content[:length]) != card.graph.sha256:
         raise InvalidInspector(
-            f"{path}: the graph was changed after it was written: its SHA-256 is not the card's. "
+            f"{where}: the graph was changed after it was written: its SHA-256 is not the card's. "
             "Copy the inspector again"
         )
-    if content[length:] != append_card(b"", file.card):
-        raise InvalidInspector(f"{path}: something besides the card was added after the graph")
-    if card.graph["opset"] != OPSET:
+    if content[length:] != append_card(b"", text):
+        raise InvalidInspector(f"{where}: something besides the card was added after the graph")
+    if card.graph.opset != OPSET:
         raise InvalidInspector(
-            f"{path}: the graph says opset {OPSET}, its card {card.graph['opset']}"
+            f"{where}: the graph has opset {OPSET}, its card says {card.graph.opset}"
         )
+
+
+def _check_graph(
+    card: Card, model: ModelProto, length: int, where: str, *, with_card: bool = True
+) -> None:
+    """Check what a graph holds, and that it takes and gives what the card says."""
+    check_signature(card, check_graph(model, length, where, with_card=with_card), where)
 
 
 def _check_weights(card: Card, weights: bytes | None, where: str) -> None:
-    """Check that the tensors are those that the card was written for, where it says so."""
-    said = card.weights.get("sha256")
-    if said and (weights is None or sha256_of_bytes(weights) != said):
+    """Check that the tensors are those that the card was written for."""
+    if weights is None or sha256_of_bytes(weights) != card.weights.sha256:
         raise InvalidInspector(
             f"{where}: expected the weights whose SHA-256 the card in {GRAPH_NAME} gives, found "
             "others. Copy the inspector again"
@@ -202,19 +222,17 @@ def _check_weights(card: Card, weights: bytes | None, where: str) -> None:
 
 def _check_int8_model(card: Card, int8_model: bytes | None, where: str) -> None:
     """Check that the INT8 model is the one that the card was written for, and as harmless."""
-    facts = (
-        None
-        if int8_model is None
-        else {"sha256": sha256_of_bytes(int8_model), "bytes": len(int8_model)}
-    )
-    said = card.int8 and {key: card.int8[key] for key in ("sha256", "bytes")}
-    if facts != said:
+    found = None if int8_model is None else (sha256_of_bytes(int8_model), len(int8_model))
+    expected = card.int8 and (card.int8.sha256, card.int8.bytes)
+    if found != expected:
         raise InvalidInspector(
-            f"{where}: expected {'the' if said else 'no'} INT8 model that the card in {GRAPH_NAME} "
-            f"names, found {'another or none' if said else 'one'}. Copy the inspector again"
+            f"{where}: expected {'the' if expected else 'no'} INT8 model that the card in "
+            f"{GRAPH_NAME} names, found {'another or none' if expected else 'one'}. Copy the "
+            "inspector again"
         )
     if int8_model is not None:
-        check_signature(card, read_graph_file(int8_model, where, with_card=False), where)
+        model = parse_graph(int8_model, where)
+        _check_graph(card, model, len(int8_model), where, with_card=False)
 
 
 def _check_names(folder: Path) -> None:
@@ -241,13 +259,15 @@ def _check_names(folder: Path) -> None:
 def _read_parts(folder: Path, card: Card) -> dict[str, bytes]:
     """Read the parts that card.json lists; check it against the graph's card, and them by it."""
     path = folder / CARD_NAME
-    beside = parse_json(_read(path, MAX_CARD_BYTES), str(path))
-    parts = beside.pop("parts", None)
-    if beside != json.loads(card.as_json()):
-        raise InvalidInspector(
-            f"{path}: it says something else than the card in {GRAPH_NAME}. Copy both again"
-        )
-    if not isinstance(parts, dict) or not set(PARTS) <= parts.keys() <= {*PARTS, *OPTIONAL_PARTS}:
+    content = parse_json(_read(path, MAX_CARD_BYTES), str(path))
+    listed = content.pop("parts", None)
+    if content != json.loads(card.as_json()):
+        raise InvalidInspector(f"{path}: it differs from the card in {GRAPH_NAME}. Copy both again")
+    try:
+        parts = msgspec.convert(listed, dict[str, PartFacts])
+    except msgspec.ValidationError as error:
+        raise InvalidInspector(f"{path}: parts: {printable(error)}") from error
+    if not {*PARTS} <= parts.keys() <= {*PARTS, *OPTIONAL_PARTS}:
         raise InvalidInspector(f"{path}: parts: expected the SHA-256 of {', '.join(PARTS)}")
     for name in OPTIONAL_PARTS:
         if name not in parts and (folder / name).exists():
@@ -255,27 +275,19 @@ def _read_parts(folder: Path, card: Card) -> dict[str, bytes]:
                 f"{folder / name}: {CARD_NAME} does not list it, so it is not of this inspector. "
                 "Remove it, or copy the inspector again"
             )
-    return {name: _read_part(folder / name, said) for name, said in parts.items()}
+    return {name: _read_part(folder / name, facts) for name, facts in parts.items()}
 
 
-def _read_part(path: Path, said: Any) -> bytes:  # noqa: ANN401 -- whatever the JSON holds
-    try:
-        size = path.stat().st_size
-        # a file of another length is not worth the time that reading it takes
-        if isinstance(said, dict) and said.get("bytes") == size <= MAX_BYTES:
-            content = path.read_bytes()
-            if said == {"bytes": len(content), "sha256": sha256_of_bytes(content)}:
-                return content
-    except FileNotFoundError as error:
+def _read_part(path: Path, facts: PartFacts) -> bytes:
+    if not path.exists():
+        raise InvalidInspector(f"{path}: missing, but {CARD_NAME} lists it. Copy the whole folder")
+    # a file of another length is not worth the time that reading it takes
+    if path.stat().st_size != facts.bytes or _facts(content := _read(path, MAX_BYTES)) != facts:
         raise InvalidInspector(
-            f"{path}: missing, but {CARD_NAME} lists it. Copy the whole folder"
-        ) from error
-    except OSError as error:
-        raise InvalidInspector(f"{path}: cannot be read: {error.strerror}") from error
-    raise InvalidInspector(
-        f"{path}: changed after it was written: its length or SHA-256 is not the one in "
-        f"{CARD_NAME}. Copy the inspector again"
-    )
+            f"{path}: changed after it was written: its length or SHA-256 is not the one in "
+            f"{CARD_NAME}. Copy the inspector again"
+        )
+    return content
 
 
 def _read(path: Path, limit: int) -> bytes:

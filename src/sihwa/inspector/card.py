@@ -1,72 +1,146 @@
 """The card: what an inspector is, may decide and was proven to do; JSON inside its graph.
 
-docs/inspector-format.md describes every key; card.schema.json is checked on writing and reading.
+The types here are the schema: `read_card` refuses what does not fit them. What each key means is
+in docs/inspector-format.md.
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
-from functools import cache
-from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import jsonschema
+import msgspec
+from msgspec import Meta
 
 from sihwa.decision import TopClassPolicy
 from sihwa.errors import InvalidInspector
+from sihwa.inspector.parity_proof import Count, ParityProof, Positive
 from sihwa.terminal.class_name import class_name_fault
 
 FORMAT = "sihwa-inspector"
-FORMAT_VERSION = 1
-"""Readers refuse a newer version; a version is raised only when an older reader would err."""
+FORMAT_VERSION = 2
+"""Raised whenever a reader of the version before could decide otherwise or fail."""
 MAX_CARD_BYTES = 2 * 2**20
-_MAX_DEPTH = 32
 
 # Two inspectors made alike have one id: what differs from run to run or machine to machine is
 # left out of it.
 _NOT_IDENTITY = ("id", "created", "environment", "proof")
 _DECIDES = ("classes", "accept_classes", "policy", "temperature")
 
+ClassName = Annotated[str, Meta(min_length=1, max_length=255)]
+# the length, too: $ also matches before a line break at the end
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", min_length=64, max_length=64)]
+ByteCount = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Created = Annotated[
+    str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(Z|\+00:00)$", max_length=25)
+]
 
-@dataclass(frozen=True)
-class Card:
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of facts in the card, read strictly."""
+
+
+class PolicyFacts(Facts, frozen=True, kw_only=True):
+    """How outputs become a decision."""
+
+    kind: Literal["top_class"] = "top_class"
+    unknown_threshold: Positive | None
+    """Unknown score above which an image goes to review; None for never."""
+
+
+class NetworkFacts(Facts, frozen=True, kw_only=True):
+    """The network as `sihwa.model` builds it."""
+
+    name: str
+    architecture: str
+    input_size: Annotated[int, Meta(ge=1, le=8192)]
+    """In pixels."""
+    stages: Annotated[int, Meta(ge=0, le=4)]
+    embedding_width: Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+class WeightsFacts(Facts, frozen=True, kw_only=True):
+    """The pretrained weights, and what training made of them."""
+
+    source: str
+    licence: str
+    sha256: Sha256
+    """Of weights.safetensors."""
+
+
+class DatasetFacts(Facts, frozen=True, kw_only=True):
+    """The images it was trained on."""
+
+    name: str
+    fingerprint: Sha256
+    licence: str
+    count: dict[str, dict[str, Count]]
+    """Images: class name → split → number."""
+
+
+class GraphFacts(Facts, frozen=True, kw_only=True):
+    """The bytes before the card."""
+
+    sha256: Sha256
+    bytes: ByteCount
+    opset: Annotated[int, Meta(ge=1)]
+
+
+class MarginFacts(Facts, frozen=True, kw_only=True):
+    """How near a border of the decision float32 decides instead; see `sihwa.decision.Margin`."""
+
+    lead: Positive
+    unknown: Positive
+
+
+class Int8Facts(Facts, frozen=True, kw_only=True):
+    """The INT8 model."""
+
+    sha256: Sha256
+    bytes: ByteCount
+    float32_layers: Count
+    """Convolutions between the first and the evidence map that stayed in float32."""
+    margin: MarginFacts
+    second_passes: Annotated[float, Meta(ge=0, le=1)]
+    """Share of the calibration images within the margin."""
+    allowed_flips: Count
+
+
+class Card(Facts, frozen=True, kw_only=True):
     """Everything a reader needs besides the graph.
 
     Attributes:
         classes: Class names in the order of the probabilities, K of them.
         accept_classes: Those that are good parts.
-        policy: How a decision is made; `kind` names it.
+        policy: How a decision is made.
         temperature: Divisor of the logits that calibrates the probabilities, positive.
         network: Name, architecture, input size in pixels, embedding width.
         weights: Source and licence of the pretrained weights.
         dataset: Name, fingerprint, licence, images per class and split.
-        training: The configuration of the run, seed included.
-        metrics: Figures on the test split with their intervals.
-        graph: SHA-256 and length in bytes of the graph before its metadata, and its opset.
-        int8: SHA-256 and length in bytes of the INT8 model, how many layers it left in float32,
-            the margin within which float32 decides instead, how often that is,
-            and how many decisions it may flip; None where there is no twin.
-        proof: What each runtime was proven to do at export, or refused for.
-        environment: Versions and processor of the machine that exported.
+        training: The settings of the training, seed included; for people.
+        metrics: Figures on the test split with their intervals; for people.
+        graph: SHA-256 and length of the graph before its metadata, and its opset.
+        int8: The INT8 model; None where there is none.
+        proof: How each runtime compared with the trained network at export.
+        environment: Versions and processor of the machine that exported; for people.
         created: UTC time, ISO 8601.
         code_version: Version of this package.
     """
 
-    classes: tuple[str, ...]
-    accept_classes: tuple[str, ...]
-    policy: dict[str, Any]
-    temperature: float
-    network: dict[str, Any]
-    weights: dict[str, Any]
-    dataset: dict[str, Any]
+    classes: Annotated[tuple[ClassName, ...], Meta(min_length=2, max_length=10_000)]
+    accept_classes: Annotated[tuple[ClassName, ...], Meta(max_length=10_000)]
+    policy: PolicyFacts
+    temperature: Annotated[float, Meta(gt=0)]
+    network: NetworkFacts
+    weights: WeightsFacts
+    dataset: DatasetFacts
     training: dict[str, Any]
     metrics: dict[str, Any]
-    graph: dict[str, Any]
-    created: str
-    code_version: str
-    int8: dict[str, Any] | None = None
-    environment: dict[str, Any] = field(default_factory=dict)
-    proof: list[dict[str, Any]] = field(default_factory=list)
+    graph: GraphFacts
+    created: Created
+    code_version: Annotated[str, Meta(min_length=1, max_length=60)]
+    int8: Int8Facts | None = None
+    environment: dict[str, Any] = {}
+    proof: Annotated[tuple[ParityProof, ...], Meta(max_length=100)] = ()
 
     @property
     def id(self) -> str:
@@ -76,193 +150,134 @@ class Card:
 
     @property
     def thresholds_id(self) -> str:
-        """First 16 hex digits of the SHA-256 over what turns figures into decisions."""
-        return _digest({key: getattr(self, key) for key in _DECIDES})
+        """First 16 hex digits of the SHA-256 over what turns outputs into decisions."""
+        content = self._content()
+        return _digest({key: content[key] for key in _DECIDES})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the card as it is written, id included."""
         return {**self._content(), "id": self.id}
 
     def as_json(self) -> str:
-        """Return the card as canonical JSON: sorted keys, no spaces, UTF-8 letters kept.
+        """Return the card as canonical JSON.
 
         Raises:
-            InvalidInspector: It breaks the schema.
+            InvalidInspector: It is not a valid card.
         """
-        content = json.loads(canonical_json(self.as_dict()))
-        _validate(content, "card")
-        return canonical_json(content)
+        try:
+            return canonical_json(self.as_dict())
+        except ValueError as error:  # NaN among the open facts
+            raise InvalidInspector(f"card: {error}") from error
 
     def _content(self) -> dict[str, Any]:
-        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+        # checked first, which also makes a float of an int where a float is expected
+        content: dict[str, Any] = msgspec.to_builtins(_as_card(msgspec.to_builtins(self), "card"))
+        for proof in content["proof"]:
+            del proof["worst_path"]
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **content}
 
 
 def read_card(text: str, where: str) -> Card:
     """Read a card.
 
     Args:
-        text: JSON as written by `Card.as_json`, possibly spread over lines.
+        text: As written by `Card.as_json`.
         where: Its file, for messages.
 
     Raises:
-        InvalidInspector: Not JSON, not a card, of a newer format, or its id does not fit.
+        InvalidInspector: Not a card, of another version of the format, or changed.
     """
     content = parse_json(text.encode(), where)
-    if content.get("format") != FORMAT:
+    if content.pop("format", None) != FORMAT:
         raise InvalidInspector(f"{where}: expected a card with format {FORMAT!r}")
-    _refuse_newer(content, where)
-    _validate(content, where)
-    fields = {key: content[key] for key in Card.__dataclass_fields__}
-    for key in ("classes", "accept_classes"):
-        fields[key] = tuple(fields[key])
-    card = Card(**fields)
-    if card.id != content["id"]:
+    _check_version(content.pop("format_version", None), where)
+    given_id = content.pop("id", None)
+    card = _as_card(content, where)
+    if card.id != given_id:
         raise InvalidInspector(
-            f"{where}: the card was changed after it was written: its content has id {card.id}, "
-            f"it says {content['id']}"
+            f"{where}: the card was changed after it was written: the id of its content is "
+            f"{card.id}, the id in it {given_id!r:.60}"
         )
+    if card.as_json() != text:
+        # programs differ in what they read where, say, a key comes twice
+        raise InvalidInspector(f"{where}: the card is not canonical JSON. Copy it again")
     return card
 
 
-def refuse_newer(text: str, where: str) -> None:
-    """Refuse a card of a newer format; whatever else it may be is let pass.
-
-    Raises:
-        InvalidInspector: With both versions, and how to update.
-    """
-    try:
-        content = parse_json(text.encode(), where)
-    except InvalidInspector:
-        return
-    if content.get("format") == FORMAT:
-        _refuse_newer(content, where)
-
-
 def parse_json(content: bytes, where: str) -> dict[str, Any]:
-    """Read a card's JSON, strictly: what two programs could read differently is refused.
+    """Read a JSON object: UTF-8, no NaN or infinity.
 
     Args:
-        content: UTF-8, at most `MAX_CARD_BYTES`.
+        content: At most `MAX_CARD_BYTES`.
         where: Its file, for messages.
 
     Raises:
-        InvalidInspector: Too long, nested too deeply, a key twice, NaN or infinity, half a
-            character, no UTF-8, no JSON, or no object.
+        InvalidInspector: Too long, not JSON, or not an object.
     """
     if len(content) > MAX_CARD_BYTES:
         raise InvalidInspector(f"{where}: the JSON is longer than {MAX_CARD_BYTES} bytes")
     try:
-        value = json.loads(
-            content.decode(), parse_constant=_refuse_constant, object_pairs_hook=unique_keys
-        )
-        _refuse_depth(value)
-        _refuse_large(value)
-        canonical_json(value).encode()  # 1e999 is read as infinity, \ud800 as half a character
+        value: dict[str, Any] = msgspec.json.decode(content, type=dict[str, Any])
     except (ValueError, RecursionError) as error:
-        raise InvalidInspector(
-            f"{where}: not strict JSON: {str(error)[:200]}. Copy it again"
-        ) from error
-    if not isinstance(value, dict):
-        raise InvalidInspector(f"{where}: expected a JSON object, got {value!r:.60}")
+        raise InvalidInspector(f"{where}: not JSON: {printable(error)}. Copy it again") from error
     return value
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object's members, as `object_pairs_hook` of `json.loads`.
-
-    Raises:
-        ValueError: A key comes twice: programs differ in which of them counts.
-    """
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        raise ValueError(f"a key comes twice among {list(content)[:5]!r:.120}")
-    return content
-
-
-def _refuse_large(value: object) -> None:
-    """Refuse whole numbers that other readers, who have 64 bits for them, read otherwise."""
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, int) and abs(one) >= 2**63:
-            raise ValueError(f"a number has {len(str(one))} digits")
-        if isinstance(one, (dict, list)):
-            waiting += one.values() if isinstance(one, dict) else one
-
-
-def _refuse_depth(value: object) -> None:
-    level = [value]
-    for _ in range(_MAX_DEPTH):
-        level = [
-            child
-            for item in level
-            if isinstance(item, (dict, list))
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-    if level:
-        raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep")
-
-
-def _refuse_newer(content: dict[str, Any], where: str) -> None:
-    version = content.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
+def _check_version(version: object, where: str) -> None:
+    if type(version) is not int:
+        raise InvalidInspector(
+            f"{where}: expected format_version {FORMAT_VERSION}, got {version!r:.60}"
+        )
+    if version > FORMAT_VERSION:
         raise InvalidInspector(
             f"{where}: format version {version} is newer than this program reads "
             f"({FORMAT_VERSION}). Update it: pip install --upgrade sihwa"
         )
-
-
-def _validate(content: dict[str, Any], where: str) -> None:
-    # the first error, not the best one: looking on would compare all items of a hostile list
-    error = next(_validator().iter_errors(content), None)
-    if error is not None:
-        # quoted, because keys come from the file and may hold line breaks
-        place = repr("/".join(str(step) for step in error.absolute_path))[:120]
-        rule = f"{error.validator} {error.validator_value!r}"
-        # the message quotes the value first, so a long one would hide the reason
-        reason = error.message if len(error.message) <= 200 else f"expected {rule[:200]}"
-        raise InvalidInspector(f"{where}: the card's {place}: {reason}")
-    for name in content["classes"]:
-        fault = class_name_fault(name)
-        if fault:
-            raise InvalidInspector(f"{where}: the card's 'classes': {name!a} {fault}")
-    strangers = set(content["accept_classes"]) - set(content["classes"])
-    if strangers:
+    if version < FORMAT_VERSION:
         raise InvalidInspector(
-            f"{where}: the card's 'accept_classes': {sorted(strangers)[:5]} are not classes"
+            f"{where}: format version {version} is older than this program reads "
+            f"({FORMAT_VERSION}). Export the inspector again"
         )
 
 
-@cache
-def _validator() -> jsonschema.Draft202012Validator:
-    return create_validator(card_schema())
+def _as_card(content: dict[str, Any], where: str) -> Card:
+    """Return the card that the keys give, after checking every type and range."""
+    try:
+        card = msgspec.convert(content, Card)
+    except msgspec.ValidationError as error:
+        raise InvalidInspector(f"{where}: the card: {printable(error)}") from error
+    _check_classes(card, where)
+    return card
 
 
-def create_validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
-    """Return a validator for which 3.0 and true are no whole numbers: Python counts with them."""
-    base = jsonschema.Draft202012Validator
-    checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
-    strict = jsonschema.validators.extend(base, type_checker=checker)  # type: ignore[no-untyped-call]
-    validator: jsonschema.Draft202012Validator = strict(schema)
-    return validator
+def _check_classes(card: Card, where: str) -> None:
+    for key in ("classes", "accept_classes"):
+        names = getattr(card, key)
+        if len(set(names)) != len(names):
+            raise InvalidInspector(f"{where}: the card's {key!r} has a name twice")
+    for name in card.classes:
+        fault = class_name_fault(name)
+        if fault:
+            raise InvalidInspector(f"{where}: the card's 'classes': {name!a} {fault}")
+    strangers = set(card.accept_classes) - set(card.classes)
+    if strangers:
+        raise InvalidInspector(
+            f"{where}: the card's 'accept_classes': {ascii(sorted(strangers)[:5])[:200]} are not "
+            "classes"
+        )
 
 
-def card_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a card."""
-    text = files("sihwa.inspector").joinpath("card.schema.json").read_text("utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+def printable(text: object) -> str:
+    """Return a text for a message: on one line, at most 200 letters; it may come from a file."""
+    flat = " ".join(str(text).split())[:200]
+    return "".join(letter if letter.isprintable() else "?" for letter in flat)
 
 
 def canonical_json(value: object) -> str:
     """Return JSON in one spelling: sorted keys, no spaces, UTF-8 letters kept.
 
     Raises:
-        ValueError: It holds NaN or infinity, which JSON has no word for.
+        ValueError: It holds NaN or infinity.
     """
     return json.dumps(
         value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
@@ -276,5 +291,5 @@ def _digest(value: object) -> str:
 def card_policy(card: Card) -> TopClassPolicy:
     """Return the policy that a card describes."""
     return TopClassPolicy(
-        card.classes, card.accept_classes, unknown_threshold=card.policy["unknown_threshold"]
+        card.classes, card.accept_classes, unknown_threshold=card.policy.unknown_threshold
     )

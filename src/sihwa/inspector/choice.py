@@ -1,11 +1,11 @@
-"""Which runtime decides: the fastest that is proven on this machine, else the reference."""
+"""How `auto` chooses a runtime: the fastest that is proven on this machine, else the reference."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector.machine import processor_of
-from sihwa.inspector.parity import is_proven
+from sihwa.inspector.parity_proof import ParityProof
 from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime import (
     REFERENCE,
@@ -17,9 +17,8 @@ from sihwa.inspector.runtime import (
 )
 from sihwa.inspector.verification import Verification
 
-_FALLBACK = {"cpu": REFERENCE.runtime, "cuda": "torch"}
+_DEFAULT = {"cpu": REFERENCE.runtime, "cuda": "torch"}
 _ADVICE = "run `sihwa verify INSPECTOR` here"
-Proof = dict[str, Any]
 
 
 def choose_runtime(
@@ -30,7 +29,15 @@ def choose_runtime(
     precision: str,
     batch_size: int = 1,
 ) -> tuple[RuntimeChoice, str]:
-    """Return a combination and, in a few words, why it was chosen.
+    """Choose the runtime that decides, by the first of three rules that gives one.
+
+    Only runtimes and precisions asked for by name are considered; `auto` considers all.
+
+    1. Proven here: the fastest of those that `sihwa verify` proved on this machine.
+    2. Proven at export: the fastest of those proven with this version on such a processor, unless
+       `sihwa verify` refused it here.
+    3. Not proven: ONNX Runtime in float32 (PyTorch on a GPU), or another runtime in float32 if it
+       was asked for by name. A refused runtime, or less precision than float32, is an error.
 
     Args:
         bundle: The inspector.
@@ -38,105 +45,109 @@ def choose_runtime(
         runtime: A runtime's name, or `auto`.
         device: `cpu`, `cuda` or `cuda:N`.
         precision: A precision, or `auto`.
-        batch_size: Images that will come at once: 1 goes by the speed one by one, more by that
-            in batches of 32.
+        batch_size: Images per call; 1 compares speeds one by one, more those in batches of 32.
+
+    Returns:
+        The choice, and the reason in a few words.
 
     Raises:
-        RuntimeUnavailable: There is no such combination; its proof refuses it here; or it has
-            fewer bits than float32 and no proof that holds here.
+        RuntimeUnavailable: There is no such runtime, or rule 3 allows none.
     """
     check_choice(runtime, device, precision)
-    fitting = [
+    asked = [
         proof
-        for proof in _holding_here(bundle, verification, device)
-        if runtime in ("auto", proof["runtime"]) and precision in ("auto", proof["precision"])
+        for proof in _valid_proofs(bundle, verification, device)
+        if runtime in ("auto", proof.runtime) and precision in ("auto", proof.precision)
     ]
-    proven = [proof for proof in fitting if is_proven(proof)]
+    proven = [proof for proof in asked if proof.proven]
+    note = _note(verification)
+    if here := [proof for proof in proven if proof in verification.proof]:
+        return _fastest(here, device, batch_size, "verified", note)
     if proven:
-        measured = "images_per_second_1" if batch_size == 1 else "images_per_second_32"
-        best = max(proven, key=lambda proof: proof[measured] or 0)
-        manner = "one by one" if batch_size == 1 else "in batches of 32"
-        speed = f", {best[measured]:.0f} images/s {manner}" if best[measured] else ""
-        return _choice(best, device), _why(best, len(proven), speed, verification)
-    fallback = RuntimeChoice(
-        _FALLBACK[device.partition(":")[0]] if runtime == "auto" else runtime,
-        device,
-        "fp32" if precision == "auto" else precision,
-    )
-    is_low = fallback.precision != "fp32"
-    refused = next((p for p in fitting if is_low or _choice(p, device) == fallback), None)
-    # nothing refuses the reference: it is what the others are compared with
-    if refused is not None and fallback != REFERENCE:
-        raise RuntimeUnavailable(_refusal(_choice(refused, device), refused))
-    if is_low:
-        faults = why_none(bundle, device, runtime, fallback.precision)
-        if faults:
-            raise RuntimeUnavailable(f"precision={precision} on {device} cannot run here: {faults}")
-        wanted = f"{'any runtime' if runtime == 'auto' else runtime} on {device} in {precision}"
-        raise RuntimeUnavailable(
-            f"{wanted} needs a proof on this machine, and there is none{_note(verification)}: "
-            f"{_ADVICE}, or use precision=auto"
-        )
-    if fallback == REFERENCE:
-        return fallback, f"the reference; no other is proven here{_note(verification)}"
-    return fallback, f"not proven on this machine{_note(verification)}: {_ADVICE}"
+        return _fastest(proven, device, batch_size, "proven at export", note)
+    return _choose_unproven(bundle, RuntimeChoice(runtime, device, precision), asked, note)
 
 
 def why_not(bundle: Bundle, verification: Verification, choice: RuntimeChoice) -> str | None:
-    """Return why a combination is not known to decide here as it should; None where it is.
-
-    The reference needs no proof.
-    """
-    holding = _holding_here(bundle, verification, choice.device)
-    proof = next((p for p in holding if _choice(p, choice.device) == choice), None)
-    if proof is not None and not is_proven(proof) and choice != REFERENCE:
-        return _refusal(choice, proof)
-    if proof is None and choice != REFERENCE:
-        return f"not proven on this machine{_note(verification)}: {_ADVICE}"
-    return None
+    """Return why a runtime is not proven to decide here; None if it is, or is the reference."""
+    if choice == REFERENCE:
+        return None
+    for proof in _valid_proofs(bundle, verification, choice.device):
+        if replace(proof.choice, device=choice.device) == choice:
+            return None if proof.proven else proof.outcome()
+    return f"not proven on this machine{_note(verification)}: {_ADVICE}"
 
 
-def _refusal(choice: RuntimeChoice, proof: Proof) -> str:
-    return (
-        f"{choice} is refused on this machine: {proof['flips']} of {proof['images']} decisions "
-        f"flip, greatest difference {proof['greatest_difference']:.1e} (allowed "
-        f"{proof['tolerance']:.0e}). Use precision=auto, or another runtime"
+def _fastest(
+    proofs: Sequence[ParityProof], device: str, batch_size: int, origin: str, note: str
+) -> tuple[RuntimeChoice, str]:
+    def rate(proof: ParityProof) -> float:
+        one, many = proof.images_per_second_1, proof.images_per_second_32
+        return (one if batch_size == 1 else many) or 0
+
+    best = max(proofs, key=rate)
+    fastest = f", fastest of {len(proofs)}" if len(proofs) > 1 else ""
+    manner = "one by one" if batch_size == 1 else "in batches of 32"
+    speed = f", {rate(best):.0f} images/s {manner}" if rate(best) else ""
+    reason = f"{origin} in {best.images} comparisons{fastest}{speed}{note}"
+    return replace(best.choice, device=device), reason
+
+
+def _choose_unproven(
+    bundle: Bundle, asked: RuntimeChoice, refused: Sequence[ParityProof], note: str
+) -> tuple[RuntimeChoice, str]:
+    choice = RuntimeChoice(
+        _DEFAULT[asked.kind] if asked.runtime == "auto" else asked.runtime,
+        asked.device,
+        "fp32" if asked.precision == "auto" else asked.precision,
+    )
+    if choice == REFERENCE:
+        return choice, f"the reference; no other is proven here{note}"
+    is_low = choice.precision != "fp32"
+    for proof in refused:
+        if is_low or replace(proof.choice, device=asked.device) == choice:
+            raise RuntimeUnavailable(_refusal(proof))
+    if not is_low:
+        return choice, f"not proven on this machine{note}: {_ADVICE}"
+    if faults := why_none(bundle, asked.device, asked.runtime, asked.precision):
+        raise RuntimeUnavailable(
+            f"precision={asked.precision} on {asked.device} cannot run here: {faults}"
+        )
+    name = "any runtime" if asked.runtime == "auto" else asked.runtime
+    raise RuntimeUnavailable(
+        f"{name} on {asked.device} in {asked.precision} needs a proof on this machine, and there "
+        f"is none{note}: {_ADVICE}, or use precision=auto"
     )
 
 
-def _holding_here(bundle: Bundle, verification: Verification, device: str) -> Iterable[Proof]:
-    """Return the proofs that hold on this machine: of this verification, else of the export."""
-    kind = device.partition(":")[0]
-    # a verification that cannot be read may have refused what the export had proven
-    exported = [] if verification.is_damaged else bundle.card.proof
-    latest: dict[tuple[str, str], Proof] = {}
-    for proof in (*exported, *verification.proof):
-        if proof["device"] == kind and _runs_here(proof, bundle, device):
-            latest[proof["runtime"], proof["precision"]] = proof
+def _valid_proofs(
+    bundle: Bundle, verification: Verification, device: str
+) -> Collection[ParityProof]:
+    """Return the proofs that hold on this machine; those of `verify` replace the export's."""
+    # a damaged verification may have refused what the export had proven
+    exported = () if verification.is_damaged else bundle.card.proof
+    latest = {
+        (proof.runtime, proof.precision): proof
+        for proof in (*exported, *verification.proof)
+        if proof.device == device.partition(":")[0] and _holds_here(proof, bundle, device)
+    }
     return latest.values()
 
 
-def _runs_here(proof: Proof, bundle: Bundle, device: str) -> bool:
-    if not is_offered(_choice(proof, device)):
-        return False
-    missing = (proof["precision"] == "int8" and bundle.int8_model is None) or (
-        proof["runtime"] == "torch" and bundle.weights is None
+def _holds_here(proof: ParityProof, bundle: Bundle, device: str) -> bool:
+    missing = (proof.precision == "int8" and bundle.int8_model is None) or (
+        proof.runtime == "torch" and bundle.weights is None
     )
     return (
-        not missing
-        and proof["version"] == runtime_version(proof["runtime"])
-        and proof["processor"] == processor_of(device)
+        is_offered(proof.choice)
+        and not missing
+        and proof.version == runtime_version(proof.runtime)
+        and proof.processor == processor_of(device)
     )
 
 
-def _choice(proof: Proof, device: str) -> RuntimeChoice:
-    return RuntimeChoice(proof["runtime"], device, proof["precision"])
-
-
-def _why(best: Proof, count: int, speed: str, verification: Verification) -> str:
-    where = "verified" if best in verification.proof else "proven at export"
-    fastest = f", fastest of {count}" if count > 1 else ""
-    return f"{where} in {best['images']} comparisons{fastest}{speed}{_note(verification)}"
+def _refusal(proof: ParityProof) -> str:
+    return f"{proof.verdict()}. Use precision=auto, or another runtime"
 
 
 def _note(verification: Verification) -> str:

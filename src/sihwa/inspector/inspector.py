@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.decision import REVIEW, Decision, are_numbers
+from sihwa.decision import REVIEW, Decision, is_finite
 from sihwa.errors import ShapeError, UnreadableImage
 from sihwa.images import decode_image, read_image
 from sihwa.inspector.card import Card, card_policy
@@ -113,8 +113,8 @@ class Inspector:
     def interpret(self, outputs: Outputs, height: int, width: int) -> list[Inspection]:
         """Turn the graph's outputs for N images of height × width pixels into inspections."""
         decisions = self._policy.decide(outputs.probability, outputs.unknown)
-        # the greatest of what is no number is no top class
-        sound = are_numbers(outputs.probability, outputs.unknown)
+        # argmax of NaN is meaningless
+        sound = is_finite(outputs.probability, outputs.unknown)
         inspections = []
         for place, decision in enumerate(decisions):
             top = int(outputs.probability[place].argmax()) if sound[place] else None

@@ -27,21 +27,21 @@ def model_card(card: Card, has_images: bool = False) -> str:
 
 def _made_from(card: Card) -> str:
     return (
-        f"A classifier of part photographs: network {_cell(card.network['name'])} "
-        f"({_cell(card.network['architecture'])}), input {card.network['input_size']} px, made by "
+        f"A classifier of part photographs: network {_cell(card.network.name)} "
+        f"({_cell(card.network.architecture)}), input {card.network.input_size} px, made by "
         f"sihwa {_cell(card.code_version)} on {_cell(card.created)}."
     )
 
 
 def _trained_on(card: Card) -> str:
-    count = sum(sum(splits.values()) for splits in card.dataset["count"].values())
+    count = sum(sum(splits.values()) for splits in card.dataset.count.values())
     rows = [
-        [name, *(str(card.dataset["count"].get(name, {}).get(split, 0)) for split in _SPLITS)]
+        [name, *(str(card.dataset.count.get(name, {}).get(split, 0)) for split in _SPLITS)]
         for name in card.classes
     ]
     return (
-        f"{count} images of {_cell(card.dataset['name'])}, fingerprint "
-        f"`{card.dataset['fingerprint']}`. Thresholds and temperature ({card.temperature:.3f}) "
+        f"{count} images of {_cell(card.dataset.name)}, fingerprint "
+        f"`{card.dataset.fingerprint}`. Thresholds and temperature ({card.temperature:.3f}) "
         "come from the calibration images alone; the test images were looked at once. "
         f"Way of training: {_cell(str(card.training.get('name', 'not said')))}, seed "
         f"{_cell(str(card.training.get('seed', 'not said')))}.\n\n"
@@ -50,7 +50,7 @@ def _trained_on(card: Card) -> str:
 
 
 def _decides(card: Card) -> str:
-    threshold = card.policy["unknown_threshold"]
+    threshold = card.policy.unknown_threshold
     rows = [[name, "accept" if name in card.accept_classes else "reject"] for name in card.classes]
     unknown = (
         "No image is called unknown: there were too few calibration images to promise a rate."
@@ -83,8 +83,8 @@ def _limits(card: Card) -> str:
 def _licences(card: Card, has_images: bool) -> str:
     inside = " (some lie in images.zip: who gets the folder gets them too)"
     rows = [
-        ["images" + (inside if has_images else ""), card.dataset["licence"]],
-        [f"pretrained weights, from {card.weights['source']}", card.weights["licence"]],
+        ["images" + (inside if has_images else ""), card.dataset.licence],
+        [f"pretrained weights, from {card.weights.source}", card.weights.licence],
         ["the program that made it, sihwa", "Apache-2.0"],
     ]
     return _table(["part", "licence"], rows)
@@ -102,44 +102,20 @@ def _figures(metrics: dict[str, Any]) -> str:
 
 
 def _proof(card: Card) -> str:
-    """Say what was compared; the worst first would hide what a reader looks for: his runtime."""
     if not card.proof:
         return "Nothing was proven at export. Run `sihwa verify` on this folder."
-    rows = [
-        [
-            f"{item['runtime']} {item['version']}",
-            f"{item['device']} {item['precision']}",
-            str(item["images"]),
-            str(item["flips"]),
-            f"{item['greatest_difference']:.1e}",
-            f"{item['greatest_unknown_difference']:.1e}",
-            _rate(item["images_per_second_1"]),
-            _rate(item["images_per_second_32"]),
-            "yes" if item["proven"] else "no: refused",
-        ]
-        for item in card.proof
-    ]
-    head = [
-        "runtime", "device", "compared", "decisions flipped", "probability, at most",
-        "unknown score, at most", "images/s one by one", "in batches of 32", "proven",
-    ]  # fmt: skip
     int8_model = ""
     if card.int8 is not None:
         int8_model = (
-            f" The INT8 model keeps {card.int8['float32_layers']} convolutions in float32. What it "
-            f"decides by a hair, {card.int8['second_passes']:.1%} of the calibration images, the "
-            "graph in float32 decides instead; together they may flip at most "
-            f"{card.int8['allowed_flips']} decisions."
+            f" The INT8 model keeps {card.int8.float32_layers} convolutions in float32. Its close "
+            f"calls, {card.int8.second_passes:.1%} of the calibration images, are re-run in "
+            f"float32; with them it may flip at most {card.int8.allowed_flips} decisions."
         )
+    lines = [f"- {_cell(proof.verdict())}; {proof.speed()}" for proof in card.proof]
     return (
         "Compared with the trained network in PyTorch, float32, on the test images, some of them "
-        f"in other sizes, on {_cell(card.proof[0]['processor'])}.{int8_model}\n\n"
-        f"{_table(head, rows)}"
+        f"in other sizes, on {_cell(card.proof[0].processor)}.{int8_model}\n\n" + "\n".join(lines)
     )
-
-
-def _rate(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.0f}"
 
 
 def _number(value: float | None) -> str:

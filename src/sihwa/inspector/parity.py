@@ -1,108 +1,135 @@
-"""The parity proof: does a runtime decide as the trained network did?
+"""Prove that runtimes decide like a reference, on real images of several sizes.
 
-Axes: N images, K classes.
+`sihwa.export` proves every runtime against the trained network before an inspector ships;
+`sihwa verify` proves them against ONNX Runtime where the inspector will run.
+
+Axes: N images, H and W image size, K classes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from sihwa.decision import TopClassPolicy
+from sihwa.inspector.card import Card, card_policy
 from sihwa.inspector.machine import processor_of
-from sihwa.inspector.runtime import Outputs, Runtime, RuntimeChoice, runtime_version
+from sihwa.inspector.parity_proof import ParityProof
+from sihwa.inspector.runtime import Outputs, Runtime, runtime_version
+from sihwa.inspector.runtime_choice import RuntimeChoice
+from sihwa.inspector.speed import measure_speed
+from sihwa.terminal.progress import progress_bar
 
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.05, "fp16": 0.02, "int8": 0.1}
 """Greatest allowed difference in probability, by precision."""
 
+Images = NDArray[np.uint8]
 
-# Height and width as a share of the image's own: smaller, larger, and out of shape.
+_RESIZED = 32  # about as many images are also compared in other sizes
 _OTHER_SIZES = ((0.45, 0.45), (1.6, 1.6), (0.7, 1.3))
+"""Height and width as a share of the image's own: smaller, larger, and another aspect ratio."""
 _MOST_PIXELS = 4_000_000
 
 
 @dataclass(frozen=True)
-class ParityProof:
-    """How one runtime compared with the reference on real images.
+class ProofImages:
+    """The images to prove runtimes on.
 
     Attributes:
-        runtime, version, device, precision: What was compared.
-        processor: What it ran on; a proof holds there, with that version.
-        images: Images compared.
-        flips: Decisions that differ.
-        allowed_flips: More than these refuse the combination.
-        greatest_difference: In probability.
-        greatest_unknown_difference: In the unknown score.
-        tolerance: Greatest allowed difference in probability.
-        worst_path: The image that differs most; a flipped decision comes before any difference.
-        images_per_second_1: Speed one image at a time, None if not measured.
-        images_per_second_32: Speed in batches of 32, None if not measured.
+        batches: Names, and images of one size, (N, H, W, 3); read once.
+        count: Their number in all, to choose those compared in other sizes evenly.
+        timed: Returns images for measuring speed, (N, H, W, 3); called after the last batch.
     """
 
-    runtime: str
-    version: str
-    device: str
-    precision: str
-    processor: str
-    images: int
-    flips: int
-    allowed_flips: int
-    greatest_difference: float
-    greatest_unknown_difference: float
-    tolerance: float
-    worst_path: str
-    images_per_second_1: float | None = None
-    images_per_second_32: float | None = None
-
-    @property
-    def choice(self) -> RuntimeChoice:
-        """The combination that was compared."""
-        return RuntimeChoice(self.runtime, self.device, self.precision)
-
-    @property
-    def proven(self) -> bool:
-        """Whether no decision too many flipped and every probability kept to the tolerance."""
-        kept = self.flips <= self.allowed_flips and self.greatest_difference <= self.tolerance
-        return self.images > 0 and kept
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what the card keeps; paths of the training machine stay out of it."""
-        facts = asdict(self)
-        del facts["worst_path"]
-        return {**facts, "proven": self.proven}
-
-    def __str__(self) -> str:
-        return (
-            f"{self.runtime} {self.version} on {self.device} in {self.precision}: {self.flips} of "
-            f"{self.images} decisions flip, greatest difference {self.greatest_difference:.1e} "
-            f"(allowed {self.tolerance:.0e}) at {self.worst_path}"
-        )
+    batches: Iterable[tuple[Sequence[str], Images]]
+    count: int
+    timed: Callable[[], Images]
 
 
-def is_proven(facts: Mapping[str, Any]) -> bool:
-    """Say whether a proof that was kept says that it holds, and its own numbers say so too.
+@dataclass(frozen=True)
+class ParityRules:
+    """What counts as deciding alike.
+
+    Attributes:
+        policy: Turns outputs into decisions.
+        tolerance: Greatest allowed difference in probability, by precision.
+        allowed_flips: How many decisions may differ, by precision; others allow none.
+    """
+
+    policy: TopClassPolicy
+    tolerance: Mapping[str, float] = field(default_factory=lambda: TOLERANCE)
+    allowed_flips: Mapping[str, int] = field(default_factory=dict)
+
+
+def parity_rules(card: Card, tolerance: Mapping[str, float]) -> ParityRules:
+    """Return the rules for an inspector; `tolerance` replaces the default by precision."""
+    flips = {"int8": card.int8.allowed_flips} if card.int8 else {}
+    return ParityRules(card_policy(card), {**TOLERANCE, **tolerance}, flips)
+
+
+def prove(
+    reference: Callable[[Images], Outputs],
+    candidates: Sequence[Runtime],
+    images: ProofImages,
+    rules: ParityRules,
+    resized_only: RuntimeChoice | None = None,
+) -> list[ParityProof]:
+    """Compare runtimes with a reference on images in their own and other sizes; measure speed.
+
+    A decision flips if its outcome or its top class differs.
 
     Args:
-        facts: As `ParityProof.as_dict` gives them.
+        reference: Returns what images (N, H, W, 3) should give.
+        candidates: The runtimes to prove.
+        images: Where to compare them.
+        rules: What counts as deciding alike.
+        resized_only: A candidate that shares the reference's code, for which the images in other
+            sizes are enough.
+
+    Returns:
+        One proof per candidate, in order.
     """
-    own = {key: value for key, value in facts.items() if key != "proven"}
-    return bool(facts["proven"]) and ParityProof(**own, worst_path="").proven
+    tallies = [_Tally() for _ in candidates]
+
+    def compare(names: Sequence[str], batch: Images, is_resized: bool) -> None:
+        expected = reference(batch)
+        for tally, runtime in zip(tallies, candidates, strict=True):
+            if is_resized or runtime.choice != resized_only:
+                tally.add(names, runtime.run(batch), expected, rules.policy)
+
+    step, place = max(1, images.count // _RESIZED), 0
+    with progress_bar("proving", images.count) as advance:
+        for names, batch in images.batches:
+            compare(names, batch, is_resized=False)
+            some = [i for i in range(len(batch)) if (place + i) % step == 0]
+            if some:
+                for others, resized in in_other_sizes([names[i] for i in some], batch[some]):
+                    compare(others, resized, is_resized=True)
+            place += len(batch)
+            advance(len(batch))
+    rates = measure_speed(candidates, images.timed())
+    return [
+        msgspec.structs.replace(
+            tally.proof(runtime.choice, rules),
+            images_per_second_1=round(one, 1),
+            images_per_second_32=round(many, 1),
+        )
+        for tally, runtime, (one, many) in zip(tallies, candidates, rates, strict=True)
+    ]
 
 
-def in_other_sizes(
-    paths: Sequence[str], image: NDArray[np.uint8]
-) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
-    """Yield the images smaller, larger and out of shape: a line's camera may be changed.
+def in_other_sizes(paths: Sequence[str], image: Images) -> Iterator[tuple[list[str], Images]]:
+    """Yield the images smaller, larger and in another aspect ratio: a line's camera may change.
 
     Args:
         paths: Their names, N of them.
         image: The images, (N, H, W, 3).
 
     Yields:
-        Names that tell the size, and images (N, H', W', 3).
+        Names with the size, and images (N, H', W', 3).
     """
     height, width = image.shape[1:3]
     for tall, wide in _OTHER_SIZES:
@@ -114,41 +141,9 @@ def in_other_sizes(
         yield named, np.stack([np.asarray(one) for one in resized])
 
 
-def prove_parity(
-    runtimes: Sequence[Runtime],
-    batches: Iterable[tuple[Sequence[str], NDArray[np.uint8], Outputs]],
-    policy: TopClassPolicy,
-    tolerance: Mapping[str, float] = TOLERANCE,
-    allowed_flips: Mapping[str, int] | None = None,
-) -> list[ParityProof]:
-    """Compare runtimes with reference probabilities, in one pass over the images.
-
-    A decision flips when the outcome or the top class differs.
-
-    Args:
-        runtimes: The runtimes on trial.
-        batches: Paths, images (N, H, W, 3) and what the reference says of them.
-        policy: Turns probabilities into decisions.
-        tolerance: Greatest allowed difference in probability, by precision.
-        allowed_flips: How many decisions may differ, by precision; none where nothing is said.
-
-    Returns:
-        One proof per runtime, in order.
-    """
-    tallies = [_Tally() for _ in runtimes]
-    for paths, image, reference in batches:
-        for tally, runtime in zip(tallies, runtimes, strict=True):
-            tally.add(paths, runtime.run(image), reference, policy)
-    flips = allowed_flips or {}
-    return [
-        tally.proof(choice, tolerance[choice.precision], flips.get(choice.precision, 0))
-        for tally, choice in zip(tallies, (runtime.choice for runtime in runtimes), strict=True)
-    ]
-
-
 @dataclass
 class _Tally:
-    """What has been seen of one runtime; a flipped decision is worse than any difference."""
+    """The comparisons of one runtime so far."""
 
     images: int = 0
     flips: int = 0
@@ -157,21 +152,17 @@ class _Tally:
     worst: tuple[bool, float, str] = (False, -1.0, "")
 
     def add(
-        self,
-        paths: Sequence[str],
-        outputs: Outputs,
-        reference: Outputs,
-        policy: TopClassPolicy,
+        self, names: Sequence[str], outputs: Outputs, expected: Outputs, policy: TopClassPolicy
     ) -> None:
-        # a probability that is no number differs as much as a probability can, unless neither is
-        probability, expected = outputs.probability, reference.probability
-        apart = np.abs(probability - expected)
-        apart[np.isnan(probability) & np.isnan(expected)] = 0
+        """Compare the outputs for N images with the expected ones."""
+        apart = np.abs(outputs.probability - expected.probability)
+        apart[np.isnan(outputs.probability) & np.isnan(expected.probability)] = 0
+        # NaN on one side is the greatest difference there can be
         difference = np.nan_to_num(apart.max(1), nan=1.0)
-        unknown = np.nan_to_num(np.abs(outputs.unknown - reference.unknown), nan=1e9, posinf=1e9)
+        unknown = np.nan_to_num(np.abs(outputs.unknown - expected.unknown), nan=1e9, posinf=1e9)
         pairs = zip(
-            policy.decide(probability, outputs.unknown),
-            policy.decide(expected, reference.unknown),
+            policy.decide(outputs.probability, outputs.unknown),
+            policy.decide(expected.probability, expected.unknown),
             strict=True,
         )
         flipped = [ours != theirs for ours, theirs in pairs]
@@ -179,9 +170,10 @@ class _Tally:
         self.flips += sum(flipped)
         self.greatest = max(self.greatest, float(difference.max()))
         self.greatest_unknown = max(self.greatest_unknown, float(unknown.max()))
-        self.worst = max(self.worst, *zip(flipped, difference.tolist(), paths, strict=True))
+        self.worst = max(self.worst, *zip(flipped, difference.tolist(), names, strict=True))
 
-    def proof(self, choice: RuntimeChoice, tolerance: float, allowed_flips: int) -> ParityProof:
+    def proof(self, choice: RuntimeChoice, rules: ParityRules) -> ParityProof:
+        """Return the proof, without speed."""
         return ParityProof(
             runtime=choice.runtime,
             version=runtime_version(choice.runtime) or "unknown",
@@ -190,9 +182,9 @@ class _Tally:
             processor=processor_of(choice.device),
             images=self.images,
             flips=self.flips,
-            allowed_flips=allowed_flips,
+            allowed_flips=rules.allowed_flips.get(choice.precision, 0),
             greatest_difference=self.greatest,
             greatest_unknown_difference=self.greatest_unknown,
-            tolerance=tolerance,
+            tolerance=rules.tolerance[choice.precision],
             worst_path=self.worst[2],
         )

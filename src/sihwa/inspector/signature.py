@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sihwa.errors import InvalidInspector, ShapeError
 from sihwa.inspector.card import Card
-from sihwa.inspector.graph_file import GraphFile, Port
+from sihwa.inspector.graph_file import Port, Ports
 from sihwa.inspector.runtime import Outputs, Runtime
 from sihwa.inspector.runtime.registry import one_line
 
@@ -22,20 +22,20 @@ _MAX_CELLS = 2**16  # of one map; the box around its peak is sought cell by cell
 _TRIAL = (2, 5, 7)  # N, H, W: small, odd, and all different
 
 
-def check_signature(card: Card, file: GraphFile, where: str) -> None:
+def check_signature(card: Card, ports: Ports, where: str) -> None:
     """Check the declared inputs and outputs: names, element types, axes.
 
     Args:
         card: Gives K and D, and the input size that h and w cannot exceed.
-        file: What the graph declares.
+        ports: What the graph declares.
         where: Its file, for messages.
 
     Raises:
         InvalidInspector: With what was expected and what is declared.
     """
-    evidence = file.outputs.get("evidence", Port("float32", ()))
-    _compare(file.inputs, {"image": Port("uint8", (None, None, None, 3))}, where)
-    _compare(file.outputs, _expected_outputs(card, None, evidence), where)
+    evidence = ports.outputs.get("evidence", Port("float32", ()))
+    _compare(ports.inputs, {"image": Port("uint8", (None, None, None, 3))}, where)
+    _compare(ports.outputs, _expected_outputs(card, None, evidence), where)
     _check_map(card, evidence, where)
 
 
@@ -88,7 +88,7 @@ def _expected_outputs(card: Card, count: int | None, evidence: Port) -> dict[str
     return {
         "probability": Port("float32", (count, classes)),
         "evidence": Port("float32", (count, classes, *evidence.shape[2:])),
-        "embedding": Port("float32", (count, card.network["embedding_width"])),
+        "embedding": Port("float32", (count, card.network.embedding_width)),
         "unknown": Port("float32", (count,)),
     }
 
@@ -107,7 +107,7 @@ def _compare(given: dict[str, Port], expected: dict[str, Port], where: str) -> N
 
 def _check_map(card: Card, evidence: Port, where: str) -> None:
     """Check that the evidence map is no larger than the network's input, nor than memory bears."""
-    side = card.network["input_size"]
+    side = card.network.input_size
     sizes = [0 if axis is None else axis for axis in evidence.shape[2:]]
     too_many = prod(sizes) > _MAX_CELLS
     if len(sizes) != 2 or too_many or not all(1 <= size <= side for size in sizes):

@@ -1,11 +1,11 @@
-"""How fast each runtime is here, measured briefly and side by side.
+"""Measure how fast each runtime is on this machine, briefly and side by side.
 
 Axes: N images, H and W image size.
 """
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,12 @@ from sihwa.inspector.inspector import batch_length
 from sihwa.inspector.runtime import Runtime
 
 TURN_S = 0.15
-"""Least length of a turn; a turn is at least one batch."""
+"""Shortest turn; a turn is at least one batch."""
 _TURNS = 4
 _BATCHES = (1, 32)
 _ENOUGH_S = 1.0
 MOST_TIMED = 128
-"""Different images that a measurement goes through: some decide themselves sooner than others."""
+"""Different images to measure on: a close call of the INT8 model takes longer than others."""
 _MOST_BYTES = 64 * 2**20
 
 
@@ -28,14 +28,14 @@ def measure_speed(
 ) -> list[tuple[float, float]]:
     """Return each runtime's images per second, one by one and in batches of up to 32.
 
-    The runtimes take turns, and the median of three turns counts, because other programs on the
-    machine disturb now one and now another. The first turn warms up; it counts for a runtime so
-    slow that a second of it was enough. All go through the same images, in an order of chance:
-    classes that lie side by side in a folder may be slower than others.
+    The runtimes take turns, and the median of three turns counts, so that other programs on the
+    machine disturb all runtimes alike. The first turn warms up; it only counts for a runtime that
+    is stopped after it, having run for over a second. All runtimes see the same images in one
+    random order, because images of one class may be slower than others.
 
     Args:
         runtimes: Loaded.
-        image: Images of the usual size, (N, H, W, 3), as they come on the line.
+        image: Images of the usual size, (N, H, W, 3).
     """
     image = image[np.random.default_rng(0).permutation(len(image))]
     batches = [_batches(image, count) for count in _BATCHES]
@@ -47,25 +47,23 @@ def measure_speed(
     return list(zip(rates[::2], rates[1::2], strict=True))
 
 
-class TimedImages:
-    """Images of one size, that of the first: as many as a measurement needs, or memory bears."""
+def timed_images(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
+    """Return images of one size, that of the first, to measure speed on: (N, H, W, 3).
 
-    def __init__(self) -> None:
-        self._images: list[NDArray[np.uint8]] = []
+    Args:
+        images: Read until 128 have that size or fill 64 MiB, (H, W, 3) each.
 
-    def add(self, image: NDArray[np.uint8]) -> None:
-        """Take one more, (H, W, 3), if it is of the same size and there is room."""
-        first = self._images[0] if self._images else image
-        has_room = len(self._images) < MOST_TIMED and (
-            (1 + len(self._images)) * first.nbytes <= _MOST_BYTES or not self._images
-        )
-        if has_room and image.shape == first.shape:
-            self._images.append(image)
-
-    @property
-    def image(self) -> NDArray[np.uint8] | None:
-        """All of them, (N, H, W, 3); None before the first."""
-        return np.stack(self._images) if self._images else None
+    Returns:
+        At least one image, or None if there are none.
+    """
+    kept: list[NDArray[np.uint8]] = []
+    for image in images:
+        if kept and image.shape != kept[0].shape:
+            continue
+        kept.append(image)
+        if len(kept) == MOST_TIMED or (1 + len(kept)) * image.nbytes > _MOST_BYTES:
+            break
+    return np.stack(kept) if kept else None
 
 
 class _Trial:
@@ -97,7 +95,7 @@ class _Trial:
 
 
 def _batches(image: NDArray[np.uint8], most: int) -> list[NDArray[np.uint8]]:
-    """Return batches that hold all images, as long as an inspector makes them: (n, H, W, 3)."""
+    """Return all images in batches of the length that an inspector uses, (n, H, W, 3)."""
     count = min(most, batch_length(image[0]))
     if count == 1:
         return [image[place : place + 1] for place in range(len(image))]

@@ -1,48 +1,62 @@
-"""What `sihwa verify` found, in a file beside the inspector, read without trusting it.
+"""The file in which `sihwa verify` stores its proofs, beside the inspector.
 
-It says what may run on the machine it was made on, so it is sealed to the inspector by the
-SHA-256 of its files and to itself by a digest. Whatever is wrong with it, the inspector still
-runs: in float32 in the reference's runtime, which needs no proof.
+It allows runtimes on the machine it was made on. The SHA-256 of the inspector's files binds it to
+the inspector, and a digest shows damage. If anything is wrong with it, it does not count, and the
+reference decides, which needs no proof.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import jsonschema
+import msgspec
+from msgspec import Meta
 
 import sihwa
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.card import canonical_json, card_schema, create_validator, parse_json
-from sihwa.inspector.parity import ParityProof
+from sihwa.inspector.card import Facts, Sha256, canonical_json, parse_json, printable
+from sihwa.inspector.parity_proof import ParityProof
 from sihwa.inspector.parts import Bundle
 from sihwa.storage import sha256_of_bytes, write_json
 
 _FORMAT = "sihwa-verification"
+_FORMAT_VERSION = 2
 _MAX_BYTES = 2**20
-_DIGITS = "^[0-9a-f]{%d}$(?!\\n)"
+
+
+class _File(Facts, frozen=True, kw_only=True):
+    """The file's content; docs/inspector-format.md describes it."""
+
+    format: Literal["sihwa-verification"]
+    format_version: Literal[2]
+    inspector: str
+    graphs: list[Sha256]
+    created: str
+    code_version: str
+    images: Annotated[int, Meta(ge=1)]
+    proof: Annotated[tuple[ParityProof, ...], Meta(max_length=100)]
+    digest: Sha256
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was verified here.
+    """What `sihwa verify` found on this machine.
 
     Attributes:
         proof: One entry per runtime, device and precision, as in the card.
-        note: Why the file beside the inspector does not count, for people; empty if it does.
+        note: Why the file beside the inspector does not count; empty if it does.
         is_damaged: Whether there is a file that cannot be read: it may have held a refusal.
     """
 
-    proof: Sequence[dict[str, Any]] = field(default=())
+    proof: tuple[ParityProof, ...] = ()
     note: str = ""
     is_damaged: bool = False
 
 
 def verification_path(inspector: Path) -> Path:
-    """Return where the verification of an inspector lies: beside it, never inside."""
+    """Return the file with the verification of an inspector: beside it, never inside."""
     place = inspector.resolve()
     return place.with_name(f"{place.name}.verified.json")
 
@@ -50,20 +64,20 @@ def verification_path(inspector: Path) -> Path:
 def write_verification(
     inspector: Path, bundle: Bundle, proof: Sequence[ParityProof], images: int
 ) -> Path:
-    """Write what was verified, and return where; an older verification is replaced.
+    """Write a verification, replacing an older one, and return its path.
 
     Raises:
         StorageError: The disk refuses.
     """
     content = {
         "format": _FORMAT,
-        "format_version": 1,
+        "format_version": _FORMAT_VERSION,
         "inspector": bundle.card.id,
         "graphs": _graphs(bundle),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "code_version": sihwa.__version__,
         "images": images,
-        "proof": [item.as_dict() for item in proof],
+        "proof": [one.as_dict() for one in proof],
     }
     path = verification_path(inspector)
     write_json(path, {**content, "digest": _digest(content)})
@@ -71,74 +85,45 @@ def write_verification(
 
 
 def read_verification(inspector: Path, bundle: Bundle) -> Verification:
-    """Read what was verified of an inspector; what cannot be trusted does not count."""
+    """Read the verification of an inspector; one that cannot be trusted does not count."""
     path = verification_path(inspector)
     try:
         if not path.exists():
             return Verification()
-        content = _read(path)
+        file = _read(path)
     except (OSError, InvalidInspector) as error:
-        note = f"{path.name} does not count: {_reason(error)}; run `sihwa verify` again"
+        reason = f"{getattr(error, 'strerror', None) or error}"[:200]
+        note = f"{path.name} does not count: {reason}; run `sihwa verify` again"
         return Verification(note=note, is_damaged=True)
-    if content["inspector"] != bundle.card.id or content["graphs"] != _graphs(bundle):
+    if file.inspector != bundle.card.id or file.graphs != _graphs(bundle):
         return Verification(note=f"{path.name} does not count: it is of another inspector")
-    return Verification(proof=content["proof"])
+    return Verification(file.proof)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> _File:
     if not path.is_file() or path.is_symlink():
-        raise InvalidInspector("it is no plain file")
-    size = path.stat().st_size
-    if size > _MAX_BYTES:
-        raise InvalidInspector(f"its {size} bytes are more than {_MAX_BYTES}")
+        raise InvalidInspector("it is not a regular file")
+    if path.stat().st_size > _MAX_BYTES:
+        raise InvalidInspector(f"it is larger than {_MAX_BYTES} bytes")
     try:
         content = parse_json(path.read_bytes(), path.name)
-    except InvalidInspector as damage:
-        raise InvalidInspector("it is damaged") from damage
-    error = next(_validator().iter_errors(content), None)
-    if error is not None:
-        place = "/".join(str(step) for step in error.absolute_path)
-        raise InvalidInspector(f"its {ascii(place[:60]) if place else 'content'} breaks the schema")
-    sealed = {key: value for key, value in content.items() if key != "digest"}
-    if content["digest"] != _digest(sealed):
+        file = msgspec.convert(content, _File)
+    except InvalidInspector as error:
+        raise InvalidInspector("it is damaged") from error
+    except msgspec.ValidationError as error:
+        raise InvalidInspector(f"it is not a verification: {printable(error)}") from error
+    if file.digest != _digest(content):
         raise InvalidInspector("it was changed after it was written")
-    return content
-
-
-@cache
-def _validator() -> jsonschema.Draft202012Validator:
-    schema = card_schema()
-    properties = {
-        "format": {"const": _FORMAT},
-        "format_version": {"const": 1},
-        "inspector": {"type": "string", "pattern": _DIGITS % 16},
-        "graphs": {"type": "array", "items": {"type": "string", "pattern": _DIGITS % 64}},
-        "created": {"type": "string", "maxLength": 60},
-        "code_version": {"type": "string", "maxLength": 60},
-        "images": {"type": "integer", "minimum": 1},
-        "proof": schema["properties"]["proof"],
-        "digest": {"type": "string", "pattern": _DIGITS % 64},
-    }
-    return create_validator(
-        {
-            "type": "object",
-            "additionalProperties": False,
-            "required": list(properties),
-            "properties": properties,
-            "$defs": schema["$defs"],
-        }
-    )
+    return file
 
 
 def _graphs(bundle: Bundle) -> list[str]:
-    """SHA-256 of what decides: the graph, the weights, the INT8 model; of those that are there."""
+    """Return the SHA-256 of graph, weights and INT8 model, as far as the inspector has them."""
     parts = (bundle.graph, bundle.weights, bundle.int8_model)
     return [sha256_of_bytes(part) for part in parts if part is not None]
 
 
 def _digest(content: dict[str, Any]) -> str:
-    return sha256_of_bytes(canonical_json(content).encode())
-
-
-def _reason(error: Exception) -> str:
-    return f"{getattr(error, 'strerror', None) or error}"[:200]
+    """Return the SHA-256 of everything but the digest."""
+    sealed = {key: value for key, value in content.items() if key != "digest"}
+    return sha256_of_bytes(canonical_json(sealed).encode())

@@ -1,22 +1,23 @@
-"""Verifying an inspector where it will run: every runtime present against the reference.
+"""Verify an inspector where it will run: every installed runtime against ONNX Runtime in float32.
 
 Axes: N images, H and W image size.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.errors import EmptyDataset, InvalidInspector, RuntimeUnavailable, UnreadableImage
-from sihwa.images import decode_image, read_bytes
+from sihwa.images import read_image
 from sihwa.inspector.bundle import read_bundle
-from sihwa.inspector.card import Card, card_policy
+from sihwa.inspector.card import Card
 from sihwa.inspector.image_list import as_on_the_line, list_images, none_readable, spread
-from sihwa.inspector.inspector import batch_length
-from sihwa.inspector.parity import TOLERANCE, ParityProof, in_other_sizes, prove_parity
+from sihwa.inspector.inspector import BATCH_BYTES
+from sihwa.inspector.parity import ProofImages, parity_rules, prove
+from sihwa.inspector.parity_proof import ParityProof
 from sihwa.inspector.parts import Bundle
 from sihwa.inspector.runtime import (
     REFERENCE,
@@ -28,29 +29,26 @@ from sihwa.inspector.runtime import (
     why_none,
 )
 from sihwa.inspector.signature import run_checked, try_out
-from sihwa.inspector.speed import MOST_TIMED, TimedImages, measure_speed
+from sihwa.inspector.speed import MOST_TIMED, timed_images
 from sihwa.inspector.verification import read_verification, write_verification
-from sihwa.terminal.progress import progress_bar
 
-_RESIZED = 32
-_MOST_BYTES = 64 * 2**20
-"""Of one image: those kept in an inspector are far smaller."""
+_BATCH = 32
 
-Batch = tuple[Sequence[str], NDArray[np.uint8], Outputs]
+Images = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class VerifiedInspector:
-    """What was found.
+    """The result of a verification.
 
     Attributes:
-        proof: One entry per runtime, device and precision present, at least one.
-        count: How many were compared, some of them in several sizes.
-        written: Where it lies, for `load_inspector`.
-        unreadable: Images that could not be read, by path and reason.
-        left_out: Readable images beyond the limit, which were not looked at.
+        proof: One entry per installed runtime, device and precision; at least one.
+        count: Images that were compared, some of them in several sizes.
+        written: The file with the result, which `load_inspector` reads.
+        unreadable: Images that could not be read, with path and reason.
+        left_out: Images beyond the limit.
         before: Comparisons of the verification that this one replaces, 0 for none.
-        unusable: Runtimes that are installed and cannot run this inspector, and why.
+        unusable: Installed runtimes that cannot run this inspector, and why.
     """
 
     proof: list[ParityProof]
@@ -68,19 +66,19 @@ def verify_inspector(
     devices: Sequence[str] = ("cpu",),
     limit: int = 500,
 ) -> VerifiedInspector:
-    """Compare each runtime and precision present with float32 in ONNX Runtime; store the result.
+    """Prove each runtime and precision against float32 in ONNX Runtime; store the result.
 
     Args:
         path: The inspector folder, or its .onnx file.
-        source: A folder of images or a .zip; None for those kept in the inspector.
+        source: A folder of images, an archive or one image; None for the images in the inspector.
         devices: Where to run: `cpu`, `cuda`, `cuda:1`.
-        limit: At most so many images, taken evenly from all.
+        limit: Compare at most so many images, chosen evenly.
 
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.
         RuntimeUnavailable: No runtime runs it on one of the devices.
-        DatasetNotFound: There are no images there, nor in the inspector.
-        EmptyDataset: None of them can be read.
+        DatasetNotFound: There are no images.
+        EmptyDataset: No image can be read.
         StorageError: The result cannot be written.
     """
     bundle = read_bundle(path)
@@ -88,56 +86,28 @@ def verify_inspector(
     listed = list_images(path, source, f"sihwa verify {path} FOLDER")
     chosen = spread(listed, limit)
     on_the_line = set(as_on_the_line(listed, source))
-    timed = [path for path in chosen if path in on_the_line]
-    images = _Images(chosen, spread(timed, MOST_TIMED) if timed else chosen)
+    images = _Images(chosen, [path for path in chosen if path in on_the_line])
     for device in devices:
         _require_runtime(bundle, device)
     runtimes, unusable = _usable_runtimes(bundle, devices, path)
-    reference = _Checked(bundle.card, create_runtime(bundle, REFERENCE), path)
-    tolerance, flips = _rules(bundle)
-    with progress_bar("verifying", len(chosen)) as advance:
-        proofs = prove_parity(
+    reference = _Checked(bundle.card, create_runtime(bundle, REFERENCE))
+    rules = parity_rules(bundle.card, {p.precision: p.tolerance for p in bundle.card.proof})
+    try:
+        proofs = prove(
+            reference.run,
             runtimes,
-            _against(reference, images.batches(advance)),
-            card_policy(bundle.card),
-            tolerance,
-            flips,
+            ProofImages(images.batches(), len(chosen), images.timed),
+            rules,
         )
-    if images.first is None:
-        raise EmptyDataset(none_readable(images.unreadable))
-    timed_images = images.timed.image
-    rates = measure_speed(runtimes, images.first[None] if timed_images is None else timed_images)
-    proofs = [
-        replace(proof, images_per_second_1=round(one, 1), images_per_second_32=round(many, 1))
-        for proof, (one, many) in zip(proofs, rates, strict=True)
-    ]
-    before = max((proof["images"] for proof in read_verification(path, bundle).proof), default=0)
+    except InvalidInspector as error:
+        raise InvalidInspector(f"{path}: {error}") from error
+    before = max((proof.images for proof in read_verification(path, bundle).proof), default=0)
     count = len(chosen) - len(images.unreadable)
     written = write_verification(path, bundle, proofs, count)
     left_out = len(listed) - len(chosen)
     return VerifiedInspector(
         proofs, count, written, images.unreadable, left_out, before, tuple(unusable)
     )
-
-
-def _usable_runtimes(
-    bundle: Bundle, devices: Sequence[str], path: Path
-) -> tuple[list[Runtime], list[str]]:
-    """Return the runtimes that run a tiny image, and why others do not."""
-    usable, unusable = list[Runtime](), list[str]()
-    for choice in installed_choices(bundle, devices):
-        try:
-            runtime = create_runtime(bundle, choice)
-            try_out(bundle.card, runtime)
-        except InvalidInspector as error:
-            if choice == REFERENCE:
-                raise InvalidInspector(f"{path}: {error}") from error
-            unusable.append(f"{choice}: {error}")
-        else:
-            usable.append(_Checked(bundle.card, runtime, path))
-    if not usable:
-        raise RuntimeUnavailable("; ".join(unusable))
-    return usable, unusable
 
 
 def _require_runtime(bundle: Bundle, device: str) -> None:
@@ -148,83 +118,72 @@ def _require_runtime(bundle: Bundle, device: str) -> None:
         )
 
 
-def _rules(bundle: Bundle) -> tuple[dict[str, float], dict[str, int]]:
-    """Return tolerances and allowed flips by precision: the export's, where it said any."""
-    said = {proof["precision"]: proof["tolerance"] for proof in bundle.card.proof}
-    flips = {"int8": bundle.card.int8["allowed_flips"]} if bundle.card.int8 else {}
-    return {**TOLERANCE, **said}, flips
+def _usable_runtimes(
+    bundle: Bundle, devices: Sequence[str], path: Path
+) -> tuple[list[Runtime], list[str]]:
+    """Return the runtimes that run a tiny image, and why the others do not."""
+    usable, unusable = list[Runtime](), list[str]()
+    for choice in installed_choices(bundle, devices):
+        try:
+            runtime = create_runtime(bundle, choice)
+            try_out(bundle.card, runtime)
+        except InvalidInspector as error:
+            if choice == REFERENCE:
+                raise InvalidInspector(f"{path}: {error}") from error
+            unusable.append(f"{choice}: {error}")
+        else:
+            usable.append(_Checked(bundle.card, runtime))
+    if not usable:
+        raise RuntimeUnavailable("; ".join(unusable))
+    return usable, unusable
 
 
 class _Checked:
-    """A runtime whose outputs are checked at every size, and whose failures are clear errors."""
+    """A runtime whose outputs are checked at every size."""
 
-    def __init__(self, card: Card, runtime: Runtime, path: Path) -> None:
+    def __init__(self, card: Card, runtime: Runtime) -> None:
         self.choice = runtime.choice
-        self._card, self._runtime, self._path = card, runtime, path
+        self._card, self._runtime = card, runtime
 
-    def run(self, image: NDArray[np.uint8]) -> Outputs:
+    def run(self, image: Images) -> Outputs:
         """See `Runtime`."""
-        try:
-            return run_checked(self._card, self._runtime, image)
-        except InvalidInspector as error:
-            raise InvalidInspector(f"{self._path}: {error}") from error
-
-
-def _against(
-    reference: Runtime, batches: Iterator[tuple[list[str], NDArray[np.uint8]]]
-) -> Iterator[Batch]:
-    for paths, image in batches:
-        yield paths, image, reference.run(image)
+        return run_checked(self._card, self._runtime, image)
 
 
 class _Images:
-    """The images of a list, read in chunks, each chunk by size; some also in other sizes."""
+    """Images from a list of paths; those that cannot be read are noted and skipped."""
 
-    def __init__(self, paths: Sequence[str], timed: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], on_the_line: Sequence[str]) -> None:
         self.paths = paths
         self.unreadable: list[UnreadableImage] = []
-        self.first: NDArray[np.uint8] | None = None
-        self.timed = TimedImages()
-        self._resized = set(spread(range(len(paths)), _RESIZED))
-        self._to_time = set(timed)
+        self._on_the_line = on_the_line
 
-    def batches(
-        self, advance: Callable[[int], None]
-    ) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
-        waiting: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
-        for place, path in enumerate(self.paths):
-            image = self._read(path)
-            if image is not None:
-                self.first = image if self.first is None else self.first
-                if path in self._to_time:
-                    self.timed.add(image)
-                same = waiting.setdefault(image.shape, [])
-                same.append((place, image))
-                held = sum(one.nbytes for group in waiting.values() for _, one in group)
-                if len(same) >= batch_length(image) or held > _MOST_BYTES:
-                    for group in waiting.values():
-                        yield from self._compared(group)
-                    waiting.clear()
-            advance(1)
-        for group in waiting.values():
-            yield from self._compared(group)
+    def batches(self) -> Iterator[tuple[list[str], Images]]:
+        """Yield names and images of one size, (N, H, W, 3)."""
+        waiting: list[tuple[str, Images]] = []
+        for path in self.paths:
+            try:
+                waiting.append((path, read_image(path)))
+            except UnreadableImage as error:
+                self.unreadable.append(error)
+            if len(waiting) == _BATCH or sum(i.nbytes for _, i in waiting) > BATCH_BYTES:
+                yield from _by_size(waiting)
+                waiting = []
+        yield from _by_size(waiting)
 
-    def _compared(
-        self, same: list[tuple[int, NDArray[np.uint8]]]
-    ) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
-        """Yield images of one size, then some of them in other sizes."""
-        yield self._named(same), np.stack([image for _, image in same])
-        some = [(place, image) for place, image in same if place in self._resized]
-        if some:
-            yield from in_other_sizes(self._named(some), np.stack([image for _, image in some]))
+    def timed(self) -> Images:
+        """Return images to measure speed on, without those chosen as close calls if possible."""
+        unreadable = {error.path for error in self.unreadable}
+        for paths in (spread(self._on_the_line, MOST_TIMED), self.paths):
+            found = timed_images(read_image(path) for path in paths if path not in unreadable)
+            if found is not None:
+                return found
+        raise EmptyDataset(none_readable(self.unreadable))
 
-    def _named(self, items: list[tuple[int, NDArray[np.uint8]]]) -> list[str]:
-        return [self.paths[place] for place, _ in items]
 
-    def _read(self, path: str) -> NDArray[np.uint8] | None:
-        try:
-            image = decode_image(read_bytes(path, _MOST_BYTES), path)
-        except UnreadableImage as error:
-            self.unreadable.append(error)
-            return None
-        return image
+def _by_size(named: Sequence[tuple[str, Images]]) -> Iterator[tuple[list[str], Images]]:
+    by_shape: dict[tuple[int, ...], list[tuple[str, Images]]] = {}
+    for name, image in named:
+        by_shape.setdefault(image.shape, []).append((name, image))
+    for same in by_shape.values():
+        yield [name for name, _ in same], np.stack([image for _, image in same])

@@ -1,4 +1,4 @@
-"""What a user may say about the network."""
+"""Settings of the network."""
 
 from dataclasses import dataclass
 
@@ -18,13 +18,12 @@ class ModelConfig:
     file (.safetensors, or a PyTorch state dict)."""
     input_size: int = 224
     """Side of the network's square input, in pixels; a multiple of 32 in [32, 1024]."""
-
     stages: int = 2
     """How many of the network's last resolutions the embedding averages besides its final map;
-    0 for that map alone. What deep layers forget of a texture, the ones before still know."""
+    0 for that map alone. Earlier stages keep textures that deep layers discard."""
 
     def __post_init__(self) -> None:
-        """Reject what no network here can take."""
+        """Check ranges."""
         if not 32 <= self.input_size <= 1024 or self.input_size % 32:
             raise ConfigError(
                 f"model.input_size must be a multiple of 32 in [32, 1024], got {self.input_size}"

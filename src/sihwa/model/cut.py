@@ -1,4 +1,4 @@
-"""A network in two parts: a trunk that stays as it is, and a tail that is trained.
+"""Cut a network in two: frozen layers, then trained layers.
 
 Axes: N images, H and W image size, D embedding width, h and w feature-map size.
 """
@@ -16,51 +16,50 @@ from sihwa.model.network import Network, feature_map
 
 
 @dataclass(frozen=True)
-class Parts:
-    """A network cut in two; both parts share its weights, so training the tail trains it.
+class CutNetwork:
+    """Both sides of a cut. They share the network's weights, so training one trains the network.
 
     Attributes:
-        trunk: Images (N, H, W, 3), uint8 → activations (N, C, h, w), where the cut is.
-        tail: Activations → feature map (N, D, h, w); its average is the embedding.
-        name: The last layer of the trunk; `input` where the whole network is trained.
-        share: The tail's share of the network's arithmetic, in (0, 1].
+        frozen: Images (N, H, W, 3), uint8 → activations (N, C, h, w) at the cut.
+        trained: Activations → feature map (N, D, h, w); its mean over h and w is the embedding.
+        last_frozen: Name of the last frozen layer; `input` if the whole backbone is trained.
+        trained_share: Share of the network's arithmetic in the trained layers, in (0, 1].
     """
 
-    trunk: nn.Module
-    tail: fx.GraphModule
-    name: str
-    share: float
+    frozen: nn.Module
+    trained: fx.GraphModule
+    last_frozen: str
+    trained_share: float
 
 
-def split_network(network: Network, trained_share: float) -> Parts:
-    """Cut a network so that the tail does at most this share of its arithmetic.
+def cut_network(network: Network, trained_share: float) -> CutNetwork:
+    """Cut a network so that its trained layers do at most this share of its arithmetic.
 
-    A network is a chain of blocks; it can be cut wherever a single array passes. The earliest such
-    place within the share is taken, or else the last one that there is.
+    A network can be cut wherever a single array passes from block to block. The earliest such
+    place within the share is taken; if none is within it, the last place.
 
     Args:
-        network: Its backbone is cut; it stays whole itself.
-        trained_share: In (0, 1]; 1 leaves only the preprocessing to the trunk.
+        network: Left whole; its backbone is traced.
+        trained_share: In (0, 1]; 1 freezes the preprocessing alone.
 
     Raises:
-        ConfigError: The share is smaller than 1 and there is no place to cut.
+        ConfigError: The share is below 1 and the network cannot be cut.
     """
     whole = _FeatureMap(network.backbone, network.stages).train(network.training)
     graph = _BlockTracer(network.backbone).trace(whole)
     if trained_share >= 1:
-        return Parts(network.preprocessing, fx.GraphModule(whole, graph), "input", 1.0)
+        return CutNetwork(network.preprocessing, fx.GraphModule(whole, graph), "input", 1.0)
     cost = _arithmetic(network, fx.GraphModule(whole, graph))
     places = _places(graph)
     if not places:
         raise ConfigError(
-            f"training.trained_share={trained_share}: this network has no place to cut; use 1"
+            f"training.trained_share={trained_share}: this network cannot be cut; use 1"
         )
-    after = {node: _after(graph, node, cost) for node in places}
-    within = [node for node in places if after[node] <= trained_share]
-    cut = within[0] if within else places[-1]
-    trunk, tail = _cut(whole, graph, cut)
+    share = {node: _share_after(graph, node, cost) for node in places}
+    cut = next((node for node in places if share[node] <= trained_share), places[-1])
+    before, after = _cut_graph(whole, graph, cut)
     name = str(cut.target).removeprefix("backbone.")
-    return Parts(nn.Sequential(network.preprocessing, trunk), tail, name, after[cut])
+    return CutNetwork(nn.Sequential(network.preprocessing, before), after, name, share[cut])
 
 
 class _FeatureMap(nn.Module):
@@ -76,16 +75,16 @@ class _FeatureMap(nn.Module):
 
 
 class _BlockTracer(fx.Tracer):
-    """Follows the network's own forward pass from block to block, without looking into any."""
+    """Traces a backbone block by block, without entering any block."""
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
         self._backbone = backbone
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002
-        """Take everything but the backbone itself and its chains of blocks as one block."""
-        chains = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-        return m is not self._backbone and not isinstance(m, chains)
+        """Treat everything except the backbone and its containers as one block."""
+        containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+        return m is not self._backbone and not isinstance(m, containers)
 
     def call_module(
         self,
@@ -94,14 +93,14 @@ class _BlockTracer(fx.Tracer):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:  # noqa: ANN401 -- torch's own signature
-        """Leave out what does nothing: the network tells maps apart by identity."""
+        """Skip nn.Identity: the network compares feature maps by identity."""
         return (
             args[0] if isinstance(m, nn.Identity) else super().call_module(m, forward, args, kwargs)
         )
 
 
 def _places(graph: fx.Graph) -> list[fx.Node]:
-    """Return the layers after which nothing but their own output is needed, in order."""
+    """Return, in order, the layers after which only their own output is needed."""
     nodes = list(graph.nodes)
     order = {node: place for place, node in enumerate(nodes)}
     last_use = [max((order[user] for user in node.users), default=0) for node in nodes]
@@ -113,7 +112,7 @@ def _places(graph: fx.Graph) -> list[fx.Node]:
 
 
 class _Counter(fx.Interpreter):
-    """Runs a graph and notes the multiply-adds of each layer."""
+    """Runs a graph and counts the multiply-adds of each layer."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
@@ -128,30 +127,32 @@ class _Counter(fx.Interpreter):
 
 @torch.no_grad()
 def _arithmetic(network: Network, module: fx.GraphModule) -> dict[str, int]:
-    """Return the multiply-adds of each layer by its name in the graph, for one image."""
+    """Return the multiply-adds of each layer for one image, by its name in the graph."""
     counter, was_training = _Counter(module), network.training
-    network.eval()  # norms must not learn from what is only counted
+    network.eval()  # counting must not update batch norm statistics
     size = network.preprocessing.input_size
     counter.run(torch.zeros(1, 3, size, size, device=network.classifier.weight.device))
     network.train(was_training)
     return counter.cost
 
 
-def _after(graph: fx.Graph, cut: fx.Node, cost: dict[str, int]) -> float:
+def _share_after(graph: fx.Graph, cut: fx.Node, cost: dict[str, int]) -> float:
     nodes = list(graph.nodes)
-    tail = sum(cost[node.name] for node in nodes[nodes.index(cut) + 1 :])
-    return tail / max(1, sum(cost.values()))
+    after = sum(cost[node.name] for node in nodes[nodes.index(cut) + 1 :])
+    return after / max(1, sum(cost.values()))
 
 
-def _cut(whole: nn.Module, graph: fx.Graph, cut: fx.Node) -> tuple[fx.GraphModule, fx.GraphModule]:
+def _cut_graph(
+    whole: nn.Module, graph: fx.Graph, cut: fx.Node
+) -> tuple[fx.GraphModule, fx.GraphModule]:
     nodes = list(graph.nodes)
     place = nodes.index(cut) + 1
-    head, tail = fx.Graph(), fx.Graph()
+    before, after = fx.Graph(), fx.Graph()
     copied: dict[fx.Node, fx.Node] = {}
     for node in nodes[:place]:
-        copied[node] = head.node_copy(node, copied.__getitem__)
-    head.output(copied[cut])
-    copied = {cut: tail.placeholder("activation")}
+        copied[node] = before.node_copy(node, copied.__getitem__)
+    before.output(copied[cut])
+    copied = {cut: after.placeholder("activation")}
     for node in nodes[place:]:
-        copied[node] = tail.node_copy(node, copied.__getitem__)
-    return fx.GraphModule(whole, head), fx.GraphModule(whole, tail)
+        copied[node] = after.node_copy(node, copied.__getitem__)
+    return fx.GraphModule(whole, before), fx.GraphModule(whole, after)

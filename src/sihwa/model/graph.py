@@ -1,4 +1,4 @@
-"""The network as one ONNX graph that takes images of any number and size."""
+"""Export a network as one ONNX graph for images of any number and size."""
 
 import contextlib
 import io
@@ -14,27 +14,27 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from sihwa.model.network import Network, Prediction
-from sihwa.terminal.interrupts import heed_interrupts
+from sihwa.terminal.guard import keeping_interrupts
 from sihwa.terminal.quiet import quieten
 
-op: Any = opset18  # its types ask for the wrappers that it makes itself
+op: Any = opset18  # its types demand wrappers that it creates itself
 OPSET = 18
-"""Oldest opset the graph needs: every runtime of the last three years reads it."""
+"""Oldest opset that the graph needs; every runtime of the last three years reads it."""
 
 
 # the tracer prints the whole stack when it turns Ctrl-C into an error
 _CHATTY = ("torch.onnx", "torch._subclasses.fake_tensor")
 
 _templates: OrderedDict[tuple[str, int], onnx.ModelProto] = OrderedDict()
-_MOST_TEMPLATES = 2  # one run needs one; each is as large as its network
+_MOST_TEMPLATES = 2  # one run needs one; each is as large as a network
 
 
 def export_graph(network: Network) -> bytes:
     """Return the network as ONNX: image (N, H, W, 3) uint8 → the fields of `Prediction`.
 
-    The exporter takes seconds, for the backbone's sake. So its work is kept for the next network
-    with the same backbone, which differs in what follows the backbone: those values are inputs
-    to the exporter, which therefore cannot fold them into anything, and are written in here.
+    Exporting the backbone takes seconds, so the graph is cached for networks with the same
+    backbone. The weights after the backbone are inputs of the cached graph, so the exporter cannot
+    fold them into anything; here they become constants.
     """
     key = (network.backbone_digest(), network.classifier.out_features)
     template = _templates.get(key)
@@ -46,13 +46,13 @@ def export_graph(network: Network) -> bytes:
     return _serialise(_with_end(template, _end_of(network)))
 
 
-def export_activation(trunk: nn.Module) -> bytes:
-    """Return a network's trunk as ONNX: image (N, H, W, 3) uint8 → activation (N, C, h, w)."""
-    return _serialise(_export(trunk, ["activation"], {}))
+def export_activation(layers: nn.Module) -> bytes:
+    """Return frozen layers as ONNX: image (N, H, W, 3) uint8 → activation (N, C, h, w)."""
+    return _serialise(_export(layers, ["activation"], {}))
 
 
 class _OpenEnd(nn.Module):
-    """A network that is given the values of all that follows its backbone."""
+    """A network that takes the weights after its backbone as inputs."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class _OpenEnd(nn.Module):
 
 
 def _end_of(network: Network) -> dict[str, Tensor]:
-    """Return the values of all that follows the backbone, by name."""
+    """Return the weights after the backbone, by name."""
     return {
         name: tensor.detach().cpu()
         for name, tensor in network.state_dict().items()
@@ -75,7 +75,7 @@ def _end_of(network: Network) -> dict[str, Tensor]:
 
 
 def _with_end(template: onnx.ModelProto, end: dict[str, Tensor]) -> onnx.ModelProto:
-    """Return the graph with its inputs but the image turned into constants."""
+    """Return the graph with all inputs except the image turned into constants."""
     model = onnx.ModelProto()
     model.CopyFrom(template)
     del model.graph.input[1:]
@@ -85,7 +85,7 @@ def _with_end(template: onnx.ModelProto, end: dict[str, Tensor]) -> onnx.ModelPr
 
 
 def _export(module: nn.Module, outputs: list[str], end: dict[str, Tensor]) -> onnx.ModelProto:
-    # Any sizes do that differ from each other and from 1: the exporter specialises on 0 and 1.
+    # sizes must differ from each other and from 0 and 1, on which the exporter specialises
     example = torch.zeros(2, 300, 260, 3, dtype=torch.uint8)
     axis = torch.export.Dim
     shape = {
@@ -95,7 +95,7 @@ def _export(module: nn.Module, outputs: list[str], end: dict[str, Tensor]) -> on
     }
     with (
         torch.no_grad(),
-        heed_interrupts(),
+        keeping_interrupts(),
         quieten(*_CHATTY),
         contextlib.redirect_stdout(io.StringIO()),
         _nothing_in_place(module),
@@ -127,8 +127,8 @@ def _group_norm(
 ) -> Any:  # noqa: ANN401
     """Write a group norm as arithmetic.
 
-    The exporter would make it an InstanceNormalization, with which ONNX Runtime reads outside of
-    its memory where a map is empty; so inspectors may not have that operator.
+    The exporter would write InstanceNormalization, with which ONNX Runtime reads out of bounds if a
+    map is empty; so inspectors must not contain that operator.
     """
     grouped = op.Reshape(image, op.Constant(value_ints=[0, groups, -1]))
     along = op.Constant(value_ints=[2])
@@ -148,7 +148,7 @@ def _serialise(model: onnx.ModelProto) -> bytes:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Remove the exporter's notes: source paths of the machine that trained do not ship."""
+    """Remove the exporter's notes: they hold source paths of the machine that trained."""
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -163,7 +163,7 @@ def _strip(model: onnx.ModelProto) -> None:
 
 @contextlib.contextmanager
 def _nothing_in_place(module: nn.Module) -> Iterator[None]:
-    """Let activations return new tensors: the exporter takes twice as long to undo the others."""
+    """Turn off in-place activations: the exporter takes twice as long with them."""
     changed: list[Any] = [part for part in module.modules() if getattr(part, "inplace", False)]
     for part in changed:
         part.inplace = False

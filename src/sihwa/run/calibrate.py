@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
-from sihwa.decision import TopClassPolicy, unknown_threshold
+from sihwa.decision import TopClassPolicy, fit_unknown, unknown_threshold
 from sihwa.evaluation import Evaluation, evaluate, fit_temperature, softmax
 from sihwa.model import Network
 from sihwa.run.config import TrainConfig
-from sihwa.training import TrainResult, embed_manifest, fit_unknown
+from sihwa.training import TrainResult, embed_manifest
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,8 @@ def calibrate(
     embedding = embed_manifest(network, manifest, cache_dir=cache_dir, device=device)
     network.cpu()
     label, train = manifest.label_index, manifest.split == "train"
-    fit_unknown(network, embedding[train], label[train])
+    projection, centre = fit_unknown(embedding[train], label[train], network.unknown.directions)
+    network.unknown.set_classes(torch.from_numpy(projection), torch.from_numpy(centre))
     calibration = manifest.split == "calibration"
     with torch.no_grad():
         tensor = torch.from_numpy(embedding)

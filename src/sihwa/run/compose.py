@@ -1,15 +1,27 @@
-"""From command-line overrides to validated settings, with errors a QC engineer can act on."""
+"""From the command line to validated settings: `dataset=neu_det seed=3` to a `TrainConfig`.
 
+Hydra composes the options that were chosen (`dataset=neu_det`); the single settings (`seed=3`) are
+set afterwards, one by one, so that an error names the setting that caused it. The schema decides
+how a value is read: the text of a text setting is kept as it was typed, all others go through
+Hydra's grammar.
+"""
+
+import copy
+import csv
 import difflib
+import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import is_dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -17,18 +29,25 @@ import sihwa
 from sihwa.errors import ConfigError, SihwaError
 from sihwa.run.config import TrainConfig, register_schemas
 
-Result = TypeVar("Result")
-
-_NEEDED = ("dataset", "augmentation", "model", "training", "decision", "evaluation", "export")
-"""Groups of which one option must be chosen."""
-_KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
-_WORD = re.compile(r"""(?P<quoted>"[^"]*"|'[^']*')|[^\s,\[\]{}"'][^,\[\]{}"']*""")
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_CHOICES = re.compile(r"""(?:\[[^\]]*\]|"[^"]*"|'[^']*'|[^,])+""")
+"""One value of several with commas between: a list or quoted text may hold commas itself."""
 
 
 def config_dir() -> Path:
-    """Return the folder of configs: in the wheel beside the code, in a checkout at its top."""
+    """Return the folder of configs: beside the code in a wheel, at the top of a checkout."""
     packaged = Path(sihwa.__file__).parent / "configs"
     return packaged if packaged.is_dir() else Path(sihwa.__file__).parents[2] / "configs"
+
+
+def config_groups() -> list[str]:
+    """Return the groups that have options: dataset, model, ..."""
+    return sorted(path.name for path in config_dir().iterdir() if path.is_dir())
+
+
+def options_of(group: str) -> list[str]:
+    """Return the names of a group's options."""
+    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
 
 
 def compose_config(overrides: Sequence[str]) -> TrainConfig:
@@ -40,259 +59,183 @@ def compose_config(overrides: Sequence[str]) -> TrainConfig:
     Raises:
         ConfigError: An override is misspelt, of the wrong type, out of range or missing.
     """
-    return _composed(overrides, to_config)
+    return to_config(compose_settings(overrides))
 
 
-def check_overrides(overrides: Sequence[str]) -> None:
-    """Check what is given, and not whether it is enough for a run: `--help` needs no images.
+def compose_settings(overrides: Sequence[str]) -> DictConfig:
+    """Compose settings without asking whether they are enough for a run, as `--help` does.
 
     Raises:
         ConfigError: An override is misspelt or of the wrong type.
     """
-    _composed(overrides, lambda _: None)
-
-
-def each_value(overrides: Sequence[str]) -> Iterator[list[str]]:
-    """Yield settings for single runs, such that each value of a multirun comes up in one.
-
-    >>> list(each_value(["seed=1,2", "model=resnet18,resnet50"]))
-    [['seed=1', 'model=resnet18'], ['seed=2', 'model=resnet18'], ['seed=1', 'model=resnet50']]
-    """
-    values = [_values(override) for override in overrides]
-    first = [one[0] for one in values]
-    yield first
-    for place, some in enumerate(values):
-        for value in some[1:]:
-            yield [*first[:place], value, *first[place + 1 :]]
-
-
-def _values(override: str) -> list[str]:
-    try:
-        parsed = OverridesParser.create().parse_override(quote_override(override))
-        value: Any = parsed.value()
-        if isinstance(value, Glob):
-            names = value.filter(options_of(parsed.key_or_group)) or value.include
-        elif parsed.is_discrete_sweep():
-            names = list(parsed.sweep_string_iterator())
-        else:
-            return [override]
-        return [f"{parsed.get_key_element()}={name}" for name in names]
-    except HydraException:  # composing says what is wrong
-        return [override]
-
-
-def _composed(overrides: Sequence[str], finish: Callable[[DictConfig], Result]) -> Result:
-    register_schemas()
-    quoted = [quote_override(override) for override in overrides]
-    for override in quoted:
-        key, _, value = override.partition("=")
-        if key in (*_NEEDED, "experiment") and value.lower() in ("null", ""):
-            raise _unknown_option(key, value)
-        if not key.lstrip("+~"):
-            raise _no_setting(override)
-        if key.startswith("~"):
-            raise ConfigError(f"{override!r}: a setting cannot be taken away, only given a value")
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    options, values = _sort_overrides(overrides)
+    for group, option in options:
+        if option not in options_of(group):
+            raise _unknown_option(group, option)
+    config = copy.deepcopy(_compose_options(tuple(map("=".join, options))))
+    types = dict(_setting_types(config))
+    for key, text in values:
+        if key not in types:
+            raise _unknown_setting(key, types)
         try:
-            config = compose("train", quoted)
-            _refuse_added(quoted)
-            return finish(config)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise _explained(quoted, error) from error
+            OmegaConf.update(config, key, _read_value(key, text, types[key]), merge=True)
+        except OmegaConfBaseException as error:
+            raise _wrong_value(key, text, types[key]) from error
+    return config
 
 
-def quote_override(override: str) -> str:
-    """Return the override as Hydra can read it, with quotation marks where its grammar needs them.
+def expand_multirun(overrides: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of each run of `--multirun`: every combination of the given values.
 
-    That grammar knows no letter beyond ASCII outside quotation marks, and no bare parenthesis.
+    >>> expand_multirun(["seed=1,2", "model=resnet18,resnet50"])[:2]
+    [['model=resnet18', 'seed=1'], ['model=resnet18', 'seed=2']]
 
-    >>> quote_override("dataset.root=parts")
-    'dataset.root=parts'
-    >>> quote_override("dataset.accept_classes=[정상, good]")
-    'dataset.accept_classes=["정상", good]'
-    >>> quote_override("dataset.root=C:/부품 (1)")
-    'dataset.root="C:/부품 (1)"'
+    Raises:
+        ConfigError: An option is unknown, or a word is not of the form setting=value.
     """
-    key, sign, value = override.partition("=")
-    words = _WORD.sub(
-        lambda word: word[0] if word["quoted"] or word[0].isascii() else _quoted(word[0]), value
-    )
-    candidates = [override, f"{key}{sign}{words}", f"{key}{sign}{_quoted(value)}"]
-    return next((candidate for candidate in candidates if _is_readable(candidate)), override)
-
-
-def _quoted(text: str) -> str:
-    # Hydra takes a backslash literally unless it stands before a quotation mark
-    escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
-    return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
-
-
-def _is_readable(override: str) -> bool:
-    try:
-        OverridesParser.create().parse_override(override)
-    except HydraException:
-        return False
-    return True
+    options, values = _sort_overrides(overrides)
+    runs = []
+    for chosen in itertools.product(*(_choices(group, text) for group, text in options)):
+        types = dict(_setting_types(compose_settings(chosen)))
+        each = (_choices(key, text, types.get(key)) for key, text in values)
+        runs += [[*chosen, *one] for one in itertools.product(*each)]
+    return runs
 
 
 def to_config(config: DictConfig) -> TrainConfig:
-    """Turn composed settings into dataclasses; ranges are checked on the way.
+    """Turn composed settings into dataclasses, which check their ranges.
 
     Raises:
         ConfigError: A mandatory value is missing or a value is out of range.
     """
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise ConfigError(f"{missing[0]} is required: add {missing[0]}=VALUE")
     try:
+        if missing := sorted(OmegaConf.missing_keys(config)):
+            raise ConfigError(f"{missing[0]} is required: add {missing[0]}=VALUE")
         result = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
         if isinstance(error.__cause__, SihwaError):
             raise error.__cause__ from None
-        raise
+        raise ConfigError(f"{error.full_key}: {_first_line(error)}") from error
     assert isinstance(result, TrainConfig)
     return result
 
 
-def _refuse_added(overrides: list[str]) -> None:
-    """Refuse what `+name=` would add: Hydra takes any name, and no part of a run would read it."""
-    added = [o for o in overrides if o.startswith("+") and not o.lstrip("+").startswith("hydra")]
-    others = [override for override in overrides if override not in added]
-    for override in added:
-        key = override.lstrip("+").partition("=")[0]
-        if key not in config_groups() and key not in (keys := _settings(others)):
-            raise _unknown_setting(key, keys)
-
-
-def _explained(overrides: list[str], error: Exception) -> ConfigError:
-    """Find the override that is to blame and say what would have been right."""
-    options = {group: options_of(group) for group in config_groups()}
-    chosen = [
-        override
-        for override in overrides
-        if override.partition("=")[2] in options.get(override.partition("=")[0], [])
-    ]
-    try:
-        compose("train", chosen)
-    except (HydraException, OmegaConfBaseException) as clash:
-        return _clash(chosen, clash)
-    good: list[str] = []
+def _sort_overrides(
+    overrides: Sequence[str],
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return (group, option) and (setting, text) pairs."""
+    groups = config_groups()
+    pairs = []
     for override in overrides:
-        try:
-            OverridesParser.create().parse_override(override)
-            compose("train", [*good, override])
-        except (HydraException, OmegaConfBaseException) as first:
-            return _explain_one(override, chosen, first)
-        good.append(override)
-    key = getattr(error, "full_key", None)
-    return ConfigError(f"{key}: {_first_line(error)}" if key else _first_line(error))
+        key, sign, text = override.partition("=")
+        key = key.lstrip("+")  # what `+` would add is refused as an unknown setting
+        if key.startswith("~"):
+            raise ConfigError(f"{override!r}: a setting cannot be removed, only given a value")
+        if not (key and sign):
+            raise ConfigError(f"{override!r} is not of the form setting=value")
+        pairs.append((key, text))
+    return [one for one in pairs if one[0] in groups], [
+        one for one in pairs if one[0] not in groups
+    ]
 
 
-def _clash(chosen: list[str], error: Exception) -> ConfigError:
-    """Say which options do not go together: one sets what another does not have."""
-    for option in chosen:
-        if len(chosen) > 1 and not _composes(fewer := [o for o in chosen if o != option]):
-            return _clash(fewer, error)
-    key = re.search(r"full_key: (\S+)", str(error))
-    return ConfigError(
-        f"{' and '.join(chosen)} do not go together: "
-        + (f"{key[1]} is set by one and unknown to another" if key else _first_line(error))
-        + ". Leave one of them out"
-    )
+@lru_cache
+def _compose_options(options: tuple[str, ...]) -> DictConfig:
+    """Compose options that exist; not to be changed, since it is cached.
 
-
-def _composes(overrides: list[str]) -> bool:
-    try:
-        compose("train", overrides)
-    except (HydraException, OmegaConfBaseException):
-        return False
-    return True
-
-
-def _explain_one(override: str, chosen: list[str], error: Exception) -> ConfigError:
-    key, sign, value = override.partition("=")
-    if isinstance(error, OverrideParseException) or not (key and sign):
-        return _no_setting(override)
-    if isinstance(error, MissingConfigException) and key in config_groups():
-        return _unknown_option(key, value)
-    keys = list(dict.fromkeys([*_settings(chosen), *config_groups()]))
-    if key.lstrip("+") not in keys and not key.startswith("hydra"):
-        return _unknown_setting(key, keys)
-    return ConfigError(f"{key}: {_expected(_first_line(error), value)}")
-
-
-def _no_setting(override: str) -> ConfigError:
-    return ConfigError(
-        f"{override!r} is not of the form setting=value; quote values with spaces, commas or "
-        "brackets: 'name=\"a value\"'"
-    )
-
-
-def _unknown_setting(key: str, keys: list[str]) -> ConfigError:
-    near = difflib.get_close_matches(key, keys, n=3) or keys[:3]
-    return ConfigError(f"unknown setting {key!r}; nearest: {', '.join(near)}")
-
-
-def _expected(text: str, value: str) -> str:
-    """Return what OmegaConf says of a value of the wrong type, in a user's words.
-
-    >>> _expected("Value 'abc' of type 'str' could not be converted to Integer", "abc")
-    "expected a whole number, got 'abc'"
-    >>> _expected("Value 'maybe' is not a valid bool (type str)", "maybe")
-    "expected true or false, got 'maybe'"
+    Raises:
+        ConfigError: They do not go together.
     """
-    if not value.startswith("[") and "is not a ListConfig" in text:
-        return f"expected a list, such as '[{value}]', got {value!r}"
-    if "is not Optional" in text:
-        return "expected a value, got null"
-    if "Ambiguous value" in text or "requires --multirun" in text:
-        return (
-            f"several values ({value}) need --multirun; a list needs brackets, [{value}], and a "
-            "text with commas quotation marks"
-        )
-    found = re.fullmatch(
-        r"Value (.*) (?:of type '\w+' could not be converted to |is not a valid )(\w+).*", text
-    )
-    if found is None or found[2] not in _KINDS:
+    register_schemas()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        try:
+            return compose("train", list(options))
+        except HydraException as error:
+            found = re.search(r"full_key: (\S+)", str(error))
+            key = found[1] if found else ""
+            involved = (key.partition(".")[0], "experiment")
+            clash = [option for option in options if option.partition("=")[0] in involved]
+            raise ConfigError(
+                f"{' and '.join(clash or options)} do not go together: "
+                + (f"one sets {key}, which the other does not have" if key else _first_line(error))
+                + ". Leave one of them out"
+            ) from error
+
+
+def _setting_types(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the type of every setting; `int` for `int | None`."""
+    for name, hint in get_type_hints(OmegaConf.get_type(config)).items():
+        kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+        kind = kinds[0] if NoneType in get_args(hint) else hint
+        yield prefix + name, kind
+        if is_dataclass(kind) and isinstance(config[name], DictConfig):
+            yield from _setting_types(config[name], f"{prefix}{name}.")
+
+
+def _read_value(key: str, text: str, kind: Any) -> Any:  # noqa: ANN401 -- a type and its value
+    """Read a value as its setting's type asks.
+
+    >>> _read_value("dataset.root", "2026_01_31", str)
+    '2026_01_31'
+    >>> _read_value("dataset.accept_classes", "[1_1, true, 'a, b']", list[str])
+    ['1_1', 'true', 'a, b']
+    """
+    quote = text[:1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else ""
+    if kind is str:
+        return text[1:-1] if quote else text
+    if kind == list[str] and text.startswith("[") and text.endswith("]"):
+        quotechar = "'" if "'" in text and '"' not in text else '"'
+        reader = csv.reader([text[1:-1]], quotechar=quotechar, skipinitialspace=True)
+        return [item.strip() for item in next(reader, [])]
+    try:
+        parsed = OverridesParser.create().parse_override(f"{key}={text}")
+    except HydraException:
         return text
-    return f"expected {_KINDS[found[2]]}, got {found[1]}"
+    if parsed.is_sweep_override():
+        raise ConfigError(f"{key}: several values ({text}) need --multirun; a list, [{text}]")
+    return parsed.value()
 
 
-def _unknown_option(group: str, value: str) -> ConfigError:
+def _choices(key: str, text: str, kind: Any = None) -> list[str]:  # noqa: ANN401 -- a type
+    """Return an override for each value that `--multirun` is given for one setting."""
+    if kind in (str, list[str]):
+        return [f"{key}={value.strip()}" for value in _CHOICES.findall(text)] or [f"{key}="]
+    try:
+        parsed = OverridesParser.create().parse_override(f"{key}={text}")
+        value: Any = parsed.value()
+        if isinstance(value, Glob):
+            names = value.filter(options_of(key)) or value.include
+            return [f"{key}={name}" for name in names]
+        if parsed.is_discrete_sweep():
+            return [f"{key}={value}" for value in parsed.sweep_string_iterator()]
+    except HydraException:  # composing names the mistake
+        pass
+    return [f"{key}={text}"]
+
+
+def _wrong_value(key: str, text: str, kind: Any) -> ConfigError:  # noqa: ANN401 -- a type
+    expected = _KINDS.get(kind, f"one of its settings by name, {key}.NAME=VALUE")
+    if get_origin(kind) is list:
+        expected = f"a list, such as '[{text}]'"
+        if text.startswith("["):
+            expected = f"a list with {_KINDS[get_args(kind)[0]]} in each place"
+    return ConfigError(f"{key}: expected {expected}, got {text!r}")
+
+
+def _unknown_setting(key: str, settings: dict[str, Any]) -> ConfigError:
+    known = [*settings, *config_groups()]
+    near = difflib.get_close_matches(key, known, n=3) or known[:3]
+    return ConfigError(f"unknown setting {key!r}; nearest: {', '.join(dict.fromkeys(near))}")
+
+
+def _unknown_option(group: str, option: str) -> ConfigError:
     options = options_of(group)
-    near = difflib.get_close_matches(value, options, n=1)
+    if "," in option:
+        return ConfigError(f"{group}: several options ({option}) need --multirun")
+    near = difflib.get_close_matches(option, options, n=1)
     hint = f"; nearest: {near[0]}" if near else ""
-    return ConfigError(f"{group} must be one of {', '.join(options)}; got {value!r}{hint}")
-
-
-def options_of(group: str) -> list[str]:
-    """Return the options of a group of settings, by name."""
-    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
-
-
-def config_groups() -> list[str]:
-    """Return the groups of settings that an option can be chosen for."""
-    return sorted(path.name for path in config_dir().iterdir() if path.is_dir())
-
-
-def _settings(overrides: list[str]) -> list[str]:
-    """Return every setting under its dotted name."""
-    keys: list[str] = []
-
-    def visit(node: DictConfig, prefix: str) -> None:
-        for key in map(str, node):
-            name = f"{prefix}{key}"
-            keys.append(name)
-            child = node._get_node(key)
-            if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
-                visit(child, f"{name}.")
-
-    visit(compose("train", overrides), "")
-    return keys
+    return ConfigError(f"{group} must be one of {', '.join(options)}; got {option!r}{hint}")
 
 
 def _first_line(error: BaseException) -> str:
-    """Return what the innermost cause says; Hydra wraps it in words about its own workings."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return re.sub(r"\s+", " ", str(error).strip().splitlines()[0]) if str(error) else repr(error)
+    return str(error).strip().partition("\n")[0]

@@ -27,43 +27,43 @@ _GREATEST_SEED = 2**32 - 1
 
 @dataclass
 class TrainConfig:
-    """Everything a training run is told."""
+    """All settings of a training run."""
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     """The images and their labels."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    """What may happen to a training image."""
+    """Random changes to training images."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The network."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    """How its weights are found."""
+    """How the network is trained."""
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     """How probabilities become accept, reject or review."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    """How it is measured."""
+    """How the network is evaluated."""
     export: ExportConfig = field(default_factory=ExportConfig)
-    """How it is shipped."""
+    """How the inspector is exported."""
     seed: int = 0
     """Seeds splits, folds, training and bootstrap; in [0, 4294967295]."""
     device: str = "auto"
     """Where PyTorch runs: auto, cpu or cuda."""
     output_dir: str = "outputs"
-    """Folder of all runs; each gets <date>/<time> below it."""
+    """Folder of all runs; each run writes to <date>/<time> below it."""
     cache_dir: str = "???"
-    """Folder of what can be computed again: embeddings by image content."""
+    """Folder of reusable intermediate results: embeddings by image content."""
 
     def __post_init__(self) -> None:
-        """Reject an unknown device or a negative seed."""
+        """Reject an unknown device, a seed out of range and an empty folder."""
         if self.device not in DEVICES:
             raise ConfigError(f"device must be one of {', '.join(DEVICES)}; got {self.device!r}")
         if not 0 <= self.seed <= _GREATEST_SEED:
             raise ConfigError(f"seed must be in [0, {_GREATEST_SEED}], got {self.seed}")
         for name in ("output_dir", "cache_dir"):
             if not getattr(self, name).strip():
-                raise ConfigError(f"{name} must name a folder, got nothing; . is the current one")
+                raise ConfigError(f"{name} must name a folder; use . for the current directory")
         if self.evaluation.folds > 1 and self.dataset.split.train_per_class:
             raise ConfigError(
-                "evaluation.folds divides all images anew, so it cannot be joined with "
+                "evaluation.folds makes its own splits, so it cannot be combined with "
                 "dataset.split.train_per_class; use evaluation.folds=1 and several seeds"
             )
 
@@ -85,7 +85,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
 
 
 def register_schemas() -> None:
-    """Tell Hydra the type of every setting, so that a misspelt one fails by name."""
+    """Tell Hydra the type of every setting, so that it refuses a misspelt one."""
     store = ConfigStore.instance()
     store.store(name="schema_train", node=TrainConfig)
     for group, schemas in _SCHEMAS.items():

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 import sihwa
 from sihwa.images import read_image
-from sihwa.inspector import ParityProof
 from sihwa.model import Network
 from sihwa.reporting import MOST_ERRORS, ErrorImage, Report, write_report
 from sihwa.run.run_result import RunResult
@@ -57,19 +56,11 @@ def _facts(result: RunResult) -> list[tuple[str, str]]:
         ("Training", f"{config.training.name}, {result.trained.summary}"),
         ("Temperature", f"{temperature:.3f}, from the calibration images"),
         ("Seed", str(config.seed)),
-        *(("Runtime", _verdict(proof)) for proof in result.proofs),
+        *(("Runtime", proof.verdict()) for proof in result.proofs),
         ("Software", f"sihwa {sihwa.__version__}, PyTorch {torch.__version__}"),
         ("Machine", f"{platform.system()} {platform.machine()}"),
         ("Made", datetime.now(UTC).isoformat(timespec="seconds")),
     ]
-
-
-def _verdict(proof: ParityProof) -> str:
-    name = f"{proof.runtime} {proof.version} {proof.device} {proof.precision}"
-    return (
-        f"{name}: {'proven' if proof.proven else 'refused'}, {proof.flips} of {proof.images} "
-        f"decisions flip, probabilities differ by at most {proof.greatest_difference:.1e}"
-    )
 
 
 def _errors(result: RunResult) -> list[ErrorImage]:

@@ -1,7 +1,7 @@
-"""Sweeps: Optuna looks for the settings whose held-out loss is least.
+"""Sweeps: Optuna searches for the settings with the lowest held-out loss.
 
-Its study is a file, so that a sweep that was killed goes on where it was. Why Optuna itself and
-not Hydra's plug-in for it: docs/decisions/0021-optuna-itself.md.
+Its study is a file, so that a killed sweep resumes where it was. Why Optuna itself and not Hydra's
+plug-in for it: docs/decisions/0021-optuna-itself.md.
 """
 
 import logging
@@ -31,26 +31,26 @@ from sihwa.training import TrainContext, train_network
 
 log = logging.getLogger(__name__)
 
-_TRIED = ("augmentation", "model", "training")
+_SWEPT_GROUPS = ("augmentation", "model", "training")
 """Groups whose settings a trial may change."""
 
 
 @dataclass
 class Range:
-    """The values that one setting may take: an interval, or a list of choices."""
+    """The values that one setting may take: an interval or a list of choices."""
 
     low: Any = None
-    """Lower end of the interval; with both ends whole, whole numbers are tried: 1.0 is not 1."""
+    """Lower end of the interval; if both ends are ints, only whole numbers are tried."""
     high: Any = None
-    """Upper end, above the lower one."""
+    """Upper end, greater than `low`."""
     log: bool = False
-    """Whether a factor matters, not a difference."""
+    """Whether to sample on a logarithmic scale."""
     choices: list[Any] = field(default_factory=list)
-    """Values to choose among, instead of an interval."""
+    """Values to choose from, instead of an interval."""
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """The values between which all others lie, or all there are; none: nothing to choose."""
+        """The two ends of the interval or all choices; empty if the range is invalid."""
         ends = (self.low, self.high)
         are_numbers = all(type(end) in (int, float) for end in ends)
         has_interval = are_numbers and self.low < self.high
@@ -66,24 +66,24 @@ class SweepConfig:
     """What a sweep tries."""
 
     trials: int = 20
-    """Trainings in all, those of earlier calls counted, at least 1."""
+    """Total number of trials, including those of earlier calls; at least 1."""
     settings: list[str] = field(default_factory=list)
-    """Settings that all of them share, written as on the command line."""
+    """Settings of all trials, written as on the command line."""
     space: dict[str, Range] = field(default_factory=dict)
-    """The settings that differ, and between what."""
+    """The settings that vary, each with its range."""
 
     def __post_init__(self) -> None:
-        """Reject a sweep that tries nothing, or a setting that leaves nothing to choose."""
+        """Reject an empty sweep and an invalid range."""
         if self.trials < 1 or not self.space:
             raise ConfigError(
                 f"expected trials of at least 1 and a space, got {self.trials} trials over "
                 f"{len(self.space)} settings"
             )
         for key, span in self.space.items():
-            if key.partition(".")[0] not in _TRIED:
+            if key.partition(".")[0] not in _SWEPT_GROUPS:
                 raise ConfigError(
-                    f"{key}: expected a setting of {', '.join(_TRIED)}; the images and what is "
-                    "made of them are the same in all trials"
+                    f"{key}: expected a setting of {', '.join(_SWEPT_GROUPS)}; the images, the "
+                    "splits and the evaluation are the same in all trials"
                 )
             if not span.ends:
                 raise ConfigError(
@@ -93,14 +93,14 @@ class SweepConfig:
 
 
 @dataclass(frozen=True)
-class Swept:
-    """What a sweep found.
+class SweepResult:
+    """The outcome of a sweep.
 
     Attributes:
-        settings: Those of all trials and the best of the others, as on the command line.
-        score: Their held-out log-loss, in nats.
-        trials: Trainings that were finished.
-        path: The study: Optuna's own tools read it.
+        settings: Those of all trials and the best values found, as on the command line.
+        score: Held-out log-loss with them, in nats.
+        trials: Finished trials.
+        path: The study, which Optuna's own tools can read.
     """
 
     settings: list[str]
@@ -110,10 +110,10 @@ class Swept:
 
 
 def read_sweep(name: str) -> SweepConfig:
-    """Read configs/sweep/NAME.yaml, or the file of that path.
+    """Read configs/sweep/NAME.yaml, or a .yaml file by its path.
 
     Raises:
-        ConfigError: There is none, or it is not a sweep.
+        ConfigError: The file does not exist or is not a valid sweep.
     """
     own = config_dir() / "sweep"
     path = Path(name) if name.endswith((".yaml", ".yml")) else own / f"{name}.yaml"
@@ -133,22 +133,22 @@ def read_sweep(name: str) -> SweepConfig:
     return result
 
 
-def run_sweep(name: str, overrides: Sequence[str]) -> Swept:
-    """Train with settings that Optuna proposes until the sweep's trials are done.
+def run_sweep(name: str, overrides: Sequence[str]) -> SweepResult:
+    """Train with the settings that Optuna proposes until all trials are done.
 
-    Every training sees the training images alone and is judged on those it held out.
+    Each trial trains on the training images and is scored on those it holds out.
 
     Args:
-        name: Of the sweep, or its file.
-        overrides: Settings of all trainings, as on the command line.
+        name: Name of the sweep, or path of its .yaml file.
+        overrides: Settings of all trials, as on the command line.
 
     Raises:
-        ConfigError: A setting is wrong, or the training holds nothing out to judge by.
-        StorageError: The study's file cannot be used, or another process is at it.
+        ConfigError: A setting is wrong, or the training holds no images out.
+        StorageError: The study cannot be read or written, or another process uses it.
     """
     sweep = read_sweep(name)
     shared = [*sweep.settings, *overrides]
-    compose_config(overrides)  # what is misspelt is not the sweep's fault
+    compose_config(overrides)  # so that a misspelt setting is not blamed on the sweep
     _check_space(name, sweep, shared)
     base = compose_config(shared)
     manifest = read_dataset(base.dataset, base.seed)
@@ -156,7 +156,7 @@ def run_sweep(name: str, overrides: Sequence[str]) -> Swept:
     facts = repr((sorted(shared), sorted(sweep.space.items()), manifest.fingerprint))
     digest = sha256_of_bytes(facts.encode())[:12]
     folder = Path(base.output_dir).expanduser() / "sweeps" / f"{Path(name).stem}-{digest}"
-    with hold(folder / ".lock", folder, "Wait for that sweep, or end it"):
+    with hold(folder / ".lock", folder, "Wait for that sweep to end, or stop it"):
         return _run_trials(folder, sweep, shared, base, manifest)
 
 
@@ -166,7 +166,7 @@ def _run_trials(
     shared: Sequence[str],
     base: TrainConfig,
     manifest: Manifest,
-) -> Swept:
+) -> SweepResult:
     study = _open_study(folder / "study.sqlite", base.seed)
 
     def objective(trial: optuna.Trial) -> float:
@@ -183,7 +183,7 @@ def _run_trials(
         score = train_network(network, manifest, config.training, work).score
         if score is None:
             raise ConfigError(
-                "sweep: the training holds no images out to be judged by; add "
+                "sweep: the training holds out no images to score a trial on; add "
                 "training.selection.held_out=0.2"
             )
         trial.set_user_attr("settings", chosen)
@@ -198,14 +198,14 @@ def _run_trials(
     finished = len(study.get_trials(states=[TrialState.COMPLETE]))
     best = study.best_trial
     settings = [*shared, *best.user_attrs["settings"]]
-    return Swept(settings, study.best_value, finished, folder / "study.sqlite")
+    return SweepResult(settings, study.best_value, finished, folder / "study.sqlite")
 
 
 def _check_space(name: str, sweep: SweepConfig, shared: Sequence[str]) -> None:
-    """Try what the sweep sets, and the ends of each range, before any training.
+    """Compose the settings with both ends of each range before any training.
 
     Raises:
-        ConfigError: The training that was chosen has no such setting, or does not take its value.
+        ConfigError: The chosen training lacks a setting of the sweep, or refuses a value of it.
     """
     ends = [_word(key, value) for key, span in sweep.space.items() for value in span.ends]
     for chosen in (shared, *([*shared, end] for end in ends)):
@@ -214,8 +214,8 @@ def _check_space(name: str, sweep: SweepConfig, shared: Sequence[str]) -> None:
         except ConfigError as error:
             tried = "" if chosen is shared else f" with {chosen[-1]}"
             raise ConfigError(
-                f"sweep={name} does not go with these settings{tried}: {error}. Change its range, "
-                "or choose what it is for, such as training=stages or training=finetune"
+                f"sweep={name} does not fit these settings{tried}: {error}. Change its range, "
+                "or choose training=stages or training=finetune"
             ) from error
 
 
@@ -249,14 +249,13 @@ def _open_study(path: Path, seed: int) -> optuna.Study:
             study_name="sihwa",
             load_if_exists=True,
         )
-    except Exception as error:  # the database's driver raises its own kinds
+    except Exception as error:  # the database driver raises its own types
         raise StorageError(
-            f"sweep: {path}: {str(error).splitlines()[0][:200]}. It can be deleted; the sweep then "
-            "begins anew"
+            f"sweep: {path}: {str(error).splitlines()[0][:200]}. Delete it to start the sweep again"
         ) from error
-    for trial in study.get_trials(states=[TrialState.RUNNING]):  # of a process that was killed
+    for trial in study.get_trials(states=[TrialState.RUNNING]):  # left by a killed process
         study.tell(trial.number, state=TrialState.FAIL)
-    # one seed would make a sweep that goes on propose what it proposed before
+    # with the same seed, a resumed sweep would propose the same values again
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     return study
 

@@ -1,27 +1,30 @@
-"""What does the work of a run: blocks of files in, their rows out, in order.
+"""What does the work of a run: blocks of files in, rows out.
 
-An engine decides nothing about the table: which files still need rows, where the rows go and what
-is counted is the same whether threads of this process or the machines of a cluster do the work.
+An engine knows nothing of the table. Which files need rows, where rows are written and what is
+counted is the same for threads of this process and for a cluster.
 """
 
 from collections.abc import Generator, Iterable
 from functools import partial
+from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple, Protocol
 
+from sihwa.images import available_cores
 from sihwa.inspector import Card, Inspector, RuntimeChoice
 from sihwa.scoring.block import Entry, score_block
-from sihwa.scoring.options import ScoreOptions, available_cores
+from sihwa.scoring.options import ScoreOptions
+from sihwa.scoring.overlays import OverlayWriter
 from sihwa.scoring.pipeline import run_in_order
 from sihwa.scoring.rows import Row
 
 
 class Scored(NamedTuple):
-    """One block that is done."""
+    """What an engine has done since it last yielded."""
 
     files: int
     rows: list[Row]
-    """More than files, where some have pages."""
+    """More than files, if some have pages."""
 
 
 class Engine(Protocol):
@@ -29,47 +32,55 @@ class Engine(Protocol):
 
     @property
     def card(self) -> Card:
-        """The card of the inspector that it has loaded."""
+        """The card of its inspector."""
         ...
 
     @property
     def choice(self) -> RuntimeChoice:
-        """What it runs it with: the same for every row."""
+        """Runtime, device and precision, the same for every row."""
         ...
 
-    @property
-    def block_size(self) -> int:
-        """Files per block, at most."""
-        ...
+    def score(
+        self, blocks: Iterable[list[Entry]], evidence: Path, stop: Event
+    ) -> Generator[Scored, None, None]:
+        """Yield rows as they are done, exactly once for each file, with bounded memory.
 
-    def score(self, blocks: Iterable[list[Entry]], stop: Event) -> Generator[Scored, None, None]:
-        """Yield the rows of each block, in order, with a bounded number of blocks in hand.
-
-        When `stop` is set, no further block is begun; rows that are yielded stay without gaps.
+        Args:
+            blocks: Files without a row.
+            evidence: Folder for overlays, if some were asked for.
+            stop: When set, no further block is begun.
         """
         ...
 
 
 class LocalEngine:
-    """Threads of this process, which share one inspector; see `Engine`."""
+    """Threads of this process that share one inspector; rows keep the order of the files."""
 
     def __init__(self, inspector: Inspector, options: ScoreOptions) -> None:
         self.card = inspector.card
         self.choice = inspector.runtime.choice
-        self.block_size = options.block_size
+        self._inspector = inspector
+        self._options = options
         # one more than cores: while one waits for Python's lock, another has its core
         self._workers = options.workers or available_cores() + 1
-        self._work = partial(
-            _score,
-            inspector=inspector,
-            options=options.read,
-            batch_size=options.batch_size,
-            on_inspected=options.overlay_writer(),
-        )
 
-    def score(self, blocks: Iterable[list[Entry]], stop: Event) -> Generator[Scored, None, None]:
+    def score(
+        self, blocks: Iterable[list[Entry]], evidence: Path, stop: Event
+    ) -> Generator[Scored, None, None]:
         """See `Engine`."""
-        return run_in_order(blocks, self._work, self._workers, stop)
+        work = partial(
+            _score,
+            inspector=self._inspector,
+            options=self._options.read,
+            batch_size=self._options.batch_size,
+            on_inspected=overlay_writer(evidence, self._options),
+        )
+        return run_in_order(blocks, work, self._workers, stop)
+
+
+def overlay_writer(evidence: Path, options: ScoreOptions) -> OverlayWriter | None:
+    """Return what draws the overlays that were asked for, if any."""
+    return OverlayWriter(evidence, options.evidence) if options.evidence else None
 
 
 def _score(entries: list[Entry], **given: Any) -> Scored:  # noqa: ANN401

@@ -1,19 +1,18 @@
-"""How a run scores, whatever does the work."""
+"""How a run scores."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Literal
 
 from sihwa.errors import ConfigError
 from sihwa.scoring.block import BATCH_SIZE, ReadOptions
-from sihwa.scoring.overlays import CHOICES, OverlayWriter
+from sihwa.scoring.overlays import CHOICES
 
 _BATCHES_PER_BLOCK = 2
-"""Images of mixed sizes fill larger batches when a worker sees more of them at once."""
+"""With images of several sizes, a larger block fills more batches."""
 _MOST_WORKERS = 1024
 _MOST_IMAGES = 4096
-"""Beyond these nothing becomes faster, and memory grows with both."""
+"""Higher values gain no speed and cost memory."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +21,18 @@ class ScoreOptions:
 
     Attributes:
         read: How files become images.
-        workers: Threads that read, decode and inspect; 0 is one more than cores; at most 1024. On
-            other machines, those of each worker process.
+        workers: Threads that read, decode and inspect, at most 1024; 0 is one more than cores. On
+            Ray, the threads of each worker.
         batch_size: Most images in one inference, 1 to 4096.
-        resume: Go on with a table that is there.
-        watch: Go on with files as they arrive in the folders, until stopped.
-        evidence: Folder for overlays, if any.
-        evidence_of: Decisions that get one.
+        resume: Continue a table that exists.
+        watch: Then score files as they arrive in the folders, until stopped.
+        evidence: Decisions whose images get an overlay: `accept`, `reject`, `review`, `all`.
+        runtime: As in `load_inspector`, like `device` and `precision`. These three are read where
+            the inspector is loaded by the engine: by the command, and by Ray.
+        device: `auto` is `cpu`; on Ray, `cuda` if the cluster has GPUs.
+        precision: As in `load_inspector`.
+        engine: `local` is this process, `ray` a cluster.
+        address: HOST:PORT of the Ray cluster; None finds the one that runs here, or starts one.
     """
 
     read: ReadOptions = field(default_factory=ReadOptions)
@@ -36,33 +40,30 @@ class ScoreOptions:
     batch_size: int = BATCH_SIZE
     resume: bool = False
     watch: bool = False
-    evidence: Path | None = None
-    evidence_of: Sequence[str] = ("all",)
+    evidence: Sequence[str] = ()
+    runtime: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
 
     def __post_init__(self) -> None:
-        """Reject what is out of range."""
+        """Reject what is out of range or does not fit together."""
         for name, value, least, most in (
             ("--workers", self.workers, 0, _MOST_WORKERS),
             ("--batch-size", self.batch_size, 1, _MOST_IMAGES),
         ):
             if not least <= value <= most:
                 raise ConfigError(f"{name} must be {least} to {most}, got {value}")
-        unknown = [name for name in self.evidence_of if name not in CHOICES]
+        unknown = [name for name in self.evidence if name not in CHOICES]
         if unknown:
-            raise ConfigError(f"--evidence-of must be {', '.join(CHOICES)}; got {unknown[0]}")
+            raise ConfigError(f"--evidence must be {', '.join(CHOICES)}; got {unknown[0]}")
+        if self.address and self.engine != "ray":
+            raise ConfigError(f"--address {self.address} names a Ray cluster; add --engine ray")
+        if self.watch and self.engine == "ray":
+            raise ConfigError("--watch scores in one process; leave out --watch or --engine ray")
 
     @property
     def block_size(self) -> int:
-        """Files that a thread takes at once."""
+        """Files that a worker takes at once."""
         return _BATCHES_PER_BLOCK * self.batch_size
-
-    def overlay_writer(self) -> OverlayWriter | None:
-        """Return what draws the evidence, if it was asked for."""
-        return OverlayWriter(self.evidence, self.evidence_of) if self.evidence else None
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Overlays: images tinted where the evidence for their class lies, as files."""
+"""Overlays: copies of images, tinted where the evidence for their class is."""
 
 import hashlib
 import io
@@ -22,20 +22,20 @@ CHOICES = ("all", ACCEPT, REJECT, REVIEW)
 class OverlayWriter:
     """Writes FOLDER/<decision>/<name>-<digest>.jpg for each inspected image of some decisions.
 
-    The digest is the first 12 hex digits of the SHA-256 of the image's whole address, `path`, so
-    two images of one name do not meet.
+    The digest is the first 12 hex digits of the SHA-256 of the row's `path`, so that two images
+    of one name get two files.
 
     Args:
         folder: Made when missing.
         decisions: Some of `CHOICES`.
     """
 
-    def __init__(self, folder: Path, decisions: Sequence[str] = ("all",)) -> None:
+    def __init__(self, folder: Path, decisions: Sequence[str]) -> None:
         self._folder = folder
         self._decisions = set(decisions)
 
     def __call__(self, inspected: Inspected) -> None:
-        """Write the overlay of one image, if its decision is among those asked for.
+        """Write the overlay of one image, if its decision is among the chosen ones.
 
         Raises:
             StorageError: The disk refuses.
@@ -60,7 +60,7 @@ def overlay_name(row: "dict[str, str | int | float | None]") -> str:
     """
     path = str(row["path"])
     address = str(row["path_bytes"] or path)
-    # what a file system or a shell might trip over is left out of the readable half
+    # characters that a file system or a shell might not take are replaced
     stem = re.sub(r"[^\w.-]+", "_", re.split(r"[/\\]", path)[-1].rpartition(".")[0] or path)
     page = f"-page{row['page']}" if row.get("page") else ""
     return f"{stem[-40:]}{page}-{hashlib.sha256(address.encode()).hexdigest()[:12]}.jpg"

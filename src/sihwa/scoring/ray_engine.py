@@ -1,15 +1,21 @@
-"""The same scoring on the machines of a Ray cluster.
+"""The same scoring on the machines of a Ray cluster, as Ray Data jobs.
 
-This process lists, keeps the ledger and alone writes the table; workers read images and give
-rows back. Why so, and why not with Ray Data: docs/decisions/0012-one-writer-many-machines.md.
+This process lists the files, and it alone writes the table. A job maps blocks of files to rows on
+a pool of actors, each with its own copy of the inspector. Ray Data skips the blocks of an actor
+that died; they are tried again, at last file by file, so an image that crashes its worker costs
+one row and not the run. See docs/decisions/0012-one-writer-many-machines.md.
 """
 
 import contextlib
 import logging
 import os
+import pickle
 import socket
-import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from types import ModuleType
@@ -17,42 +23,117 @@ from typing import Any
 
 import sihwa
 from sihwa.errors import ClusterError, ConfigError, PackageMissing, SihwaError
-from sihwa.inspector import Bundle, RuntimeChoice, Verification, read_bundle, read_verification
-from sihwa.scoring.block import Entry
-from sihwa.scoring.engine import Scored
+from sihwa.images import split_member
+from sihwa.inspector import (
+    Bundle,
+    Inspector,
+    RuntimeChoice,
+    Verification,
+    open_bundle,
+    read_bundle,
+    read_verification,
+    unread,
+)
+from sihwa.scoring.block import Entry, score_block
+from sihwa.scoring.engine import Scored, overlay_writer
 from sihwa.scoring.options import ScoreOptions
-from sihwa.scoring.ray_worker import Job, Said, is_readable, load_choice, score_share
-from sihwa.scoring.rows import Row
-from sihwa.scoring.shares import CHANCES, Lost, score_on_workers
+from sihwa.scoring.pipeline import blocks_of
+from sihwa.scoring.rows import Facts, Row, file_of_row, make_row
 
-_WAIT_SECONDS = 0.2
-"""How soon a signal is heeded."""
+_BLOCKS_PER_JOB = 1000
+"""Bounds what this process holds; a job starts its actors anew, which takes seconds."""
 _REACH_SECONDS = 5.0
-_COUNT_SECONDS = 5.0
-"""How soon a machine that joined the cluster gets work."""
+_DIED = "the worker process that reads it dies each time"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the actors of a run need; Ray sends it to each machine once."""
+
+    version: str
+    folder: str
+    bundle: Bundle
+    verification: Verification
+    device: str
+    threads: int
+    options: ScoreOptions
+
+    def load(self, runtime: str, precision: str) -> Inspector:
+        """Load the inspector on the machine of the caller.
+
+        Raises:
+            SihwaError: This machine cannot do the work.
+        """
+        if self.version != sihwa.__version__:
+            raise ClusterError(
+                f"Sihwa {sihwa.__version__} is installed on a machine, and {self.version} started "
+                "the run: install one version on all machines"
+            )
+        try:
+            os.chdir(self.folder)
+        except OSError as error:
+            raise ClusterError(
+                f"a machine has no folder {self.folder}, where the command was started: start it "
+                f"in a folder that all machines have ({error.strerror})"
+            ) from error
+        return open_bundle(
+            self.bundle,
+            self.verification,
+            runtime,
+            self.device,
+            precision,
+            threads=1,
+            batch_size=self.options.batch_size,
+        )
+
+
+class _Scorer:
+    """An actor of the pool: it loads the inspector once, then scores blocks of files."""
+
+    def __init__(self, work: Any, choice: RuntimeChoice, evidence: str) -> None:  # noqa: ANN401
+        import ray
+
+        self._work: _Work = ray.get(work[0])
+        options = self._work.options
+        self._score = partial(
+            score_block,
+            self._work.load(choice.runtime, choice.precision),
+            options=options.read,
+            batch_size=options.batch_size,
+            on_inspected=overlay_writer(Path(evidence), options),
+        )
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return for each block its pickled rows, or the error that ends the run."""
+        done = [pickle.dumps(self._rows(pickle.loads(block))) for block in batch["entries"]]
+        return {"number": batch["number"], "rows": done}
+
+    def _rows(self, entries: Sequence[Entry]) -> list[Row] | SihwaError:
+        threads = self._work.threads
+        try:
+            if threads == 1:
+                return self._score(entries)
+            with ThreadPoolExecutor(threads) as pool:
+                blocks = blocks_of(entries, self._work.options.block_size)
+                return list(chain(*pool.map(self._score, blocks)))
+        except SihwaError as error:
+            return error
+        except Exception as error:
+            return ClusterError(
+                f"a worker failed: {_last_line(error)}. Each machine needs the same Sihwa and the "
+                "same packages"
+            )
 
 
 @contextlib.contextmanager
-def ray_engine(
-    inspector: Path,
-    options: ScoreOptions,
-    address: str | None = None,
-    runtime: str = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-) -> Iterator["RayEngine"]:
+def ray_engine(inspector: Path, options: ScoreOptions) -> Iterator["RayEngine"]:
     """Connect to a cluster, load the inspector on one of its machines, and yield the engine.
 
     Args:
         inspector: The inspector folder, or its .onnx file; sent to the machines.
-        options: How to score.
-        address: HOST:PORT of the cluster, which this machine is part of. Without it, that of the
-            variable RAY_ADDRESS; else one that runs on this machine; else one of this machine
-            alone is started, and ends here.
-        runtime: As in `load_inspector`. What is `auto` is decided on the first machine that is
-            free, and holds for all.
-        device: `cpu`, `cuda`, or `auto`: `cuda` where the cluster has such cards.
-        precision: As `runtime`.
+        options: Without an `address`, the cluster of the variable RAY_ADDRESS; else one that runs
+            on this machine; else one of this machine alone is started, and ends here. A `runtime`
+            or `precision` of `auto` is decided once, on the first free machine.
 
     Raises:
         PackageMissing: Ray is not installed.
@@ -62,184 +143,168 @@ def ray_engine(
     ray = _import_ray()
     bundle = read_bundle(inspector)
     verification = read_verification(inspector, bundle)
-    with _connected(ray, address):
-        yield RayEngine(ray, bundle, verification, options, runtime, device, precision)
+    with _connected(ray, options.address):
+        yield RayEngine(ray, bundle, verification, options)
 
 
 class RayEngine:
-    """See `sihwa.scoring.engine.Engine`.
+    """See `Engine`; rows come in any order.
 
     Attributes:
         explanation: What the machines run the inspector with, and why, for people.
-        places: How many processes do the work, for people.
+        places: How many workers there are, for people.
+        retried: How many blocks were tried again because their worker died.
     """
 
     def __init__(
-        self,
-        ray: ModuleType,
-        bundle: Bundle,
-        verification: Verification,
-        options: ScoreOptions,
-        runtime: str,
-        device: str,
-        precision: str,
+        self, ray: ModuleType, bundle: Bundle, verification: Verification, options: ScoreOptions
     ) -> None:
-        self.card = bundle.card
-        machines = _Machines(ray, device, options.workers)
-        job = Job(
-            sihwa.__version__,
-            str(Path.cwd()),
-            bundle,
-            verification,
-            machines.device,
-            machines.threads,
-            options,
+        device, threads, count = plan_workers(ray.nodes(), options.device, options.workers)
+        work = _Work(
+            sihwa.__version__, str(Path.cwd()), bundle, verification, device, threads, options
         )
-        self._workers = _RayWorkers(ray, machines, job)
-        self.choice, self.explanation = self._workers.choose(runtime, precision)
-        self.places = str(machines)
-        self.block_size = machines.threads * options.block_size
-
-    @property
-    def lost(self) -> int:
-        """How often work was lost with its process, and done again."""
-        return self._workers.lost
-
-    def score(self, blocks: Iterable[list[Entry]], stop: Event) -> Generator[Scored, None, None]:
-        """See `Engine`."""
-        return score_on_workers(self._workers, blocks, stop)
-
-
-class _Machines:
-    """The machines of the cluster, and which of their cores and cards a worker process gets."""
-
-    def __init__(self, ray: ModuleType, device: str, workers: int) -> None:
-        if device not in ("auto", "cpu", "cuda"):
-            raise ConfigError(
-                f"--device must be auto, cpu or cuda with --engine ray, which shares the cards of "
-                f"each machine out; got {device!r}"
-            )
+        self.card = bundle.card
+        self.retried = 0
+        self.places = f"{count} workers of {threads} threads on Ray"
         self._ray = ray
-        given = self._alive()
-        has_cards = any(machine.get("GPU", 0) >= 1 for machine in given)
-        self.device = ("cuda" if has_cards else "cpu") if device == "auto" else device
-        self.threads = workers or (1 if self.device == "cpu" else _cores_per_card(given))
-        self._counted: tuple[float, int] | None = None
-        if not self.count():
-            card = " and a GPU" if self.device == "cuda" else ""
-            raise ClusterError(
-                f"--engine ray: expected a machine with {self.threads} cores{card}, got "
-                f"{', '.join(map(_in_words, given)) or 'none'}. Lower --workers, or change --device"
-            )
-
-    def __str__(self) -> str:
-        """Say what they are, for people."""
-        card = ", a GPU each" if self.device == "cuda" else ""
-        return f"{self.count()} worker processes of {self.threads} threads on Ray{card}"
-
-    @property
-    def share(self) -> dict[str, int]:
-        """What Ray reserves for a worker process while it works."""
-        return {"num_cpus": self.threads, "num_gpus": int(self.device == "cuda")}
-
-    def count(self) -> int:
-        """Return how many worker processes have room, looked up every few seconds."""
-        now = time.monotonic()
-        if self._counted is None or now - self._counted[0] > _COUNT_SECONDS:
-            self._counted = now, sum(map(self._room_in, self._alive()))
-        return self._counted[1]
-
-    def _room_in(self, machine: dict[str, float]) -> int:
-        room = int(machine.get("CPU", 0) // self.threads)
-        return room if self.device == "cpu" else min(room, int(machine.get("GPU", 0)))
-
-    def _alive(self) -> list[dict[str, float]]:
-        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-
-
-def _cores_per_card(machines: Sequence[dict[str, float]]) -> int:
-    shares = [m.get("CPU", 0) // m["GPU"] for m in machines if m.get("GPU", 0) >= 1]
-    return max(1, int(min(shares, default=1)))
-
-
-def _in_words(machine: dict[str, float]) -> str:
-    return f"{machine.get('CPU', 0):.0f} cores and {machine.get('GPU', 0):.0f} GPUs"
-
-
-class _RayWorkers:
-    """Processes of the cluster; work that was begun is Ray's reference to what it will give.
-
-    Ray itself begins nothing again (`max_retries=0`): whatever is lost is seen here, and counted.
-    """
-
-    def __init__(self, ray: ModuleType, machines: _Machines, job: Job) -> None:
-        self._ray = ray
-        self.lost = 0
-        self._job = [ray.put(job)]
-        self._load = ray.remote(**machines.share, max_retries=0)(load_choice)
-        self._score = ray.remote(**machines.share, max_retries=0)(score_share)
-        self.count = machines.count
-
-    def choose(self, runtime: str, precision: str) -> tuple[RuntimeChoice, str]:
-        """Let one process load the inspector, and hold to what it took."""
-        for _ in range(CHANCES):
-            with contextlib.suppress(Lost):
-                choice, why = self._get(self._load.remote(self._job, runtime, precision))
-                self._choice = choice
-                return choice, why
-        raise ClusterError(f"the process that loads the inspector ended, {CHANCES} times")
-
-    def begin(self, entries: Sequence[Entry]) -> Any:  # noqa: ANN401 -- Ray's reference
-        return self._score.remote(self._job, self._choice, entries)
-
-    def wait(self, begun: Sequence[Any]) -> Sequence[Any]:
-        done, _ = self._ray.wait(list(begun), timeout=_WAIT_SECONDS)
-        if done:  # others may be done as well
-            done, _ = self._ray.wait(list(begun), num_returns=len(begun), timeout=0)
-        return list(done)
-
-    def rows(self, done: Any) -> list[Row]:  # noqa: ANN401
-        said: Said = self._get(done)
-        hidden = next(filter(is_readable, said.unreadable), None)
-        if hidden is not None:
-            raise ClusterError(
-                f"machine {said.machine} cannot read {hidden!r}, which this one can: all machines "
-                "need the images under the same path. Mend that, and go on with --resume"
-            )
-        return said.rows
-
-    def drop(self, begun: Sequence[Any]) -> None:
-        for reference in begun:
-            self._ray.cancel(reference)
-
-    def _get(self, reference: Any) -> Any:  # noqa: ANN401
-        errors = self._ray.exceptions
+        self._count = count
+        self._share = {"num_cpus": threads, "num_gpus": int(device == "cuda")}
+        self._work = [ray.put(work)]  # in a list, Ray passes the reference and not the content
+        load = ray.remote(**self._share)(_choose)
         try:
-            return self._ray.get(reference)
-        except errors.RayTaskError as error:
-            cause = error.cause
-            if isinstance(cause, SihwaError):
-                raise cause from None
+            self.choice, self.explanation = ray.get(
+                load.remote(self._work, options.runtime, options.precision)
+            )
+        except ray.exceptions.RayError as error:
+            raise _as_ours(error) from None
+
+    def score(
+        self, blocks: Iterable[list[Entry]], evidence: Path, stop: Event
+    ) -> Generator[Scored, None, None]:
+        """See `Engine`."""
+        for chunk in blocks_of(blocks, _BLOCKS_PER_JOB):
+            lost = yield from self._run(chunk, evidence, stop)
+            self.retried += len(lost)
+            lost = yield from self._run(lost, evidence, stop)  # a machine may have been lost
+            alone = [[entry] for block in lost for entry in block]
+            for [entry] in (yield from self._run(alone, evidence, stop)):
+                yield Scored(1, [self._row_of_crash(entry)])
+            if stop.is_set():
+                return
+
+    def _run(
+        self, blocks: list[list[Entry]], evidence: Path, stop: Event
+    ) -> Generator[Scored, None, list[list[Entry]]]:
+        """Score blocks in one job; return those whose worker died."""
+        waiting = dict(enumerate(blocks))
+        if not blocks or stop.is_set():
+            return []
+        data = self._ray.data
+        context = data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.max_errored_blocks = -1
+        items = [{"number": n, "entries": pickle.dumps(block)} for n, block in waiting.items()]
+        job = data.from_items(items, override_num_blocks=len(items)).map_batches(
+            _Scorer,
+            fn_constructor_args=(self._work, self.choice, str(evidence.absolute())),
+            batch_size=None,
+            compute=data.ActorPoolStrategy(
+                min_size=1,
+                max_size=self._count,
+                initial_size=self._count,
+                max_tasks_in_flight_per_actor=2 if len(blocks[0]) > 1 else 1,
+            ),
+            # an actor that died is replaced where there is room, maybe on another machine
+            max_restarts=0,
+            max_task_retries=0,
+            **self._share,
+        )
+        try:
+            for batch in job.iter_batches(batch_size=None):
+                for number, pickled in zip(batch["number"], batch["rows"], strict=True):
+                    entries = waiting.pop(int(number))
+                    yield Scored(len(entries), _checked(pickle.loads(pickled), entries))
+                if stop.is_set():
+                    return []
+        except self._ray.exceptions.RayError as error:
+            raise _as_ours(error) from error
+        return list(waiting.values())
+
+    def _row_of_crash(self, entry: Entry) -> Row:
+        ids = {"inspector": self.card.id, "thresholds": self.card.thresholds_id}
+        facts = Facts(entry.path)
+        return make_row(unread(_DIED), facts, self.card.classes, milliseconds=0.0, **ids)
+
+
+def plan_workers(
+    nodes: Sequence[dict[str, Any]], device: str, threads: int
+) -> tuple[str, int, int]:
+    """Return device, threads of each worker, and how many workers the cluster has room for.
+
+    Args:
+        nodes: As `ray.nodes()` lists them.
+        device: `auto` is `cuda` if the cluster has GPUs, one for each worker.
+        threads: 0 is one per worker, or a GPU's share of its machine's cores.
+
+    Raises:
+        ConfigError: `device` is another word.
+        ClusterError: No machine has room for a worker.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(
+            f"--device must be auto, cpu or cuda with --engine ray, which shares the GPUs of each "
+            f"machine; got {device!r}"
+        )
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    machines = [(int(one.get("CPU", 0)), int(one.get("GPU", 0))) for one in alive]
+    if device == "auto":
+        device = "cuda" if any(cards for _, cards in machines) else "cpu"
+    if device == "cpu":
+        threads = threads or 1
+        count = sum(cores // threads for cores, _ in machines)
+    else:
+        shares = [cores // cards for cores, cards in machines if cards]
+        threads = threads or max(1, min(shares, default=1))
+        count = sum(min(cores // threads, cards) for cores, cards in machines)
+    if not count:
+        found = ", ".join(f"{cores} cores and {cards} GPUs" for cores, cards in machines)
+        raise ClusterError(
+            f"--engine ray: expected a machine with {threads} cores"
+            f"{' and a GPU' if device == 'cuda' else ''}, got {found or 'none'}. Lower --workers, "
+            "or change --device"
+        )
+    return device, threads, count
+
+
+def _choose(work: Any, runtime: str, precision: str) -> tuple[RuntimeChoice, str]:  # noqa: ANN401
+    import ray
+
+    inspector = ray.get(work[0]).load(runtime, precision)
+    return inspector.runtime.choice, inspector.explanation
+
+
+def _checked(rows: list[Row] | SihwaError, entries: Sequence[Entry]) -> list[Row]:
+    """Refuse what only a worker cannot read: that machine lacks the share with the images."""
+    if isinstance(rows, SihwaError):
+        raise rows
+    given = {entry.path for entry in entries if entry.fault is None}
+    for row in rows:
+        if row["sha256"] is not None:
+            continue
+        file = file_of_row(row["path"], row["path_bytes"], row["page"])  # type: ignore[arg-type]
+        inside = split_member(file)
+        if file in given and os.access(inside[0] if inside else file, os.R_OK):
             raise ClusterError(
-                f"a worker failed: {_last_line(cause or error)}. Each machine needs the same "
-                "Sihwa and the same packages"
-            ) from error
-        except (
-            errors.WorkerCrashedError,
-            errors.NodeDiedError,
-            errors.LocalRayletDiedError,
-            errors.OutOfMemoryError,
-            errors.ObjectLostError,
-        ) as error:
-            self.lost += 1
-            raise Lost from error
-        except errors.RayError as error:
-            raise ClusterError(f"Ray: {_last_line(error)}") from error
+                f"a machine cannot read {file!r}, which this one can: all machines need the images "
+                "under the same path. Correct that, then add --resume"
+            )
+    return rows
 
 
 def _import_ray() -> ModuleType:
     try:
         import ray
+        import ray.data
     except ModuleNotFoundError as error:
         raise PackageMissing(
             f'--engine ray needs {error.name}, which is not installed: pip install "sihwa[ray]"'
@@ -255,7 +320,8 @@ def _connected(ray: ModuleType, address: str | None) -> Iterator[None]:
     address = address or os.environ.get("RAY_ADDRESS") or None
     if address not in (None, "auto", "local"):
         _reach(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default Ray reports to its makers
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
@@ -270,7 +336,7 @@ def _connected(ray: ModuleType, address: str | None) -> Iterator[None]:
 
 
 def _reach(address: str) -> None:
-    """Knock at the address: Ray itself would try for minutes."""
+    """Try the address first: Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or "/" in host:
         raise ConfigError(
@@ -284,6 +350,14 @@ def _reach(address: str) -> None:
             f"--address {address}: nothing answers there ({error}). Start a cluster with: "
             "ray start --head"
         ) from error
+
+
+def _as_ours(error: BaseException) -> SihwaError:
+    """Return the error of a worker, or Ray's own as one line."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, SihwaError):
+        return cause
+    return ClusterError(f"Ray: {_last_line(cause or error)}")
 
 
 def _last_line(error: BaseException) -> str:

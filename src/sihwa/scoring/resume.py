@@ -1,73 +1,63 @@
-"""Going on with a table: which of its rows are still true?"""
+"""Which rows of a table are still true, when a run resumes it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sihwa.errors import StorageError, UnreadableImage
+from sihwa.errors import UnreadableImage
 from sihwa.images import Member, identify_file, read_content, split_member
-from sihwa.scoring.ledger import Ledger
 from sihwa.scoring.rows import file_of_row
-from sihwa.scoring.table import Table
+from sihwa.scoring.shards import ShardFolder
 from sihwa.storage import sha256_of_bytes
 
 
-def remove_stale(table: Table, place: Path, listed: Callable[[], Iterable[str]]) -> int:
-    """Remove the rows of files that changed since and will be scored again; count these files.
+def remove_stale(shards: ShardFolder, listed: Callable[[], Iterable[str]]) -> int:
+    """Remove the rows of files that changed and will be scored again; return how many files.
 
-    A file is the same when its size and time of change are; or, if only the time differs, when
-    its content is, as after a copy. A file that is gone or not listed keeps its row: it was
-    scored, and would get no other. One that could not be read at all is tried again.
-
-    The whole table is looked through before any of it is changed, so one that is damaged
-    somewhere is left as it was.
+    A file is unchanged if its size and time are the same or, where only the time differs, its
+    content. A file that is gone or not listed keeps its row, because it would get no other. A
+    file that could not be read is tried again.
 
     Args:
-        table: What is there.
-        place: Where it is, for messages.
-        listed: Lists the files of this run; called only if some row is no longer true, for a
-            listing may take minutes.
+        shards: The rows of the table.
+        listed: Lists the files of this run; called only if a file changed, because it may take
+            minutes.
 
     Raises:
-        StorageError: The table is not as it was written.
+        StorageError: A shard cannot be read, or the disk refuses.
     """
-    with Ledger() as stale, Ledger() as images:
-        last: tuple[str | None, bool] = (None, True)
-        for row in table.written():
-            file = _file_of(row)
-            if images.list(f"{row['page']}/{file}") == "twice":
-                raise StorageError(
-                    f"{place}: expected one row for each image, got two for {row['path']!r}; the "
-                    "table was changed. Name another --out"
-                )
-            if file != last[0]:
-                last = file, _is_true(file, row)
-            if not last[1]:
-                stale.add_written(file)
-        for file in () if stale.is_empty() else listed():
-            stale.mark_listed(file)
-        table.keep(lambda row: not stale.is_listed(_file_of(row)))
-        return stale.count_listed()
+    changed = set()
+    last = None
+    for row in shards.rows():
+        file = _file_of(row)
+        if file != last and _has_changed(file, row):
+            changed.add(file)
+        last = file
+    if not changed:
+        return 0
+    again = changed.intersection(listed())
+    shards.remove(lambda row: _file_of(row) in again)
+    return len(again)
 
 
-def _file_of(row: dict[str, Any]) -> str:
+def _file_of(row: Mapping[str, Any]) -> str:
     return file_of_row(row["path"], row["path_bytes"], row["page"])
 
 
-def _is_true(file: str, row: dict[str, Any]) -> bool:
+def _has_changed(file: str, row: Mapping[str, Any]) -> bool:
     size, sha256 = row["size"], row["sha256"]
     inside = split_member(file)
     member = Member("", size or 0, None, plain=True) if inside else None
     now = identify_file(file, member)
     if now is None or now == (size, row["modified_ns"]):
-        return True
+        return False
     if sha256 is None:
-        return not _can_be_read(file)
+        return _can_be_read(file)
     try:
-        return now[0] == size and sha256_of_bytes(read_content(file).content) == str(sha256)
+        return now[0] != size or sha256_of_bytes(read_content(file).content) != sha256
     except UnreadableImage as error:
-        # a member that its archive no longer has is gone, as a file would be
-        return inside is not None and error.reason.startswith("no such name")
+        # a member that left its archive is gone, like a file
+        return inside is None or not error.reason.startswith("no such name")
 
 
 def _can_be_read(file: str) -> bool:

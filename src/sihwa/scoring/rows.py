@@ -1,37 +1,36 @@
-"""The row contract: what is written about every scored image.
+"""The row contract: the columns of every scored image.
 
 docs/row-contract.md describes every column; a test holds it to this schema.
 """
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
-from sihwa.decision import ACCEPT, REJECT, REVIEW
 from sihwa.images import page_address
 from sihwa.inspector import Inspection
 
 Row = dict[str, str | int | float | None]
 
 KEY_COLUMNS = (
-    "path", "path_bytes", "page", "pages", "sha256", "size", "modified_ns", "decision", "top_class",
+    "path", "path_bytes", "page", "sha256", "size", "modified_ns", "decision", "top_class",
     "error",
 )  # fmt: skip
-"""What of a row is needed to go on with its table, and to count it."""
+"""The columns that resuming a table and counting its rows need."""
 
-ROW_VERSION = 1
-"""Raised when a reader of an older table would err; tables of two versions are not mixed."""
+ROW_VERSION = 2
+"""Raised when columns or files of a table change; a table of another version is not resumed."""
 
 
 class Facts(NamedTuple):
-    """What is known of a file besides what the inspector says; None where it could not be read."""
+    """What is known of a file without the inspector; None if it could not be read."""
 
     path: str
-    """Its address, as the operating system or the archive has it."""
+    """Its address, as the operating system or the archive spells it."""
     page: int | None = None
     pages: int | None = None
     sha256: str | None = None
@@ -78,10 +77,10 @@ def make_row(
     inspector: str,
     thresholds: str,
 ) -> Row:
-    """Return the row of one image; what is unknown of an unread one is None."""
+    """Return the row of one image; unknown values are None."""
     probability = inspection.probability.tolist() or [None] * len(classes)
-    if not all(map(_is_number, probability)):  # JSON has no NaN; the reason says what happened
-        probability = [p if _is_number(p) else None for p in probability]
+    if not all(map(_is_finite, probability)):  # JSON has no NaN; the reason tells
+        probability = [p if _is_finite(p) else None for p in probability]
     box = inspection.box or (None,) * 4
     address = facts.path if facts.page is None else page_address(facts.path, facts.page)
     path, path_bytes = _as_text(address)
@@ -99,7 +98,7 @@ def make_row(
         "reason": inspection.decision.reason,
         "top_class": inspection.top_class,
         **{f"probability_{n}": p for n, p in zip(classes, probability, strict=True)},
-        "unknown": inspection.unknown if _is_number(inspection.unknown) else None,
+        "unknown": inspection.unknown if _is_finite(inspection.unknown) else None,
         **{f"box_{e}": v for e, v in zip(("x0", "y0", "x1", "y1"), box, strict=True)},
         "milliseconds": round(milliseconds, 3),
         "inspector": inspector,
@@ -110,7 +109,7 @@ def make_row(
 
 
 def file_of_row(path: str, path_bytes: str | None, page: int | None) -> str:
-    r"""Return the file that a row speaks of, as the operating system names it.
+    r"""Return the file of a row, as the operating system spells it.
 
     >>> file_of_row("스캔.tif#page=2", None, 2)
     '스캔.tif'
@@ -121,26 +120,12 @@ def file_of_row(path: str, path_bytes: str | None, page: int | None) -> str:
     return address if page is None else address.removesuffix(page_address("", page))
 
 
-def check_row(row: Mapping[str, Any]) -> None:
-    """Refuse a row, read from a table, that names no file or has no decision.
-
-    Args:
-        row: Columns `KEY_COLUMNS`, each of its type or None.
-
-    Raises:
-        ValueError: No such row was ever written.
-    """
-    if not row["path"] or row["decision"] not in (ACCEPT, REJECT, REVIEW):
-        raise ValueError("no path, or no decision")
-    bytes.fromhex(row["path_bytes"] or "")
-
-
-def _is_number(value: float | None) -> bool:
+def _is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
 def _as_text(name: str) -> tuple[str, str | None]:
-    """Return a name as Unicode that any reader takes, and its bytes in hex where that lost any."""
+    """Return a name as valid Unicode, and its bytes in hex if they were not valid UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

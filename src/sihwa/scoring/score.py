@@ -1,30 +1,33 @@
-"""Scoring: an inspector and images in, one row per image out, whatever happens."""
+"""Scoring: an inspector and images in, at least one row per file out."""
 
-import os
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-from sihwa.errors import ConfigError, EmptyDataset
+from sihwa.errors import EmptyDataset
 from sihwa.images import identify_file
 from sihwa.inspector import Inspector
 from sihwa.scoring.block import Entry
 from sihwa.scoring.engine import Engine, LocalEngine
 from sihwa.scoring.ledger import Ledger
 from sihwa.scoring.options import ScoreOptions
-from sihwa.scoring.output import Output, open_output, refuse_out_among
 from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.resume import remove_stale
 from sihwa.scoring.rows import Row, file_of_row
 from sihwa.scoring.sources import Sources, counted
 from sihwa.scoring.summary import ScoreSummary
+from sihwa.scoring.table import (
+    ScoreTable,
+    evidence_folder,
+    open_table,
+    refuse_own_source,
+    table_folder,
+)
 from sihwa.scoring.watch import Arrivals
 from sihwa.terminal.progress import progress_bar
 
@@ -38,25 +41,25 @@ def score_sources(
     options: ScoreOptions | None = None,
     stop: Event | None = None,
 ) -> ScoreSummary:
-    """Score images; write one row per image, in the order in which they are listed.
+    """Score images; write a row for each file, or for each page of a TIFF.
 
     Args:
-        inspector: Loaded, with one thread per inference where several workers are to share it;
-            see `sihwa.inspector.load_inspector`.
+        inspector: Loaded, with one thread per inference if several workers share it; see
+            `sihwa.inspector.load_inspector`.
         sources: See `Sources`.
-        out: A .csv or .jsonl file, or a folder that gets Parquet parts.
-        options: How; all automatic when left out.
-        stop: Set by another thread or a signal: the images in hand are finished and written.
+        out: A .csv, .jsonl or .parquet file, or a folder; see docs/row-contract.md.
+        options: How to score; None is all defaults.
+        stop: Set by another thread or a signal: images in hand are finished and written.
 
     Returns:
-        What is in the table now. It is complete unless `stop` was set.
+        What the table holds now. It is complete unless `stop` was set.
 
     Raises:
-        DatasetNotFound: There is no such source.
+        DatasetNotFound: A source does not exist.
         EmptyDataset: The sources hold no image at all.
-        ConfigError: An option is out of range, or a table is there and not to be gone on with.
-        StorageError: The disk refuses, or another process writes there. Rows that were written
-            stay; the run can be resumed.
+        ConfigError: An option is out of range, or the table exists and cannot be resumed.
+        StorageError: The disk refuses, or another process writes the table. Rows that were
+            written stay, and the run can be resumed.
     """
     options = options or ScoreOptions()
     return score_with(LocalEngine(inspector, options), sources, out, options, stop)
@@ -69,26 +72,22 @@ def score_with(
     options: ScoreOptions,
     stop: Event | None = None,
 ) -> ScoreSummary:
-    """Score images with an engine of one's own; see `score_sources` for all else."""
+    """Score images with any engine; see `score_sources`."""
     words = [sources] if isinstance(sources, (str, Path)) else sources
     stop = stop or Event()
-    listing = Sources(words)
-    refuse_out_among(listing.words, out)
-    _refuse_overlays_among(listing.words, options.evidence)
+    listing = Sources(words, skip=table_folder(out))
+    refuse_own_source(listing.words, out)
     with ExitStack() as stack:
-        arrivals = stack.enter_context(Arrivals(listing.folders(), stop)) if options.watch else None
+        arrivals = stack.enter_context(Arrivals(listing, stop)) if options.watch else None
         entries = arrivals.settled(listing) if arrivals else _require_any(listing)
-        output = stack.enter_context(open_output(out, engine.card, engine.choice, options.read))
-        run = _Run(engine, output, stack.enter_context(Ledger()), stop, watch=options.watch)
-        output.begin(options.resume)
+        table = stack.enter_context(open_table(out, engine.card, engine.choice, options.read))
+        run = _Run(engine, table, stack.enter_context(Ledger()), options, stop)
+        table.begin(resume=options.resume, watch=options.watch)
         run.take_over(words)
+        table.start_copy()
         with progress_bar("scoring", stack.enter_context(counted(words))) as advance:
             run.score(entries, advance)
-            run.summary.left_out = Counter(listing.left_out)
-            run.summary.suffixes = Counter(listing.suffixes)
-            watched = listing.folders() if arrivals else ()
-            run.summary.empty = [word for word in listing.empty if word not in watched]
-            run.summary.gone = 0 if stop.is_set() else run.ledger.count_gone()
+            run.note_listing(listing, watched=listing.folders() if arrivals else ())
             for arrived in arrivals.until_stopped(run.ledger) if arrivals else ():
                 run.score_arrived(arrived, advance)
         run.finish()
@@ -99,61 +98,72 @@ class _Run:
     """One run over its sources."""
 
     def __init__(
-        self, engine: Engine, output: Output, ledger: Ledger, stop: Event, *, watch: bool
+        self,
+        engine: Engine,
+        table: ScoreTable,
+        ledger: Ledger,
+        options: ScoreOptions,
+        stop: Event,
     ) -> None:
         self.summary = ScoreSummary()
         self.ledger = ledger
         self._engine = engine
-        self._output = output
+        self._table = table
+        self._options = options
         self._stop = stop
-        self._watch = watch
         self._begin = time.perf_counter()
 
     def take_over(self, words: Sequence[str | Path]) -> None:
-        """Keep of an old table what is still true, and count it."""
-        table, place = self._output.table, self._output.path
-        # a listing of its own: the run's has begun, and counts what it leaves out
-        self.summary.changed = remove_stale(table, place, lambda: _named(Sources(words)))
-        for row in table.written():
+        """Keep the rows of an old table that are still true, and count them."""
+        shards = self._table.shards
+        # a second listing: the run's own has begun, and counts what it leaves out
+        self.summary.changed = remove_stale(shards, lambda: _named(Sources(words)))
+        for row in shards.rows():
             self.summary.count(row)
-            self.ledger.add_written(_file_of(row))
+            self.ledger.add_scored(_file_of(row))
             self._remember([row])
 
     def score(self, entries: Iterable[Entry], advance: Callable[[int], None]) -> None:
         """Score the files that have no row yet."""
-        blocks = blocks_of(self._without_rows(entries, advance), self._engine.block_size)
-        with closing(self._engine.score(blocks, self._stop)) as done:
+        blocks = blocks_of(self._without_rows(entries, advance), self._options.block_size)
+        evidence = evidence_folder(self._table.path)
+        with closing(self._engine.score(blocks, evidence, self._stop)) as done:
             for count, rows in done:
-                _fit_times(rows)
-                self._output.table.append(rows)
+                _bound_times(rows)
+                self._table.append(rows)
                 self._remember(rows)
                 self.summary.add(rows)
                 advance(count)
-        self._output.table.append([])
+        self._table.append([])  # under watch, a shard may be due though no file came
+
+    def note_listing(self, listing: Sources, watched: Sequence[str]) -> None:
+        """Count what the first listing left out, and the files that are gone."""
+        self.summary.left_out = Counter(listing.left_out)
+        self.summary.suffixes = Counter(listing.suffixes)
+        self.summary.empty = [word for word in listing.empty if word not in watched]
+        self.summary.gone = 0 if self._stop.is_set() else self.ledger.count_gone()
 
     def score_arrived(self, arrived: Iterable[Entry], advance: Callable[[int], None]) -> None:
-        """Score what came under watch; a file that has a row keeps it, and is counted."""
+        """Score files that arrived under watch; one that has a row keeps it, and is counted."""
         new = []
         for entry in arrived:
             if not self.ledger.has(entry.path):
                 new.append(entry)
                 continue
             size, modified_ns = identify_file(entry.path) or (None, None)
-            self.ledger.mark_changed(entry.path, size, _fitted(modified_ns))
+            self.ledger.mark_changed(entry.path, size, _bounded(modified_ns))
         self.score(new, advance)
         self.summary.overwritten = self.ledger.count_changed()
 
-    def _remember(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        for row in rows if self._watch else ():
-            self.ledger.remember(_file_of(row), row["size"], row["modified_ns"])
-
     def finish(self) -> None:
-        """Make the table durable and say what is in it."""
-        self._output.table.close()
-        self.summary.seconds = time.perf_counter() - self._begin
+        """Make the table durable and write its summary."""
         self.summary.stopped = self._stop.is_set()
-        state = "stopped" if self.summary.stopped else "complete"
-        self._output.write_summary(state, self.summary)
+        self.summary.seconds = time.perf_counter() - self._begin
+        self._table.finish(self.summary)
+
+    def _remember(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows if self._options.watch else ():
+            self.ledger.remember(_file_of(row), row["size"], row["modified_ns"])
 
     def _without_rows(
         self, entries: Iterable[Entry], advance: Callable[[int], None]
@@ -163,18 +173,18 @@ class _Run:
             if known == "new":
                 yield entry
                 continue
-            self.summary.listed_twice += known == "twice"
+            self.summary.listed_twice += known == "listed twice"
             advance(1)
 
 
-def _fit_times(rows: Iterable[Row]) -> None:
-    """Bring times of change into the years 1678 to 2262, which an int64 of ns can hold."""
+def _bound_times(rows: Iterable[Row]) -> None:
+    """Limit times of change to the years 1678 to 2262, which fit an int64 of nanoseconds."""
     for row in rows:
         if isinstance(time_ns := row["modified_ns"], int):
-            row["modified_ns"] = _fitted(time_ns)
+            row["modified_ns"] = _bounded(time_ns)
 
 
-def _fitted(time_ns: int | None) -> int | None:
+def _bounded(time_ns: int | None) -> int | None:
     return None if time_ns is None else max(-_MOST_NS, min(time_ns, _MOST_NS))
 
 
@@ -182,46 +192,10 @@ def _file_of(row: Mapping[str, Any]) -> str:
     return file_of_row(row["path"], row["path_bytes"], row["page"])
 
 
-def _refuse_overlays_among(words: Sequence[str], evidence: Path | None) -> None:
-    if evidence is None:
-        return
-    place = Path(os.path.realpath(evidence))
-    for word in words:
-        root, steps = _glob_parts(word)
-        if place.is_relative_to(root) and _may_name(steps, place.relative_to(root).parts):
-            raise ConfigError(
-                f"--evidence {evidence} lies in the source {word}: its maps would be scored "
-                "as images. Name a folder outside"
-            )
-
-
-def _glob_parts(word: str) -> tuple[Path, Sequence[str]]:
-    """Return the folder below which a source looks, and the steps of its glob from there."""
-    steps = Path(word).parts
-    fixed = next((i for i, step in enumerate(steps) if re.search(r"[*?[]", step)), len(steps))
-    fixed = len(steps) if Path(word).exists() else fixed
-    # Path.resolve raises on a link that leads to itself
-    return Path(os.path.realpath(Path(*steps[:fixed]))), steps[fixed:]
-
-
-def _may_name(steps: Sequence[str], folders: Sequence[str]) -> bool:
-    """Say whether a glob may name a map in a folder, or a folder above it; rather yes than no.
-
-    >>> _may_name(["**", "*.jpg"], ["maps"]), _may_name(["line-?", "*.jpg"], ["maps"])
-    (True, False)
-    """
-    if not steps or not folders:
-        return True
-    if steps[0] == "**":
-        suffix = Path(steps[-1]).suffix
-        return not suffix or fnmatchcase(".jpg", suffix)
-    return fnmatchcase(folders[0], steps[0]) and _may_name(steps[1:], folders[1:])
-
-
 def _named(listing: Sources) -> Iterator[str]:
-    """List every file that some words name, and the places that are looked through for them.
+    """List every file that the sources name, and the folders that are searched for them.
 
-    A place has a row where it could not be listed; now that it can be, it is no entry any more.
+    A folder that could not be listed has a row; once it can be listed, it is no entry any more.
     """
     yield from listing.words
     last = Path()

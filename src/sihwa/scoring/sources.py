@@ -1,12 +1,10 @@
 """What to score: folders, globs, files, lists, tables and archives, as one stream in fixed order.
 
-Nothing is held: a source of a million files takes the memory of one of a thousand.
+Nothing is collected, so a million files take the memory of a thousand.
 """
 
 import contextlib
 import csv
-import fnmatch
-import functools
 import os
 import re
 import sys
@@ -14,13 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event, Thread
-from typing import NamedTuple
 
 import pyarrow as pa
 
 from sihwa.errors import DatasetNotFound, UnreadableImage
 from sihwa.images import ARCHIVE_SUFFIXES, MEMBER_MARK, is_image_name, list_members, walk_folder
 from sihwa.scoring.block import Entry
+from sihwa.scoring.glob_match import Glob, has_magic
 from sihwa.scoring.lists import (
     Listing,
     csv_names,
@@ -37,45 +35,35 @@ from sihwa.terminal.printable import printable
 _LIST_SUFFIXES = (".txt", ".lst")
 _READ_AS_SOURCE = (*_LIST_SUFFIXES, *ARCHIVE_SUFFIXES, ".csv", ".parquet")
 _PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
-_MAGIC = re.compile(r"[*?[]")
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
-"""What makes a spreadsheet program run a cell; those of full width, in an East Asian setting."""
+"""Spreadsheet programs run such cells; the full-width signs, in an East Asian setting."""
 _MOST_SUFFIXES = 20
 _LONGEST_NAME = 2**14
 """In bytes: four times what Linux opens, and short enough for any reader of a CSV."""
 _SHOWN = 200
 
 
-class _Glob(NamedTuple):
-    """What a glob says of a path with a slash set behind it, for it may be a folder's."""
-
-    named: re.Pattern[str]
-    """The glob names it."""
-    wanted: re.Pattern[str]
-    """The glob names it, or a folder above it."""
-    passed: re.Pattern[str]
-    """What the glob names may lie below it."""
-
-
 class Sources:
-    """The files that some words on a command line name; may be listed more than once.
+    """The files that words on a command line name; may be listed more than once.
 
     Args:
         words: Folders (with all below), globs in quotes, files, .zip and .tar archives, lists of
             paths (.txt, one a line or ended by NUL), tables with a column `path` (.csv,
             .parquet). A path in a list is relative to the list.
+        skip: A folder that is never listed: that of the table being written.
 
     Attributes:
-        left_out: What the last listing met and did not list, by kind.
-        suffixes: Of its files that are not named like images.
-        empty: Those of the words in which it found no image at all.
+        left_out: What the last listing found and left out, by kind.
+        suffixes: Suffixes of its files that are not named like images.
+        empty: Words for which it found no image at all.
 
     Raises:
-        DatasetNotFound: There is no such source.
+        DatasetNotFound: A source does not exist.
         InvalidLabels: A table has no column `path`, or a list is UTF-16.
     """
 
-    def __init__(self, words: Sequence[str | Path]) -> None:
+    def __init__(self, words: Sequence[str | Path], skip: Path | None = None) -> None:
+        self._skip = skip
         self.words = tuple(_no_formula(str(word)) for word in words)
         self.left_out: Counter[str] = Counter()
         self.suffixes: Counter[str] = Counter()
@@ -92,6 +80,13 @@ class Sources:
         """Return the sources that are folders."""
         return [word for word in self.words if Path(word).is_dir()]
 
+    def skipped(self) -> tuple[str, ...]:
+        """Return how paths in the folder to skip begin, below each of `folders`."""
+        spelled = (
+            _spelled_below(folder.rstrip("/") or "/", self._skip) for folder in self.folders()
+        )
+        return tuple(filter(None, spelled))
+
     def _entries(self) -> Listing:
         for word, listing in zip(self.words, self._listings, strict=True):
             entry = None
@@ -101,7 +96,7 @@ class Sources:
             except UnreadableImage as error:
                 yield Entry(word, fault=error.reason)
             except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
-                # a list that breaks off is a fact about the source; what was listed stands
+                # the entries listed so far stand, and this row tells what is missing
                 reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:160]
                 yield Entry(word, fault=f"the list breaks off: {reason}")
             else:
@@ -112,7 +107,7 @@ class Sources:
         path = Path(word)
         suffix = path.suffix.lower()
         if "\0" in word or not os.path.lexists(path):
-            if _MAGIC.search(word):
+            if has_magic(word):
                 return lambda: self._list_glob(word)
             raise DatasetNotFound(
                 f"expected a folder of images, a glob, a file, a list or an archive, got "
@@ -128,8 +123,8 @@ class Sources:
         if suffix in _READ_AS_SOURCE and path.exists() and not path.is_file():
             # opening a pipe would wait for its writer
             raise DatasetNotFound(
-                f"{word}: expected a regular file, got a pipe, socket or device; write what it "
-                "gives to a file and name that"
+                f"{word}: expected a regular file, got a pipe, socket or device; write its content "
+                "to a file and name that"
             )
         if suffix in ARCHIVE_SUFFIXES:
             return lambda: self._list_archive(word)
@@ -145,39 +140,41 @@ class Sources:
             return lambda: list_parquet(path)
         return lambda: iter([Entry(word)])
 
-    def _list_folder(self, root: str, glob: _Glob | None = None) -> Listing:
-        """List a folder, or what a glob names in it."""
+    def _list_folder(self, root: str) -> Listing:
+        """List all that lies below a folder."""
+        own = _spelled_below(root, self._skip)
         for found in walk_folder(root):
-            path = found.path.removeprefix("./") if glob else found.path
-            if glob and not glob.wanted.fullmatch(path + "/"):
-                barred = found.kind in ("folder link", "fault")
-                if not (barred and glob.passed.fullmatch(path + "/")):
-                    continue
+            if own and found.path.startswith(own):
+                continue
+            if found.kind == "image":
+                yield Entry(found.path)
+            elif found.kind == "fault":
+                yield Entry(found.path, fault=found.reason)
+            else:
+                self._leave_out(found.kind, found.path)
+
+    def _list_glob(self, pattern: str) -> Listing:
+        """List what a glob names, and all below a folder that it names, as a shell would."""
+        root, steps = _split_glob(pattern)
+        if not Path(root).is_dir():
+            raise UnreadableImage(pattern, f"no folder {root}")
+        glob, own = Glob(steps), _spelled_below(root, self._skip)
+        for found in walk_folder(root):
+            if own and found.path.startswith(own):
+                continue
+            path = found.path.removeprefix("./") if root == "." else found.path
+            below = found.path[len(root.rstrip("/")) + 1 :]
+            is_barred = found.kind in ("folder link", "fault")
+            if not (glob.covers(below) or (is_barred and glob.leads_to(below))):
+                continue
             if found.kind == "image":
                 yield Entry(path)
             elif found.kind == "fault":
                 yield Entry(path, fault=found.reason)
-            elif glob and _is_archive(path) and glob.named.fullmatch(path + "/"):
+            elif _is_archive(path) and glob.names(below):
                 yield from self._list_archive(path)
             else:
                 self._leave_out(found.kind, path)
-
-    def _list_glob(self, pattern: str) -> Listing:
-        """List what a glob names, and all below a folder that it names, as a shell would."""
-        parts = Path(pattern).parts
-        fixed = next(index for index, part in enumerate(parts) if _MAGIC.search(part))
-        root = str(Path(*parts[:fixed])) if fixed else "."
-        if not Path(root).is_dir():
-            raise UnreadableImage(pattern, f"no folder {root}")
-        steps = [
-            r"(?:(?!\.)[^/]+/)*" if part == "**" else f"{_translated(part)}/"
-            for part in parts[fixed:]
-        ]
-        prefix = "" if root == "." else re.escape(root.rstrip("/") + "/")
-        whole = prefix + "".join(steps)
-        some = functools.reduce(lambda rest, step: f"(?:{step}{rest})?", reversed(steps), "")
-        patterns = (whole, f"{whole}(?:.*/)?", prefix + some)
-        return self._list_folder(root, _Glob(*(re.compile(each, re.DOTALL) for each in patterns)))
 
     def _list_archive(self, archive: str) -> Listing:
         try:
@@ -197,8 +194,29 @@ class Sources:
             self.suffixes[suffix if known else "others"] += 1
 
 
+def _split_glob(pattern: str) -> tuple[str, Sequence[str]]:
+    """Return the folder below which a glob looks, and its parts from there.
+
+    >>> _split_glob("parts/line-?/*.png")
+    ('parts', ('line-?', '*.png'))
+    """
+    parts = Path(pattern).parts
+    fixed = next(index for index, part in enumerate(parts) if has_magic(part))
+    return (str(Path(*parts[:fixed])) if fixed else "."), parts[fixed:]
+
+
+def _spelled_below(root: str, folder: Path | None) -> str | None:
+    """Return how paths in a folder begin when `root` is listed; None if it is not below it."""
+    real_root = os.path.realpath(root)
+    real = real_root if folder is None else os.path.realpath(folder)
+    if folder is None or not Path(real).is_relative_to(real_root):
+        return None
+    below = os.path.relpath(real, real_root)
+    return f"{root.rstrip('/')}/" + ("" if below == "." else f"{below}/")
+
+
 def _suffix(path: str) -> str:
-    r"""Return what the summary counts a file under that is no image by its name.
+    r"""Return what the summary counts a file under whose name is not that of an image.
 
     >>> _suffix("parts/NOTE.TXT"), _suffix("note.\udcff"), _suffix("parts/._mac.jpg")
     ('.txt', '.\\xff', '._* of macOS')
@@ -214,7 +232,7 @@ def _is_archive(path: str) -> bool:
 
 
 def _writable(entry: Entry) -> Entry:
-    """Return an entry whose path any table can hold; one that is too long is cut, to a fault.
+    """Return an entry whose path any table can hold; one that is too long becomes a fault.
 
     >>> _writable(Entry("a" * 20_000)).fault
     'a name of 20000 bytes, more than the 16384 allowed'
@@ -230,7 +248,7 @@ def _writable(entry: Entry) -> Entry:
 
 
 def _no_formula(path: str) -> str:
-    """Return a path that no spreadsheet program takes for a formula: the same file's, exactly.
+    """Return a path to the same file that no spreadsheet program runs as a formula.
 
     >>> _no_formula("=cmd.png"), _no_formula("parts/=cmd.png")
     ('./=cmd.png', 'parts/=cmd.png')
@@ -240,7 +258,7 @@ def _no_formula(path: str) -> str:
 
 @contextlib.contextmanager
 def counted(words: Sequence[str | Path]) -> Iterator[Callable[[], int | None]]:
-    """Count the files in the background, for a progress bar; None until it is known."""
+    """Count the files in the background, for a progress bar; None until they are counted."""
     found: list[int] = []
     stop = Event()
 
@@ -253,29 +271,9 @@ def counted(words: Sequence[str | Path]) -> Iterator[Callable[[], int | None]]:
         found.append(number)
 
     thread = Thread(target=count, name="count", daemon=True)
-    if sys.stderr.isatty():  # else nobody sees it
+    if sys.stderr.isatty():  # otherwise there is no progress bar
         thread.start()
     try:
         yield lambda: found[0] if found else None
     finally:
         stop.set()
-
-
-def _translated(part: str) -> str:
-    r"""Return a regular expression for one step of a glob: `*` stops at a slash.
-
-    >>> _translated("*.jpg") == r"(?s:(?=[^/]*/)(?!\.)[^/]*\.jpg)"
-    True
-    """
-    shown = "" if part.startswith(".") else r"(?!\.)"  # a dot in front hides, and must be written
-    pieces = re.split(r"(\*|\?|\[[^\]]+\])", part)
-    wild = {"*": "[^/]*", "?": "[^/]"}
-    body = "".join(
-        wild.get(piece) or (_set(piece) if piece.startswith("[") else re.escape(piece))
-        for piece in pieces
-    )
-    return f"(?s:(?=[^/]*/){shown}{body})"
-
-
-def _set(piece: str) -> str:
-    return fnmatch.translate(piece).removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")

@@ -1,4 +1,4 @@
-"""What a scoring run did, in counts that take the same memory for any number of rows."""
+"""What a scoring run did, in counts whose memory does not grow with the rows."""
 
 import re
 from collections import Counter
@@ -18,20 +18,19 @@ class ScoreSummary:
 
     Attributes:
         images: Rows of the table.
-        new_images: Those that this run wrote.
-        seconds: How long this run took.
+        new_images: Rows that this run wrote.
+        seconds: Duration of this run.
         decisions: Rows per decision.
         classes: Images per top class, of those that have one.
         errors: Unreadable images per kind of error.
-        changed: Files and lists that were tried again, because they had changed since their row
-            or could not be read then.
-        gone: Files that have a row and are no longer there, or no longer named.
+        changed: Files and lists scored again, because they changed or could not be read before.
+        gone: Files with a row that no longer exist or are no longer named.
         listed_twice: Files that were named more than once; they have one row.
-        overwritten: Files that were written again, under watch, after they were scored.
-        left_out: Files that were no images by their names, links to folders, special files.
-        suffixes: Of the files that were no images by their names.
-        empty: Sources that hold, or name, no image at all; a folder that is watched may.
-        stopped: The run was told to stop before all files had rows.
+        overwritten: Under watch, files that changed after they were scored.
+        left_out: Files not named like images, links to folders, special files.
+        suffixes: Suffixes of the files not named like images.
+        empty: Sources without any image; a watched folder may be empty.
+        stopped: The run was stopped before all files had rows.
     """
 
     images: int = 0
@@ -59,7 +58,7 @@ class ScoreSummary:
         self.images += 1
         self.decisions[str(row["decision"])] += 1
         if not row["error"]:
-            if row["top_class"]:  # none where the network gave no number
+            if row["top_class"]:  # none where the output is NaN
                 self.classes[str(row["top_class"])] += 1
         else:
             kind = error_kind(str(row["error"]))
@@ -107,7 +106,6 @@ def error_kind(error: str) -> str:
     >>> error_kind("a list in cp949 " + "of many words " * 9 + ": save it")[-20:]
     'words of many words…'
     """
-    # small numbers tell kinds apart (16-bit, 3 pages), as those of names do (cp949); sizes and
-    # places do not
+    # small numbers (16-bit, 3 pages) and those in names (cp949) tell kinds apart; sizes do not
     kind = re.sub(r"(?<![^\W_])\d{3,}", "N", error.partition(":")[0].rstrip())
     return kind if len(kind) <= _MOST_LETTERS else kind[:_MOST_LETTERS].rpartition(" ")[0] + "…"

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -14,33 +14,36 @@ from sihwa.errors import ConfigError
 from sihwa.images import identify_file, is_image_name, walk_folder
 from sihwa.scoring.block import Entry
 from sihwa.scoring.ledger import Ledger
+from sihwa.scoring.sources import Sources
 
 _TICK_MS = 250
 _SETTLED_SECONDS = 1.0
 """A file is complete when size and time of change stay the same for so long."""
 _RESCAN_SECONDS = 60.0
 _UNSEEN = ((-1, -1), 0.0)
-"""Unlike any file, and unlike a link that leads nowhere, which has no size and time at all."""
+"""Differs from any file, and from a broken link, which has no size and time (None)."""
 
 
 class Arrivals:
-    """What changes in some folders from now on.
+    """Files that appear or change in the folders among the sources from now on.
 
-    The system's own notice is used. It can lose some in a flood, and a network share may give
+    The operating system reports them. It can lose some in a flood, and a network share may report
     none, so the folders are also listed again about every minute.
 
     Args:
-        folders: With all that lies below.
+        sources: Its folders are watched, with all below.
         stop: Ends the watch.
 
     Raises:
         ConfigError: There is no folder to watch.
     """
 
-    def __init__(self, folders: Sequence[str], stop: Event) -> None:
+    def __init__(self, sources: Sources, stop: Event) -> None:
+        folders = sources.folders()
         if not folders:
             raise ConfigError("--watch needs a folder among the sources")
         self._folders = {os.path.realpath(folder): folder.rstrip("/") or "/" for folder in folders}
+        self._skipped = sources.skipped()
         self._waiting: dict[str, tuple[tuple[int, int] | None, float]] = {}
         self._stop = stop
         self._scanned, self._scan_seconds = time.monotonic(), 0.0
@@ -60,7 +63,7 @@ class Arrivals:
         self._changes.close()
 
     def settled(self, listing: Iterable[Entry]) -> Iterator[Entry]:
-        """Yield the files of a listing; one that may still be written arrives later instead."""
+        """Yield the files of a listing; one that may still be being written arrives later."""
         for entry in listing:
             identity = None if entry.fault or entry.member else identify_file(entry.path)
             if identity and time.time_ns() - identity[1] < _SETTLED_SECONDS * 1e9:
@@ -69,7 +72,7 @@ class Arrivals:
                 yield entry
 
     def until_stopped(self, ledger: Ledger) -> Iterator[list[Entry]]:
-        """Yield the files that became complete, several times a second, an empty list for none."""
+        """Yield the files that became complete, several times a second; the list may be empty."""
         for changes in self._changes:
             self._note(changes)
             pause = _SETTLED_SECONDS if self._missed else _RESCAN_SECONDS
@@ -79,10 +82,10 @@ class Arrivals:
             yield self._complete()
 
     def _watch(self) -> Generator[set[tuple[watchfiles.Change, str]], None, None]:
-        """Yield what changed, an empty set for nothing; go on after a name that is not UTF-8.
+        """Yield what changed, several times a second; survive a name that is not UTF-8.
 
-        At such a name watchfiles ends, and loses what came with it. It may not even begin again:
-        then listing the folders anew is all the watch there is.
+        Such a name ends watchfiles, which loses the changes beside it and may fail to restart.
+        Until it restarts, only listing the folders again finds new files.
         """
         while not self._stop.is_set():
             try:
@@ -95,7 +98,7 @@ class Arrivals:
                     raise_interrupt=False,
                     ignore_permission_denied=True,
                 )
-            except RuntimeError:  # its own kind of it is not public
+            except RuntimeError:  # its own subclass is not public
                 self._missed = True
                 self._stop.wait(_TICK_MS / 1000)
                 yield set()
@@ -105,19 +108,23 @@ class Arrivals:
             name = None if change == watchfiles.Change.deleted else self._as_given(path)
             if name is None:
                 continue
-            if Path(name).is_dir():  # moved here with all that is in it
+            if Path(name).is_dir():  # it was moved here with its content
                 for found in () if Path(name).is_symlink() else walk_folder(name):
                     if found.kind == "image":
-                        self._waiting.setdefault(found.path, _UNSEEN)
+                        self._wait_for(found.path)
             elif is_image_name(name):
-                self._waiting.setdefault(name, _UNSEEN)
+                self._wait_for(name)
+
+    def _wait_for(self, path: str) -> None:
+        if not path.startswith(self._skipped):
+            self._waiting.setdefault(path, _UNSEEN)
 
     def _rescan(self, ledger: Ledger) -> None:
         begin = time.monotonic()
         for folder in self._folders.values():
             for found in walk_folder(folder):
                 if found.kind == "image" and not ledger.has(found.path):
-                    self._waiting.setdefault(found.path, _UNSEEN)
+                    self._wait_for(found.path)
         self._scanned = time.monotonic()
         self._scan_seconds = self._scanned - begin
 
@@ -125,7 +132,7 @@ class Arrivals:
         complete = []
         for path, (before, since) in sorted(self._waiting.items()):
             identity, now = identify_file(path), time.monotonic()
-            if identity is None and not os.path.lexists(path):  # as a temporary name goes
+            if identity is None and not os.path.lexists(path):  # it was a temporary name
                 del self._waiting[path]
             elif identity != before:
                 self._waiting[path] = identity, now
@@ -135,9 +142,9 @@ class Arrivals:
         return complete
 
     def _as_given(self, path: str) -> str | None:
-        """Return a path as a listing would name it, or None where no listing goes: behind a link.
+        """Return a path as a listing would spell it, or None behind a link, which no listing follows.
 
-        The system's notice goes through links, and names a folder by any one of its ways.
+        The operating system reports a file by any of the ways that lead to it, links included.
         """
         folder, name = os.path.split(path)
         real = os.path.realpath(folder)

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, locks, SQLite."""
+"""Files that are written whole or not at all, locks, and SQLite."""
 
 from sihwa.storage.database import explaining, open_database
 from sihwa.storage.files import (

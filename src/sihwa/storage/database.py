@@ -1,4 +1,4 @@
-"""SQLite, opened in one way: lookups on disk that take little memory and survive a kill."""
+"""SQLite: lookups on disk that need little memory and survive a kill."""
 
 import contextlib
 import sqlite3
@@ -11,15 +11,15 @@ _WAIT_SECONDS = 60.0
 
 
 def open_database(path: Path | None, *lines: str) -> sqlite3.Connection:
-    """Open a database, made when missing, and run some lines in it.
+    """Open a database, making it if missing, and run some statements.
 
     Args:
-        path: Its file, which several processes may share; None for a private one, which is on disk
-            as soon as it is large and is gone when it is closed or the process ends.
-        lines: Settings and tables, in SQL.
+        path: Its file, which several processes may share; None for a temporary one that SQLite
+            keeps in memory while it is small and deletes when it is closed.
+        lines: SQL statements, such as settings and tables.
 
     Raises:
-        sqlite3.Error: It is damaged, or the disk refuses; `explaining` makes that one line.
+        sqlite3.Error: It is damaged or cannot be written; see `explaining`.
         OSError: Its folder cannot be made.
     """
     if path is not None:
@@ -36,11 +36,7 @@ def open_database(path: Path | None, *lines: str) -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def explaining(what: str, advice: str) -> Iterator[None]:
-    """Say in one line what failed and what to do, whatever SQLite or the disk refused.
-
-    Raises:
-        StorageError: It did.
-    """
+    """Turn an error of SQLite or the disk into a `StorageError`: what failed, what to do."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:

@@ -1,4 +1,4 @@
-"""Writing files that are whole or not there: temporary name, fsync, rename."""
+"""Write files whole or not at all: temporary name, fsync, rename."""
 
 import contextlib
 import hashlib
@@ -18,10 +18,10 @@ from sihwa.errors import StorageError
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it replaces `path` in one step.
 
-    On any error, Ctrl-C included, the temporary file is removed and `path` is left as it was.
+    On any error, including Ctrl-C, the temporary file is removed and `path` stays unchanged.
 
     Raises:
-        StorageError: The file system refused: full, read-only, no permission.
+        StorageError: The disk is full or read-only, or permission is missing.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -47,11 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say in one line that `path` could not be written, whatever the file system refused.
-
-    Raises:
-        StorageError: It did.
-    """
+    """Turn an `OSError` into a `StorageError` that names `path`."""
     try:
         yield
     except OSError as error:
@@ -60,12 +56,12 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def usable_folder(path: Path) -> Iterator[None]:
-    """Before long work, see that results can be written to a folder; make it where it is missing.
+    """Check before long work that a folder can be written to; make it if it is missing.
 
-    On any error, Ctrl-C included, what was made and is still empty is removed.
+    On any error, including Ctrl-C, the folders that were made and are still empty are removed.
 
     Raises:
-        StorageError: It is no folder, or the file system refuses a file in it.
+        StorageError: It is a file, or no file can be made in it.
     """
     with writing(path):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -84,12 +80,12 @@ def usable_folder(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success it gets that name in one step.
+    """Yield a temporary folder beside `path`; on success it is renamed to `path` in one step.
 
-    On any error, Ctrl-C included, it is removed with all that is in it.
+    On any error, including Ctrl-C, it is removed with its files.
 
     Raises:
-        StorageError: The file system refused, or `path` is there and not empty.
+        StorageError: The folder cannot be written, or `path` exists and is not empty.
     """
     temporary = path.with_name(f".{path.name[:64]}.{uuid.uuid4().hex}.tmp")
     try:
@@ -117,7 +113,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 -- JSON has no narrower type
-    """Write `value` as indented UTF-8 JSON; NaN and infinity are refused, as JSON has none."""
+    """Write `value` as indented UTF-8 JSON; NaN and inf raise ValueError."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
@@ -127,7 +123,7 @@ def sha256_of_bytes(content: bytes) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the hex SHA-256 of the file, read in pieces."""
+    """Return the hex SHA-256 of the file, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -138,7 +134,7 @@ def _fsync(path: Path) -> None:
 
 
 def _fsync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot open a folder; its rename is durable by itself
+    if os.name == "nt":  # Windows cannot open a folder, and does not need this for a durable rename
         return
     handle = os.open(folder, os.O_RDONLY)
     try:

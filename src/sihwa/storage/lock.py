@@ -1,4 +1,4 @@
-"""One process at a time in one place, by a lock that the kernel lets go of however it ends."""
+"""File locks: one writer at a time; the kernel releases the lock of a killed process."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,19 +12,19 @@ from sihwa.storage.files import writing
 
 @contextlib.contextmanager
 def hold(lock: Path, place: Path, advice: str) -> Iterator[None]:
-    """Hold a place alone; a second process is told so at once.
+    """Hold a lock, without waiting for another process that holds it.
 
     Args:
-        lock: The file that is locked; made when missing, and left there.
-        place: What it stands for, for the message.
-        advice: What to do, if another process holds it.
+        lock: The file to lock; made if missing, and kept.
+        place: The folder or file that it protects, for the message.
+        advice: What to do if another process holds it.
 
     Raises:
-        StorageError: Another process holds it, or the disk refuses.
+        StorageError: Another process holds it, or it cannot be made.
     """
     with writing(place):
         lock.parent.mkdir(parents=True, exist_ok=True)
-        lock.touch()  # else a place that takes no file at all would look locked
+        lock.touch()  # an unwritable place must not look like a locked one
         held = filelock.FileLock(lock, blocking=False)
         try:
             held.acquire()

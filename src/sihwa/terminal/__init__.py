@@ -1,1 +1,1 @@
-"""What people see while a command runs: lines, progress, names, and what Ctrl-C does."""
+"""What users see: lines, progress, names, and how a command ends."""

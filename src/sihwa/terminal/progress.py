@@ -1,4 +1,4 @@
-"""One progress bar for everything that takes over two seconds; quiet when nobody looks."""
+"""One progress bar for everything that takes over two seconds; silent without a terminal."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ class Advance(Protocol):
     """Moves a bar."""
 
     def __call__(self, count: int, note: str = "") -> None:
-        """Move it by `count`, and show `note` behind its title if there is one."""
+        """Move it by `count`, and show `note` after its title if there is one."""
         ...
 
 
@@ -43,8 +43,7 @@ def progress_bar(
 
     Args:
         title: What is being done, in a few words.
-        total: How many units there are; None when nobody knows; or called at each step, where it
-            becomes known on the way.
+        total: Number of units; None if unknown; or a function that returns it at each step.
         unit: What is counted, in the plural.
 
     Nothing is printed when standard error is not a terminal.

@@ -1,4 +1,4 @@
-"""Other packages' advice, kept off the user's terminal."""
+"""Keep the warnings of other packages off the user's terminal."""
 
 import contextlib
 import logging
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quieten(*loggers: str) -> Iterator[None]:
-    """Hide warnings and what these loggers say; errors still raise."""
+    """Hide warnings and the messages of these loggers; exceptions still propagate."""
     named = [logging.getLogger(name) for name in loggers]
     levels = [logger.level for logger in named]
     for logger in named:

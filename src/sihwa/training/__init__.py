@@ -1,12 +1,10 @@
 """Training: a manifest and a network in, a trained network out."""
 
-from sihwa.training.config import ProbeConfig, TrainingConfig
+from sihwa.training.config import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
 from sihwa.training.context import Curve, TrainContext, TrainResult, world
 from sihwa.training.embedding import create_embedder, embed_manifest, read_batches
-from sihwa.training.finetune_config import FinetuneConfig, StagesConfig
 from sihwa.training.probe import ProbeResult, fit_probe
 from sihwa.training.train import train_network
-from sihwa.training.unknown import fit_unknown
 
 __all__ = [
     "Curve",
@@ -20,7 +18,6 @@ __all__ = [
     "create_embedder",
     "embed_manifest",
     "fit_probe",
-    "fit_unknown",
     "read_batches",
     "train_network",
     "world",

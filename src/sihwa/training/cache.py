@@ -1,7 +1,7 @@
-"""Embeddings remembered across runs, in one SQLite file per backbone.
+"""Embeddings cached across runs, in one SQLite file per backbone.
 
-SQLite because it survives a kill in the middle of a write, lets two runs share the file, and
-looks up a few images among many without reading the rest.
+SQLite survives a kill in the middle of a write, lets two runs share the file, and looks up a few
+images without reading the rest.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ class EmbeddingCache:
     """A map from image content (SHA-256) to embedding (D,), float32.
 
     Args:
-        folder: Where the caches lie; made when missing.
-        backbone: Digest of the network, names the file.
+        folder: Cache folder, created if missing.
+        backbone: Digest of the network; names the file.
         width: Embedding width D.
 
     Raises:
-        StorageError: The file is damaged, or the disk refuses.
+        StorageError: The file is damaged or cannot be written.
     """
 
     def __init__(self, folder: Path, backbone: str, width: int) -> None:
@@ -52,18 +52,18 @@ class EmbeddingCache:
         self._database.close()
 
     def known(self, content: Sequence[str]) -> set[str]:
-        """Return those of the given contents that are remembered."""
+        """Return the contents that are in the cache."""
         return set(self._find(content))
 
     def get(self, content: Sequence[str]) -> NDArray[np.float32]:
-        """Return the embeddings (N, D) of contents that are all known."""
+        """Return the embeddings (N, D) of contents in the cache."""
         found = self._find(content)
         if not content:
             return np.zeros((0, self.width), np.float32)
         return np.stack([found[sha256] for sha256 in content])
 
     def put(self, content: Sequence[str], embedding: NDArray[np.float32]) -> None:
-        """Remember embeddings (N, D); durable once this returns."""
+        """Add embeddings (N, D); durable on return."""
         rows = [
             (sha256, np.ascontiguousarray(vector, np.float32).tobytes())
             for sha256, vector in zip(content, embedding, strict=True)
@@ -75,11 +75,11 @@ class EmbeddingCache:
     def _find(self, content: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         found = {}
         for start in range(0, len(content), 500):  # SQLite bounds the number of parameters
-            piece = content[start : start + 500]
-            marks = ",".join("?" * len(piece))
+            some = content[start : start + 500]
+            marks = ",".join("?" * len(some))
             query = f"SELECT sha256, vector FROM embedding WHERE sha256 IN ({marks})"
             with self._explained():
-                rows = self._database.execute(query, piece).fetchall()
+                rows = self._database.execute(query, some).fetchall()
             for sha256, vector in rows:
                 if len(vector) == 4 * self.width:
                     found[sha256] = np.frombuffer(vector, np.float32)
@@ -88,5 +88,5 @@ class EmbeddingCache:
     def _explained(self) -> AbstractContextManager[None]:
         return explaining(
             f"embedding cache {self.path}",
-            "It can be deleted without loss; another place is set by cache_dir=PATH",
+            "It can be deleted without loss; cache_dir=PATH sets another place",
         )

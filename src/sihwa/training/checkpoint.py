@@ -1,104 +1,175 @@
-"""The file that a killed training goes on from: whole or not there, and never unpickled."""
+"""Everything that the next epoch depends on, and its file: safetensors, never pickle.
 
-from collections.abc import Collection, Mapping
+A checkpoint's tensors are named `weights/…`, `average/…`, `best/…` and `optimizer/INDEX/…`; the
+entry `progress` of its header holds the rest as JSON.
+"""
+
 from pathlib import Path
-from typing import Any
 
-import lightning.pytorch as pl
+import msgspec
 import torch
-from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch.callbacks import Checkpoint
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sihwa.errors import StorageError
-from sihwa.model import read_tensor_file
 from sihwa.storage import replacing
+from sihwa.training.config import FinetuneConfig
+from sihwa.training.learner import Learner
+from sihwa.training.optimizer import create_optimizer
 
-_PARTS = {"state_dict", "epoch", "global_step", "loops", "callbacks", "optimizer_states",
-          "lr_schedulers", "pytorch-lightning_version"}  # fmt: skip
+CHECKPOINT = Path("checkpoints", "last.safetensors")
+"""Place of the checkpoint in a run folder."""
 
-
-class KeepLast(Checkpoint):
-    """Writes everything that the next epoch depends on to one file, after every epoch."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Replace the file."""
-        del pl_module
-        trainer.save_checkpoint(self._path)
+Tensors = dict[str, Tensor]
 
 
-class CheckpointFiles(TorchCheckpointIO):
-    """Checkpoints that are whole or not there, and are read without unpickling anything.
+class Progress(msgspec.Struct, forbid_unknown_fields=True):
+    """How far a training is.
 
-    Args:
-        own: The tensors of the network that is trained; a checkpoint must have the same.
-        callbacks: Names of the callbacks that a checkpoint must have something of.
+    Attributes:
+        epoch: Finished epochs.
+        step: Optimiser steps taken.
+        curves: Figures by name, one value per finished epoch.
+        best_epoch: Index of the best epoch on held-out images; None without any.
+        best_value: Its selection metric, negative where more is better.
+        best_log_loss: Its held-out log-loss in nats.
+        scaler: State of the fp16 gradient scaler; empty in other precisions.
     """
 
-    def __init__(self, own: Mapping[str, torch.Tensor], callbacks: Collection[str] = ()) -> None:
-        self._callbacks = set(callbacks)
-        self._kind = {name: _kind(tensor) for name, tensor in own.items()}
+    epoch: int = 0
+    step: int = 0
+    curves: dict[str, list[float]] = {}
+    best_epoch: int | None = None
+    best_value: float | None = None
+    best_log_loss: float | None = None
+    scaler: dict[str, float] = {}
 
-    def save_checkpoint(
-        self,
-        checkpoint: dict[str, Any],
-        path: str | Path,
-        storage_options: object = None,
-    ) -> None:
-        """Write a checkpoint in place of the one before.
+
+class TrainState:
+    """Weights, their average, the optimiser, the best weights so far, and the progress.
+
+    Args:
+        learner: On its device; its weights are trained in place.
+        config: Optimiser and average.
+        fp16: Whether gradients are scaled, as float16 needs.
+    """
+
+    def __init__(self, learner: Learner, config: FinetuneConfig, *, fp16: bool) -> None:
+        self.learner = learner
+        self.average: AveragedModel | None = None
+        if config.ema:
+            ema = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(learner, multi_avg_fn=ema, use_buffers=True)
+        self.optimizer = create_optimizer(learner, config.optimizer)
+        self.scaler = torch.amp.GradScaler(enabled=fp16)
+        self.progress = Progress()
+        self.best: Tensors = {}
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """Every trained weight, in the optimiser's order."""
+        return [weight for group in self.optimizer.param_groups for weight in group["params"]]
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The averaged weights, or the learner's own if nothing is averaged."""
+        return self.average.get_submodule("module") if self.average else self.learner
+
+    def keep_best(self) -> None:
+        """Keep the evaluated weights as the best so far."""
+        state = self.evaluated.state_dict()
+        self.best = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint.
 
         Raises:
-            StorageError: The disk refuses; the one before is still there.
+            StorageError: Writing failed; the previous checkpoint is still there.
         """
-        del storage_options
-        target = Path(path)
+        optimizer = self.optimizer.state_dict()["state"]
+        parts = {
+            "weights": self.learner.state_dict(),
+            "average": self.average.state_dict() if self.average else {},
+            "best": self.best,
+            "optimizer": {
+                f"{i}/{kind}": x for i, own in optimizer.items() for kind, x in own.items()
+            },
+        }
+        tensors = {
+            f"{part}/{name}": tensor.detach().cpu().contiguous()
+            for part, own in parts.items()
+            for name, tensor in own.items()
+        }
+        self.progress.scaler = self.scaler.state_dict()
+        header = {"progress": msgspec.json.encode(self.progress).decode()}
         try:
-            with replacing(target) as temporary:
-                torch.save(checkpoint, temporary)
-        except RuntimeError as error:  # torch's writer does not say that the disk is full
-            raise StorageError(f"cannot write {target}: {str(error).splitlines()[0]}") from error
+            with replacing(path) as temporary:
+                save_file(tensors, temporary, header)
+        except SafetensorError as error:
+            raise StorageError(f"cannot write {path}: {error}") from error
 
-    def load_checkpoint(
-        self,
-        path: str | Path,
-        map_location: object = None,
-        weights_only: bool | None = None,
-    ) -> dict[str, Any]:
-        """Read a checkpoint.
+    def load(self, path: Path, steps_per_epoch: int) -> None:
+        """Continue from a checkpoint.
 
         Raises:
-            StorageError: It is not one of this network.
+            StorageError: It cannot be read, or belongs to another network or other settings.
         """
-        del map_location, weights_only
+        if not path.is_file():
+            raise StorageError(f"cannot read {path}: not a plain file; remove it")
         try:
-            state = read_tensor_file(Path(path))
-            if not isinstance(state, dict) or not state.keys() >= _PARTS:
-                raise ValueError("it lacks what a training goes on from")
-            if {name: _kind(value) for name, value in state["state_dict"].items()} != self._kind:
-                raise ValueError("it is of another network")
-            # one optimiser, one schedule; Lightning goes on without what is missing, elsewhere
-            for name in ("optimizer_states", "lr_schedulers", "loops"):
-                if not state[name]:
-                    raise ValueError(f"its {name} are missing")
-            if missing := self._callbacks - set(state["callbacks"]):
-                raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+            parts, progress = _read(path)
+            epochs = {len(values) for values in progress.curves.values()}
+            expected = {progress.epoch}, progress.epoch * steps_per_epoch
+            if (epochs, progress.step) != expected or "loss" not in progress.curves:
+                raise ValueError(f"its curves or steps are not those of {progress.epoch} epochs")
+            self._restore(parts, progress)
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-        except (ValueError, AttributeError, TypeError) as error:
-            raise unfit_checkpoint(path, error) from error
-        return state
+        # torch and safetensors raise these for content of the wrong shape or kind
+        except (SafetensorError, ValueError, RuntimeError, KeyError, IndexError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise StorageError(
+                f"{path}: not a checkpoint of this run: {reason}; delete it, and training starts "
+                "over"
+            ) from error
+
+    def _restore(self, parts: dict[str, Tensors], progress: Progress) -> None:
+        own = _kinds(self.learner.state_dict())
+        best = parts.get("best", {})
+        if _kinds(parts["weights"]) != own or (best and _kinds(best) != own):
+            raise ValueError("its weights are of another network")
+        self.learner.load_state_dict(parts["weights"])
+        self.best = best
+        if self.average:
+            self.average.load_state_dict(parts["average"])
+        state: dict[int, Tensors] = {}
+        for name, tensor in parts["optimizer"].items():
+            index, _, kind = name.partition("/")
+            # in the weight's memory format: arithmetic on another one may round differently
+            like = self.trained[int(index)].detach() if tensor.ndim else tensor
+            state.setdefault(int(index), {})[kind] = torch.empty_like(
+                like, dtype=tensor.dtype
+            ).copy_(tensor)
+        if len({frozenset(kinds) for kinds in state.values()}) != 1:
+            raise ValueError("the state of its optimiser is incomplete")
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(progress.scaler)
+        self.progress = progress
 
 
-def unfit_checkpoint(path: str | Path, error: Exception) -> StorageError:
-    """Return what to say of a checkpoint that no training goes on from."""
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return StorageError(
-        f"{path}: not a checkpoint of this training run: {reason}; delete it, and the run begins "
-        "its training anew"
-    )
+def _read(path: Path) -> tuple[dict[str, Tensors], Progress]:
+    parts: dict[str, Tensors] = {}
+    with safe_open(path, framework="pt") as file:
+        header = (file.metadata() or {}).get("progress", "")
+        for name in file.keys():  # noqa: SIM118 -- no mapping
+            part, _, rest = name.partition("/")
+            parts.setdefault(part, {})[rest] = file.get_tensor(name)
+    return parts, msgspec.json.decode(header, type=Progress)
 
 
-def _kind(tensor: torch.Tensor) -> tuple[torch.Size, torch.dtype]:
-    return tensor.shape, tensor.dtype
+def _kinds(tensors: Tensors) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""What every way of training is given besides network and images, and what it gives back."""
+"""Inputs and result that every way of training shares."""
 
 import os
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ class TrainContext:
     """Where and how a training runs.
 
     Attributes:
-        folder: The run folder: checkpoints and logs go there.
-        cache_dir: Folder of what can be computed again.
-        device: Where PyTorch runs.
+        folder: The run folder, for checkpoints and curves.
+        cache_dir: Folder of files that can be computed again.
+        device: Device of PyTorch.
         seed: Seeds everything random.
-        augmentation: What may happen to a training image.
+        augmentation: How training images may be changed.
     """
 
     folder: Path
@@ -35,8 +35,8 @@ class Curve:
     """One figure over the epochs.
 
     Attributes:
-        name: What it is, such as `loss` or `held-out accuracy`.
-        value: One value per epoch, from the first on.
+        name: Such as `loss` or `held-out accuracy`.
+        value: One value per epoch.
     """
 
     name: str
@@ -48,12 +48,12 @@ class TrainResult:
     """How a training went.
 
     Attributes:
-        summary: In a few words, for the report: `C = 0.01`.
-        score: Log-loss in nats on training images that were held out; None where none were. The
-            lower, the better: sweeps compare by it.
+        summary: A few words for the report, such as `C = 0.01`.
+        score: Log-loss in nats on held-out training images, which sweeps minimise; None if none
+            were held out.
         curves: Figures over the epochs.
-        pretrained_backbone: Whether the backbone is still the pretrained one, so that its
-            embeddings are worth remembering.
+        pretrained_backbone: Whether the backbone is unchanged, so that its embeddings are worth
+            caching.
     """
 
     summary: str
@@ -63,5 +63,5 @@ class TrainResult:
 
 
 def world() -> tuple[int, int]:
-    """Return this process's number and how many there are, as torchrun says."""
+    """Return the rank of this process and the number of processes, as torchrun sets them."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))

@@ -1,11 +1,9 @@
-"""Embeddings of a manifest's images: computed once, remembered by content.
+"""Embeddings of a manifest's images, computed once and cached by content.
 
 Axes: N images, D embedding width.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
-from sihwa.errors import UnreadableImage
-from sihwa.images import decode_image, read_bytes
 from sihwa.model import Network, export_graph
-from sihwa.storage import sha256_of_bytes
 from sihwa.terminal.progress import progress_bar
 from sihwa.training.cache import EmbeddingCache
+from sihwa.training.prefetch import group_by, prefetch
 
 Embedder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 _BATCH = 32
@@ -30,15 +26,13 @@ def embed_manifest(
 ) -> NDArray[np.float32]:
     """Return the embedding of every image, (N, D), in the manifest's order.
 
-    An image whose content was embedded before by the same backbone is not read again. On the
-    CPU the pass runs through the graph that ships, in float32; on a GPU through PyTorch.
+    Images whose content is in the cache of the same backbone are not read again.
 
     Args:
         network: Its backbone and preprocessing are used, its classifier is not.
         manifest: The images.
-        cache_dir: Where embeddings are remembered across runs; None remembers nothing, for a
-            backbone that no other run will have.
-        device: Where PyTorch would run.
+        cache_dir: Folder of the cache; None caches nothing, for a backbone that no other run has.
+        device: Device of PyTorch.
 
     Raises:
         UnreadableImage: An image vanished or changed since the manifest was made.
@@ -79,9 +73,9 @@ def _unique_rows(content: Sequence[str], known: set[str]) -> list[int]:
 
 
 def create_embedder(network: Network, device: torch.device) -> Embedder:
-    """Return what turns images (N, H, W, 3) of one size into embeddings (N, D).
+    """Return a function from images (N, H, W, 3) of one size to embeddings (N, D).
 
-    On the CPU the pass runs through the graph that ships, in float32; on a GPU through PyTorch.
+    On a CPU it runs the exported graph in ONNX Runtime, on a GPU the network in PyTorch.
     """
     if device.type == "cpu":
         session = onnxruntime.InferenceSession(
@@ -103,48 +97,17 @@ def create_embedder(network: Network, device: torch.device) -> Embedder:
 def read_batches(
     manifest: Manifest, rows: Sequence[int]
 ) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
-    """Yield row numbers and images (N, H, W, 3) of one size each, decoded ahead of their use.
+    """Yield row numbers and images (N, H, W, 3) of one size, decoded ahead of their use.
 
     Raises:
-        UnreadableImage: An image vanished or changed since the manifest was made.
+        UnreadableImage: An image is gone or changed since the manifest was made.
     """
-    path, content, height, width = (
-        manifest.table[name].to_pylist() for name in ("path", "sha256", "height", "width")
+    height, width = (manifest.table[name].to_pylist() for name in ("height", "width"))
+
+    def read(group: list[int]) -> tuple[list[int], NDArray[np.uint8]]:
+        return group, np.stack([manifest.read_image(row) for row in group])
+
+    groups = group_by(rows, lambda row: (height[row], width[row]))
+    yield from prefetch(
+        read, (group[at : at + _BATCH] for group in groups for at in range(0, len(group), _BATCH))
     )
-    by_size: dict[tuple[int, int], list[int]] = {}
-    for row in rows:
-        by_size.setdefault((height[row], width[row]), []).append(row)
-    groups = [
-        same[start : start + _BATCH]
-        for same in by_size.values()
-        for start in range(0, len(same), _BATCH)
-    ]
-
-    def read(group: list[int]) -> NDArray[np.uint8]:
-        return np.stack([read_unchanged(path[row], content[row]) for row in group])
-
-    with ThreadPoolExecutor(1) as reader:
-        # one batch ahead: the next is decoded while the caller works on this one
-        ahead: deque[Future[NDArray[np.uint8]]] = deque()
-        for place, group in enumerate(groups):
-            ahead.extend(reader.submit(read, g) for g in groups[place + len(ahead) : place + 2])
-            yield group, ahead.popleft().result()
-
-
-def read_unchanged(path: str, sha256: str) -> NDArray[np.uint8]:
-    """Read and decode an image whose bytes are still those of the manifest: (H, W, 3).
-
-    Raises:
-        UnreadableImage: It vanished or changed since the manifest was made.
-    """
-    try:
-        content = read_bytes(path)
-    except UnreadableImage as error:
-        raise UnreadableImage(
-            path, f"{error.reason}, though the run began with it; put it back"
-        ) from error
-    if sha256_of_bytes(content) != sha256:
-        raise UnreadableImage(
-            path, "changed since the run began; put the old one back, or begin a new run"
-        )
-    return decode_image(content, path)

@@ -1,214 +1,183 @@
 """Fine-tuning: gradient descent on the network or its last blocks.
 
-Axes: N images, M training images, D embedding width, K classes, C, h and w activation size.
+Axes: N images, D embedding width, K classes, C, h and w activation size.
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 import torch
-from lightning.pytorch.loggers import Logger
-from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from sihwa.augmentation import Augmenter
 from sihwa.dataset import Manifest
-from sihwa.errors import TooFewImages, TrainingDiverged
-from sihwa.model import Network, Parts, split_network
-from sihwa.training.batches import Batch, BatchSource, EpochOrder, ImageBatches
-from sihwa.training.context import Curve, TrainContext, TrainResult, world
+from sihwa.errors import TrainingDiverged
+from sihwa.model import CutNetwork, Network, cut_network
+from sihwa.training.batches import Batches, BatchSource, EpochOrder, ImageBatches, load_batches
+from sihwa.training.config import FinetuneConfig
+from sihwa.training.context import Curve, TrainContext, TrainResult
+from sihwa.training.curve_writers import CurveWriter, open_curve_writers
 from sihwa.training.embedding import embed_manifest
-from sihwa.training.finetune_config import FinetuneConfig
+from sihwa.training.held_out import HeldOutSplit, hold_out
 from sihwa.training.image_store import decode_images
-from sihwa.training.learner import Front, Head, Learner
-from sihwa.training.loop import load_batches, open_loggers, run_loop
+from sihwa.training.learner import Activate, Head, Learner
+from sihwa.training.loop import run_loop
 from sihwa.training.objective import Objective
+from sihwa.training.precision import choose_dtype
 from sihwa.training.probe import Scaler, fit_classifier
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class HeldOutSplit:
-    """Manifest rows of the training split: to train on, and to choose the epoch by."""
-
-    fitted: list[int]
-    held_out: list[int]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that a loop over batches needs.
+class TrainingData:
+    """Batches of one way of training, and what turns them into activations.
 
     Attributes:
-        parts: The network, cut.
-        front: Makes the activations at the cut of a batch's parts.
-        source: Makes training batches.
+        cut: The network, cut in frozen and trained layers.
+        activate: Inputs of a batch → activations at the cut.
+        batches: Makes training batches.
         held_out: Makes batches of held-out images.
-        division: Which images are which.
-        loggers: Where the curves go.
+        split: Which images are which.
     """
 
-    parts: Parts
-    front: Front
-    source: BatchSource
+    cut: CutNetwork
+    activate: Activate
+    batches: BatchSource
     held_out: BatchSource
-    division: HeldOutSplit
-    loggers: Sequence[Logger]
+    split: HeldOutSplit
 
 
 def finetune(
-    network: Network, manifest: Manifest, config: FinetuneConfig, work: TrainContext
+    network: Network, manifest: Manifest, config: FinetuneConfig, context: TrainContext
 ) -> TrainResult:
-    """Train the network on the training images, in place.
+    """Train the network on the training images, in place; frozen layers run on every batch.
 
     Raises:
-        TooFewImages: Too few to hold any out, or fewer than processes.
-        UnreadableImage: An image vanished or changed since the manifest was made.
-        StorageError: A checkpoint or the images' file cannot be written.
-        ConfigError: The device lacks the precision, or MLflow does not take its address.
-        TrainingDiverged: Loss or weights are no longer finite.
+        TooFewImages: Too few to hold any out.
+        UnreadableImage: An image is gone or changed since the manifest was made.
+        StorageError: A checkpoint or the image file cannot be written.
+        ConfigError: The device lacks the precision, or MLflow refuses its address.
+        TrainingDiverged: Loss or weights are not finite.
     """
-    loggers = open_loggers(config, work)
-    division = divide_training(manifest, config.selection.held_out, work.seed)
+    curves = open_training(config, context)
+    split = hold_out(manifest, config.selection.held_out, context.seed)
+    rows = split.fitted + split.held_out
     images = decode_images(
-        manifest,
-        division.fitted + division.held_out,
-        memory_mib=config.memory_mib,
-        cache_dir=work.cache_dir,
+        manifest, rows, memory_mib=config.memory_mib, cache_dir=context.cache_dir
     )
-    parts = split_network(network, config.trained_share)
+    cut = cut_network(network, config.trained_share)
     label = manifest.label_index
-    plan = Plan(
-        parts,
-        _frozen(parts.trunk, work.device),
-        ImageBatches(images, label, Augmenter(work.augmentation), work.seed),
-        ImageBatches(images, label, None, work.seed),
-        division,
-        loggers,
+    data = TrainingData(
+        cut,
+        _run_frozen(cut.frozen, context.device),
+        ImageBatches(images, label, Augmenter(context.augmentation), context.seed),
+        ImageBatches(images, label, None, context.seed),
+        split,
     )
-    return train_parts(network, manifest, plan, config, work)
+    return train_layers(network, manifest, data, config, context, curves)
 
 
-def divide_training(manifest: Manifest, held_out: float, seed: int) -> HeldOutSplit:
-    """Hold out a share of the training images, stratified and by component.
+def open_training(config: FinetuneConfig, context: TrainContext) -> list[CurveWriter]:
+    """Check precision and stores before minutes of work; return the curve writers.
 
     Raises:
-        TooFewImages: A class would be left without an image on one side.
+        ConfigError: The device lacks the precision, or MLflow refuses its address.
     """
-    rows = np.flatnonzero(manifest.split == "train")
-    if not held_out:
-        return HeldOutSplit(rows.tolist(), [])
-    label = manifest.label_index[rows]
-    component = np.asarray(manifest.component)[rows]
-    splitter = StratifiedGroupKFold(max(2, round(1 / held_out)), shuffle=True, random_state=seed)
-    fewest = min(len(set(component[label == kind])) for kind in np.unique(label))
-    if fewest >= splitter.get_n_splits():
-        fitted, held = next(iter(splitter.split(rows, label, component)))
-        kinds = len(manifest.classes)
-        if len(set(label[fitted])) == kinds and len(set(label[held])) == kinds:
-            return HeldOutSplit(rows[fitted].tolist(), rows[held].tolist())
-    raise TooFewImages(
-        f"training.selection.held_out={held_out}: a class has {fewest} independent training "
-        "image(s), too few to hold any out; use 0, or add images"
-    )
+    choose_dtype(config.precision, context.device)
+    return open_curve_writers(config, context)
 
 
-def _frozen(trunk: nn.Module, device: torch.device) -> Front:
-    trunk.requires_grad_(False).eval().to(device)
+def _run_frozen(layers: nn.Module, device: torch.device) -> Activate:
+    layers.requires_grad_(False).eval().to(device)
 
     @torch.no_grad()
-    def front(parts: Sequence[Tensor]) -> Tensor:
-        # norms of a trunk keep their statistics, whatever the rest of the network does
-        return torch.cat([trunk(part) for part in parts])
+    def activate(inputs: Sequence[Tensor]) -> Tensor:
+        return torch.cat([layers(images) for images in inputs])
 
-    return front
+    return activate
 
 
-def train_parts(
-    network: Network, manifest: Manifest, plan: Plan, config: FinetuneConfig, work: TrainContext
+def train_layers(
+    network: Network,
+    manifest: Manifest,
+    data: TrainingData,
+    config: FinetuneConfig,
+    context: TrainContext,
+    curves: Sequence[CurveWriter],
 ) -> TrainResult:
-    """Train a network's tail and classifier on batches, in place."""
-    rank, processes = world()
-    fitted = plan.division.fitted
+    """Train a network's last layers and classifier on batches, in place."""
+    fitted = data.split.fitted
     label = manifest.label_index[fitted]
-    order = EpochOrder(fitted, label, config.batch_size, seed=work.seed,
-                       oversample=config.oversample, rank=rank, world=processes)  # fmt: skip
     learner = Learner(
-        plan.front,
-        plan.parts.tail.to(memory_format=torch.channels_last),
-        _first_head(network, manifest, fitted, config, work),
+        data.activate,
+        data.cut.trained,
+        _first_head(network, manifest.take(fitted), config, context),
         Objective(config.loss, np.bincount(label, minlength=len(manifest.classes))),
         config,
-        config.epochs * ceil(len(order) / config.optimizer.accumulate),
     )
     log.info(
-        "training %s from %s on (%.0f %% of its arithmetic) on %d images, %d held out",
+        "training %s from %s on (%.0f %% of the arithmetic) on %d images, %d held out",
         config.name,
-        plan.parts.name,
-        100 * plan.parts.share,
+        data.cut.last_frozen,
+        100 * data.cut.trained_share,
         len(fitted),
-        len(plan.division.held_out),
+        len(data.split.held_out),
     )
-    record = run_loop(
-        learner,
-        load_batches(plan.source, order, config, work.device),
-        _held_out(plan, manifest, config, work),
-        config,
-        work,
-        loggers=plan.loggers,
-        images=len(fitted),
+    order = EpochOrder(
+        fitted, label, config.batch_size, seed=context.seed, oversample=config.oversample
     )
-    _keep(network, learner)
-    epochs = len(record.curve["loss"])
-    chosen = f", the best of them {record.best_epoch + 1}" if record.best_weights else ""
-    curves = tuple(Curve(name, tuple(value)) for name, value in record.curve.items())
-    return TrainResult(f"{epochs} epochs{chosen}", record.best_log_loss, curves)
+    batches = load_batches(data.batches, order, config, context.device)
+    held_out = _held_out_batches(data, manifest, config, context)
+    status = "FAILED"
+    try:
+        progress = run_loop(learner, batches, held_out, config, context, curves)
+        status = "FINISHED"
+    finally:
+        for writer in curves:
+            writer.close(status)
+    _write_head(network, learner)
+    epochs, best = progress.epoch, progress.best_epoch
+    summary = f"{epochs} epochs" + (f", the best of them {best + 1}" if best is not None else "")
+    shown = tuple(Curve(name, tuple(values)) for name, values in progress.curves.items())
+    return TrainResult(summary, progress.best_log_loss, shown)
 
 
-def _held_out(
-    plan: Plan, manifest: Manifest, config: FinetuneConfig, work: TrainContext
-) -> "DataLoader[Batch] | None":
-    rows = plan.division.held_out
+def _held_out_batches(
+    data: TrainingData, manifest: Manifest, config: FinetuneConfig, context: TrainContext
+) -> Batches | None:
+    rows = data.split.held_out
     if not rows:
         return None
-    rank, processes = world()
-    order = EpochOrder(rows, manifest.label_index[rows], max(config.batch_size, 32), seed=None,
-                       rank=rank, world=processes)  # fmt: skip
-    return load_batches(plan.held_out, order, config, work.device)
+    order = EpochOrder(rows, manifest.label_index[rows], max(config.batch_size, 32), seed=None)
+    return load_batches(data.held_out, order, config, context.device)
 
 
 def _first_head(
-    network: Network,
-    manifest: Manifest,
-    rows: Sequence[int],
-    config: FinetuneConfig,
-    work: TrainContext,
+    network: Network, manifest: Manifest, config: FinetuneConfig, context: TrainContext
 ) -> Head:
     width, class_count = network.classifier.in_features, len(manifest.classes)
     if config.start == "zero":
         return Head(np.zeros(width), np.ones(width), class_count, config.dropout)
     embedding = embed_manifest(
-        network, manifest.take(rows), cache_dir=work.cache_dir, device=work.device
+        network, manifest, cache_dir=context.cache_dir, device=context.device
     )
     scale = Scaler.of(embedding)
     head = Head(scale.mean, scale.deviation, class_count, config.dropout)
-    head.start_from(*fit_classifier(scale(embedding), manifest.label_index[rows], config.strength))
+    head.start_from(*fit_classifier(scale(embedding), manifest.label_index, config.strength))
     return head
 
 
-def _keep(network: Network, learner: Learner) -> None:
-    """Write the trained head into the network; the tail's weights are the network's own.
+def _write_head(network: Network, learner: Learner) -> None:
+    """Write the trained head into the network; the trained layers are the network's own.
 
     Raises:
-        TrainingDiverged: A weight is not finite.
+        TrainingDiverged: A weight is NaN or inf.
     """
     if not all(value.isfinite().all() for value in learner.state_dict().values()):
-        raise TrainingDiverged("some of its weights are no numbers")
+        raise TrainingDiverged("weights contain NaN or inf")
     weight, bias = learner.head.unfolded()
     with torch.no_grad():
         network.classifier.weight.copy_(weight)

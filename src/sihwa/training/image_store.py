@@ -1,11 +1,9 @@
-"""Decoded images of a run, each decoded once.
+"""Decoded images of a run.
 
 Axes: N images, H and W image size in pixels.
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +11,16 @@ from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
 from sihwa.errors import UnreadableImage
-from sihwa.terminal.progress import progress_bar
-from sihwa.training.embedding import read_unchanged
-from sihwa.training.store import new_array
+from sihwa.images import map_with_progress
+from sihwa.training.large_array import new_array
 
 
 class ImageStore:
-    """Images by manifest row, uint8; byte-identical ones are held once.
+    """Images by manifest row, uint8; byte-identical ones are kept once.
 
     Args:
         pixels: All images, one after another, (bytes,), uint8.
-        place: For each row, where its image starts, its height and its width.
+        place: Start, height and width of each row's image.
     """
 
     def __init__(self, pixels: NDArray[np.uint8], place: dict[int, tuple[int, int, int]]) -> None:
@@ -39,20 +36,20 @@ class ImageStore:
 def decode_images(
     manifest: Manifest, rows: Sequence[int], *, memory_mib: int, cache_dir: Path
 ) -> ImageStore:
-    """Decode the images of these rows.
+    """Decode the images of these rows, each content once.
 
     Args:
         manifest: The images.
         rows: Which of them.
-        memory_mib: Above this they lie in a file.
-        cache_dir: Where that file lies.
+        memory_mib: Larger stores go to a temporary file.
+        cache_dir: Folder of that file.
 
     Raises:
-        UnreadableImage: An image vanished or changed since the manifest was made.
-        StorageError: The file cannot be made.
+        UnreadableImage: An image is gone or changed since the manifest was made.
+        StorageError: The file cannot be created.
     """
-    path, content, height, width = (
-        manifest.table[name].to_pylist() for name in ("path", "sha256", "height", "width")
+    content, height, width = (
+        manifest.table[name].to_pylist() for name in ("sha256", "height", "width")
     )
     first = {content[row]: row for row in reversed(rows)}
     place: dict[str, tuple[int, int, int]] = {}
@@ -63,17 +60,12 @@ def decode_images(
     pixels = new_array((size,), np.uint8, memory_mib=memory_mib, folder=cache_dir.expanduser())
 
     def decode(sha256: str) -> None:
-        image = read_unchanged(path[first[sha256]], sha256)
+        image = manifest.read_image(first[sha256])
         start, *size = place[sha256]
         if image.shape[:2] != tuple(size):
-            raise UnreadableImage(path[first[sha256]], "has another size than the manifest says")
+            path = manifest.table["path"][first[sha256]].as_py()
+            raise UnreadableImage(path, "its size differs from the manifest")
         pixels[start : start + image.size] = image.reshape(-1)
 
-    threads = ThreadPoolExecutor(os.cpu_count())
-    try:
-        with progress_bar("decoding", len(first)) as advance:
-            for _ in threads.map(decode, first):
-                advance(1)
-    finally:
-        threads.shutdown(cancel_futures=True)  # on Ctrl-C the images in hand are the last
+    map_with_progress("decoding", decode, first)
     return ImageStore(pixels, {row: place[content[row]] for row in rows})

@@ -1,193 +1,247 @@
-"""The training loop: Lightning's Trainer, set up for runs that can be killed and go on.
+"""The training loop. `run_loop` is its table of contents.
 
-Axes: N images.
+Axes: N images, K classes.
 """
 
-import os
-import signal
+import contextlib
+import logging
+import time
 from collections.abc import Sequence
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
-import lightning.pytorch as pl
+import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, WeightAveraging
-from lightning.pytorch.loggers import Logger
-from torch.optim.swa_utils import get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from sihwa.errors import ConfigError, SihwaError
-from sihwa.terminal.quiet import quieten
-from sihwa.training.batches import Batch, EpochOrder
-from sihwa.training.checkpoint import CheckpointFiles, KeepLast, unfit_checkpoint
+from sihwa.errors import TrainingDiverged
+from sihwa.terminal.progress import Advance, progress_bar
+from sihwa.training.batches import Batch, Batches, EpochOrder, seeded_random
+from sihwa.training.checkpoint import CHECKPOINT, Progress, TrainState
+from sihwa.training.config import FinetuneConfig
 from sihwa.training.context import TrainContext, world
-from sihwa.training.epoch_record import ProgressLine, Record, SeedEachEpoch
-from sihwa.training.finetune_config import FinetuneConfig
+from sihwa.training.curve_writers import CurveWriter
+from sihwa.training.held_out import held_out_metrics
 from sihwa.training.learner import Learner
-from sihwa.training.tracking import create_loggers
+from sihwa.training.optimizer import set_learning_rate
+from sihwa.training.precision import choose_dtype
 
-_CHATTY = ("lightning", "lightning.pytorch", "lightning.fabric")
-
-LAST = Path("checkpoints", "last.ckpt")
-"""Where a run folder keeps what its training goes on from."""
-
-
-def has_bfloat16() -> bool:
-    """Tell whether this processor multiplies in bfloat16 itself."""
-    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(known and known())
-
-
-def load_batches(
-    source: Any,  # noqa: ANN401 -- a BatchSource that is a torch Dataset
-    order: EpochOrder,
-    config: FinetuneConfig,
-    device: torch.device,
-) -> "DataLoader[Batch]":
-    """Return a loader of whole batches, read ahead by worker processes where there are any."""
-    workers = config.workers
-    if workers < 0:
-        workers = 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
-    return DataLoader(
-        source,
-        batch_size=None,
-        sampler=order,  # one sample here is a whole batch
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=device.type == "cuda",
-        generator=torch.Generator(),  # or every pass would draw from PyTorch's own
-    )
-
-
-def open_loggers(config: FinetuneConfig, work: TrainContext) -> list[Logger]:
-    """Return what the curves go to; what the loop would refuse is refused here, before any work.
-
-    Raises:
-        ConfigError: The device lacks the precision, or MLflow does not take its address.
-    """
-    choose_precision(config.precision, work.device)
-    with quieten(*_CHATTY):
-        return create_loggers(config, work)
+log = logging.getLogger(__name__)
 
 
 def run_loop(
     learner: Learner,
-    batches: "DataLoader[Batch]",
-    held_out: "DataLoader[Batch] | None",
+    batches: Batches,
+    held_out: Batches | None,
     config: FinetuneConfig,
-    work: TrainContext,
-    *,
-    loggers: Sequence[Logger],
-    images: int,
-) -> Record:
-    """Train until the last epoch, from the run's checkpoint on where there is one.
+    context: TrainContext,
+    curves: Sequence[CurveWriter],
+) -> Progress:
+    """Train to the last epoch, from the run's checkpoint if there is one.
 
-    Afterwards the learner holds the weights that are kept: the averaged ones, of the last epoch
-    or of the best on held-out images.
+    Afterwards the learner holds the weights to keep: those of the best epoch on held-out images,
+    else the average (`training.ema`), else the last.
 
     Args:
         learner: Trained in place.
         batches: The training images.
-        held_out: What the best epoch is chosen by; None keeps the last.
-        config: How.
-        work: Where.
-        loggers: Where the curves go.
-        images: Images per epoch.
+        held_out: The images that the best epoch is chosen by; None keeps the last.
+        config: How to train.
+        context: Where to train.
+        curves: Get the figures of every epoch.
 
     Raises:
         StorageError: A checkpoint cannot be written or read.
-        TrainingDiverged: Loss or answers are no longer finite.
+        TrainingDiverged: Loss or logits are not finite.
     """
-    record = Record(config.selection)
-    checkpoint = work.folder / LAST
-    with quieten(*_CHATTY), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        trainer = _create_trainer(learner, record, checkpoint, config, work, loggers, images)
-        learner.train()  # Lightning takes modules in the mode they come in
-        handler = signal.getsignal(signal.SIGINT)
-        try:
-            trainer.fit(
-                learner, batches, held_out, ckpt_path=checkpoint if checkpoint.exists() else None
-            )
-            for callback in trainer.callbacks:  # type: ignore[attr-defined]
-                # a run that was stopped after its last epoch: Lightning has nothing left to do,
-                # and leaves the weights of the last step where the averaged ones belong
-                if isinstance(callback, WeightAveraging):
-                    callback.on_train_end(trainer, learner)
-        except SihwaError:
-            raise
-        except Exception as error:
-            # checkpoints come from outside, and Lightning's own parts of one are many
-            if record.started or not checkpoint.exists():
-                raise
-            raise unfit_checkpoint(checkpoint, error) from error
-        except SystemExit as error:
-            if isinstance(error.__context__, KeyboardInterrupt):
-                # Lightning ends the program by itself, and stops listening to Ctrl-C
-                signal.signal(signal.SIGINT, handler)
-                raise KeyboardInterrupt from error
-            raise
-    if record.best_weights:
-        learner.load_state_dict(record.best_weights)
-    return record
+    loop = _Loop(learner, batches, config, context)
+    state, path = loop.state, context.folder / CHECKPOINT
+    if path.exists():
+        state.load(path, loop.steps_per_epoch)
+        if loop.is_first:
+            log.info("resuming after epoch %d of %d", state.progress.epoch, config.epochs)
+    with (
+        torch.random.fork_rng(devices=range(torch.cuda.device_count())),
+        loop.progress_bar() as advance,
+    ):
+        advance(state.progress.epoch * loop.image_count)
+        while state.progress.epoch < config.epochs and not loop.is_exhausted():
+            begin = time.perf_counter()
+            figures = {"loss": loop.train_epoch(advance)}
+            trained = time.perf_counter()
+            if held_out is not None:
+                figures |= loop.evaluate(held_out)
+            loop.finish_epoch(figures)
+            if loop.is_first:
+                for writer in curves:
+                    writer.write(state.progress.epoch, figures)
+                state.save(path)
+                loop.log_epoch(trained - begin, time.perf_counter() - begin)
+    learner.load_state_dict(state.best or state.evaluated.state_dict())
+    return state.progress
 
 
-def _create_trainer(
-    learner: Learner,
-    record: Record,
-    checkpoint: Path,
-    config: FinetuneConfig,
-    work: TrainContext,
-    loggers: Sequence[Logger],
-    images: int,
-) -> pl.Trainer:
-    callbacks: list[Callback] = [
-        SeedEachEpoch(work.seed),
-        record,
-        ProgressLine(config.epochs, images, record),
-        KeepLast(checkpoint),
-    ]
-    if config.ema:
-        callbacks.append(
-            WeightAveraging(
-                multi_avg_fn=get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
-            )
-        )
-    kept = {type(one).__name__ for one in callbacks if isinstance(one, Record | WeightAveraging)}
-    _, processes = world()
-    return pl.Trainer(
-        accelerator="gpu" if work.device.type == "cuda" else "cpu",
-        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-        num_nodes=processes // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-        strategy="ddp" if processes > 1 else "auto",
-        sync_batchnorm=processes > 1 and work.device.type == "cuda",
-        precision=choose_precision(config.precision, work.device),
-        max_epochs=config.epochs,
-        accumulate_grad_batches=config.optimizer.accumulate,
-        gradient_clip_val=config.optimizer.clip or None,
-        callbacks=callbacks,
-        plugins=[CheckpointFiles(learner.state_dict(), kept)],
-        logger=list(loggers),
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+class _Loop:
+    """One training; its methods are the steps of `run_loop`."""
+
+    def __init__(
+        self, learner: Learner, batches: Batches, config: FinetuneConfig, context: TrainContext
+    ) -> None:
+        self._batches, self._config, self._context = batches, config, context
+        self._rank, self._processes = world()
+        self._dtype = choose_dtype(config.precision, context.device)
+        assert isinstance(batches.sampler, EpochOrder)
+        self._order = batches.sampler
+        self.image_count = self._order.image_count
+        self.steps_per_epoch = -(-len(self._order) // config.optimizer.accumulate)
+        learner.to(context.device)
+        if self._processes > 1 and context.device.type == "cuda":
+            # in place; weights stay shared with the network
+            nn.SyncBatchNorm.convert_sync_batchnorm(learner)  # type: ignore[no-untyped-call]
+        self._model = DistributedDataParallel(learner) if self._processes > 1 else learner
+        self.state = TrainState(learner, config, fp16=self._dtype is torch.float16)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and logs."""
+        return self._rank == 0
+
+    def progress_bar(self) -> contextlib.AbstractContextManager[Advance]:
+        """Return a bar over the whole training, shown by the first process."""
+        images = self._config.epochs * self.image_count
+        return progress_bar("training", images) if self.is_first else contextlib.nullcontext(_hide)
+
+    def is_exhausted(self) -> bool:
+        """Tell whether the last `patience` epochs brought no improvement."""
+        patience, progress = self._config.selection.patience, self.state.progress
+        best = progress.best_epoch
+        return bool(patience) and best is not None and progress.epoch - 1 - best >= patience
+
+    def train_epoch(self, advance: Advance) -> float:
+        """Take the steps of one epoch; return its mean loss."""
+        epoch, device = self.state.progress.epoch, self._context.device
+        # dropout and mixing follow from seed, epoch and process
+        seed = seeded_random(self._context.seed, epoch, self._rank).integers(2**63)
+        torch.manual_seed(int(seed))
+        self._order.set_epoch(epoch)
+        self.state.learner.train()
+        loss_sum = torch.zeros((), device=device)
+        for number, batch in enumerate(self._batches, 1):
+            is_step = number % self._config.optimizer.accumulate == 0 or number == len(self._order)
+            loss_sum += self._add_gradient(batch.to(device), is_step) * batch.total
+            if is_step:
+                self._step()
+            advance(batch.total, self._newest_figures())
+        if self._processes > 1:
+            torch.distributed.all_reduce(loss_sum)
+        return loss_sum.item() / (self.image_count * self._processes)
+
+    def _add_gradient(self, batch: Batch, is_step: bool) -> Tensor:
+        """Add the gradient of a batch; return the loss, whose mean over processes is the batch's.
+
+        DDP averages gradients over the processes, so the same holds for them.
+        """
+        model, learner = self._model, self.state.learner
+        waits = isinstance(model, DistributedDataParallel) and not is_step
+        with model.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
+            with self._autocast():
+                activation, target = learner.prepare(batch)
+                loss = learner.objective(model(activation), target).sum()
+                loss = loss * (self._processes / batch.total)
+            self.state.scaler.scale(loss / self._config.optimizer.accumulate).backward()
+        return torch.as_tensor(loss.detach())
+
+    def _step(self) -> None:
+        state, config = self.state, self._config.optimizer
+        step_count = self._config.epochs * self.steps_per_epoch
+        set_learning_rate(state.optimizer, state.progress.step, step_count, config)
+        if config.clip:
+            state.scaler.unscale_(state.optimizer)
+            nn.utils.clip_grad_norm_(state.trained, config.clip)
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.optimizer.zero_grad()
+        if state.average:
+            state.average.update_parameters(state.learner)
+        state.progress.step += 1
+
+    @torch.inference_mode()
+    def evaluate(self, held_out: Batches) -> dict[str, float]:
+        """Return the metrics of the held-out images.
+
+        Raises:
+            TrainingDiverged: A logit is NaN or inf.
+        """
+        model = self.state.evaluated.eval()
+        answers = []
+        for batch in held_out:
+            with self._autocast():
+                inputs = batch.to(self._context.device).inputs
+                logit = model(self.state.learner.activate(inputs))
+            answers.append((batch.row, logit.float().cpu(), batch.label))
+        logit, label = _gathered(answers, self._processes)
+        if not np.isfinite(logit).all():
+            epoch = self.state.progress.epoch + 1
+            raise TrainingDiverged(f"logits of held-out images contain NaN or inf in epoch {epoch}")
+        metrics = held_out_metrics(logit, label)
+        return {f"held-out {name.replace('_', ' ')}": value for name, value in metrics.items()}
+
+    def finish_epoch(self, figures: dict[str, float]) -> None:
+        """Note the figures of an epoch, and its weights if they are the best so far.
+
+        Raises:
+            TrainingDiverged: The loss is NaN or inf.
+        """
+        progress = self.state.progress
+        if not np.isfinite(figures["loss"]):
+            raise TrainingDiverged(f"the loss of epoch {progress.epoch + 1} is {figures['loss']}")
+        for name, figure in figures.items():
+            progress.curves.setdefault(name, []).append(figure)
+        if self._metric in figures:
+            value = figures[self._metric]
+            if self._config.selection.metric != "log_loss":
+                value = -value
+            if progress.best_value is None or value < progress.best_value:
+                progress.best_value, progress.best_epoch = value, progress.epoch
+                progress.best_log_loss = figures["held-out log loss"]
+                self.state.keep_best()
+        progress.epoch += 1
+
+    def log_epoch(self, train_s: float, epoch_s: float) -> None:
+        """Log one line: figures, rate and time left."""
+        epoch, epochs = self.state.progress.epoch, self._config.epochs
+        left = timedelta(seconds=round(epoch_s * (epochs - epoch)))
+        rate = self.image_count / train_s
+        log.info("epoch %d/%d: %s, %.0f images/s, %s left",
+                 epoch, epochs, self._newest_figures(), rate, left)  # fmt: skip
+
+    @property
+    def _metric(self) -> str:
+        return f"held-out {self._config.selection.metric.replace('_', ' ')}"
+
+    def _newest_figures(self) -> str:
+        known = [(name, self.state.progress.curves.get(name)) for name in ("loss", self._metric)]
+        return ", ".join(f"{name} {values[-1]:.4g}" for name, values in known if values)
+
+    def _autocast(self) -> torch.autocast:
+        mixed = self._dtype is not torch.float32
+        return torch.autocast(self._context.device.type, self._dtype, enabled=mixed)
 
 
-def choose_precision(name: str, device: torch.device) -> Any:  # noqa: ANN401 -- a literal
-    """Return Lightning's word for a precision; `auto` is the fastest that the device has.
+def _hide(count: int, note: str = "") -> None:
+    del count, note
 
-    Raises:
-        ConfigError: The device lacks it.
-    """
-    if device.type == "cuda":
-        can = torch.cuda.is_bf16_supported()
-    else:
-        can = has_bfloat16()
-        if name == "fp16":
-            raise ConfigError("training.precision=fp16 needs a CUDA device; use bf16 or fp32")
-    automatic = "bf16" if can else "fp16" if device.type == "cuda" else "fp32"
-    return {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[
-        automatic if name == "auto" else name
-    ]
+
+def _gathered(
+    answers: list[tuple[Tensor, Tensor, Tensor]], processes: int
+) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
+    """Return logits and labels of all processes in the order of their rows."""
+    row, logit, label = (torch.cat(column).numpy() for column in zip(*answers, strict=True))
+    if processes > 1:
+        everyone: list[Any] = [None] * processes
+        torch.distributed.all_gather_object(everyone, (row, logit, label))
+        row, logit, label = (np.concatenate(column) for column in zip(*everyone, strict=True))
+    order = np.argsort(row, kind="stable")
+    return logit[order], label[order]

@@ -1,4 +1,4 @@
-"""What fine-tuning minimises, and mixing images.
+"""What training minimises: a loss with its targets, class weights and mixed images.
 
 Axes: N images, K classes, C, h and w activation size.
 """
@@ -9,14 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from sihwa.training.finetune_config import LossConfig, MixConfig
+from sihwa.training.config import LossConfig, MixConfig
+from sihwa.training.losses import LOSSES
 
 
 class Objective(nn.Module):
-    """Cross-entropy with label smoothing, focusing, class weights and logit adjustment.
+    """A loss with label smoothing, class weights and logit adjustment.
 
     Args:
-        config: Which of them, and how strong.
+        config: Which loss, and how strong each addition is.
         count: Training images of each class, (K,), each at least 1.
     """
 
@@ -28,13 +29,12 @@ class Objective(nn.Module):
         self.config = config
         number = torch.as_tensor(count, dtype=torch.float64)
         prior = config.logit_adjustment * torch.log(number / number.sum())
+        weight = _class_weights(number, config.class_balance)
         self.register_buffer("prior", prior.float(), persistent=False)
-        self.register_buffer(
-            "weight", _class_weights(number, config.class_balance).float(), persistent=False
-        )
+        self.register_buffer("weight", weight.float(), persistent=False)
 
     def forward(self, logit: Tensor, target: Tensor) -> Tensor:
-        """Return each image's loss, (N,).
+        """Return the loss of each image, (N,).
 
         Args:
             logit: (N, K).
@@ -45,26 +45,22 @@ class Objective(nn.Module):
         0.6931
         """
         smooth = self.config.label_smoothing
-        goal = target * (1 - smooth) + smooth / target.shape[1]
+        target = target * (1 - smooth) + smooth / target.shape[1]
         log_probability = functional.log_softmax(logit.float() + self.prior, dim=1)
-        loss = -log_probability * goal * self.weight
-        if self.config.focal:
-            loss = loss * (1 - log_probability.exp()) ** self.config.focal
-        return loss.sum(1)
+        return LOSSES[self.config.name](log_probability, target * self.weight, self.config.gamma)
 
 
 def _class_weights(count: Tensor, beta: float) -> Tensor:
-    """Return weights (K,) by effective number of samples; an image's weight is 1 on average."""
-    # for β = 0 every class weighs the same
-    weight = (1 - beta) / (1 - beta**count)
+    """Return weights (K,) by effective number of samples; their mean over images is 1."""
+    weight = (1 - beta) / (1 - beta**count)  # 1 for every class if beta is 0
     return weight * count.sum() / (weight * count).sum()
 
 
 class Mixer:
-    """Lays pairs of a batch over each other, by torchvision.
+    """Mixes pairs of a batch, images and labels in the same proportion, by torchvision.
 
     Args:
-        config: How.
+        config: Mixup and cutmix; where both are on, each batch draws one.
         class_count: K.
     """
 

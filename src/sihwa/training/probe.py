@@ -4,7 +4,6 @@ Axes: N images, D embedding width, K classes.
 """
 
 import logging
-import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from sihwa.dataset import Manifest
 from sihwa.errors import TooFewImages
+from sihwa.images import available_cores
 from sihwa.model import Network
 from sihwa.terminal.progress import progress_bar
 from sihwa.training.config import ProbeConfig
@@ -35,15 +35,15 @@ IntArray = NDArray[np.integer]
 
 
 _TOO_FEW = (
-    "training=probe: every class needs training images of at least two groups, besides any large "
-    "one that ties classes together, to choose its regularisation by cross-validation; add "
-    "images, or name one strength, such as 'training.strengths=[0.01]'"
+    "training=probe: choosing a strength by cross-validation needs training images of at least two "
+    "groups in every class, apart from groups that join classes; add images, or name one "
+    "strength, such as 'training.strengths=[0.01]'"
 )
 
 
 _FAINT = 0.25
-"""Share of the coordinates' root mean square deviation below which none is raised to unit. Of 0 to
-1, from 0.1 to 0.5 did about best on ELPV: cross-validated log-loss 0.314 instead of 0.325."""
+"""Least deviation that a coordinate is divided by, as a share of the root mean square of all.
+Values of 0.1 to 0.5 were best on ELPV: cross-validated log-loss 0.314, against 0.325 for 0."""
 
 
 @dataclass(frozen=True)
@@ -53,25 +53,27 @@ class ProbeResult:
     strength: float
     """The C with the least cross-validated log-loss."""
     log_loss: dict[float, float]
-    """Cross-validated log-loss in nats for each candidate C, mean over folds; empty where the only
-    candidate needed no choice and too few images allowed none."""
+    """Cross-validated log-loss in nats for each candidate C, mean over folds; empty if
+    there was one candidate and too few images for a cross-validation."""
     converged: bool
-    """Whether the final fit reached its tolerance within the allowed steps."""
+    """Whether the final fit converged within the allowed steps."""
 
 
 def train_probe(
-    network: Network, manifest: Manifest, config: ProbeConfig, work: TrainContext
+    network: Network, manifest: Manifest, config: ProbeConfig, context: TrainContext
 ) -> TrainResult:
     """Fit the network's classifier on the training images, in place.
 
     Raises:
         TooFewImages: A class has fewer than two groups, so nothing can be held out to choose by.
-        UnreadableImage: An image vanished or changed since the manifest was made.
+        UnreadableImage: An image is gone or changed since the manifest was made.
     """
-    embedding = embed_manifest(network, manifest, cache_dir=work.cache_dir, device=work.device)
+    embedding = embed_manifest(
+        network, manifest, cache_dir=context.cache_dir, device=context.device
+    )
     label, train = manifest.label_index, manifest.split == "train"
     component = np.asarray(manifest.component)[train].tolist()
-    fit = fit_probe(network, embedding[train], label[train], component, config, seed=work.seed)
+    fit = fit_probe(network, embedding[train], label[train], component, config, seed=context.seed)
     score = fit.log_loss.get(fit.strength)
     said = "not cross-validated" if score is None else f"log-loss {score:.4f}"
     log.info("probe: C = %g (%s)", fit.strength, said)
@@ -95,7 +97,7 @@ def fit_probe(
         network: Its classifier is changed in place.
         embedding: Embeddings of the training images, (N, D).
         label: Class indices, (N,), each class at least once.
-        group: What belongs together in the cross-validation, (N,).
+        group: Groups that stay together in the cross-validation, (N,).
         config: Candidates and folds.
         seed: Seeds the folds.
 
@@ -105,10 +107,10 @@ def fit_probe(
     scale = Scaler.of(embedding)
     standard = scale(embedding)
     model = _classifier(config)
-    # the products are small: threads within one spend their time waiting for each other (5 folds
-    # and 8 strengths on NEU took 18 times the processor time with two); folds go side by side
+    # the products are small, so threads within one only wait for each other (18 times the processor
+    # time on NEU with two threads); instead, folds run in parallel
     with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is in the result
+        warnings.simplefilter("ignore", ConvergenceWarning)  # reported in the result
         losses = _cross_validate(standard, label, group, config, seed)
         strength = min(losses or config.strengths, key=lambda candidate: losses.get(candidate, 0))
         converged = _fit(model, standard, label, strength)
@@ -125,7 +127,7 @@ def fit_classifier(
     """Return weight (K, D) and bias (K,) of a classifier on standardised embeddings (N, D)."""
     model = LogisticRegression(C=strength, max_iter=300)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is only where training starts
+        warnings.simplefilter("ignore", ConvergenceWarning)  # training only starts from it
         model.fit(embedding, label)
     return _per_class(model)
 
@@ -134,8 +136,8 @@ def fit_classifier(
 class Scaler:
     """Zero mean and unit deviation per embedding coordinate, so that one C fits all of them.
 
-    Coordinates that hardly ever fire keep a smaller one: raised to the others' level they would be
-    mostly noise, and once the layers before them are trained, a small change would be a huge one.
+    Coordinates that hardly vary keep a smaller deviation: scaled up they would be mostly noise, and
+    training the layers before them would amplify small changes.
     """
 
     mean: FloatArray
@@ -166,7 +168,7 @@ def _cross_validate(
     config: ProbeConfig,
     seed: int,
 ) -> dict[float, float]:
-    """Return the mean held-out log-loss of each candidate strength; {} if there is no choice."""
+    """Return the mean held-out log-loss of each candidate; {} if there is no choice."""
     folds = min(config.folds, _fewest_groups(label, group))
     if folds < 2:
         if len(config.strengths) == 1:
@@ -176,7 +178,7 @@ def _cross_validate(
     pairs = [
         (train, held)
         for train, held in splitter.split(embedding, label, group)
-        # a large group can take a whole class out of the rest, which then cannot learn it
+        # a large group can remove a whole class from the training folds
         if len(held) and len(np.unique(label[train])) == len(np.unique(label))
     ]
     if not pairs:
@@ -187,13 +189,13 @@ def _cross_validate(
 
     def held_out_loss(strength: float, fold: int) -> float:
         train, held = pairs[fold]
-        # each fit starts where the one before ended: half the time, and better converged
+        # a warm start takes half the time and converges better
         _fit(models[fold], embedding[train], label[train], strength)
         return _loss(models[fold], embedding[held], label[held])
 
     with (
         progress_bar("fitting", len(strengths) * len(pairs), "fits") as advance,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(available_cores()) as pool,
     ):
         for strength in strengths:
             held_out = []
@@ -202,7 +204,7 @@ def _cross_validate(
                 advance(1)
             losses[strength] = float(np.mean(held_out))
             if min(list(losses.values())[-2:]) > min(losses.values()):
-                break  # two past the valley of the loss: its far slope takes longest to fit
+                break  # two in a row past the minimum; larger strengths take longest to fit
     return losses
 
 

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from sihwa.dataset import SPLITS, SplitConfig, assign_folds, assign_splits, thin_training
 from sihwa.dataset.item import Item
-from sihwa.errors import ConfigError, InvalidLabels, TooFewImages
+from sihwa.errors import ConfigError, DatasetError, InvalidLabels, TooFewImages
 
 SHARES = SplitConfig(calibration=0.2, test=0.2)
 LABELS = ("dent", "good", "얼룩")
 
 
 def items_of(*counts: int, split: str | None = None) -> list[Item]:
-    """Images of as many classes as there are counts."""
+    """Return `counts[k]` images of class k."""
     return [
         Item(f"{label}/{index}.png", label, split=split)
         for label, count in zip(LABELS, counts, strict=False)
@@ -30,7 +30,7 @@ def count_by_class(items: list[Item], split: list[str]) -> Counter[tuple[str, st
     return Counter((item.label, name) for item, name in zip(items, split, strict=True))
 
 
-def test_assign_splits_single_images_are_divided_exactly() -> None:
+def test_assign_splits_single_images_are_split_exactly() -> None:
     items = items_of(100, 50)
     split = assign_splits(items, contents(150), SHARES, seed=0)
     assert count_by_class(items, split) == {
@@ -51,9 +51,7 @@ def test_assign_splits_each_class_is_within_one_image_of_its_share(
 
 
 @given(st.permutations(range(30)), st.text(min_size=1))
-def test_assign_splits_order_and_place_of_the_images_do_not_matter(
-    order: list[int], place: str
-) -> None:
+def test_assign_splits_ignores_order_and_place(order: list[int], place: str) -> None:
     items, content = items_of(15, 15), contents(30)
     expected = assign_splits(items, content, SHARES, seed=1)
     moved = [Item(f"{place}/{items[row].path}", items[row].label) for row in order]
@@ -61,14 +59,14 @@ def test_assign_splits_order_and_place_of_the_images_do_not_matter(
     assert split == [expected[row] for row in order]
 
 
-def test_assign_splits_another_seed_divides_otherwise() -> None:
+def test_assign_splits_another_seed_gives_other_splits() -> None:
     items, content = items_of(20, 20), contents(40)
     assert assign_splits(items, content, SHARES, 0) != assign_splits(items, content, SHARES, 1)
 
 
 @given(st.lists(st.tuples(st.sampled_from(LABELS[:2]), st.integers(0, 9)), min_size=40))
-def test_assign_splits_never_divides_a_group(pairs: list[tuple[str, int]]) -> None:
-    # eight images of no group make both classes divisible whatever the groups are
+def test_assign_splits_keeps_groups_together(pairs: list[tuple[str, int]]) -> None:
+    # eight images without a group let both classes be split
     items = [*items_of(4, 4), *(Item(f"{i}", x, group=f"g{g}") for i, (x, g) in enumerate(pairs))]
     split = assign_splits(items, contents(len(items)), SHARES, seed=0)
     for group in {item.group for item in items} - {None}:
@@ -77,7 +75,7 @@ def test_assign_splits_never_divides_a_group(pairs: list[tuple[str, int]]) -> No
 
 
 @given(st.data())
-def test_assign_splits_never_divides_identical_bytes(data: st.DataObject) -> None:
+def test_assign_splits_keeps_identical_bytes_together(data: st.DataObject) -> None:
     items = items_of(30, 30)
     copies = st.integers(0, 9).map("d{}".format) | st.uuids().map(str)
     content = [item.label + data.draw(copies) for item in items]
@@ -88,7 +86,7 @@ def test_assign_splits_never_divides_identical_bytes(data: st.DataObject) -> Non
         assert len({s for c, s in zip(content, split, strict=True) if c == same}) == 1
 
 
-def test_assign_splits_a_group_tied_to_another_by_a_copy_stays_with_it() -> None:
+def test_assign_splits_groups_linked_by_a_copy_stay_together() -> None:
     items = [*items_of(10, 10), Item("a", "dent", group="left"), Item("b", "dent", group="right"),
              Item("c", "dent", group="left"), Item("d", "dent", group="right")]  # fmt: skip
     content = contents(24)
@@ -96,33 +94,12 @@ def test_assign_splits_a_group_tied_to_another_by_a_copy_stays_with_it() -> None
     assert len(set(assign_splits(items, content, SHARES, seed=0)[20:])) == 1
 
 
-def test_assign_splits_a_large_group_leaves_enough_for_the_other_splits() -> None:
+def test_assign_splits_large_group_leaves_images_for_each_split() -> None:
     items = [*items_of(0, 8), *(Item(f"{i}", "dent", group="coil") for i in range(50)),
              *items_of(3)]  # fmt: skip
     found = count_by_class(items, assign_splits(items, contents(61), SHARES, seed=0))
     assert found["dent", "train"] == 51
     assert found["dent", "calibration"] == found["dent", "test"] == 1
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_assign_splits_fewer_than_four_of_a_class_are_too_few(count: int) -> None:
-    items = items_of(count, 10)
-    with pytest.raises(TooFewImages, match=rf"class 'dent': expected .* \({count} in all"):
-        assign_splits(items, contents(len(items)), SHARES, seed=0)
-
-
-def test_assign_splits_four_copies_of_one_image_are_too_few() -> None:
-    items = items_of(4, 10)
-    with pytest.raises(TooFewImages, match=r"class 'dent'.*count once"):
-        assign_splits(items, ["same"] * 4 + contents(10), SHARES, seed=0)
-
-
-def test_assign_splits_copies_with_two_labels_name_both() -> None:
-    items = items_of(4, 4)
-    content = contents(8)
-    content[6] = content[1]
-    with pytest.raises(InvalidLabels, match=r"dent/1\.png is 'dent', good/2\.png is 'good'"):
-        assign_splits(items, content, SHARES, seed=0)
 
 
 def test_assign_splits_given_splits_are_kept() -> None:
@@ -131,7 +108,7 @@ def test_assign_splits_given_splits_are_kept() -> None:
     assert assign_splits(items, contents(8), SHARES, seed=0) == given_splits
 
 
-def test_assign_splits_a_split_that_is_not_given_comes_out_of_train() -> None:
+def test_assign_splits_missing_split_is_taken_out_of_train() -> None:
     items = [*items_of(40, 40, split="train"), *items_of(10, 10, split="test")]
     split = assign_splits(items, contents(100), SHARES, seed=0)
     assert split[80:] == ["test"] * 20
@@ -141,26 +118,50 @@ def test_assign_splits_a_split_that_is_not_given_comes_out_of_train() -> None:
     }  # fmt: skip
 
 
-def test_assign_splits_given_without_train_is_refused() -> None:
-    with pytest.raises(InvalidLabels, match="expected images in the split train"):
-        assign_splits(items_of(9, 9, split="test"), contents(18), SHARES, seed=0)
+TRAIN = items_of(9, 9, split="train")
 
 
-def test_assign_splits_a_copy_in_two_given_splits_is_refused() -> None:
-    items = [*items_of(9, 9, split="train"), *items_of(9, 9, split="test")]
-    content = contents(36)
-    content[20] = content[3]
-    with pytest.raises(InvalidLabels, match=r"dent/3.png \(split train\) and dent/2.png \(split"):
+@pytest.mark.parametrize(
+    ("items", "copies", "error", "message"),
+    [
+        *(
+            pytest.param(
+                items_of(count, 10), {}, TooFewImages, rf"'dent': .* \({count} in", id=f"{count}"
+            )
+            for count in (1, 2, 3)
+        ),
+        pytest.param(
+            items_of(4, 10), {1: 0, 2: 0, 3: 0}, TooFewImages, "'dent'.*count once", id="copies"
+        ),
+        pytest.param(
+            items_of(4, 4), {6: 1}, InvalidLabels,
+            r"dent/1\.png is 'dent', good/2\.png is 'good'", id="copies with two labels",
+        ),
+        pytest.param(
+            items_of(9, 9, split="test"), {}, InvalidLabels, "expected images in the split train",
+            id="no train",
+        ),
+        pytest.param(
+            [*TRAIN, *items_of(9, 9, split="test")], {20: 3}, InvalidLabels,
+            r"dent/3.png \(split train\) and dent/2.png \(split", id="copy in two splits",
+        ),
+        pytest.param(
+            [*TRAIN, *items_of(9, split="test")], {}, TooFewImages,
+            r"class 'good': expected at least 1 .* in test, got 0", id="class missing in test",
+        ),
+    ],
+)  # fmt: skip
+def test_assign_splits_impossible_split_is_refused(
+    items: list[Item], copies: dict[int, int], error: type[DatasetError], message: str
+) -> None:
+    content = contents(len(items))
+    for copy, original in copies.items():
+        content[copy] = content[original]
+    with pytest.raises(error, match=message):
         assign_splits(items, content, SHARES, seed=0)
 
 
-def test_assign_splits_a_class_that_a_given_split_lacks_is_refused() -> None:
-    items = [*items_of(9, 9, split="train"), *items_of(9, split="test")]
-    with pytest.raises(TooFewImages, match=r"class 'good': expected at least 1 .* in test, got 0"):
-        assign_splits(items, contents(27), SHARES, seed=0)
-
-
-def test_assign_folds_every_image_is_tested_once_and_groups_stay_together() -> None:
+def test_assign_folds_tests_each_image_once_and_keeps_groups() -> None:
     label = ["good", "bad", "bad"] * 40
     component = [f"coil {index // 2}" for index in range(120)]
     folds = assign_folds(label, component, 4, SplitConfig(calibration=0.2), seed=0)
@@ -182,9 +183,7 @@ def test_assign_folds_too_few_images_is_refused() -> None:
 
 
 @given(st.integers(1, 40), st.integers(0, 5))
-def test_thin_training_keeps_so_many_of_each_class_and_every_other_split(
-    limit: int, seed: int
-) -> None:
+def test_thin_training_limits_each_class_of_train_alone(limit: int, seed: int) -> None:
     items = items_of(50, 20)
     label, content = [item.label for item in items], contents(70)
     split = assign_splits(items, content, SHARES, seed=0)
@@ -207,6 +206,6 @@ def test_thin_training_depends_on_content_and_seed_alone() -> None:
     assert thin_training(label, ["train"] * 70, content, 3, seed=1) != rows
 
 
-def test_split_config_less_than_one_image_is_refused() -> None:
+def test_split_config_zero_train_per_class_is_refused() -> None:
     with pytest.raises(ConfigError, match="train_per_class must be null or at least 1, got 0"):
         SplitConfig(train_per_class=0)

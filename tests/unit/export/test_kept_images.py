@@ -26,27 +26,25 @@ def certainty(manifest: Manifest) -> np.ndarray:
 
 
 @pytest.mark.parametrize("count", [4, 5])
-def test_choose_images_the_second_half_is_from_all_over_and_the_first_least_certain(
-    manifest: Manifest, count: int
-) -> None:
+def test_choose_images_takes_closest_calls_then_even_ones(manifest: Manifest, count: int) -> None:
     calibration = np.flatnonzero(manifest.split == "calibration").tolist()
     step = len(calibration) / (count - 2)
-    all_over = [calibration[int(place * step)] for place in range(count - 2)]
-    others = [row for row in calibration if row not in all_over]
-    assert choose_images(manifest, certainty(manifest), count) == [*others[:2], *all_over]
+    even = [calibration[int(place * step)] for place in range(count - 2)]
+    others = [row for row in calibration if row not in even]
+    assert choose_images(manifest, certainty(manifest), count) == [*others[:2], *even]
 
 
-def test_choose_images_never_more_than_there_are(manifest: Manifest) -> None:
+def test_choose_images_count_above_all_takes_every_one(manifest: Manifest) -> None:
     calibration = np.flatnonzero(manifest.split == "calibration").tolist()
     assert sorted(choose_images(manifest, certainty(manifest), 200)) == calibration
     assert choose_images(manifest, certainty(manifest), 0) == []
-    # the second half is even then from all over
+    # even then the second half is evenly chosen
     half = len(calibration) // 2
-    from_all_over = choose_images(manifest, certainty(manifest), 200)[half:]
-    assert max(np.diff(from_all_over)) <= 2 * max(np.diff(calibration))
+    even = choose_images(manifest, certainty(manifest), 200)[half:]
+    assert max(np.diff(even)) <= 2 * max(np.diff(calibration))
 
 
-def test_pack_images_keeps_the_files_and_not_their_names(manifest: Manifest) -> None:
+def test_pack_images_keeps_files_without_their_names(manifest: Manifest) -> None:
     path = manifest.table["path"].to_pylist()
     packed = pack_images(manifest, [3, 1])
     assert packed == pack_images(manifest, [3, 1])
@@ -56,7 +54,7 @@ def test_pack_images_keeps_the_files_and_not_their_names(manifest: Manifest) -> 
     assert pack_images(manifest, []) is None
 
 
-def test_pack_images_a_large_one_is_shrunk(manifest: Manifest) -> None:
+def test_pack_images_large_file_is_shrunk(manifest: Manifest) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1500, 3000, 3), np.uint8)
     Image.fromarray(noise).save(manifest.table["path"].to_pylist()[0])
     packed = pack_images(manifest, [0])

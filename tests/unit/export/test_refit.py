@@ -4,11 +4,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from sihwa.export.refit import refit_readers
+from sihwa.export.refit import refit_head
 
 D, K, R = 12, 3, 5
 rng = np.random.default_rng(0)
-READERS = {
+HEAD = {
     "classifier.weight": rng.normal(size=(K, D)),
     "classifier.bias": rng.normal(size=K),
     "unknown.projection": rng.normal(size=(D, R)),
@@ -20,14 +20,14 @@ AIM = rng.normal(2, 1, (4000, D))
 @pytest.fixture
 def model() -> onnx.ModelProto:
     tensors = [
-        numpy_helper.from_array(value.astype(np.float32), name) for name, value in READERS.items()
+        numpy_helper.from_array(value.astype(np.float32), name) for name, value in HEAD.items()
     ]
     copy = numpy_helper.from_array(
-        READERS["classifier.weight"].astype(np.float32)[:, :, None, None], "evidence_weight"
+        HEAD["classifier.weight"].astype(np.float32)[:, :, None, None], "evidence_weight"
     )
     other = numpy_helper.from_array(np.arange(K, dtype=np.float32), "other")
     return helper.make_model(
-        helper.make_graph([], "readers", [], [], initializer=[*tensors, copy, other])
+        helper.make_graph([], "head", [], [], initializer=[*tensors, copy, other])
     )
 
 
@@ -43,10 +43,10 @@ def readings(
     return logits, np.square(offset).mean(2)
 
 
-def test_refit_readers_undoes_a_gain_and_a_shift(model: onnx.ModelProto) -> None:
+def test_refit_head_undoes_a_gain_and_a_shift(model: onnx.ModelProto) -> None:
     before = numbers(model)
     gain, shift = np.linspace(0.7, 1.3, D), np.linspace(-0.5, 0.5, D)
-    refit_readers(model, AIM * gain + shift, AIM)
+    refit_head(model, AIM * gain + shift, AIM)
     fresh = np.random.default_rng(1).normal(2, 1, (50, D))
     aim = readings(before, fresh)
     without = readings(before, fresh * gain + shift)
@@ -57,15 +57,15 @@ def test_refit_readers_undoes_a_gain_and_a_shift(model: onnx.ModelProto) -> None
         assert error < 0.05 * harm
 
 
-def test_refit_readers_leaves_what_is_right(model: onnx.ModelProto) -> None:
+def test_refit_head_equal_embedding_changes_nothing(model: onnx.ModelProto) -> None:
     before = numbers(model)
-    refit_readers(model, AIM, AIM)
+    refit_head(model, AIM, AIM)
     for name, value in numbers(model).items():
         np.testing.assert_allclose(value, before[name], atol=1e-6)
 
 
-def test_refit_readers_writes_the_copy_that_the_evidence_map_reads(model: onnx.ModelProto) -> None:
-    refit_readers(model, AIM * 1.2, AIM)
+def test_refit_head_updates_the_copy_for_the_evidence_map(model: onnx.ModelProto) -> None:
+    refit_head(model, AIM * 1.2, AIM)
     value = numbers(model)
     copy = value["evidence_weight"]
     assert copy.shape == (K, D, 1, 1)
@@ -73,21 +73,21 @@ def test_refit_readers_writes_the_copy_that_the_evidence_map_reads(model: onnx.M
     np.testing.assert_array_equal(value["other"], np.arange(K))
 
 
-def test_refit_readers_does_not_stretch_what_hardly_ever_fires(model: onnx.ModelProto) -> None:
+def test_refit_head_faint_coordinate_is_not_stretched(model: onnx.ModelProto) -> None:
     aim = AIM.copy()
     aim[:, 0] = np.random.default_rng(2).normal(0, 1e-4, len(aim))
     noisy = aim + np.random.default_rng(3).normal(0, 0.1, aim.shape) * np.r_[1e-3, np.ones(D - 1)]
     before = numbers(model)["classifier.weight"].copy()
-    refit_readers(model, noisy, aim)
+    refit_head(model, noisy, aim)
     change = np.abs(numbers(model)["classifier.weight"] - before)[:, 0]
     assert change.max() < 1
 
 
-def test_refit_readers_bears_directions_that_are_not_used(model: onnx.ModelProto) -> None:
+def test_refit_head_unused_directions_stay_zero(model: onnx.ModelProto) -> None:
     for tensor in model.graph.initializer:
         if tensor.name.startswith("unknown."):
             zero = np.zeros(numpy_helper.to_array(tensor).shape, np.float32)
             tensor.CopyFrom(numpy_helper.from_array(zero, tensor.name))
-    refit_readers(model, AIM * 1.2, AIM)
+    refit_head(model, AIM * 1.2, AIM)
     assert not numbers(model)["unknown.projection"].any()
     assert not numbers(model)["unknown.centre"].any()

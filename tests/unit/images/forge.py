@@ -1,8 +1,9 @@
-"""Images and archives written byte by byte, so that what they hold is known beforehand."""
+"""Images and archives written byte by byte, so their content is known exactly."""
 
 import io
 import os
 import struct
+import tarfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -26,12 +27,26 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 def png(
     width: int, depth: int, colour: int, rows: list[bytes], *extra: tuple[bytes, bytes]
 ) -> bytes:
-    header = struct.pack(">IIBBBBB", width, len(rows), depth, colour, 0, 0, 0)
-    pixels = zlib.compress(b"".join(b"\0" + row for row in rows), 0)  # stored as they are
-    parts = [(b"IHDR", header), *extra, (b"IDAT", pixels), (b"IEND", b"")]
+    """Return a PNG of these rows of packed pixels."""
+    unpacked = b"".join(b"\0" + row for row in rows)
+    return raw_png((width, len(rows)), depth, colour, unpacked, *extra)
+
+
+def raw_png(
+    size: tuple[int, int],
+    depth: int,
+    colour: int,
+    unpacked: bytes,
+    *extra: tuple[bytes, bytes],
+    interlaced: int = 0,
+) -> bytes:
+    """Return a PNG with this content of its image data, in two chunks, stored uncompressed."""
+    header = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, interlaced)
+    packed = zlib.compress(unpacked, 0)
+    chunks = [(b"IHDR", header), *extra, (b"IDAT", packed[:7]), (b"IDAT", packed[7:])]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in parts
+        for name, data in (*chunks, (b"IEND", b""))
     )
 
 
@@ -44,7 +59,7 @@ def tiff(
     turned: int = 1,
     photometric: int = 1,
 ) -> bytes:
-    """One row of grey; sample 1 is unsigned, 2 signed, 3 floating-point; photometric 0 negative."""
+    """Return one row of grey; sample 1 is unsigned, 2 signed, 3 float; photometric 0 negative."""
     width, at = len(pixels) * 8 // bits, 8 + 2 + 11 * 12 + 4
     tags = {
         256: width, 257: 1, 258: bits, 259: 1, 262: photometric, 273: at, 274: turned, 277: 1,
@@ -62,7 +77,7 @@ def exif(orientation: int) -> bytes:
 
 
 def write(folder: Path, *names: str) -> list[str]:
-    """Write files that hold their own names; return their paths."""
+    """Write files that contain their own names; return their paths."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(os.fsencode(name))
@@ -76,8 +91,17 @@ def write_zip(archive: Path, members: dict[str, bytes], method: int = zipfile.ZI
     return str(archive)
 
 
+def write_tar(archive: Path, members: list[tuple[str, bytes]]) -> str:
+    with tarfile.open(archive, "w", format=tarfile.GNU_FORMAT) as file:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return str(archive)
+
+
 def change(archive: str, old: bytes, new: bytes) -> None:
-    """Change every place of an archive where some bytes stand, as a hostile maker would."""
+    """Replace bytes of an archive wherever they occur."""
     content = Path(archive).read_bytes()
     assert old in content
     assert len(old) == len(new)

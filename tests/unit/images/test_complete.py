@@ -1,5 +1,4 @@
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -7,7 +6,7 @@ from PIL import Image
 
 from sihwa.errors import UnreadableImage
 from sihwa.images import decode_image
-from tests.unit.images.forge import saved, tiff
+from tests.unit.images.forge import raw_png, saved, tiff
 
 SIZES = [(1, 1), (2, 3), (5, 4), (8, 8), (9, 17), (33, 2)]
 KINDS = [(0, 1), (0, 8), (0, 16), (2, 8), (3, 4), (4, 16), (6, 8)]
@@ -15,17 +14,7 @@ KINDS = [(0, 1), (0, 8), (0, 16), (2, 8), (3, 4), (4, 16), (6, 8)]
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
-def forged(width: int, height: int, depth: int, colour: int, unpacked: bytes, adam7: int) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, adam7)
-    parts = [(b"IHDR", header)]
-    if colour == 3:
-        parts.append((b"PLTE", bytes(range(48))))
-    packed = zlib.compress(unpacked)
-    parts += [(b"IDAT", packed[:7]), (b"IDAT", packed[7:]), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in parts
-    )
+PALETTE = (b"PLTE", bytes(range(48)))
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -35,10 +24,13 @@ def test_decode_image_png_needs_all_its_rows(
 ) -> None:
     row = b"\0" + bytes((width * depth * SAMPLES[colour] + 7) // 8)
     whole = row * height
-    assert decode_image(forged(width, height, depth, colour, whole, 0), "a.png").shape[0] == height
+    extra = [PALETTE] if colour == 3 else []
+    content = raw_png((width, height), depth, colour, whole, *extra)
+    assert decode_image(content, "a.png").shape[0] == height
     for lost in (1, len(row), len(whole)):
+        content = raw_png((width, height), depth, colour, whole[:-lost], *extra)
         with pytest.raises(UnreadableImage, match=r"a\.png: damaged: "):
-            decode_image(forged(width, height, depth, colour, whole[:-lost], 0), "a.png")
+            decode_image(content, "a.png")
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -50,10 +42,10 @@ def test_decode_image_interlaced_png_needs_all_its_passes(width: int, height: in
         grey[2::4, 0::2], grey[0::2, 1::2], grey[1::2, :],
     ]  # fmt: skip
     whole = b"".join(b"\0" + row.tobytes() for pixels in passes if pixels.size for row in pixels)
-    image = decode_image(forged(width, height, 8, 0, whole, 1), "a.png")
+    image = decode_image(raw_png(grey.T.shape, 8, 0, whole, interlaced=1), "a.png")
     np.testing.assert_array_equal(image[:, :, 1], grey)
     with pytest.raises(UnreadableImage, match=f"{len(whole) - 1} bytes of pixels instead of"):
-        decode_image(forged(width, height, 8, 0, whole[:-1], 1), "a.png")
+        decode_image(raw_png(grey.T.shape, 8, 0, whole[:-1], interlaced=1), "a.png")
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -69,7 +61,7 @@ def test_decode_image_uncompressed_tiff_needs_all_its_strips(order: str) -> None
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "packbits"])
-def test_decode_image_tiff_of_any_kind_is_taken_for_whole(
+def test_decode_image_whole_tiff_of_any_kind_is_accepted(
     mode: str, compression: str | None
 ) -> None:
     for width, height in [*SIZES, (300, 200)]:

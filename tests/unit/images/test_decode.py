@@ -16,12 +16,12 @@ NOISE = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
 
 
 def blocks(values: list[list[object]]) -> NDArray[np.uint8]:
-    """Flat squares of 8 x 8: a JPEG of the best quality holds these without loss."""
+    """Return flat squares of 8 x 8, which a JPEG of the best quality holds without loss."""
     return np.array(values, np.uint8).repeat(8, axis=0).repeat(8, axis=1)
 
 
 def row(*pixels: object) -> NDArray[np.uint8]:
-    """One row; a number is a grey pixel."""
+    """Return one row of pixels; a number is grey."""
     return np.array([[p if isinstance(p, tuple) else (p,) * 3 for p in pixels]], np.uint8)
 
 
@@ -40,118 +40,92 @@ def rgb_of(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 PALETTE = (b"PLTE", bytes([200, 100, 50, 10, 20, 30, 255, 255, 255]))
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        pytest.param(png(3, 8, 0, [bytes([0, 7, 255])]), row(0, 7, 255), id="png grey"),
-        pytest.param(
-            png(2, 8, 2, [bytes([1, 2, 3, 4, 5, 6])]), row((1, 2, 3), (4, 5, 6)), id="png"
-        ),
-        pytest.param(png(8, 1, 0, [b"\xa1"]), row(255, 0, 255, 0, 0, 0, 0, 255), id="png 1-bit"),
-        pytest.param(png(4, 2, 0, [b"\x1b"]), row(0, 85, 170, 255), id="png 2-bit"),
-        pytest.param(
-            png(3, 8, 3, [b"\2\0\1"], PALETTE), row(255, (200, 100, 50), (10, 20, 30)), id="palette"
-        ),
-        pytest.param(
-            # half of 200, 100, 50 is 100.4, 50.2, 25.1
-            png(3, 8, 3, [b"\0\1\2"], PALETTE, (b"tRNS", bytes([128, 0]))),
-            row((100, 50, 25), 0, 255),
-            id="transparent palette",
-        ),
-        pytest.param(
-            png(3, 8, 4, [bytes([255, 255, 255, 0, 200, 128])]), row(255, 0, 100), id="png LA"
-        ),
-        pytest.param(
-            png(3, 8, 6, [bytes([9, 8, 7, 255, 255, 255, 255, 0, 255, 0, 50, 128])]),
-            row((9, 8, 7), 0, (128, 0, 25)),
-            id="png RGBA",
-        ),
-        pytest.param(
-            png(2, 8, 0, [bytes([255, 7])], (b"tRNS", b"\0\xff")), row(0, 7), id="transparent grey"
-        ),
-        pytest.param(
-            png(2, 8, 2, [bytes([9, 8, 7, 6, 5, 4])], (b"tRNS", b"\0\x09\0\x08\0\x07")),
-            row(0, (6, 5, 4)),
-            id="transparent colour",
-        ),
-        pytest.param(
-            png(2, 16, 2, [struct.pack(">6H", 65535, 0, 257, 514, 32896, 65535)]),
-            row((255, 0, 1), (2, 128, 255)),
-            id="png 16-bit RGB",
-        ),
-        pytest.param(
-            png(2, 16, 2, [struct.pack(">6H", 255, 256, 511, 512, 0x80FF, 65535)]),
-            row((0, 1, 1), (2, 128, 255)),
-            id="png 16-bit RGB, upper bytes",
-        ),
-        pytest.param(
-            png(2, 16, 6, [struct.pack(">8H", *[65535] * 4, *[65535] * 3, 0)]),
-            row(255, 0),
-            id="png 16-bit RGBA",
-        ),
-        pytest.param(
-            png(2, 16, 4, [struct.pack(">4H", 65535, 65535, 65535, 0)]), row(255, 0), id="16-bit LA"
-        ),
-        pytest.param(
-            BMP, np.array([[[3, 2, 1], [6, 5, 4]], [[9, 8, 7], [12, 11, 10]]], np.uint8), id="bmp"
-        ),
-        pytest.param(tiff(8, bytes([0, 7, 255])), row(0, 7, 255), id="tiff 8-bit"),
-        pytest.param(tiff(16, struct.pack("<3H", 0, 771, 65535)), row(0, 3, 255), id="tiff 16-bit"),
-        pytest.param(
-            tiff(16, struct.pack(">3H", 0, 771, 65535), order=">"), row(0, 3, 255), id="tiff MM"
-        ),
-        pytest.param(
-            tiff(8, bytes([0, 7, 255]), photometric=0), row(255, 248, 0), id="tiff 8-bit negative"
-        ),
-        pytest.param(
-            tiff(16, struct.pack("<3H", 0, 771, 65535), photometric=0),
-            row(255, 252, 0),
-            id="tiff 16-bit negative",
-        ),
-        pytest.param(tiff(12, b"\xff\xf0\x10\x7f\xf0\0"), row(255, 1, 127, 0), id="tiff 12-bit"),
-        pytest.param(tiff(8, b"\1\2\3", turned=3), row(3, 2, 1), id="tiff upside down"),
-        pytest.param(b"P5 3 1 255\n\0\7\xff", row(0, 7, 255), id="pgm"),
-        pytest.param(b"P2\n# made\n3 1\n255\n0 7 255\n", row(0, 7, 255), id="pgm as text"),
-        pytest.param(b"P5 2 1 65535\n\xff\xff\3\3", row(255, 3), id="pgm 16-bit"),
-        pytest.param(b"P5 2 1 4095\n\x0f\xff\0\0", row(255, 0), id="pgm 12-bit"),
-        pytest.param(b"P6 2 1 255\n\1\2\3\4\5\6", row((1, 2, 3), (4, 5, 6)), id="ppm"),
-        pytest.param(b"P4 8 1\n\x0f", row(*[255] * 4, *[0] * 4), id="pbm: 1 is black"),
-    ],
-)
-def test_decode_image_each_format_gives_the_exact_pixels(
-    content: bytes, expected: NDArray[np.uint8]
-) -> None:
-    check(content, expected)
+EXACT = {
+    "png grey": (png(3, 8, 0, [bytes([0, 7, 255])]), row(0, 7, 255)),
+    "png": (png(2, 8, 2, [bytes([1, 2, 3, 4, 5, 6])]), row((1, 2, 3), (4, 5, 6))),
+    "png 1-bit": (png(8, 1, 0, [b"\xa1"]), row(255, 0, 255, 0, 0, 0, 0, 255)),
+    "png 2-bit": (png(4, 2, 0, [b"\x1b"]), row(0, 85, 170, 255)),
+    "palette": (
+        png(3, 8, 3, [b"\2\0\1"], PALETTE), row(255, (200, 100, 50), (10, 20, 30)),
+    ),
+    # half of 200, 100, 50 is 100.4, 50.2, 25.1
+    "transparent palette": (
+        png(3, 8, 3, [b"\0\1\2"], PALETTE, (b"tRNS", bytes([128, 0]))), row((100, 50, 25), 0, 255),
+    ),
+    "png LA": (png(3, 8, 4, [bytes([255, 255, 255, 0, 200, 128])]), row(255, 0, 100)),
+    "png RGBA": (
+        png(3, 8, 6, [bytes([9, 8, 7, 255, 255, 255, 255, 0, 255, 0, 50, 128])]),
+        row((9, 8, 7), 0, (128, 0, 25)),
+    ),
+    "transparent grey": (png(2, 8, 0, [bytes([255, 7])], (b"tRNS", b"\0\xff")), row(0, 7)),
+    "transparent colour": (
+        png(2, 8, 2, [bytes([9, 8, 7, 6, 5, 4])], (b"tRNS", b"\0\x09\0\x08\0\x07")),
+        row(0, (6, 5, 4)),
+    ),
+    "png 16-bit RGB": (
+        png(2, 16, 2, [struct.pack(">6H", 65535, 0, 257, 514, 32896, 65535)]),
+        row((255, 0, 1), (2, 128, 255)),
+    ),
+    "png 16-bit RGB, upper bytes": (
+        png(2, 16, 2, [struct.pack(">6H", 255, 256, 511, 512, 0x80FF, 65535)]),
+        row((0, 1, 1), (2, 128, 255)),
+    ),
+    "png 16-bit RGBA": (
+        png(2, 16, 6, [struct.pack(">8H", *[65535] * 4, *[65535] * 3, 0)]), row(255, 0),
+    ),
+    "png 16-bit LA": (png(2, 16, 4, [struct.pack(">4H", 65535, 65535, 65535, 0)]), row(255, 0)),
+    "bmp": (BMP, np.array([[[3, 2, 1], [6, 5, 4]], [[9, 8, 7], [12, 11, 10]]], np.uint8)),
+    "tiff 8-bit": (tiff(8, bytes([0, 7, 255])), row(0, 7, 255)),
+    "tiff 16-bit": (tiff(16, struct.pack("<3H", 0, 771, 65535)), row(0, 3, 255)),
+    "tiff MM": (tiff(16, struct.pack(">3H", 0, 771, 65535), order=">"), row(0, 3, 255)),
+    "tiff 8-bit negative": (tiff(8, bytes([0, 7, 255]), photometric=0), row(255, 248, 0)),
+    "tiff 16-bit negative": (
+        tiff(16, struct.pack("<3H", 0, 771, 65535), photometric=0), row(255, 252, 0),
+    ),
+    "tiff 12-bit": (tiff(12, b"\xff\xf0\x10\x7f\xf0\0"), row(255, 1, 127, 0)),
+    "tiff upside down": (tiff(8, b"\1\2\3", turned=3), row(3, 2, 1)),
+    "pgm": (b"P5 3 1 255\n\0\7\xff", row(0, 7, 255)),
+    "pgm as text": (b"P2\n# made\n3 1\n255\n0 7 255\n", row(0, 7, 255)),
+    "pgm 16-bit": (b"P5 2 1 65535\n\xff\xff\3\3", row(255, 3)),
+    "pgm 12-bit": (b"P5 2 1 4095\n\x0f\xff\0\0", row(255, 0)),
+    "ppm": (b"P6 2 1 255\n\1\2\3\4\5\6", row((1, 2, 3), (4, 5, 6))),
+    "pbm, 1 is black": (b"P4 8 1\n\x0f", row(*[255] * 4, *[0] * 4)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_decode_image_each_format_gives_the_exact_pixels(name: str) -> None:
+    check(*EXACT[name])
 
 
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        pytest.param("WEBP", {"lossless": True}, id="webp"),
-        pytest.param("TIFF", {}, id="tiff"),
-        pytest.param("TIFF", {"compression": "tiff_lzw"}, id="tiff lzw"),
-        pytest.param("TIFF", {"compression": "tiff_adobe_deflate"}, id="tiff deflate"),
-        pytest.param("PNG", {"optimize": True}, id="png"),
-        pytest.param("BMP", {}, id="bmp"),
+        ("WEBP", {"lossless": True}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("TIFF", {"compression": "tiff_adobe_deflate"}),
+        ("PNG", {"optimize": True}),
+        ("BMP", {}),
     ],
 )
-def test_decode_image_lossless_noise_comes_back(kind: str, options: dict[str, object]) -> None:
+def test_decode_image_lossless_format_keeps_noise(kind: str, options: dict[str, object]) -> None:
     check(saved(Image.fromarray(NOISE), kind, **options), NOISE)
 
 
-def test_decode_image_transparent_webp_lies_over_black() -> None:
+def test_decode_image_transparent_webp_is_blended_with_black() -> None:
     pixels = np.array([[[200, 100, 50, 128], [9, 8, 7, 0], [9, 8, 7, 255]]], np.uint8)
     content = saved(Image.fromarray(pixels), "WEBP", lossless=True, exact=True)
     check(content, row((100, 50, 25), 0, (9, 8, 7)))
 
 
-def test_decode_image_every_16_bit_value_is_rounded_to_the_nearest() -> None:
+def test_decode_image_16_bit_grey_is_rounded_to_nearest() -> None:
     values = np.arange(65536).reshape(256, 256)
     content = png(256, 16, 0, [line.astype(">u2").tobytes() for line in values])
     check(content, rgb_of(np.rint(values / 65535 * 255).astype(np.uint8)))
 
 
-def test_decode_image_every_opacity_is_rounded_to_the_nearest() -> None:
+def test_decode_image_opacity_is_rounded_to_nearest() -> None:
     value, opacity = np.meshgrid(np.arange(256), np.arange(256))
     pixels = np.stack([value, opacity], axis=2).astype(np.uint8)
     content = png(256, 8, 4, [line.tobytes() for line in pixels])
@@ -161,7 +135,7 @@ def test_decode_image_every_opacity_is_rounded_to_the_nearest() -> None:
 @pytest.mark.parametrize("progressive", [False, True])
 def test_decode_image_jpeg_gives_rgb(progressive: bool) -> None:
     # JFIF: red is Y 76, Cb 85, Cr 255, which is red 254.05; blue is 29, 255, 107, or blue 254.04;
-    # white and black have no loss.
+    # white and black are exact.
     red, blue, white = (255, 0, 0), (0, 0, 255), (255, 255, 255)
     image = Image.fromarray(blocks([[red, blue], [white, (0, 0, 0)]]))
     content = saved(image, "JPEG", quality=100, subsampling=0, progressive=progressive)
@@ -169,7 +143,7 @@ def test_decode_image_jpeg_gives_rgb(progressive: bool) -> None:
     check(content, blocks([[(254, 0, 0), (0, 0, 254)], [white, (0, 0, 0)]]))
 
 
-def test_decode_image_jpeg_with_a_preview_behind_it_gives_its_first_image() -> None:
+def test_decode_image_phone_jpeg_gives_its_first_image() -> None:
     first, second = (Image.fromarray(np.full((24, 32, 3), level, np.uint8)) for level in (90, 200))
     phone, plain = io.BytesIO(), io.BytesIO()
     first.save(phone, "MPO", save_all=True, append_images=[second], quality=95)
@@ -203,12 +177,12 @@ def test_decode_image_cmyk_jpeg_is_not_a_negative() -> None:
 @pytest.mark.parametrize("transform", [0, 2, None], ids=["CMYK", "YCCK", "no Adobe mark"])
 @pytest.mark.parametrize("subsampling", ["444", "422", "420", None])
 @pytest.mark.parametrize("size", [(64, 48), (61, 47), (1, 1), (8, 300)])
-def test_decode_image_cmyk_jpeg_has_the_pixels_of_the_standard_decoder(
+def test_decode_image_cmyk_jpeg_equals_pillow(
     size: tuple[int, int], subsampling: str | None, transform: int | None
 ) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (6, 5, 4), dtype=np.uint8)
     inks = Image.fromarray(noise, mode="CMYK").resize(size, Image.Resampling.BICUBIC)
-    if subsampling is None:  # only the first ink is finer: not what TurboJPEG takes
+    if subsampling is None:  # only the first ink is finer, which TurboJPEG refuses
         content = bytearray(saved(inks, "JPEG", quality=83, subsampling=2))
     else:
         content = bytearray(simplejpeg.encode_jpeg(np.array(inks), 83, "CMYK", subsampling))
@@ -225,19 +199,19 @@ def test_decode_image_cmyk_jpeg_has_the_pixels_of_the_standard_decoder(
 @pytest.mark.parametrize(
     ("orientation", "expected"),
     [
-        # Exif 2.3, tag 274: where the stored first row and first column are on the turned image
-        pytest.param(1, [[10, 90, 170], [50, 130, 210]], id="1: top, left"),
-        pytest.param(2, [[170, 90, 10], [210, 130, 50]], id="2: top, right"),
-        pytest.param(3, [[210, 130, 50], [170, 90, 10]], id="3: bottom, right"),
-        pytest.param(4, [[50, 130, 210], [10, 90, 170]], id="4: bottom, left"),
-        pytest.param(5, [[10, 50], [90, 130], [170, 210]], id="5: left, top"),
-        pytest.param(6, [[50, 10], [130, 90], [210, 170]], id="6: right, top"),
-        pytest.param(7, [[210, 170], [130, 90], [50, 10]], id="7: right, bottom"),
-        pytest.param(8, [[170, 210], [90, 130], [10, 50]], id="8: left, bottom"),
-        pytest.param(0, [[10, 90, 170], [50, 130, 210]], id="0: not defined"),
+        # Exif 2.3, tag 274: where the stored first row and first column belong on the upright image
+        (1, [[10, 90, 170], [50, 130, 210]]),  # top, left
+        (2, [[170, 90, 10], [210, 130, 50]]),  # top, right
+        (3, [[210, 130, 50], [170, 90, 10]]),  # bottom, right
+        (4, [[50, 130, 210], [10, 90, 170]]),  # bottom, left
+        (5, [[10, 50], [90, 130], [170, 210]]),  # left, top
+        (6, [[50, 10], [130, 90], [210, 170]]),  # right, top
+        (7, [[210, 170], [130, 90], [50, 10]]),  # right, bottom
+        (8, [[170, 210], [90, 130], [10, 50]]),  # left, bottom
+        (0, [[10, 90, 170], [50, 130, 210]]),  # not defined
     ],
 )
-def test_decode_image_orientation_noted_by_a_camera_is_applied(
+def test_decode_image_camera_orientation_is_applied(
     kind: str, orientation: int, expected: list[list[object]]
 ) -> None:
     stored = rgb_of(blocks([[10, 90, 170], [50, 130, 210]]))
@@ -256,7 +230,7 @@ def test_decode_image_damaged_exif_leaves_the_image_as_stored(note: bytes) -> No
     check(saved(Image.fromarray(rgb_of(grey)), "WEBP", lossless=True, exif=note), rgb_of(grey))
 
 
-def test_decode_image_decoder_warns_is_not_the_callers_concern(
+def test_decode_image_hides_decoder_warnings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     content = saved(Image.fromarray(NOISE), "PNG")
@@ -266,7 +240,7 @@ def test_decode_image_decoder_warns_is_not_the_callers_concern(
     check(content, NOISE)  # a warning would be an error here
 
 
-def test_decode_image_threads_at_once_leave_warnings_as_they_were() -> None:
+def test_decode_image_threads_restore_warning_filters() -> None:
     content = saved(Image.fromarray(NOISE), "PNG")
     before = list(warnings.filters)
     with ThreadPoolExecutor(8) as threads:
@@ -277,7 +251,7 @@ def test_decode_image_threads_at_once_leave_warnings_as_they_were() -> None:
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
 @pytest.mark.parametrize("size", [(64, 48), (61, 47), (1, 1), (8, 300)])
-def test_decode_image_jpeg_has_the_pixels_of_the_standard_decoder(
+def test_decode_image_jpeg_equals_pillow(
     size: tuple[int, int], subsampling: int, progressive: bool
 ) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (6, 5, 3), dtype=np.uint8)

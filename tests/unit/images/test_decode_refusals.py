@@ -18,53 +18,53 @@ GREY = Image.new("L", (2, 2), 7)
 MANY = {"save_all": True, "append_images": [Image.new("L", (2, 2), 250)]}
 
 
-@pytest.mark.parametrize(
-    ("content", "match"),
-    [
-        pytest.param(b"", "a.png: empty file$", id="empty"),
-        pytest.param(b"not an image", UNKNOWN, id="text"),
-        pytest.param(b"\x89PNG\r\n\x1a\n", "a.png: ", id="png, only the signature"),
-        pytest.param(saved(GREY, "GIF"), UNKNOWN, id="gif"),
-        pytest.param(saved(GREY, "ICO"), UNKNOWN, id="ico"),
-        pytest.param(saved(GREY, "PCX"), UNKNOWN, id="pcx"),
-        pytest.param(saved(GREY, "TGA"), UNKNOWN, id="tga"),
-        pytest.param(saved(GREY.convert("RGB"), "EPS"), UNKNOWN, id="eps"),
-        pytest.param(
-            b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 1, 1, 1, 8, 1) + bytes(15),
-            UNKNOWN,
-            id="psd",
-        ),
-        pytest.param(saved(GREY, "TIFF", **MANY), "a.png: holds 2 pages; one", id="tiff pages"),
-        pytest.param(saved(GREY, "PNG", **MANY), "a.png: holds 2 pages; one", id="moving png"),
-        pytest.param(saved(GREY, "WEBP", **MANY), "a.png: holds 2 pages; one", id="moving webp"),
-        pytest.param(
-            tiff(32, struct.pack("<2f", 0, 1), sample=3),
-            "a.png: floating-point pixels",
-            id="float tiff",
-        ),
-        pytest.param(b"Pf\n1 1\n-1.0\n\0\0\0\0", "a.png: floating-point pixels", id="float pfm"),
-        pytest.param(tiff(32, b"\0\0\1\0"), "a.png: signed or 32-bit", id="65536"),
-        pytest.param(tiff(32, b"\xff\0\0\0"), "a.png: signed or 32-bit", id="32-bit 255"),
-        pytest.param(tiff(32, b"\xff\0\0\0", sample=2), "a.png: signed or 32-bit", id="int32"),
-        pytest.param(tiff(16, b"\xff\xff", sample=2), "a.png: signed or 32-bit", id="minus 1"),
-        pytest.param(tiff(16, b"\xff\0", sample=2), "a.png: signed or 32-bit", id="signed 255"),
-        pytest.param(tiff(8, b"\7", sample=2), "a.png: signed or 32-bit", id="signed 8-bit"),
-        pytest.param(png(1, 8, 9, [b"\0"]), "a.png: ", id="png, no such colour"),
-        pytest.param(
-            png(1, 8, 0, [b"\0"]).replace(b"IHDR\0\0\0\1", b"IHDR\0\0\0\2"), "a.png: ", id="crc"
-        ),
-        pytest.param(b"P5 0 0 255\n", "a.png: ", id="no pixel"),
-        pytest.param(b"P5 -1 1 255\n\0", "a.png: ", id="negative width"),
-    ],
-)
-def test_decode_image_not_one_readable_image_is_refused(content: bytes, match: str) -> None:
-    with pytest.raises(UnreadableImage, match=match) as caught:
+SIGNED = "a.png: signed or 32-bit"
+REFUSED = {
+    "empty": (b"", "a.png: empty file$"),
+    "text": (b"not an image", UNKNOWN),
+    "png, only the signature": (b"\x89PNG\r\n\x1a\n", "a.png: "),
+    "gif": (saved(GREY, "GIF"), UNKNOWN),
+    "ico": (saved(GREY, "ICO"), UNKNOWN),
+    "tga": (saved(GREY, "TGA"), UNKNOWN),
+    "eps": (saved(GREY.convert("RGB"), "EPS"), UNKNOWN),
+    "psd": (b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 1, 1, 1, 8, 1) + bytes(15), UNKNOWN),
+    "tiff pages": (saved(GREY, "TIFF", **MANY), "a.png: holds 2 pages; one"),
+    "animated png": (saved(GREY, "PNG", **MANY), "a.png: holds 2 pages; one"),
+    "animated webp": (saved(GREY, "WEBP", **MANY), "a.png: holds 2 pages; one"),
+    "float tiff": (tiff(32, struct.pack("<2f", 0, 1), sample=3), "a.png: floating-point pixels"),
+    "float pfm": (b"Pf\n1 1\n-1.0\n\0\0\0\0", "a.png: floating-point pixels"),
+    "uint32, 65536": (tiff(32, b"\0\0\1\0"), SIGNED),
+    "uint32, 255": (tiff(32, b"\xff\0\0\0"), SIGNED),
+    "int32": (tiff(32, b"\xff\0\0\0", sample=2), SIGNED),
+    "int16, -1": (tiff(16, b"\xff\xff", sample=2), SIGNED),
+    "int16, 255": (tiff(16, b"\xff\0", sample=2), SIGNED),
+    "int8": (tiff(8, b"\7", sample=2), SIGNED),
+    "png, unknown colour type": (png(1, 8, 9, [b"\0"]), "a.png: "),
+    "png, wrong checksum": (
+        png(1, 8, 0, [b"\0"]).replace(b"IHDR\0\0\0\1", b"IHDR\0\0\0\2"), "a.png: ",
+    ),
+    "no pixel": (b"P5 0 0 255\n", "a.png: "),
+    "negative width": (b"P5 -1 1 255\n\0", "a.png: "),
+    # none of these holds a pixel: a decoder that began would call it truncated
+    "huge": (b"P6 10001 10000 255\n", "10001 x 10000 pixels are more than the"),
+    "huge pgm": (b"P5 2147483647 2147483647 255\n", "a.png: its pixels are more than allowed"),
+    "huge bmp": (
+        BMP[:18] + struct.pack("<ii", 50_000, 50_000) + BMP[26:],
+        "a.png: its pixels are more than allowed",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_decode_image_unusable_file_is_refused(name: str) -> None:
+    content, reason = REFUSED[name]
+    with pytest.raises(UnreadableImage, match=reason) as caught:
         decode_image(content, "a.png")
     assert caught.value.path == "a.png"
     assert "\n" not in caught.value.reason
 
 
-def test_decode_pages_more_than_allowed_are_refused_without_counting_them_all(
+def test_decode_pages_too_many_are_refused_without_counting_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = tiff(8, b"\7\7")
@@ -89,37 +89,19 @@ def test_decode_pages_more_than_allowed_are_refused_without_counting_them_all(
     assert len(sought) < 2100
 
 
-def test_decode_image_more_pixels_than_allowed_is_refused() -> None:
+def test_decode_image_more_pixels_than_allowed_are_refused() -> None:
     content = saved(Image.fromarray(NOISE), "PNG")
     assert decode_image(content, "a.png", max_pixels=63).shape == (9, 7, 3)
     with pytest.raises(UnreadableImage, match=r"a.png: 7 x 9 pixels are more than the 62 allowed"):
         decode_image(content, "a.png", max_pixels=62)
 
 
-@pytest.mark.parametrize(
-    ("content", "match"),
-    [
-        # none of these holds a pixel: a decoder that began would call it truncated
-        pytest.param(b"P6 10001 10000 255\n", "10001 x 10000 pixels are more than the", id="just"),
-        pytest.param(b"P5 2147483647 2147483647 255\n", "its pixels are more than are", id="pgm"),
-        pytest.param(
-            BMP[:18] + struct.pack("<ii", 50_000, 50_000) + BMP[26:],
-            "its pixels are more than are allowed",
-            id="bmp",
-        ),
-    ],
-)
-def test_decode_image_small_file_claims_a_huge_size_is_refused(content: bytes, match: str) -> None:
-    with pytest.raises(UnreadableImage, match=f"a.png: .*{match}"):
-        decode_image(content, "a.png")
-
-
-def test_decode_image_limit_can_be_raised_past_the_decoders_own(
+def test_decode_image_limit_may_exceed_that_of_pillow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     content = saved(Image.fromarray(NOISE), "PNG")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)  # the decoder refuses twice as much
-    with pytest.raises(UnreadableImage, match="its pixels are more than are allowed"):
+    with pytest.raises(UnreadableImage, match="its pixels are more than allowed"):
         decode_image(content, "a.png", max_pixels=20)
     assert decode_image(content, "a.png", max_pixels=63).shape == (9, 7, 3)
 
@@ -145,7 +127,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_decode_image_cut_before_its_last_pixel_is_refused(name: str) -> None:
+def test_decode_image_truncated_file_is_refused(name: str) -> None:
     content = WHOLE[name]
     # the last pixel of the PNG is followed by 8 bytes of checksums and 12 of its end mark
     needed = len(content) - (20 if name == "png" else 0)
@@ -188,7 +170,7 @@ def test_decode_image_changed_bytes_raise_nothing_else(
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
-def test_decode_image_jpeg_that_the_decoder_warns_of_is_refused(mode: str) -> None:
+def test_decode_image_jpeg_with_a_decoder_warning_is_refused(mode: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     content = bytearray(saved(Image.fromarray(pixels).convert(mode), "JPEG", quality=95))
     content[len(content) // 2 : len(content) // 2 + 40] = bytes(40)

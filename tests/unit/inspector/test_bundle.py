@@ -8,7 +8,14 @@ import torch
 from numpy.typing import NDArray
 
 from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable, ShapeError
-from sihwa.inspector import Card, RuntimeChoice, installed_choices, load_inspector, read_bundle
+from sihwa.inspector import (
+    Card,
+    PolicyFacts,
+    RuntimeChoice,
+    installed_choices,
+    load_inspector,
+    read_bundle,
+)
 from sihwa.model import Network
 from tests.helpers import CLASSES, changed, random_images, save_images
 
@@ -67,7 +74,10 @@ def test_interpret_what_is_no_number_has_no_top_class(
     spoilt = getattr(outputs, name).copy()
     spoilt[index] = value
     before, none, after = inspector.interpret(outputs._replace(**{name: spoilt}), 40, 50)
-    assert (none.decision.outcome, none.decision.reason) == ("review", "the network gave no number")
+    assert (none.decision.outcome, none.decision.reason) == (
+        "review",
+        "the network gave NaN or inf",
+    )
     assert (none.top_class, none.box, none.evidence.size, none.error) == (None, None, 0, None)
     assert [before.top_class, after.top_class] == [expected[0].top_class, expected[2].top_class]
 
@@ -174,7 +184,7 @@ def test_card_id_ignores_when_and_where_it_was_made(tiny_card: Card) -> None:
     [
         {"temperature": 0.6},
         {"accept_classes": ("good", "scratch")},
-        {"policy": {"kind": "top_class", "unknown_threshold": 2.0}},
+        {"policy": PolicyFacts(unknown_threshold=2.0)},
     ],
     ids=str,
 )

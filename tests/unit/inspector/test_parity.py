@@ -1,88 +1,130 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from sihwa.decision import TopClassPolicy
-from sihwa.inspector import Outputs, RuntimeChoice, prove_parity
+from sihwa.inspector import (
+    Outputs,
+    ParityProof,
+    ParityRules,
+    ProofImages,
+    RuntimeChoice,
+    prove,
+)
 
 POLICY = TopClassPolicy(("good", "scratch"), ("good",))
-REFERENCE = np.array([[0.9, 0.1], [0.2, 0.8], [0.50001, 0.49999]])
-
-
-def outputs(probability: NDArray[np.floating]) -> Outputs:
-    nothing = np.zeros(0, np.float32)
-    unknown = np.ones(len(probability), np.float32)
-    return Outputs(probability.astype(np.float32), nothing, nothing, unknown)
+EXACT = np.array([[0.9, 0.1], [0.2, 0.8], [0.50001, 0.49999]])
+CHOICE = RuntimeChoice("fake", "cpu", "fp32")
+SIZES = 4  # its own and three others
 
 
 class FakeRuntime:
-    choice = RuntimeChoice("fake", "cpu", "fp32")
-    version = "1"
+    """Gives the probabilities of the row that an image's red value names."""
 
-    def __init__(self, probability: NDArray[np.floating]) -> None:
-        self.probability = probability
+    def __init__(self, probability: NDArray[np.floating], choice: RuntimeChoice = CHOICE) -> None:
+        self.probability = probability.astype(np.float32)
+        self.choice = choice
+        self.sizes: list[tuple[int, ...]] = []
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
-        rows = image[:, 0, 0, 0]
-        return outputs(self.probability[rows])
+        self.sizes += [image.shape[1:3]] * len(image)
+        nothing = np.zeros(0, np.float32)
+        probability = self.probability[image[:, 0, 0, 0]]
+        return Outputs(probability, nothing, nothing, np.ones(len(image), np.float32))
 
 
-def batches() -> list[tuple[list[str], NDArray[np.uint8], Outputs]]:
-    image = np.zeros((3, 2, 2, 3), np.uint8)
-    image[:, 0, 0, 0] = range(3)
-    return [
-        (["a", "b"], image[:2], outputs(REFERENCE[:2])),
-        (["c"], image[2:], outputs(REFERENCE[2:])),
-    ]
+def some_images(count: int = 3) -> ProofImages:
+    image = np.zeros((count, 20, 10, 3), np.uint8)
+    image[..., 0] = (np.arange(count) % 3)[:, None, None]
+    names = [f"{'abc'[i % 3]}{i // 3}" for i in range(count)]
+
+    def batches() -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
+        for start in range(0, count, 2):
+            yield names[start : start + 2], image[start : start + 2]
+
+    return ProofImages(batches(), count, lambda: image)
 
 
-def test_prove_parity_equal_is_proven() -> None:
-    (proof,) = prove_parity([FakeRuntime(REFERENCE)], batches(), POLICY)
+@pytest.fixture(autouse=True)
+def _no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "sihwa.inspector.parity.measure_speed", lambda r, _: [(12.34, 50.0)] * len(r)
+    )
+
+
+def prove_one(changes: dict[int, list[float]], images: ProofImages | None = None) -> ParityProof:
+    probability = EXACT.copy()
+    for row, value in changes.items():
+        probability[row] = value
+    (proof,) = prove(
+        FakeRuntime(EXACT).run,
+        [FakeRuntime(probability)],
+        images or some_images(),
+        ParityRules(POLICY),
+    )
+    return proof
+
+
+def test_prove_equal_runtime_is_proven_in_every_size() -> None:
+    proof = prove_one({})
     assert proof.proven
-    assert (proof.images, proof.flips) == (3, 0)
+    assert (proof.images, proof.flips, proof.greatest_difference) == (3 * SIZES, 0, 0.0)
+    assert (proof.images_per_second_1, proof.images_per_second_32) == (12.3, 50.0)
 
 
-def test_prove_parity_a_flip_within_the_tolerance_is_refused_and_named() -> None:
-    flipped = REFERENCE.copy()
-    flipped[2] = [0.49999, 0.50001]
-    (proof,) = prove_parity([FakeRuntime(flipped)], batches(), POLICY)
+@pytest.mark.parametrize(
+    ("changes", "worst", "reason"),
+    [
+        pytest.param({2: [0.49999, 0.50001]}, "c0", "4 of 12 decisions flip", id="flip"),
+        pytest.param({0: [0.6, 0.4], 2: [0.49, 0.51]}, "c0", "3.0e-01", id="flip comes first"),
+        pytest.param({1: [0.21, 0.79]}, "b0", "differs by 1.0e-02", id="difference"),
+        pytest.param({0: [np.nan, np.nan]}, "a0", "differs by 1.0e+00", id="NaN"),
+    ],
+)
+def test_prove_runtime_that_differs_is_refused_and_image_named(
+    changes: dict[int, list[float]], worst: str, reason: str
+) -> None:
+    proof = prove_one(changes)
     assert not proof.proven
-    assert (proof.flips, proof.worst_path) == (1, "c")
+    assert proof.worst_path.startswith(worst)
+    assert reason in proof.verdict()
 
 
-def test_prove_parity_a_flip_is_worse_than_a_large_difference() -> None:
-    odd = REFERENCE.copy()
-    odd[0] = [0.6, 0.4]
-    odd[2] = [0.49999, 0.50001]
-    (proof,) = prove_parity([FakeRuntime(odd)], batches(), POLICY)
-    assert proof.worst_path == "c"
-    assert proof.greatest_difference == pytest.approx(0.3)
-
-
-def test_prove_parity_beyond_the_tolerance_is_refused() -> None:
-    odd = REFERENCE.copy()
-    odd[1] = [0.21, 0.79]
-    (proof,) = prove_parity([FakeRuntime(odd)], batches(), POLICY)
+def test_prove_no_images_proves_nothing() -> None:
+    proof = prove_one({}, some_images(0))
     assert not proof.proven
-    assert proof.worst_path == "b"
+    assert "no image" in proof.verdict()
 
 
-def test_prove_parity_not_a_number_is_refused() -> None:
-    odd = REFERENCE.copy()
-    odd[0] = np.nan
-    (proof,) = prove_parity([FakeRuntime(odd)], batches(), POLICY)
-    assert not proof.proven
-    assert proof.greatest_difference == 1.0
+def test_prove_several_runtimes_are_judged_apart() -> None:
+    odd = FakeRuntime(np.roll(EXACT, 1, axis=0))
+    proofs = prove(
+        FakeRuntime(EXACT).run, [odd, FakeRuntime(EXACT)], some_images(), ParityRules(POLICY)
+    )
+    assert [proof.proven for proof in proofs] == [False, True]
 
 
-def test_prove_parity_no_images_proves_nothing() -> None:
-    (proof,) = prove_parity([FakeRuntime(REFERENCE)], [], POLICY)
-    assert not proof.proven
+def test_prove_many_images_resizes_some_evenly() -> None:
+    runtime = FakeRuntime(EXACT)
+    prove(FakeRuntime(EXACT).run, [runtime], some_images(96), ParityRules(POLICY))
+    assert runtime.sizes.count((20, 10)) == 96
+    assert runtime.sizes.count((9, 4)) == 32  # 0.45 × its own
 
 
-def test_prove_parity_several_runtimes_are_judged_apart() -> None:
-    odd = REFERENCE.copy()
-    odd[1] = [0.9, 0.1]
-    first, second = prove_parity([FakeRuntime(odd), FakeRuntime(REFERENCE)], batches(), POLICY)
-    assert not first.proven
-    assert second.proven
+def test_prove_resized_only_skips_images_in_own_size() -> None:
+    same = RuntimeChoice("torch", "cpu", "fp32")
+    runtimes = [FakeRuntime(EXACT), FakeRuntime(EXACT, same)]
+    proofs = prove(
+        FakeRuntime(EXACT).run, runtimes, some_images(), ParityRules(POLICY), resized_only=same
+    )
+    assert [proof.images for proof in proofs] == [3 * SIZES, 3 * (SIZES - 1)]
+
+
+def test_prove_rules_allow_flips_and_tolerance_by_precision() -> None:
+    odd = FakeRuntime(EXACT[[0, 1, 1]], RuntimeChoice("fake", "cpu", "int8"))
+    rules = ParityRules(POLICY, {"int8": 0.5}, {"int8": SIZES})
+    (proof,) = prove(FakeRuntime(EXACT).run, [odd], some_images(), rules)
+    assert proof.proven
+    assert (proof.flips, proof.allowed_flips, proof.tolerance) == (SIZES, SIZES, 0.5)

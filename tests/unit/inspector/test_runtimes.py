@@ -20,17 +20,17 @@ from sihwa.inspector import (
     Bundle,
     Outputs,
     RuntimeChoice,
-    TimedImages,
     create_runtime,
     installed_choices,
     load_inspector,
     measure_speed,
     read_bundle,
+    timed_images,
 )
 from sihwa.inspector.runtime import openvino_runtime, torch_runtime
 from sihwa.inspector.runtime.torch_runtime import CapturedGraphs, rebuild_network
 from sihwa.model import Network
-from tests.helpers import changed, random_images
+from tests.helpers import changed, int8_facts, random_images
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ def test_measure_speed_tells_the_slow_from_the_fast() -> None:
 def test_create_runtime_int8_model_elsewhere_is_not_called_missing(
     bundle: Bundle,
 ) -> None:
-    alone = dataclasses.replace(bundle, card=changed(bundle.card, int8={"bytes": 1}))
+    alone = dataclasses.replace(bundle, card=changed(bundle.card, int8=int8_facts()))
     with pytest.raises(RuntimeUnavailable, match=r"INT8 model lies beside the graph"):
         create_runtime(alone, RuntimeChoice("openvino", "cpu", "int8"))
 
@@ -323,23 +323,17 @@ def test_measure_speed_shows_classes_mixed_and_large_images_a_few_at_a_time() ->
     assert {len(batch) for batch in seen} == {1, 3}
 
 
-def test_timed_images_are_of_one_size_and_no_more_than_needed() -> None:
-    assert TimedImages().image is None
-    timed = TimedImages()
-    timed.add(np.full((4, 6, 3), 7, np.uint8))
-    timed.add(np.zeros((6, 4, 3), np.uint8))
-    for _ in range(MOST_TIMED + 5):
-        timed.add(np.zeros((4, 6, 3), np.uint8))
-    assert timed.image is not None
-    assert timed.image.shape == (MOST_TIMED, 4, 6, 3)
-    assert timed.image[0].min() == 7
+def test_timed_images_take_one_size_and_no_more_than_needed() -> None:
+    first, other = np.full((4, 6, 3), 7, np.uint8), np.zeros((6, 4, 3), np.uint8)
+    assert timed_images([]) is None
+    found = timed_images([first, other, *[np.zeros((4, 6, 3), np.uint8)] * (MOST_TIMED + 5)])
+    assert found is not None
+    assert found.shape == (MOST_TIMED, 4, 6, 3)
+    assert found[0].min() == 7
 
 
-def test_timed_images_as_many_as_memory_bears_but_one_at_least() -> None:
-    large, huge = TimedImages(), TimedImages()
-    for _ in range(9):
-        large.add(np.zeros((3000, 1000, 3), np.uint8))  # 9 MB of 64
-        huge.add(np.zeros((9000, 3000, 3), np.uint8))
-    assert large.image is not None
-    assert huge.image is not None
-    assert (len(large.image), len(huge.image)) == (7, 1)
+@pytest.mark.parametrize(("side", "expected"), [(1000, 7), (9000, 1)])  # 9 or 81 MB of 64
+def test_timed_images_large_ones_are_fewer_but_one_at_least(side: int, expected: int) -> None:
+    found = timed_images(np.zeros((side, 3000, 3), np.uint8) for _ in range(9))
+    assert found is not None
+    assert len(found) == expected

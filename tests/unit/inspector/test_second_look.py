@@ -6,10 +6,18 @@ from numpy.typing import NDArray
 
 from sihwa.decision import Margin, TopClassPolicy
 from sihwa.errors import InvalidInspector
-from sihwa.inspector import Bundle, Card, Outputs, RuntimeChoice, create_runtime, read_bundle
+from sihwa.inspector import (
+    Bundle,
+    Card,
+    MarginFacts,
+    Outputs,
+    RuntimeChoice,
+    create_runtime,
+    read_bundle,
+)
 from sihwa.inspector.runtime.second_pass import SecondPass
 from sihwa.inspector.signature import run_checked
-from tests.helpers import changed, random_images
+from tests.helpers import changed, int8_facts, random_images
 
 POLICY = TopClassPolicy(("good", "dent"), ("good",), unknown_threshold=2.0)
 
@@ -81,11 +89,9 @@ def test_second_pass_that_sees_other_shapes_fails() -> None:
 @pytest.fixture
 def bundle(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes) -> Bundle:
     """The graph stands in for its twin."""
-    margin = {"lead": 0.3, "unknown": 0.05}
+    facts = int8_facts(tiny_graph, margin=MarginFacts(lead=0.3, unknown=0.05))
     whole = read_bundle(tiny_bundle)
-    return Bundle(
-        changed(tiny_card, int8={"margin": margin}), tiny_graph, whole.weights, tiny_graph
-    )
+    return Bundle(changed(tiny_card, int8=facts), tiny_graph, whole.weights, tiny_graph)
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
@@ -97,7 +103,7 @@ def test_create_runtime_in_8_bits_looks_twice_within_the_card_s_margin(
     assert loaded.choice == RuntimeChoice(runtime, "cpu", "int8")
     assert loaded._exact.choice == RuntimeChoice(runtime, "cpu", "fp32")
     assert loaded._margin == (0.3, 0.05)
-    assert loaded._policy.unknown_threshold == bundle.card.policy["unknown_threshold"]
+    assert loaded._policy.unknown_threshold == bundle.card.policy.unknown_threshold
     image = random_images(9, 40, 30)
     for found, expected in zip(loaded.run(image), loaded._exact.run(image), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)

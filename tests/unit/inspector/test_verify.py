@@ -1,6 +1,5 @@
 import io
 import json
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import sihwa.inspector.parity
 import sihwa.inspector.verify
 from sihwa.errors import (
     ConfigError,
@@ -19,6 +19,7 @@ from sihwa.errors import (
 )
 from sihwa.images import read_image
 from sihwa.inspector import (
+    REFERENCE,
     Bundle,
     Card,
     Outputs,
@@ -37,14 +38,14 @@ from tests.helpers import random_images, save_images
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Images of two sizes, with a name that no code page has."""
+    """Images of two sizes, in a folder with a Korean name."""
     save_images(tmp_path / "부품", random_images(9, 60, 50, seed=1))
     save_images(tmp_path / "부품", random_images(5, 90, 70, seed=2), prefix="large ")
     return tmp_path / "부품"
 
 
 def _disturb(monkeypatch: pytest.MonkeyPatch, runtime: str, by: float) -> None:
-    """Let one runtime's probabilities be off."""
+    """Add an error to the probabilities of one runtime."""
     original = create_runtime
 
     def create(bundle: object, choice: RuntimeChoice) -> object:
@@ -65,8 +66,12 @@ def _disturb(monkeypatch: pytest.MonkeyPatch, runtime: str, by: float) -> None:
 
 def test_verify_inspector_lets_auto_take_the_fastest(tiny_bundle: Path, folder: Path) -> None:
     assert "no other is proven" in load_inspector(tiny_bundle).explanation
-    found = verify_inspector(tiny_bundle, folder)
-    # 14 images, each also in three other sizes
+    found = verify_inspector(tiny_bundle, folder, devices=["cpu", "cpu"])
+    reference = found.proof[0]
+    assert reference.choice == REFERENCE
+    assert (reference.greatest_difference, reference.greatest_unknown_difference) == (0.0, 0.0)
+    assert len({proof.choice for proof in found.proof}) == len(found.proof)
+    # 14 images, each in its own and three other sizes
     assert {proof.images for proof in found.proof} == {56}
     assert all(proof.proven for proof in found.proof)
     fastest = max(found.proof, key=lambda proof: proof.images_per_second_1 or 0)
@@ -75,13 +80,30 @@ def test_verify_inspector_lets_auto_take_the_fastest(tiny_bundle: Path, folder: 
     assert "verified in 56 comparisons, fastest of" in inspector.explanation
 
 
-def test_verify_inspector_reference_is_equal_to_itself(tiny_bundle: Path, folder: Path) -> None:
-    proof = verify_inspector(tiny_bundle, folder).proof[0]
-    assert (proof.runtime, proof.precision) == ("onnxruntime", "fp32")
-    assert (proof.greatest_difference, proof.greatest_unknown_difference) == (0.0, 0.0)
+def test_verify_inspector_writes_beside_the_folder_what_it_reads_back(
+    tiny_bundle: Path, folder: Path
+) -> None:
+    before = {path.name: path.read_bytes() for path in tiny_bundle.iterdir()}
+    found = verify_inspector(tiny_bundle, folder)
+    assert {path.name: path.read_bytes() for path in tiny_bundle.iterdir()} == before
+    assert found.written == tiny_bundle.parent / "inspector.verified.json"
+    assert "부품" not in found.written.read_text("utf-8")  # no path of this machine
+    read = read_verification(tiny_bundle, read_bundle(tiny_bundle))
+    assert [one.as_dict() for one in read.proof] == [one.as_dict() for one in found.proof]
+    assert not read.note
 
 
-def test_verify_inspector_runtime_that_strays_is_refused_from_then_on(
+def test_verify_inspector_limit_and_unreadable_images_are_counted(
+    tiny_bundle: Path, folder: Path
+) -> None:
+    (folder / "000 cut.png").write_bytes(b"\x89PNG\r\n")
+    found = verify_inspector(tiny_bundle, folder, limit=5)
+    assert [Path(image.path).name for image in found.unreadable] == ["000 cut.png"]
+    assert (found.count, found.left_out) == (4, 10)
+    assert json.loads(found.written.read_text())["images"] == 4
+
+
+def test_verify_inspector_runtime_that_differs_is_refused_afterwards(
     tiny_bundle: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _disturb(monkeypatch, "openvino", by=2e-4)
@@ -92,7 +114,7 @@ def test_verify_inspector_runtime_that_strays_is_refused_from_then_on(
     assert load_inspector(tiny_bundle).runtime.choice not in {
         proof.choice for proof in found.proof if not proof.proven
     }
-    with pytest.raises(RuntimeUnavailable, match="openvino on cpu in fp32 is refused"):
+    with pytest.raises(RuntimeUnavailable, match="cpu fp32: refused"):
         load_inspector(tiny_bundle, runtime="openvino", precision="fp32")
 
 
@@ -106,15 +128,6 @@ def test_verify_inspector_flip_names_the_image(
     assert "부품" in proof.worst_path
 
 
-def test_verify_inspector_unreadable_images_are_told_not_skipped(
-    tiny_bundle: Path, folder: Path
-) -> None:
-    (folder / "cut.png").write_bytes(b"\x89PNG\r\n")
-    found = verify_inspector(tiny_bundle, folder)
-    assert [Path(image.path).name for image in found.unreadable] == ["cut.png"]
-    assert json.loads(found.written.read_text())["images"] == 14
-
-
 def test_verify_inspector_no_image_can_be_read_is_refused(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
@@ -124,13 +137,7 @@ def test_verify_inspector_no_image_can_be_read_is_refused(
     assert not verification_path(tiny_bundle).exists()
 
 
-def test_verify_inspector_limit_takes_images_evenly(tiny_bundle: Path, folder: Path) -> None:
-    found = verify_inspector(tiny_bundle, folder, limit=5)
-    assert found.left_out == 9
-    assert json.loads(found.written.read_text())["images"] == 5
-
-
-def test_verify_inspector_without_images_says_what_to_give(tiny_bundle: Path) -> None:
+def test_verify_inspector_without_images_asks_for_some(tiny_bundle: Path) -> None:
     with pytest.raises(DatasetNotFound, match=r"keeps no images.*sihwa verify .* FOLDER"):
         verify_inspector(tiny_bundle)
     with pytest.raises(DatasetNotFound, match="keeps no images"):
@@ -158,27 +165,7 @@ def test_verify_inspector_graph_alone_has_its_own_file(tiny_bundle: Path, folder
     assert "no other is proven" in load_inspector(tiny_bundle).explanation
 
 
-def test_verify_inspector_leaves_the_folder_as_it_was(tiny_bundle: Path, folder: Path) -> None:
-    before = {path.name: path.read_bytes() for path in tiny_bundle.iterdir()}
-    found = verify_inspector(tiny_bundle, folder)
-    assert {path.name: path.read_bytes() for path in tiny_bundle.iterdir()} == before
-    assert found.written == tiny_bundle.parent / "inspector.verified.json"
-
-
-def test_verify_inspector_stores_no_path_of_this_machine(tiny_bundle: Path, folder: Path) -> None:
-    text = verify_inspector(tiny_bundle, folder).written.read_text("utf-8")
-    assert "부품" not in text
-    assert os.fspath(folder.parent) not in text
-
-
-def test_read_verification_is_what_was_written(tiny_bundle: Path, folder: Path) -> None:
-    found = verify_inspector(tiny_bundle, folder)
-    read = read_verification(tiny_bundle, read_bundle(tiny_bundle))
-    assert read.proof == [proof.as_dict() for proof in found.proof]
-    assert not read.note
-
-
-def test_verify_inspector_runtime_that_fails_at_one_size_is_one_clear_error(
+def test_verify_inspector_runtime_fails_at_one_size_is_an_error(
     tiny_bundle: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = OpenVinoRuntime.run
@@ -194,7 +181,7 @@ def test_verify_inspector_runtime_that_fails_at_one_size_is_one_clear_error(
     assert not verification_path(tiny_bundle).exists()
 
 
-def test_verify_inspector_device_that_nothing_uses_replaces_no_verification(
+def test_verify_inspector_unusable_device_keeps_the_old_result(
     tiny_bundle: Path, folder: Path
 ) -> None:
     before = verify_inspector(tiny_bundle, folder).written.read_bytes()
@@ -205,15 +192,7 @@ def test_verify_inspector_device_that_nothing_uses_replaces_no_verification(
     assert verification_path(tiny_bundle).read_bytes() == before
 
 
-def test_verify_inspector_device_named_twice_is_measured_once(
-    tiny_bundle: Path, folder: Path
-) -> None:
-    once = [proof.choice for proof in verify_inspector(tiny_bundle, folder).proof]
-    twice = verify_inspector(tiny_bundle, folder, devices=["cpu", "cpu"])
-    assert [proof.choice for proof in twice.proof] == once
-
-
-def test_verify_inspector_times_kept_images_that_no_border_chose(
+def test_verify_inspector_times_no_close_calls_if_possible(
     tiny_bundle: Path,
     tiny_card: Card,
     tiny_graph: bytes,
@@ -234,7 +213,7 @@ def test_verify_inspector_times_kept_images_that_no_border_chose(
         timed.append(image)
         return [(1.0, 1.0)] * len(runtimes)
 
-    monkeypatch.setattr(sihwa.inspector.verify, "measure_speed", measure)
+    monkeypatch.setattr(sihwa.inspector.parity, "measure_speed", measure)
     verify_inspector(inspector)
     verify_inspector(inspector, folder)
     kept, given = (list(images) for images in timed)

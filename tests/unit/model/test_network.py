@@ -80,7 +80,7 @@ def test_create_network_unknown_name_names_the_nearest() -> None:
 
 
 def test_create_network_transformer_is_refused() -> None:
-    with pytest.raises(UnknownModel, match="gives no feature map"):
+    with pytest.raises(UnknownModel, match="has no feature map"):
         create_network(tiny_config(architecture="test_vit", input_size=160), 2)
 
 

@@ -4,7 +4,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from sihwa.errors import UnknownModel, WeightsUnavailable
-from sihwa.model import create_network, split_network
+from sihwa.model import create_network, cut_network
 from tests.helpers import random_images, tiny_config
 
 NAMES = [
@@ -19,8 +19,8 @@ def test_create_network_torchvision_embeds_and_can_be_cut(name: str) -> None:
     image = torch.from_numpy(random_images(2, 60, 50))
     with torch.no_grad():
         embedding = network.embed(image)
-        parts = split_network(network, 0.4)
-        joined = parts.tail(parts.trunk(image)).mean((2, 3))
+        cut = cut_network(network, 0.4)
+        joined = cut.trained(cut.frozen(image)).mean((2, 3))
     assert embedding.shape == (2, network.classifier.in_features)
     torch.testing.assert_close(joined, embedding)
 
@@ -45,7 +45,7 @@ def test_create_network_torchvision_unknown_name_names_the_nearest() -> None:
 
 
 def test_create_network_torchvision_transformer_is_refused() -> None:
-    with pytest.raises(UnknownModel, match="no chain of convolutional layers"):
+    with pytest.raises(UnknownModel, match="not a chain of convolutional layers"):
         create_network(tiny_config(architecture="torchvision/swin_t"), 2)
 
 

@@ -6,29 +6,51 @@ import pytest
 
 from sihwa.dataset import NeuDetConfig
 from sihwa.errors import ConfigError
-from sihwa.run.compose import check_overrides, compose_config, config_dir, each_value
+from sihwa.run.compose import compose_config, compose_settings, config_dir, expand_multirun
 from sihwa.training import ProbeConfig
 
 NEU = ["dataset=neu_det", "dataset.root=NEU-DET.zip"]
 
 
-def test_compose_config_defaults_are_typed() -> None:
+def test_compose_config_defaults_and_overrides_are_typed() -> None:
     config = compose_config([])
-    assert config.dataset.name == "ELPV"
-    assert isinstance(config.training, ProbeConfig)
-    assert config.seed == 0
-
-
-def test_compose_config_known_settings_may_be_forced() -> None:
-    assert compose_config(["++seed=3", "++training.folds=4"]).seed == 3
-
-
-def test_compose_config_overrides_arrive() -> None:
-    config = compose_config([*NEU, "seed=3", "training.folds=7"])
+    assert (config.dataset.name, config.seed) == ("ELPV", 0)
+    config = compose_config([*NEU, "++seed=3", "training.folds=7", "training.strengths=[1,0.1]"])
     assert isinstance(config.dataset, NeuDetConfig)
-    assert config.dataset.root == "NEU-DET.zip"
     assert isinstance(config.training, ProbeConfig)
-    assert (config.seed, config.training.folds) == (3, 7)
+    assert (config.seed, config.training.folds, config.training.strengths) == (3, 7, [1.0, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        *((text, text) for text in (
+            "2026_01_31", "1.10", "007", "true", "null", "1e3", "C:/부품 (1), 둘", "C:\\parts\\new",
+            "a=b", "it's", "x[1]", "glob(a)", "#1 : a", "",
+        )),
+        ("'a, b'", "a, b"),
+        ('"C:/부품 (1)"', "C:/부품 (1)"),
+    ],
+)  # fmt: skip
+def test_compose_config_text_stays_as_typed(typed: str, value: str) -> None:
+    config = compose_config(["dataset=neu_det", "dataset.root=.", f"dataset.licence={typed}"])
+    assert config.dataset.licence == value
+
+
+@pytest.mark.parametrize(
+    ("typed", "classes"),
+    [
+        ("[1_1]", ["1_1"]),
+        ("[1.10, true ,null]", ["1.10", "true", "null"]),
+        ("[정상 (1), 'a, b',  it]", ["정상 (1)", "a, b", "it"]),
+        ('["정상",good]', ["정상", "good"]),
+        ("[it's]", ["it's"]),
+        ("[]", []),
+    ],
+)
+def test_compose_config_texts_in_a_list_stay_as_typed(typed: str, classes: list[str]) -> None:
+    config = compose_config([*NEU, f"dataset.accept_classes={typed}"])
+    assert config.dataset.accept_classes == classes
 
 
 @pytest.mark.parametrize(
@@ -41,17 +63,9 @@ def test_compose_config_overrides_arrive() -> None:
     ids=str,
 )
 def test_compose_config_every_option_composes(option: Path) -> None:
-    needed = {
-        "neu_det": ["dataset.root=x"],
-        "neu_det_probe": ["dataset.root=x"],
-        "neu_det_finetune": ["dataset.root=x"],
-        "neu_few_shot": ["dataset.root=x"],
-        "neu_few_shot_stages": ["dataset.root=x"],
-        "neu_corrupted": ["dataset.root=x"],
-        "image_folder": ["dataset.root=x"],
-        "manifest": ["dataset.path=x"],
-    }
-    compose_config([f"{option.parent}={option.stem}", *needed.get(option.stem, [])])
+    needed = ["dataset.root=x"] if "neu_" in option.stem or "folder" in option.stem else []
+    needed += ["dataset.path=x"] if option.stem == "manifest" else []
+    compose_config([f"{option.parent}={option.stem}", *needed])
 
 
 @pytest.mark.parametrize(
@@ -104,17 +118,20 @@ def test_compose_config_every_option_composes(option: Path) -> None:
         pytest.param(["export.max_difference=0.5"], r"must be in \(0, 0.01\]", id="tolerance"),
         pytest.param(["oops"], "not of the form setting=value", id="no value"),
         pytest.param(["seed=1,2"], r"^seed: several values \(1,2\) need --multirun", id="several"),
-        pytest.param(["seed=null"], "^seed: expected a value, got null", id="null"),
+        pytest.param(["seed=null"], "^seed: expected a whole number, got 'null'", id="null"),
+        pytest.param(["seed=양 (1)"], r"expected a whole number, got '양 \(1\)'", id="Korean"),
+        pytest.param(["model=resnet18,resnet50"], "model: several options", id="several options"),
         pytest.param(["seed=${x}"], "^seed: Interpolation key 'x' not found", id="reference"),
-        pytest.param(
-            ["dataset.accept_classes=양품"], r"expected a list, such as '\[\"양품\"\]'", id="list"
-        ),
+        pytest.param(["dataset.accept_classes=양품"], r"a list, such as '\[양품\]'", id="list"),
+        pytest.param(["training.strengths=[a]"], "a list with a number in each", id="item"),
+        pytest.param(["dataset.split=3"], r"dataset\.split\.NAME=VALUE", id="group of settings"),
+        pytest.param(["seed.x=1"], "unknown setting 'seed.x'; nearest: seed", id="below a value"),
         pytest.param(["=1"], "not of the form setting=value", id="no name"),
-        pytest.param(["output_dir="], "^output_dir must name a folder, got nothing", id="empty"),
-        pytest.param(["cache_dir=' '"], "^cache_dir must name a folder, got nothing", id="blank"),
+        pytest.param(["output_dir="], "^output_dir must name a folder", id="empty"),
+        pytest.param(["cache_dir=' '"], "^cache_dir must name a folder", id="blank"),
         pytest.param(["+foo=1"], "unknown setting 'foo'", id="added"),
         pytest.param(["++training.fold=5"], "nearest: training.folds", id="forced"),
-        pytest.param(["~training"], "cannot be taken away", id="deleted"),
+        pytest.param(["~training"], "cannot be removed", id="deleted"),
         pytest.param(["hydra/launcher=joblib"], "hydra/launcher", id="of Hydra"),
     ],
 )
@@ -141,41 +158,34 @@ def test_compose_config_training_by_descent_brings_its_augmentation(way: str) ->
         (["training.folds=range(1,4)"], "training.folds must be at least 2, got 1"),
     ],
 )
-def test_each_value_of_a_multirun_is_looked_at(overrides: list[str], message: str) -> None:
+def test_expand_multirun_mistake_in_any_run_is_named(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        list(map(compose_config, each_value(overrides)))
+        list(map(compose_config, expand_multirun(overrides)))
 
 
-def test_each_value_comes_up_once() -> None:
-    found = list(each_value(["model=glob(resnet*)", "seed=range(0,3)", "device=cpu"]))
-    assert found == [
-        ["model=resnet18", "seed=0", "device=cpu"],
-        ["model=resnet50", "seed=0", "device=cpu"],
-        ["model=resnet18", "seed=1", "device=cpu"],
-        ["model=resnet18", "seed=2", "device=cpu"],
-    ]
+def test_expand_multirun_gives_every_combination() -> None:
+    given = ["model=glob(resnet*)", "seed=range(0,2)", "dataset.licence=1_1, 'a, b'", "device=cpu"]
+    found = expand_multirun(given)
+    assert len(found) == 8
+    assert found[-1] == ["model=resnet50", "seed=1", "dataset.licence='a, b'", "device=cpu"]
+    assert {compose_config(one).dataset.licence for one in found} == {"1_1", "a, b"}
+    lists = expand_multirun([*NEU, "dataset.accept_classes=[a,b],[1_1]"])
+    assert [one[-1].partition("=")[2] for one in lists] == ["[a,b]", "[1_1]"]
 
 
-def test_check_overrides_asks_for_nothing_that_is_missing() -> None:
-    check_overrides(["dataset=neu_det"])
+def test_compose_settings_mandatory_value_may_be_missing() -> None:
+    compose_settings(["dataset=neu_det"])
     with pytest.raises(ConfigError, match="unknown setting 'datset'"):
-        check_overrides(["dataset=neu_det", "datset=1"])
+        compose_settings(["dataset=neu_det", "datset=1"])
 
 
 @pytest.mark.parametrize("training", ["finetune", "stages"])
-def test_compose_config_options_that_do_not_go_together_are_named(training: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        compose_config(["experiment=neu_few_shot", f"training={training}", "dataset.root=x"])
-    assert str(caught.value) == (
-        f"experiment=neu_few_shot and training={training} do not go together: training.strengths "
-        "is set by one and unknown to another. Leave one of them out"
-    )
-
-
-def test_compose_config_only_options_that_clash_are_named() -> None:
-    others = ["dataset=neu_det", "model=resnet18", "dataset.root=x"]
-    with pytest.raises(ConfigError, match=r"^experiment=neu_few_shot and training=stages do not"):
-        compose_config([*others, "experiment=neu_few_shot", "training=stages"])
+def test_compose_config_only_options_that_clash_are_named(training: str) -> None:
+    clash = ["experiment=neu_few_shot", f"training={training}"]
+    with pytest.raises(
+        ConfigError, match=rf"^{' and '.join(clash)} do not .*training\.strengths.*Leave one"
+    ):
+        compose_config(["dataset=neu_det", "model=resnet18", *clash, "dataset.root=x"])
 
 
 def documented_commands() -> list[list[str]]:
@@ -200,5 +210,5 @@ def test_compose_config_knows_every_documented_command() -> None:
     assert len(commands) > 20
     assert ["experiment=neu_corrupted", "dataset.root=NEU-DET.zip"] in commands
     for command in commands:
-        for one in each_value(command):
-            check_overrides(one)
+        for one in expand_multirun(command):
+            compose_settings(one)

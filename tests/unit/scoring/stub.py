@@ -3,7 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.inspector import Card, Inspector, Outputs, RuntimeChoice
+from sihwa.inspector import (
+    Card,
+    DatasetFacts,
+    GraphFacts,
+    Inspector,
+    NetworkFacts,
+    Outputs,
+    PolicyFacts,
+    RuntimeChoice,
+    WeightsFacts,
+)
 from tests.helpers import CLASSES
 
 
@@ -35,14 +45,16 @@ def stub_inspector(**changes: object) -> Inspector:
         **{
             "classes": CLASSES,
             "accept_classes": ("good",),
-            "policy": {"kind": "top_class", "unknown_threshold": 2.0},
+            "policy": PolicyFacts(unknown_threshold=2.0),
             "temperature": 1.0,
-            "network": {"name": "stub", "embedding_width": 4, "input_size": 64},
-            "weights": {},
-            "dataset": {},
+            "network": NetworkFacts(
+                name="stub", architecture="stub", input_size=64, stages=0, embedding_width=4
+            ),
+            "weights": WeightsFacts(source="none", licence="none", sha256="0" * 64),
+            "dataset": DatasetFacts(name="made", fingerprint="0" * 64, licence="none", count={}),
             "training": {},
             "metrics": {},
-            "graph": {},
+            "graph": GraphFacts(sha256="0" * 64, bytes=1, opset=18),
             "created": "2026-01-02T03:04:05+00:00",
             "code_version": "0",
             **changes,

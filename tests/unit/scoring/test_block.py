@@ -120,7 +120,7 @@ def test_score_block_one_image_that_the_runtime_refuses_does_not_spoil_its_batch
 def test_score_block_no_number_becomes_null_and_review(tmp_path: Path) -> None:
     [path] = save_images(tmp_path, random_images(1, 17, 17))
     [row] = score(path)
-    assert (row["decision"], row["reason"]) == ("review", "the network gave no number")
+    assert (row["decision"], row["reason"]) == ("review", "the network gave NaN or inf")
     assert (row["top_class"], row["box_x0"], row["unknown"], row["error"]) == (None,) * 4
     summary = ScoreSummary()
     summary.add([row, row])

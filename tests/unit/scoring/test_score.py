@@ -20,7 +20,7 @@ import sihwa.scoring.engine
 import sihwa.scoring.table_parts
 from sihwa.errors import ConfigError, DatasetNotFound, EmptyDataset, StorageError
 from sihwa.images import read_image
-from sihwa.images.source import Content
+from sihwa.images.reading import Content
 from sihwa.inspector import Inspector, Outputs
 from sihwa.scoring import (
     ReadOptions,

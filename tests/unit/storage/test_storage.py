@@ -1,9 +1,14 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sihwa.errors import StorageError
-from sihwa.storage import usable_folder
+from sihwa.storage import new_folder, replacing, usable_folder
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def test_usable_folder_is_made_and_stays_empty(tmp_path: Path) -> None:
@@ -12,26 +17,24 @@ def test_usable_folder_is_made_and_stays_empty(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b").is_dir()
 
 
-def test_usable_folder_after_an_error_only_what_was_made_and_is_empty_is_gone(
-    tmp_path: Path,
-) -> None:
+def test_usable_folder_after_an_error_only_new_empty_ones_go(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    with pytest.raises(KeyboardInterrupt), usable_folder(tmp_path / "mine" / "a" / "b"):
-        raise KeyboardInterrupt
-    assert list((tmp_path / "mine").iterdir()) == []
-    with pytest.raises(KeyboardInterrupt), usable_folder(tmp_path / "mine"):
-        raise KeyboardInterrupt
-    assert (tmp_path / "mine").is_dir()
+    for folder in ("mine/a/b", "mine"):
+        with pytest.raises(KeyboardInterrupt), usable_folder(tmp_path / folder):
+            interrupt()
+        assert list((tmp_path / "mine").iterdir()) == []
 
 
 def test_usable_folder_after_an_error_results_stay(tmp_path: Path) -> None:
-    def write_and_stop() -> None:
-        (tmp_path / "kept" / "result").touch()
-        raise KeyboardInterrupt
+    result = tmp_path / "kept" / "result"
 
-    with pytest.raises(KeyboardInterrupt), usable_folder(tmp_path / "kept"):
+    def write_and_stop() -> None:
+        result.touch()
+        interrupt()
+
+    with pytest.raises(KeyboardInterrupt), usable_folder(result.parent):
         write_and_stop()
-    assert (tmp_path / "kept" / "result").exists()
+    assert result.exists()
 
 
 def test_usable_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
@@ -42,3 +45,12 @@ def test_usable_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     ):
         pass
     assert (tmp_path / "taken").is_file()
+
+
+@pytest.mark.parametrize("open_temporary", [replacing, new_folder])
+def test_temporary_after_an_interrupt_is_gone(
+    open_temporary: Callable[[Path], object], tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt), open_temporary(tmp_path / "a"):  # type: ignore[attr-defined]
+        interrupt()
+    assert list(tmp_path.iterdir()) == []

@@ -23,7 +23,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> TrainContext:
+def context(tmp_path: Path) -> TrainContext:
     return TrainContext(
         tmp_path / "run",
         tmp_path / "cache",

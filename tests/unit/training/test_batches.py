@@ -14,7 +14,7 @@ def drawn(order: EpochOrder, epoch: int = 0) -> list[Request]:
     return list(order)
 
 
-def test_epoch_order_takes_every_row_once_in_batches_of_nearly_one_size() -> None:
+def test_epoch_order_takes_every_row_once_in_even_batches() -> None:
     batches = drawn(EpochOrder(ROWS, LABEL, 32, seed=0))
     assert sorted(row for batch in batches for row in batch.rows) == ROWS
     sizes = [len(batch.rows) for batch in batches]
@@ -31,16 +31,20 @@ def test_epoch_order_depends_on_seed_and_epoch_alone() -> None:
     assert drawn(one, 1) != drawn(EpochOrder(ROWS, LABEL, 32, seed=1), 1)
 
 
-@pytest.mark.parametrize("world", [2, 3, 7])
-def test_epoch_order_processes_share_each_batch_of_the_single_one(world: int) -> None:
+@pytest.mark.parametrize("processes", [2, 3, 7])
+def test_epoch_order_processes_share_every_batch(
+    processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = drawn(EpochOrder(ROWS, LABEL, 32, seed=0))
-    shards = [
-        drawn(EpochOrder(ROWS, LABEL, 32, seed=0, rank=rank, world=world)) for rank in range(world)
-    ]
-    for batch, parts in zip(whole, zip(*shards, strict=True), strict=True):
-        assert sorted(row for part in parts for row in part.rows) == sorted(batch.rows)
-        assert {part.total for part in parts} == {len(batch.rows)}
-        assert min(len(part.rows) for part in parts) >= 1
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    shards = []
+    for rank in range(processes):
+        monkeypatch.setenv("RANK", str(rank))
+        shards.append(drawn(EpochOrder(ROWS, LABEL, 32, seed=0)))
+    for batch, shares in zip(whole, zip(*shards, strict=True), strict=True):
+        assert sorted(row for share in shares for row in share.rows) == sorted(batch.rows)
+        assert {share.total for share in shares} == {len(batch.rows)}
+        assert min(len(share.rows) for share in shares) >= 1
 
 
 def test_epoch_order_fewer_rows_than_a_batch_is_one_batch() -> None:
@@ -54,15 +58,15 @@ def test_epoch_order_oversampling_draws_classes_equally_often() -> None:
     assert count[True] / count.total() == pytest.approx(0.5, abs=0.03)
 
 
-def test_activation_batches_go_through_all_views_of_a_image_in_turn() -> None:
+def test_activation_batches_take_all_views_in_turn() -> None:
     activation = np.arange(12, dtype=np.float16).reshape(3, 4, 1, 1, 1)
     batches = ActivationBatches(activation, {7: 0, 8: 1, 9: 2}, np.zeros(10, int), seed=0)
-    seen = [batches[Request(epoch, (8,), 1)].parts[0].item() for epoch in range(8)]
+    seen = [batches[Request(epoch, (8,), 1)].inputs[0].item() for epoch in range(8)]
     assert sorted(seen[:4]) == [4, 5, 6, 7]
     assert seen[:4] == seen[4:]
 
 
-def test_activation_batches_without_seed_take_the_image_as_it_was_taken() -> None:
+def test_activation_batches_without_seed_take_view_0() -> None:
     activation = np.arange(12, dtype=np.float16).reshape(3, 4, 1, 1, 1)
     batches = ActivationBatches(activation, {7: 0, 8: 1, 9: 2}, np.zeros(10, int), seed=None)
-    assert batches[Request(3, (9, 7), 2)].parts[0].flatten().tolist() == [8, 0]
+    assert batches[Request(3, (9, 7), 2)].inputs[0].flatten().tolist() == [8, 0]

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
-from sihwa.training.finetune_config import LossConfig, MixConfig
+from sihwa.training.config import LossConfig, MixConfig
 from sihwa.training.objective import Mixer, Objective
 
 
@@ -27,7 +27,9 @@ def test_objective_focal_equals_torchvisions_on_two_classes() -> None:
     logit, label = some(1)
     label = torch.randint(2, (20,), generator=torch.Generator().manual_seed(1))
     two = torch.cat([torch.zeros_like(logit), logit], dim=1)  # softmax is then the sigmoid
-    ours = Objective(LossConfig(focal=2.0), [5, 5])(two, functional.one_hot(label, 2).float())
+    ours = Objective(LossConfig(name="focal", gamma=2.0), [5, 5])(
+        two, functional.one_hot(label, 2).float()
+    )
     expected = sigmoid_focal_loss(logit[:, 0], label.float(), alpha=-1, gamma=2.0)
     torch.testing.assert_close(ours, expected)
 

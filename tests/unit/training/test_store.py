@@ -7,7 +7,7 @@ from sihwa.dataset import Manifest
 from sihwa.errors import StorageError, UnreadableImage
 from sihwa.images import read_image
 from sihwa.training.image_store import decode_images
-from sihwa.training.store import new_array
+from sihwa.training.large_array import new_array
 
 
 def test_new_array_beyond_the_budget_lies_in_a_file_without_a_name(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Runtimes: what executes an inspector, behind one small interface."""
 
-from sihwa.inspector.runtime.interface import PRECISIONS, Outputs, Runtime, RuntimeChoice
+from sihwa.inspector.runtime.interface import Outputs, Runtime
 from sihwa.inspector.runtime.registry import (
     REFERENCE,
     check_choice,
@@ -11,6 +11,7 @@ from sihwa.inspector.runtime.registry import (
     runtime_version,
     why_none,
 )
+from sihwa.inspector.runtime_choice import PRECISIONS, RuntimeChoice
 
 __all__ = [
     "PRECISIONS",

@@ -4,13 +4,13 @@ Axes: N images, H and W image size, K classes, h and w evidence-map size, D embe
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+from sihwa.inspector.runtime_choice import RuntimeChoice
+
 _PART = 4  # docs/decisions/0013-four-images-at-a-time.md
 
 
@@ -25,32 +25,6 @@ class Outputs(NamedTuple):
     """Average of the feature map, (N, D)."""
     unknown: NDArray[np.float32]
     """How unlike the training images it is, (N,); about 1 is ordinary."""
-
-
-@dataclass(frozen=True)
-class RuntimeChoice:
-    """One way to run an inspector: which library, where, how precisely.
-
-    Whatever the precision, preprocessing and everything after the feature map stay in float32:
-    they cost little and decide much. See docs/decisions/0005-what-stays-in-float32.md.
-    """
-
-    runtime: str
-    device: str
-    precision: str
-
-    def __str__(self) -> str:
-        return f"{self.runtime} on {self.device} in {self.precision}"
-
-    @property
-    def kind(self) -> str:
-        """The kind of device: `cpu` or `cuda`."""
-        return self.device.partition(":")[0]
-
-    @property
-    def device_index(self) -> int:
-        """Which of several devices of its kind, from 0."""
-        return int(self.device.partition(":")[2] or 0)
 
 
 class Runtime(Protocol):

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice, run_in_parts
+from sihwa.inspector.runtime.interface import Outputs, run_in_parts
+from sihwa.inspector.runtime_choice import RuntimeChoice
 
 # what goes wrong is raised; it need not be printed too, and some of it no session's own level holds
 onnxruntime.set_default_logger_severity(4)

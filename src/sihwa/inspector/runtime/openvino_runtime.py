@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sihwa.images import available_cores
 from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice, run_in_parts
+from sihwa.inspector.runtime.interface import Outputs, run_in_parts
+from sihwa.inspector.runtime_choice import RuntimeChoice
 
 _KEPT = "256"
 """Prepared operations that are kept. A network has fewer of its own; the rest is for the resize,
@@ -73,7 +75,7 @@ class OpenVinoRuntime:
         }
         if threads:
             # as many inferences side by side as there are cores for
-            settings["NUM_STREAMS"] = str(max(1, (os.cpu_count() or 1) // threads))
+            settings["NUM_STREAMS"] = str(max(1, available_cores() // threads))
         core = openvino.Core()
         model = core.read_model(bundle.int8_model if choice.precision == "int8" else bundle.graph)
         # beside 8-bit layers, too, what is not quantised keeps all its bits

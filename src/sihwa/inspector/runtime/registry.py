@@ -12,8 +12,9 @@ from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable
 from sihwa.inspector.card import card_policy
 from sihwa.inspector.machine import package_version
 from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime.interface import PRECISIONS, Runtime, RuntimeChoice
+from sihwa.inspector.runtime.interface import Runtime
 from sihwa.inspector.runtime.second_pass import SecondPass
+from sihwa.inspector.runtime_choice import PRECISIONS, RuntimeChoice
 
 _LONGEST = 300
 """Letters of what a library says that are shown."""
@@ -146,8 +147,9 @@ def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> R
     if choice.precision != "int8":
         return loaded
     exact = _load(bundle, replace(choice, precision="fp32"), threads)
-    # an inspector that can be run in 8 bits has an INT8 model, and its card says these
-    margin = Margin(**bundle.card.int8["margin"])  # type: ignore[index]
+    facts = bundle.card.int8
+    assert facts is not None, "a bundle with an INT8 model has its facts in the card"
+    margin = Margin(facts.margin.lead, facts.margin.unknown)
     return SecondPass(loaded, exact, card_policy(bundle.card), margin)
 
 

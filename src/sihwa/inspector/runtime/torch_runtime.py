@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from sihwa.errors import ConfigError, InvalidInspector, ModelError
 from sihwa.inspector.card import Card
 from sihwa.inspector.parts import WEIGHTS_NAME, Bundle
-from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
+from sihwa.inspector.runtime.interface import Outputs
+from sihwa.inspector.runtime_choice import RuntimeChoice
 from sihwa.model import ModelConfig, Network, create_network, predict, use_exact_float32
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -115,7 +116,7 @@ def rebuild_network(bundle: Bundle) -> Network:
     if wrong:
         raise InvalidInspector(
             f"{WEIGHTS_NAME}: {wrong[0][:100]!a} does not fit the card's network "
-            f"{bundle.card.network['architecture'][:60]!a}. Copy or export the inspector again"
+            f"{bundle.card.network.architecture[:60]!a}. Copy or export the inspector again"
         )
     network.load_state_dict(given, assign=True)
     return network.requires_grad_(False).eval()
@@ -126,11 +127,11 @@ def _without_weights(card: Card) -> Network:
     facts = card.network
     try:
         config = ModelConfig(
-            name=facts["name"],
-            architecture=facts["architecture"],
+            name=facts.name,
+            architecture=facts.architecture,
             weights="none",
-            input_size=facts["input_size"],
-            stages=facts["stages"],
+            input_size=facts.input_size,
+            stages=facts.stages,
         )
         with torch.device("meta"):
             return create_network(config, len(card.classes))

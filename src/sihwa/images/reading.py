@@ -1,0 +1,117 @@
+"""Image files by path: listed below a folder or in an archive, and read as bytes."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from sihwa.errors import UnreadableImage
+from sihwa.images.archive import (
+    ARCHIVE_SUFFIXES,
+    MEMBER_MARK,
+    Member,
+    check_size,
+    identify,
+    list_members,
+    read_member,
+    split_member,
+)
+from sihwa.images.walk import is_image_name, walk_folder
+
+MAX_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The content of a folder or an archive."""
+
+    images: tuple[str, ...]
+    """Files named like images, sorted; members of an archive as `archive.zip!/name`."""
+    others: int
+    """Number of other files."""
+
+
+class Content(NamedTuple):
+    """A file as it was when it was read."""
+
+    content: bytes
+    modified_ns: int
+    """Time of its last change, in ns since 1970; that of the archive for a member."""
+
+
+def find_images(root: Path) -> Listing:
+    """List the images below a folder or in an archive; links to folders are not followed.
+
+    Raises:
+        UnreadableImage: The archive, or a folder, cannot be listed.
+    """
+    names: dict[str, None] = {}
+    if root.suffix.lower() in ARCHIVE_SUFFIXES:
+        names = {f"{root}{MEMBER_MARK}{member.name}": None for member in list_members(str(root))}
+    else:
+        for found in walk_folder(str(root)):
+            if found.kind == "fault":
+                raise UnreadableImage(found.path, found.reason)
+            if found.kind != "folder link":
+                names[found.path] = None
+    images = tuple(sorted(filter(is_image_name, names)))
+    return Listing(images, len(names) - len(images))
+
+
+def read_bytes(path: str, max_bytes: int = MAX_BYTES) -> bytes:
+    """Read a file, or a member of an archive written as `archive.zip!/name`.
+
+    Raises:
+        UnreadableImage: Missing, not a regular file, larger than `max_bytes`, damaged, or changed
+            while it was read.
+    """
+    return read_content(path, max_bytes=max_bytes).content
+
+
+def read_content(path: str, member: Member | None = None, max_bytes: int = MAX_BYTES) -> Content:
+    """Read a file and the time of its last change; `member` saves listing its .tar, if known.
+
+    Raises:
+        UnreadableImage: As `read_bytes`.
+    """
+    inside = split_member(path)
+    if inside is None:
+        return _read_file(path, max_bytes)
+    archive = identify(inside[0])
+    content = read_member(*inside, max_bytes, member)
+    if identify(inside[0]) != archive:
+        raise UnreadableImage(path, "the archive changed while it was read")
+    return Content(content, archive.modified_ns)
+
+
+def identify_file(path: str, member: Member | None = None) -> tuple[int, int] | None:
+    """Return size in bytes and time of the last change in ns, or None where there is no file."""
+    inside = None if member is None else split_member(path)
+    try:
+        facts = Path(path if inside is None else inside[0]).stat()
+    except (OSError, ValueError):
+        return None
+    return (facts.st_size if member is None else member.size), facts.st_mtime_ns
+
+
+def _read_file(path: str, max_bytes: int) -> Content:
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            before = os.fstat(file.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise UnreadableImage(path, "not a regular file")
+            check_size(path, before.st_size, max_bytes)
+            content = file.read(before.st_size + 1)
+            after = os.fstat(file.fileno())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnreadableImage(path, reason) from error
+    if (before.st_size, before.st_mtime_ns) != (len(content), after.st_mtime_ns):
+        raise UnreadableImage(path, "changed while it was read")
+    return Content(content, after.st_mtime_ns)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # without O_NONBLOCK, opening a pipe waits for its writer
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+
+from sihwa.model import cut_network
+from sihwa.training.config import FinetuneConfig, LossConfig, OptimizerConfig
+from sihwa.training.learner import Head, Learner
+from sihwa.training.objective import Objective
+from sihwa.training.optimizer import parameter_groups
+from tests.unit.training.tiny_training import network_of
+
+
+@pytest.fixture
+def points() -> np.ndarray:
+    return np.random.default_rng(0).normal(5, 1, (20, 6)) * np.logspace(-2, 2, 6)
+
+
+def test_head_unfolded_gives_the_same_logits(points: np.ndarray) -> None:
+    head = Head(points.mean(0), points.std(0), 3, dropout=0).eval()
+    with torch.no_grad():
+        head.linear.weight.normal_()
+        embedding = torch.from_numpy(points).float()
+        weight, bias = head.unfolded()
+        torch.testing.assert_close(
+            embedding @ weight.T + bias, head(embedding), atol=1e-3, rtol=1e-4
+        )
+
+
+def test_head_starts_from_a_classifier_on_standardised_embeddings(points: np.ndarray) -> None:
+    rng = np.random.default_rng(1)
+    weight, bias = rng.normal(size=(3, 6)), rng.normal(size=3)
+    head = Head(points.mean(0), points.std(0), 3, dropout=0).eval()
+    head.start_from(weight, bias)
+    with torch.no_grad():
+        logit = head(torch.from_numpy(points).float()).numpy()
+    expected = (points - points.mean(0)) / points.std(0) @ weight.T + bias
+    np.testing.assert_allclose(logit, expected, atol=1e-3)
+
+
+def test_parameter_groups_slow_down_towards_the_start() -> None:
+    layers = cut_network(network_of(), 1.0).trained
+    head = Head(np.zeros(256), np.ones(256), 2, dropout=0)
+    objective = Objective(LossConfig(), [1, 1])
+    learner = Learner(
+        lambda inputs: inputs[0], layers, head, objective, FinetuneConfig(name="test")
+    )
+    groups = parameter_groups(
+        learner, OptimizerConfig(learning_rate=1.0, head_rate=5, layer_decay=0.5)
+    )
+    given = [id(one) for group in groups for one in group["params"]]
+    assert sorted(given) == sorted(id(one) for one in learner.parameters())
+    rate = {id(one): group["lr"] for group in groups for one in group["params"]}
+    assert rate[id(head.linear.weight)] == 5.0
+    stem = rate[id(layers.get_parameter("backbone.conv_stem.weight"))]
+    last = rate[id(layers.get_parameter("backbone.conv_head.weight"))]
+    assert stem < last <= 1.0
+    decayed = {id(one) for group in groups if group["weight_decay"] for one in group["params"]}
+    assert id(head.linear.weight) in decayed
+    assert id(head.linear.bias) not in decayed
