@@ -44,7 +44,9 @@ def draw_pit(surface: Image.Image, rng: np.random.Generator) -> None:
     for _ in range(rng.integers(2, 6)):
         x, y = rng.uniform(20, SIDE - 20, 2)
         radius = rng.uniform(2, 5)
-        pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=int(rng.integers(40, 80)))
+        pen.ellipse(
+            [x - radius, y - radius, x + radius, y + radius], fill=int(rng.integers(40, 80))
+        )
 
 
 def draw_stain(surface: Image.Image, rng: np.random.Generator) -> None:

@@ -125,7 +125,7 @@ def test_train_command_full_disk_is_one_line_with_how_to_go_on(
     assert leftovers(tmp_path) == []
     assert not list(tmp_path.glob("*-*-*/*/inspector"))
     assert not (tmp_path / "latest").exists()
-    _, _, advice = done.stderr.strip().rpartition(". Once that is mended, go on with: ")
+    _, _, advice = done.stderr.strip().rpartition(". Once that is fixed, resume with: ")
     python, program, resume = shlex.split(advice)
     assert (python, program) == ("python", "train.py")
     again = command(*TRAIN, resume)

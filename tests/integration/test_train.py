@@ -162,15 +162,20 @@ def test_finish_refused_runtime_is_called_refused(
     monkeypatch.setattr(torch_runtime, "fault", lambda _: None)  # bfloat16, slow but right
     monkeypatch.setitem(TOLERANCE, "bf16", 1e-9)
     run = train(parts, tmp_path)
+    verdicts = {(proof.runtime, proof.precision): proof.verdict() for proof in run.proofs}
+    assert "cpu bf16: refused" in verdicts["torch", "bf16"]
+    assert "cpu fp32: proven" in verdicts["torch", "fp32"]
     show_run(run)
-    refused = {(proof.runtime, proof.precision) for proof in run.proofs if not proof.proven}
-    assert ("torch", "bf16") in refused
-    assert "cpu bf16: refused" in run.report.read_text("utf-8")
-    assert "cpu fp32: proven" in run.report.read_text("utf-8")
-    assert "refused" in (run.folder / "train.log").read_text("utf-8")
-    assert "refused" in (run.inspector / "README.md").read_text("utf-8")
-    assert str(run.inspector) in capsys.readouterr().out
-    with pytest.raises(RuntimeUnavailable, match=r"bf16.* refused"):
+    texts = {
+        "terminal": capsys.readouterr().out,
+        "log": (run.folder / "train.log").read_text("utf-8"),
+        "README": (run.inspector / "README.md").read_text("utf-8"),
+        "report": run.report.read_text("utf-8"),
+    }
+    for name, text in texts.items():
+        assert verdicts["torch", "bf16"] in text, name
+        assert verdicts["torch", "fp32"] in text, name
+    with pytest.raises(RuntimeUnavailable, match=r"cpu bf16: refused"):
         load_inspector(run.inspector, runtime="torch", precision="bf16")
 
 
@@ -206,11 +211,10 @@ def test_finish_four_images_a_class_ship_no_path_of_this_machine(tmp_path: Path)
     weights.parent.mkdir()
     save_file(timm.create_model("test_efficientnet").state_dict(), weights)
     run = train(make_parts(tmp_path / "parts", count=4), tmp_path, f"model.weights='{weights}'")
-    assert run.card is not None
-    assert run.card.weights.source == "backbone.safetensors"
-    parts = contents(run.inspector)
-    assert {"card.json", "inspector.onnx", "README.md", "images.zip"} < parts.keys()
-    for name, content in parts.items():
+    assert run.manifest.counts["양품"] == {"train": 2, "calibration": 1, "test": 1}
+    files = contents(run.inspector)
+    assert {"card.json", "inspector.onnx", "README.md", "images.zip"} < files.keys()
+    for name, content in files.items():
         assert b"backbone.safetensors" in content or name in ("weights.safetensors", "images.zip")
         assert "미리 배운".encode() not in content
         assert str(tmp_path).encode() not in content

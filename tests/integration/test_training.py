@@ -99,7 +99,7 @@ def test_resume_after_a_kill_gives_the_same_files(
     [folder] = (tmp_path / "killed").glob("*-*-*/*")
     (folder / ".metrics.json.0.tmp").write_text("half")
     resumed = resume(folder)
-    assert "going on after epoch 2 of 3" in (folder / "train.log").read_text("utf-8")
+    assert "resuming after epoch 2 of 3" in (folder / "train.log").read_text("utf-8")
     assert results(resumed.folder) == results(stages.folder)
     assert not list(folder.rglob("*.tmp"))
     with pytest.raises(ConfigError, match=r"resume: the run in .* is finished"):
@@ -313,7 +313,7 @@ def test_train_command_killed_ten_times_gives_the_same_files(parts: Path, tmp_pa
     assert results(folder) == results(whole.folder)
 
 
-def test_train_inspector_precision_that_the_device_lacks_is_refused_before_any_work(
+def test_finish_precision_that_the_device_lacks_is_refused_before_any_work(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sihwa.training.stages.create_frozen_runner", pytest.fail)
