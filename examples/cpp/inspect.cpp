@@ -43,9 +43,9 @@ std::string sha256(const std::string& content) {
 ov::InferRequest load(const std::filesystem::path& path, json& card) {
   const std::string graph = read(path);
   card = json::parse(read(path.parent_path() / "card.json"));
-  if (card.at("format") != "sihwa-inspector" || card.at("format_version") != 1 ||
+  if (card.at("format") != "sihwa-inspector" || card.at("format_version") != 2 ||
       card.at("policy").at("kind") != "top_class")
-    throw std::runtime_error("expected card.json of sihwa-inspector 1 with policy top_class");
+    throw std::runtime_error("expected card.json of sihwa-inspector 2 with policy top_class");
   if (card.at("parts").at(path.filename().string()).at("sha256") != sha256(graph))
     throw std::runtime_error("not the file that card.json was written for; copy both again");
   ov::Core core;

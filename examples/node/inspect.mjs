@@ -13,8 +13,8 @@ async function load(path) {
     throw new Error(`${beside}: not found; copy the whole inspector folder, not the .onnx alone`);
   }));
   const found = `${card.format} ${card.format_version} ${card.policy?.kind}`;
-  if (found !== "sihwa-inspector 1 top_class")
-    throw new Error(`${beside}: expected sihwa-inspector 1 top_class, found ${found}`);
+  if (found !== "sihwa-inspector 2 top_class")
+    throw new Error(`${beside}: expected sihwa-inspector 2 top_class, found ${found}`);
   const sha256 = createHash("sha256").update(graph).digest("hex");
   if (sha256 !== card.parts?.[basename(path)]?.sha256)
     throw new Error(`${path}: not the file that card.json was written for; copy both again`);

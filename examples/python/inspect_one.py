@@ -19,8 +19,8 @@ def load(path: str) -> tuple[ort.InferenceSession, dict[str, Any]]:
     session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     card = json.loads(session.get_modelmeta().custom_metadata_map.get("sihwa.card", "{}"))
     found = (card.get("format"), card.get("format_version"), card.get("policy", {}).get("kind"))
-    if found != ("sihwa-inspector", 1, "top_class"):
-        raise ValueError(f"expected ('sihwa-inspector', 1, 'top_class'), found {found}")
+    if found != ("sihwa-inspector", 2, "top_class"):
+        raise ValueError(f"expected ('sihwa-inspector', 2, 'top_class'), found {found}")
     if hashlib.sha256(content[: card["graph"]["bytes"]]).hexdigest() != card["graph"]["sha256"]:
         raise ValueError("the graph was changed after it was written; copy the inspector again")
     return session, card

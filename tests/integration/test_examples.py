@@ -235,8 +235,8 @@ def raise_format_version(folder: Path) -> None:
         ("card.json", '"format_version": '),
     ):
         content = (folder / name).read_bytes()
-        assert content.count(f"{quote}1".encode()) == 1
-        (folder / name).write_bytes(content.replace(f"{quote}1".encode(), f"{quote}2".encode()))
+        assert content.count(f"{quote}2".encode()) == 1
+        (folder / name).write_bytes(content.replace(f"{quote}2".encode(), f"{quote}3".encode()))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import stat
 from pathlib import Path
 
 import msgspec
-from onnx import ModelProto
 
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.card import (
@@ -28,6 +27,7 @@ from sihwa.inspector.graph_file import (
 )
 from sihwa.inspector.inspector import Inspector
 from sihwa.inspector.model_card import model_card
+from sihwa.inspector.onnx_messages import ModelProto
 from sihwa.inspector.parts import (
     CARD_NAME,
     GRAPH_NAME,

@@ -14,9 +14,16 @@ from math import prod
 from typing import Any
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from sihwa.errors import InvalidInspector
+from sihwa.inspector.onnx_messages import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+)
 from sihwa.inspector.operators import OPERATORS, Damaged, check_arguments
 
 CARD_KEY = "sihwa.card"

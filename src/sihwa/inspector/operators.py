@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from math import prod
 
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto
+
+from sihwa.inspector.onnx_messages import GraphProto, NodeProto, TensorProto
 
 _OPERATORS = {
     "arithmetic": "Abs Add Ceil Clip Cos Div Erf Exp Floor Log Max Min Mul Neg Pow "
