@@ -2,7 +2,7 @@
 
 Only the convolutional backbone is quantised. Preprocessing and head stay in float32, and the head
 is refitted to the quantised embedding. Close calls of the INT8 model are re-run in float32: see
-docs/decisions/0014-a-second-pass.md.
+docs/decisions/0013-second-pass.md.
 
 Axes: N images, H and W image size, K classes, D embedding width.
 """

@@ -1,7 +1,7 @@
 """Sweeps: Optuna searches for the settings with the lowest held-out loss.
 
 Its study is a file, so that a killed sweep resumes where it was. Why Optuna itself and not Hydra's
-plug-in for it: docs/decisions/0021-optuna-itself.md.
+plug-in for it: docs/decisions/0015-optuna-itself.md.
 """
 
 import logging

@@ -3,7 +3,7 @@
 This process lists the files, and it alone writes the table. A job maps blocks of files to rows on
 a pool of actors, each with its own copy of the inspector. Ray Data skips the blocks of an actor
 that died; they are tried again, at last file by file, so an image that crashes its worker costs
-one row and not the run. See docs/decisions/0012-one-writer-many-machines.md.
+one row and not the run. See docs/decisions/0011-scoring-on-many-machines.md.
 """
 
 import contextlib

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sihwa.inspector.runtime_choice import RuntimeChoice
 
-_PART = 4  # docs/decisions/0013-four-images-at-a-time.md
+_PART = 4  # docs/decisions/0012-batches-of-four.md
 
 
 class Outputs(NamedTuple):

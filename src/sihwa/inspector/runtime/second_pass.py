@@ -13,7 +13,7 @@ from sihwa.inspector.runtime.interface import Outputs, Runtime
 class SecondPass:
     """Two runtimes as one: the quick one looks at every image, the exact one at close calls.
 
-    See docs/decisions/0014-a-second-pass.md.
+    See docs/decisions/0013-second-pass.md.
 
     Args:
         quick: Whose choice this runtime bears.
