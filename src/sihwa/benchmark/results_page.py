@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sihwa.benchmark.drawings import (
+from sihwa.benchmark.charts import (
     COLOURS,
     WIDTH,
     bars,

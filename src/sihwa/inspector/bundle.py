@@ -40,6 +40,7 @@ from sihwa.inspector.parts import (
     Bundle,
 )
 from sihwa.inspector.runtime import create_runtime
+from sihwa.inspector.runtime_choice import RuntimeChoice
 from sihwa.inspector.signature import check_signature, try_out
 from sihwa.inspector.verification import Verification, read_verification
 from sihwa.storage import new_folder, sha256_of_bytes, write_bytes, write_json
@@ -145,9 +146,8 @@ def load_inspector(
     bundle = read_bundle(Path(path))
     verification = read_verification(Path(path), bundle)
     try:
-        return open_bundle(
-            bundle, verification, runtime, device, precision, threads=threads, batch_size=batch_size
-        )
+        asked = RuntimeChoice(runtime, device, precision)
+        return open_bundle(bundle, verification, asked, threads=threads, batch_size=batch_size)
     except InvalidInspector as error:
         raise InvalidInspector(f"{path}: {error}") from error
 
@@ -155,9 +155,7 @@ def load_inspector(
 def open_bundle(
     bundle: Bundle,
     verification: Verification,
-    runtime: str = "auto",
-    device: str = "cpu",
-    precision: str = "auto",
+    asked: RuntimeChoice,
     *,
     threads: int = 0,
     batch_size: int = 1,
@@ -167,18 +165,18 @@ def open_bundle(
     Args:
         bundle: The inspector, checked.
         verification: What was verified of it; proofs of other processors than this do not count.
-        runtime: This and the others as in `load_inspector`.
-        device: `cpu`, `cuda` or `cuda:N`.
-        precision: As there.
-        threads: As there.
-        batch_size: As there.
+        asked: Runtime, device and precision, each as in `load_inspector`.
+        threads: Threads of one inference; 0 lets the runtime decide.
+        batch_size: Images that will come at once.
 
     Raises:
         InvalidInspector: The runtime finds it to be none.
         ConfigError: As in `load_inspector`.
         RuntimeUnavailable: As there.
     """
-    choice, reason = choose_runtime(bundle, verification, runtime, device, precision, batch_size)
+    choice, reason = choose_runtime(
+        bundle, verification, asked.runtime, asked.device, asked.precision, batch_size
+    )
     loaded = create_runtime(bundle, choice, threads)
     try_out(bundle.card, loaded)
     return Inspector(bundle.card, loaded, f"{choice} ({reason})")

@@ -7,10 +7,8 @@ one row and not the run. See docs/decisions/0011-scoring-on-many-machines.md.
 """
 
 import contextlib
-import logging
 import os
 import pickle
-import socket
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,11 +36,11 @@ from sihwa.scoring.block import Entry, score_block
 from sihwa.scoring.engine import Scored, overlay_writer
 from sihwa.scoring.options import ScoreOptions
 from sihwa.scoring.pipeline import blocks_of
+from sihwa.scoring.ray_cluster import as_sihwa_error, connected, import_ray, last_line
 from sihwa.scoring.rows import Facts, Row, file_of_row, make_row
 
 _BLOCKS_PER_JOB = 1000
 """Bounds what this process holds; a job starts its actors anew, which takes seconds."""
-_REACH_SECONDS = 5.0
 _DIED = "the worker process that reads it dies each time"
 
 
@@ -76,15 +74,9 @@ class _Work:
                 f"a machine has no folder {self.folder}, where the command was started: start it "
                 f"in a folder that all machines have ({error.strerror})"
             ) from error
-        return open_bundle(
-            self.bundle,
-            self.verification,
-            runtime,
-            self.device,
-            precision,
-            threads=1,
-            batch_size=self.options.batch_size,
-        )
+        asked = RuntimeChoice(runtime, self.device, precision)
+        batch_size = self.options.batch_size
+        return open_bundle(self.bundle, self.verification, asked, threads=1, batch_size=batch_size)
 
 
 class _Scorer:
@@ -120,7 +112,7 @@ class _Scorer:
             return error
         except Exception as error:
             return RuntimeUnavailable(
-                f"a worker failed: {_last_line(error)}. Each machine needs the same Sihwa and the "
+                f"a worker failed: {last_line(error)}. Each machine needs the same Sihwa and the "
                 "same packages"
             )
 
@@ -140,10 +132,10 @@ def ray_engine(inspector: Path, options: ScoreOptions) -> Iterator["RayEngine"]:
         RuntimeUnavailable: The cluster cannot be reached, or cannot do the work.
         SihwaError: As `load_inspector`.
     """
-    ray = _import_ray()
+    ray = import_ray()
     bundle = read_bundle(inspector)
     verification = read_verification(inspector, bundle)
-    with _connected(ray, options.address):
+    with connected(ray, options.address):
         yield RayEngine(ray, bundle, verification, options)
 
 
@@ -176,7 +168,7 @@ class RayEngine:
                 load.remote(self._work, options.runtime, options.precision)
             )
         except ray.exceptions.RayError as error:
-            raise _as_ours(error) from None
+            raise as_sihwa_error(error) from None
 
     def score(
         self, blocks: Iterable[list[Entry]], evidence: Path, stop: Event
@@ -226,7 +218,7 @@ class RayEngine:
                 if stop.is_set():
                     return []
         except self._ray.exceptions.RayError as error:
-            raise _as_ours(error) from error
+            raise as_sihwa_error(error) from error
         return list(waiting.values())
 
     def _row_of_crash(self, entry: Entry) -> Row:
@@ -298,67 +290,3 @@ def _checked(rows: list[Row] | SihwaError, entries: Sequence[Entry]) -> list[Row
                 "under the same path. Correct that, then add --resume"
             )
     return rows
-
-
-def _import_ray() -> ModuleType:
-    try:
-        import ray
-        import ray.data
-    except ModuleNotFoundError as error:
-        raise RuntimeUnavailable(
-            f'--engine ray needs {error.name}, which is not installed: pip install "sihwa[ray]"'
-        ) from error
-    return ray
-
-
-@contextlib.contextmanager
-def _connected(ray: ModuleType, address: str | None) -> Iterator[None]:
-    if ray.is_initialized():  # by the program that calls this
-        yield
-        return
-    address = address or os.environ.get("RAY_ADDRESS") or None
-    if address not in (None, "auto", "local"):
-        _reach(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default Ray reports to its makers
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, RuntimeError, ValueError, AssertionError) as error:
-        raise RuntimeUnavailable(
-            f"--address {address}: {_last_line(error)}. This machine must be part of the cluster: "
-            "ray start --address=HOST:PORT"
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _reach(address: str) -> None:
-    """Try the address first: Ray itself would try for minutes."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or "/" in host:
-        raise ConfigError(
-            f"--address must be HOST:PORT, as `ray start --head` prints it, auto or local; got "
-            f"{address!r}"
-        )
-    try:
-        socket.create_connection((host, int(port)), _REACH_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise RuntimeUnavailable(
-            f"--address {address}: nothing answers there ({error}). Start a cluster with: "
-            "ray start --head"
-        ) from error
-
-
-def _as_ours(error: BaseException) -> SihwaError:
-    """Return the error of a worker, or Ray's own as one line."""
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, SihwaError):
-        return cause
-    return RuntimeUnavailable(f"Ray: {_last_line(cause or error)}")
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:200]
