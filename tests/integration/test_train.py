@@ -228,7 +228,7 @@ def test_start_too_few_images_shows_the_notes_before_the_error(
     (parts / "얼룩").mkdir()
     with pytest.raises(DatasetError, match="class '찍힘'"):
         start(parts, tmp_path)
-    assert f"no image in {parts / '얼룩'}" in caplog.text
+    assert str(parts / "얼룩") in caplog.text
 
 
 def test_start_group_stays_in_one_split(parts: Path, tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_run_sweep_resumes_its_study(parts: Path, tmp_path: Path) -> None:
     assert (best.epochs, best.selection.held_out) == (3, 0.3)
     with (
         hold(first.path.parent / ".lock", tmp_path, ""),  # another process is at it
-        pytest.raises(StorageError, match="Wait for that sweep, or end it"),
+        pytest.raises(StorageError, match="Wait for that sweep"),
     ):
         run_sweep(str(sweep), given)
     assert not list((tmp_path / "out").glob("*-*-*"))  # no test figures were made
