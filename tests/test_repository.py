@@ -264,3 +264,8 @@ def test_no_file_is_a_package_or_a_network() -> None:
     assert found == {
         f"tests/golden/inspector_v2/{n}" for n in ("inspector.onnx", "weights.safetensors")
     }
+
+
+def test_decisions_are_numbered_without_holes() -> None:
+    numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs" / "decisions").glob("0*.md"))]
+    assert numbers == list(range(1, len(numbers) + 1))
