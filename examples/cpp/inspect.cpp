@@ -116,7 +116,7 @@ ordered_json inspect(ov::InferRequest& request, const json& card, const std::str
   const std::vector<float> probability(first, first + card.at("classes").size());
   const auto finite = [](float number) { return std::isfinite(number); };
   if (!finite(unknown) || !std::all_of(probability.begin(), probability.end(), finite)) {
-    answer["reason"] = "the network gave no number";
+    answer["reason"] = "the network gave NaN or inf";
     return answer;
   }
   const size_t top = std::max_element(probability.begin(), probability.end()) - probability.begin();

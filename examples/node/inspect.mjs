@@ -72,7 +72,7 @@ async function inspect(session, card, path) {
   const probability = Array.from(output.probability.data);
   const unknown = output.unknown.data[0];
   if (![...probability, unknown].every(Number.isFinite))
-    return { decision: "review", reason: "the network gave no number" };
+    return { decision: "review", reason: "the network gave NaN or inf" };
   const top = probability.indexOf(Math.max(...probability));
   const name = card.classes[top];
   const threshold = card.policy.unknown_threshold;

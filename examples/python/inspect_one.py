@@ -69,7 +69,7 @@ def inspect(session: ort.InferenceSession, card: dict[str, Any], path: str) -> d
     names = ["probability", "evidence", "unknown"]
     (probability,), (evidence,), (unknown,) = session.run(names, {"image": image[None]})
     if not np.isfinite([*probability, unknown]).all():
-        return {"decision": "review", "reason": "the network gave no number"}
+        return {"decision": "review", "reason": "the network gave NaN or inf"}
     top, threshold = int(probability.argmax()), card["policy"]["unknown_threshold"]
     name, box = card["classes"][top], box_of(evidence[top], *image.shape[:2])
     decision = "accept" if name in card["accept_classes"] else "reject"

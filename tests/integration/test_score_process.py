@@ -145,7 +145,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True
     )
     if done.returncode:
         pytest.skip("this user may not mount a small disk; the test beside it limits file sizes")
@@ -160,7 +160,7 @@ def test_score_small_disk_fills_and_is_resumed_after_space_is_freed(
     tiny_bundle: Path, many: Path, tmp_path: Path, small_disk: Path, name: str
 ) -> None:
     ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(950_000))
+    ballast.write_bytes(bytes(1_998_576))
     out = small_disk / name
     code, _, err = finish(start(tiny_bundle, many, "--out", out))
     assert code == 1

@@ -32,7 +32,7 @@ class Inspection:
     Attributes:
         decision: Accept, reject or review, and why.
         top_class: The most probable class; None for an image that could not be read, or for
-            which the network gave no number.
+            which the network gave NaN or inf.
         probability: Probabilities of the card's classes, (K,), as the network gave them, which
             may be no numbers; empty if unread.
         evidence: The map of the top class, (h, w); empty if there is none.

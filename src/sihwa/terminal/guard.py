@@ -75,7 +75,9 @@ def guarding() -> Iterator[None]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-    if _state.output_lost:
+        output_lost = _state.output_lost
+        _state = _State()  # a program may run several commands: the next one was not interrupted
+    if output_lost:
         raise SystemExit(1)
 
 

@@ -75,6 +75,12 @@ def test_guarding_signal_during_work_is_one_line(
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_guarding_ended_by_a_signal_forgets_it() -> None:
+    assert exit_code(begin_work, press) == 130
+    with keeping_interrupts():
+        pass
+
+
 def test_guarding_error_shows_its_notes_first(capsys: pytest.CaptureFixture[str]) -> None:
     error = ConfigError("wrong")
     error.add_note("3 files are ignored")
