@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+DATA ?= NEU-DET.zip
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -35,7 +36,7 @@ PEERS_READY := $(PEERS)/.ready-$(here)-$(shell cksum < benchmarks/peers.txt | cu
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test check static test-slow test-network bench-runtimes bench-scale bench-score bench-start bench-train bench-peers benchmark fix lock wheel clean
+.PHONY: help train test check static gpu test-slow test-network bench-runtimes bench-scale bench-score bench-start bench-train bench-peers benchmark fix lock wheel clean
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -62,6 +63,10 @@ test-slow: $(DEV_READY) ## the tests that take minutes; ARGS go to pytest
 
 test-network: $(DEV_READY) ## the tests that install from a package registry; ARGS go to pytest
 	$(PY) -m pytest --quiet -m 'network and not gpu' $(ARGS)
+
+gpu: ## tests and benchmark on a CUDA device, no install; PY=python3 DATA=NEU-DET.zip
+	PYTHONPATH=src SIHWA_NEU_DET=$(DATA) $(PY) -m pytest --quiet -p no:cacheprovider -m gpu tests/gpu
+	PYTHONPATH=src $(PY) benchmarks/gpu.py $(DATA) $(ARGS)
 
 bench-runtimes: $(DEV_READY) ## each runtime against itself called bare; ARGS="INSPECTOR"
 	$(PY) benchmarks/runtimes.py $(or $(ARGS),outputs/latest/inspector)

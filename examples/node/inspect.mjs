@@ -63,10 +63,10 @@ function boxOf(map, rows, columns, height, width) {
 }
 
 async function inspect(session, card, path) {
-  const image = await readFile(path).then(decode).catch((error) => error);
-  if (image instanceof Error)
-    return { decision: "review", reason: "unreadable", error: image.message };
-  const { height, width, rgb } = image;
+  const decoded = await readFile(path).then(decode).catch((error) => error);
+  if (decoded instanceof Error)
+    return { decision: "review", reason: "unreadable", error: decoded.message };
+  const { height, width, rgb } = decoded;
   const image = new ort.Tensor("uint8", rgb, [1, height, width, 3]);
   const output = await session.run({ image }, ["probability", "evidence", "unknown"]);
   const probability = Array.from(output.probability.data);

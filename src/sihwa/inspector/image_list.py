@@ -1,4 +1,4 @@
-"""Images to try an inspector on: some from the line, or those kept in its folder."""
+"""Images to run an inspector on: from the line, or those kept in its folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +17,10 @@ def list_images(inspector: Path, source: Path | None, usage: str) -> tuple[str, 
     Args:
         inspector: The inspector folder, or its .onnx file.
         source: A folder, an archive or one image; None for those kept in the inspector.
-        usage: How the command is called with images, for who has none.
+        usage: The command with a folder of images, for the message if there are none.
 
     Raises:
-        DatasetError: There is no such source, or it cannot be listed.
-        DatasetError: It holds no image.
+        DatasetError: The source does not exist, cannot be listed, or holds no image.
         UnreadableImage: The archive cannot be opened.
     """
     if source is None:
@@ -49,9 +48,9 @@ def list_images(inspector: Path, source: Path | None, usage: str) -> tuple[str, 
 
 
 def as_on_the_line(listed: Sequence[T], source: Path | None) -> Sequence[T]:
-    """Return the images that tell how long an image takes: those that no border has chosen.
+    """Return the images that speed is measured on.
 
-    The first half of those kept in an inspector are close calls, which may take longer.
+    The first half of the kept images are close calls, which may need a second pass: left out.
 
     Args:
         listed: As `list_images` returns them.
@@ -71,6 +70,6 @@ def spread(items: Sequence[T], limit: int) -> list[T]:
 
 
 def none_readable(errors: Sequence[UnreadableImage]) -> str:
-    """Return how it is said that every image failed, with the reason of the first."""
+    """Return the message for a source without a readable image, with the first reason."""
     others = f"none of {len(errors)} images can be read, the first of them: "
     return f"{others if len(errors) > 1 else 'the only image cannot be read: '}{errors[0]}"

@@ -210,16 +210,16 @@ def test_onnx_runtime_gpu_that_does_not_start_is_not_replaced_by_the_cpu(
         create_runtime(bundle, RuntimeChoice("onnxruntime", "cuda", "fp32"))
 
 
-def test_split_trunk_leaves_only_the_trunk_to_a_lower_precision(bundle: Bundle) -> None:
+def test_split_backbone_lowers_the_precision_of_nothing_else(bundle: Bundle) -> None:
     core = openvino.Core()
     image = random_images(3, 40, 50)
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
     whole = core.compile_model(core.read_model(bundle.graph), "CPU", exact)
-    parts = openvino_runtime.split_trunk(core.read_model(bundle.graph))
-    before, trunk, after = [{node.get_type_name() for node in part.get_ops()} for part in parts]
+    parts = openvino_runtime.split_backbone(core.read_model(bundle.graph))
+    before, backbone, after = [{node.get_type_name() for node in part.get_ops()} for part in parts]
     convolutions = {"Convolution", "GroupConvolution"}
-    assert "GroupConvolution" in trunk
-    assert not trunk & {"MatMul", "Softmax"}
+    assert "GroupConvolution" in backbone
+    assert not backbone & {"MatMul", "Softmax"}
     assert not before & convolutions
     assert {"Softmax", "MatMul", "Convolution"} <= after  # the one that makes the evidence map
     assert "GroupConvolution" not in after
@@ -279,7 +279,7 @@ def test_create_runtime_int8_model_elsewhere_is_not_called_missing(
     bundle: Bundle,
 ) -> None:
     alone = dataclasses.replace(bundle, card=changed(bundle.card, int8=int8_facts()))
-    with pytest.raises(RuntimeUnavailable, match=r"INT8 model lies beside the graph"):
+    with pytest.raises(RuntimeUnavailable, match=r"INT8 model is a file beside the graph"):
         create_runtime(alone, RuntimeChoice("openvino", "cpu", "int8"))
 
 

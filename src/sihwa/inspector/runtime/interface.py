@@ -15,16 +15,16 @@ _PART = 4  # docs/decisions/0012-batches-of-four.md
 
 
 class Outputs(NamedTuple):
-    """What the graph says of N images, float32."""
+    """Outputs of the graph for N images, float32."""
 
     probability: NDArray[np.float32]
     """Calibrated class probabilities, (N, K)."""
     evidence: NDArray[np.float32]
-    """Share of each place in each class's logit, (N, K, h, w)."""
+    """Contribution of each place to each class's logit, (N, K, h, w)."""
     embedding: NDArray[np.float32]
     """Average of the feature map, (N, D)."""
     unknown: NDArray[np.float32]
-    """How unlike the training images it is, (N,); about 1 is ordinary."""
+    """Distance to the training images, (N,); about 1 is ordinary."""
 
 
 class Runtime(Protocol):
@@ -38,11 +38,11 @@ class Runtime(Protocol):
 
 
 def run_in_parts(run: Callable[[NDArray[np.uint8]], Outputs], image: NDArray[np.uint8]) -> Outputs:
-    """Run images a few at a time: the feature maps of more leave a processor's cache.
+    """Run images a few at a time, so that feature maps stay in the processor's cache.
 
     Args:
         run: Runs any number of images.
-        image: As many as there are, (N, H, W, 3).
+        image: (N, H, W, 3), any N.
     """
     if len(image) <= _PART:
         return run(image)

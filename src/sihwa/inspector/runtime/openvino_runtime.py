@@ -16,22 +16,22 @@ from sihwa.inspector.runtime.interface import Outputs, run_in_parts
 from sihwa.inspector.runtime_choice import RuntimeChoice
 
 _KEPT = "256"
-"""Prepared operations that are kept. A network has fewer of its own; the rest is for the resize,
-which differs with each size of image: parts cut out in all sizes took 0.6 MB more each."""
+"""Compiled operations that stay in the cache. A network has fewer; the rest is for the resize,
+which differs with each image size: without a limit, each new size took 0.6 MB more."""
 
-# that of the library below it, which reads it once
+# the cache of oneDNN, the library below OpenVINO, which reads this once
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KEPT)
 
 
 def _import_openvino() -> ModuleType:
-    """Import OpenVINO without its converter of other formats: that is half of what it takes.
+    """Import OpenVINO without its model converter, which takes half of the import time.
 
-    OpenVINO itself goes without when the converter cannot be imported. It can be, afterwards.
+    OpenVINO imports without the converter if that is missing. Later imports of it work again.
     """
     converter = "openvino.tools.ovc"
     skip = "openvino" not in sys.modules and converter not in sys.modules
     if skip:
-        sys.modules[converter] = None  # type: ignore[assignment]  # Python's sign for "not there"
+        sys.modules[converter] = None  # type: ignore[assignment]  # Python then raises ImportError
     try:
         import openvino
     finally:
@@ -47,7 +47,7 @@ _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 
 
 def fault(choice: RuntimeChoice) -> str | None:
-    """Return why a combination that is offered cannot run on this machine, or None."""
+    """Return why this machine cannot run the combination, or None."""
     capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if choice.precision == "bf16" and "BF16" not in capabilities:
         return "this processor has no bfloat16 instructions that OpenVINO uses"
@@ -70,18 +70,18 @@ class OpenVinoRuntime:
         self.choice = choice
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
-            # what it prepares for each size of image is kept: 5,000 operations by default
+            # 5,000 operations by default, for every image size that comes
             "CPU_RUNTIME_CACHE_CAPACITY": _KEPT,
         }
         if threads:
-            # as many inferences side by side as there are cores for
+            # as many parallel inferences as the cores allow
             settings["NUM_STREAMS"] = str(max(1, available_cores() // threads))
         core = openvino.Core()
         model = core.read_model(bundle.int8_model if choice.precision == "int8" else bundle.graph)
-        # beside 8-bit layers, too, what is not quantised keeps all its bits
+        # what is not quantised stays in float32
         parts = [(model, "f32")]
         if choice.precision == "bf16":
-            parts = list(zip(split_trunk(model), ("f32", "bf16", "f32"), strict=True))
+            parts = list(zip(split_backbone(model), ("f32", "bf16", "f32"), strict=True))
         self._compiled = [
             core.compile_model(part, "CPU", {**settings, "INFERENCE_PRECISION_HINT": precision})
             for part, precision in parts
@@ -99,7 +99,7 @@ class OpenVinoRuntime:
         *earlier, last = self._local.requests
         given = [image]
         for request in earlier:
-            # what one part hands to the next stays where it is: it is used up before the next run
+            # no copy: each part has read its input before the next run overwrites it
             passed = request.infer(given, share_inputs=True, share_outputs=True)
             given = [*passed.values()]
         if earlier:
@@ -108,19 +108,19 @@ class OpenVinoRuntime:
         return Outputs(*(result[port] for port in self._ports))
 
 
-def split_trunk(model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 -- openvino has no types
-    """Take a graph apart into what comes before its convolutional trunk, the trunk, and the rest.
+def split_backbone(model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 -- openvino has no types
+    """Split a graph into what precedes its convolutional backbone, the backbone, and the rest.
 
-    A lower precision is for the trunk alone: what lies between the first convolution and the last;
-    the one that makes the evidence map comes after it. Marks on single operations would be less to
-    do, but OpenVINO 2026.4 does not heed them in bfloat16.
+    Only the backbone runs at lower precision: from the first convolution to the last, without the
+    one that makes the evidence map. OpenVINO 2026.4 ignores precision marks on single operations in
+    bfloat16, so the graph is split.
 
     Args:
-        model: The graph, from `image` to the outputs. It is used up.
+        model: The graph, from `image` to the outputs. It cannot be used afterwards.
 
     Returns:
-        Three models; what each gives is, in this order, what the next one takes. The last takes the
-        images, too, for how many there are.
+        Three models; the outputs of each are the inputs of the next, in this order. The last also
+        takes the images, from which it reads N.
     """
     nodes = model.get_ordered_ops()
     evidence = model.output("evidence").get_node().input_value(0).get_node()
@@ -129,31 +129,31 @@ def split_trunk(model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 -- openvino
         for node in nodes
         if node.get_type_name() in _CONVOLUTIONS and node.get_name() != evidence.get_name()
     ]
-    trunk = _reached(convolutions, _users) & _reached(convolutions, _sources)
-    # weights, and what is computed from them alone, stay with whoever needs them
-    outside = _reached(model.get_parameters(), _users) - trunk
+    backbone = _reached(convolutions, _users) & _reached(convolutions, _sources)
+    # constants stay in the part that uses them
+    outside = _reached(model.get_parameters(), _users) - backbone
     entries, exits = [], []
     for node in nodes:
         for port in node.inputs():
             source = port.get_source_output().get_node().get_name()
-            if node.get_name() in trunk and source in outside:
+            if node.get_name() in backbone and source in outside:
                 entries.append(port)
-            if node.get_name() not in trunk and source in trunk:
+            if node.get_name() not in backbone and source in backbone:
                 exits.append(port)
     maps, taken = _cut(exits)
     images, given = _cut(entries)
     return (
         openvino.Model(images, model.get_parameters(), "before"),
-        openvino.Model(maps, given, "trunk"),
+        openvino.Model(maps, given, "backbone"),
         openvino.Model(model.get_results(), [*taken, *model.get_parameters()], "after"),
     )
 
 
 def _cut(ports: Iterable[Any]) -> tuple[list[Any], list[Any]]:
-    """Put a parameter before each of these inputs; one for all that took the same value.
+    """Replace the source of each input by a parameter, one per source.
 
     Returns:
-        What they took, and the parameters, in the same order.
+        The former sources and the parameters, in the same order.
     """
     sources: dict[tuple[str, int], Any] = {}
     parameters: dict[tuple[str, int], Any] = {}
@@ -170,7 +170,7 @@ def _cut(ports: Iterable[Any]) -> tuple[list[Any], list[Any]]:
 
 
 def _reached(start: Iterable[Any], step: Callable[[Any], Iterable[Any]]) -> set[str]:
-    """Return the names of `start` and of all that can be reached from it."""
+    """Return the names of `start` and of every node reachable from it."""
     open_nodes = list(start)
     found = {node.get_name() for node in open_nodes}
     while open_nodes:

@@ -1,4 +1,4 @@
-"""Which runtimes there are, which are installed, and how one is made."""
+"""The runtimes: which exist, which are installed, and how to create one."""
 
 import importlib
 import importlib.util
@@ -17,9 +17,9 @@ from sihwa.inspector.runtime.second_pass import SecondPass
 from sihwa.inspector.runtime_choice import PRECISIONS, RuntimeChoice
 
 _LONGEST = 300
-"""Letters of what a library says that are shown."""
+"""Characters shown of a library's message."""
 REFERENCE = RuntimeChoice("onnxruntime", "cpu", "fp32")
-"""What the others are compared with on a line PC, and what decides where nothing is proven."""
+"""The reference of `sihwa verify`, and the runtime that decides if nothing is proven."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ _OFFERS = {
 
 
 def check_choice(runtime: str, device: str, precision: str) -> None:
-    """Check that a runtime, device and precision exist and go together; `auto` goes with all.
+    """Check that runtime, device and precision exist and can be combined; `auto` fits all.
 
     Raises:
-        ConfigError: There is none of that name.
-        RuntimeUnavailable: They do not go together; with what there is instead.
+        ConfigError: One of them does not exist.
+        RuntimeUnavailable: They cannot be combined; the message lists what can.
     """
     if runtime not in ("auto", *_OFFERS):
         raise ConfigError(f"runtime must be one of auto, {', '.join(_OFFERS)}; got {runtime!r}")
@@ -89,7 +89,7 @@ def check_choice(runtime: str, device: str, precision: str) -> None:
 
 
 def is_offered(choice: RuntimeChoice) -> bool:
-    """Tell whether there is such a combination at all, installed or not."""
+    """Return whether the combination exists, installed or not."""
     offer = _OFFERS.get(choice.runtime)
     return offer is not None and choice.precision in offer.precisions.get(choice.kind, ())
 
@@ -110,7 +110,7 @@ def installed_choices(bundle: Bundle, devices: Sequence[str] = ("cpu",)) -> list
 def offered_choices(
     bundle: Bundle, devices: Sequence[str] = ("cpu",)
 ) -> list[tuple[RuntimeChoice, str | None]]:
-    """Return every combination there is, the reference first, and why it cannot run here if so."""
+    """Return every combination, the reference first, and why it cannot run here, or None."""
     choices = [
         RuntimeChoice(name, device, precision)
         for device in devices
@@ -167,9 +167,9 @@ def _load(bundle: Bundle, choice: RuntimeChoice, threads: int) -> Runtime:
 
 
 def one_line(error: Exception) -> str:
-    """Return what a library says, on one printable line: it may quote names from the graph."""
+    """Return a library's message as one printable line: it may quote names from the graph."""
     flat = " ".join(str(error).split())
-    if len(flat) > _LONGEST:  # the reason comes after the place in the source
+    if len(flat) > _LONGEST:  # the reason comes last
         flat = "… " + flat[-_LONGEST:].partition(" ")[2]
     return "".join(letter if letter.isprintable() else "?" for letter in flat)
 
@@ -179,10 +179,10 @@ def _fault(bundle: Bundle, choice: RuntimeChoice) -> str | None:
     offer = _OFFERS[choice.runtime]
     if choice.precision == "int8" and bundle.int8_model is None:
         if bundle.card.int8 is not None:
-            return "the INT8 model lies beside the graph: load the whole inspector folder"
+            return "the INT8 model is a file beside the graph: load the whole inspector folder"
         return "this inspector has no INT8 model. Make one by training with export.int8=true"
     if choice.runtime == "torch" and bundle.weights is None:
-        return "the weights lie beside the graph: load the whole inspector folder"
+        return "the weights are a file beside the graph: load the whole inspector folder"
     if runtime_version(choice.runtime) is None:
         return f"{choice.runtime} is not installed. Install it with: pip install {offer.pip}"
     reason: str | None = _module(offer).fault(choice)

@@ -1,4 +1,4 @@
-"""A second pass: what a quick runtime decides by a hair, an exact one decides instead.
+"""The second pass: close calls of the INT8 model are re-run in float32.
 
 Axes: N images, H and W image size.
 """
@@ -11,15 +11,15 @@ from sihwa.inspector.runtime.interface import Outputs, Runtime
 
 
 class SecondPass:
-    """Two runtimes as one: the quick one looks at every image, the exact one at close calls.
+    """Two runtimes as one: the fast one runs every image, the exact one re-runs close calls.
 
     See docs/decisions/0013-second-pass.md.
 
     Args:
-        quick: Whose choice this runtime bears.
-        exact: Its figures take the place of the quick one's.
-        policy: Knows the borders.
-        margin: How far from every border the quick one is trusted.
+        quick: The fast runtime; its choice names this runtime.
+        exact: Replaces the outputs of close calls.
+        policy: Says which decisions are close calls.
+        margin: Distance from every border beyond which the fast runtime is trusted.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class SecondPass:
 def _replaced(
     values: NDArray[np.float32], better: NDArray[np.float32], where: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    if values.shape[1:] != better.shape[1:]:  # numpy would stretch the one to the other
+    if values.shape[1:] != better.shape[1:]:  # numpy would broadcast
         raise ValueError(
             f"the INT8 model gives {values.shape[1:]} where the graph gives {better.shape[1:]}"
         )
