@@ -76,7 +76,7 @@ def test_train_command_from_nothing_to_an_inspector(parts: Path, tmp_path: Path)
         pytest.param(
             ["cache_dir=/dev/null/x", "model=resnet18", "model.weights=none"],
             1,
-            "Name another place with cache_dir=PATH",
+            "cache_dir=PATH",
             id="no cache",
         ),
     ],

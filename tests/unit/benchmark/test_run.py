@@ -472,7 +472,7 @@ def test_prepared_images_without_any_says_what_to_do(tmp_path: Path) -> None:
     ):
         pass
     (tmp_path / "bad.png").write_bytes(b"no")
-    with pytest.raises(DatasetError, match="the only pic"), prepared_images(FOLDER, tmp_path, 9):
+    with pytest.raises(DatasetError, match="the only image"), prepared_images(FOLDER, tmp_path, 9):
         pass
     (tmp_path / "worse.png").write_bytes(b"no")
     with pytest.raises(DatasetError, match="none of 2"), prepared_images(FOLDER, tmp_path, 9):
