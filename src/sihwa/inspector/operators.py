@@ -2,7 +2,7 @@
 
 Operators are listed by what is allowed, not by what is not: anything else would have to be done by
 arithmetic. Some arguments end the process in one runtime or another, so they must be constants
-within bounds: docs/decisions/0008-arguments-that-end-a-process.md.
+within bounds: docs/decisions/0008-bounded-arguments.md.
 """
 
 from collections.abc import Iterator, Mapping
