@@ -20,11 +20,13 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "sihwa"
 ROOMS = sorted(path.parent for path in SOURCE.glob("*/__init__.py"))
-DOCUMENTS = [
-    "README.md", "CONTRIBUTING.md", "docs/README.md", "docs/benchmark.md",
-    "docs/inspector-format.md", "docs/results.md", "docs/row-contract.md", "docs/scale.md",
-    "docs/training.md", "examples/README.md", "seeds/README.md",
-]  # fmt: skip
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+LAYERS: list[str] = PROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for pattern in ("*.md", "docs/**/*.md", "examples/*.md", "seeds/*.md")
+    for path in ROOT.glob(pattern)
+)
 LINE_MODULES = ["images", "decision", "inspector", "scoring", "benchmark", "commands.cli"]
 TRAINING_PACKAGES = {
     "torch", "torchvision", "timm", "hydra", "omegaconf", "sklearn", "scipy", "matplotlib", "pandas"
@@ -33,9 +35,8 @@ MOST_LINES = 320
 MOST_PARAMETERS = 6
 
 # Square brackets keep these patterns from matching this file.
-FOREIGN = re.compile(
-    r"(?<![\w.])/[w]ork/|/[t]mp/lab|/[o]pt/(?:pypi|wheels)|[p]ypi\.org|[p]ythonhosted"
-)
+FOREIGN = r"(?<![\w.])/[w]ork/|/[t]mp/lab|/[o]pt/(?:pypi|wheels)|[p]ypi\.org|[p]ythonhosted"
+WORDS = r"(?i)[p]icture"  # we say image
 LOCKS = {
     "build": ("build",),
     "line": ("line",),
@@ -49,43 +50,26 @@ def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-@cache
-def project() -> dict[str, Any]:
-    return tomllib.loads(text_of("pyproject.toml"))
-
-
 def requirements_of(name: str) -> list[Requirement]:
     listed = {
-        "line": project()["project"]["dependencies"],
-        **project()["project"]["optional-dependencies"],
-        **project()["dependency-groups"],
-    }[name]
-    return [Requirement(line) for line in listed]
+        "line": PROJECT["project"]["dependencies"],
+        **PROJECT["project"]["optional-dependencies"],
+        **PROJECT["dependency-groups"],
+    }
+    return [Requirement(line) for line in listed[name]]
 
 
-@cache
-def entries_of(lock: str) -> tuple[str, ...]:
+def entries_of(lock: str) -> list[str]:
     """Return one entry per package, without comments and line breaks."""
     lines = text_of(f"requirements/{lock}.txt").splitlines()
     kept = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
-    return tuple(kept.replace("\\\n", " ").splitlines())
+    return kept.replace("\\\n", " ").splitlines()
 
 
 @cache
 def pins_of(lock: str) -> dict[str, str]:
     pins = [re.split(r"[= ]+", entry, maxsplit=2)[:2] for entry in entries_of(lock)]
     return {canonicalize_name(name): pin for name, pin in pins}
-
-
-def code_of(document: str) -> list[str]:
-    """Return all code in a Markdown text: inline spans, and lines of fenced blocks."""
-    blocks = text_of(document).split("```")
-    spans = [span for prose in blocks[::2] for span in re.findall(r"`([^`\n]+)`", prose)]
-    return spans + [line.strip() for block in blocks[1::2] for line in block.splitlines()]
-
-
-def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z-]+):.*## ", text_of("Makefile"), flags=re.MULTILINE))
 
 
 @cache
@@ -99,45 +83,25 @@ def tracked_files() -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def lines_matching(pattern: re.Pattern[str], *places: str) -> list[str]:
-    """Return the lines of tracked files that match, with file and number."""
-    return [
-        f"{name}:{number}: {line.strip()[:80]}"
-        for path in tracked_files()
-        if (name := path.relative_to(ROOT).as_posix()).startswith(places or "")
-        for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1)
-        if pattern.search(line)
-    ]
-
-
 @pytest.mark.parametrize("lock", LOCKS)
-def test_lock_every_entry_is_exact_and_hashed(lock: str) -> None:
+def test_lock_entries_are_exact_and_hashed_and_name_no_host(lock: str) -> None:
     pattern = re.compile(r"[\w.-]+==[\w.]+( ; [^\\]+?)?( +--hash=sha256:[0-9a-f]{64})+")
     assert [entry for entry in entries_of(lock) if not pattern.fullmatch(entry)] == []
-
-
-@pytest.mark.parametrize("lock", LOCKS)
-def test_lock_names_no_package_host(lock: str) -> None:
     text = text_of(f"requirements/{lock}.txt")
     assert re.findall(r"://|--\w*index\w*|--find-links|--trusted-host|\.\./| @ ", text) == []
-    assert "make lock" in text.splitlines()[1]
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_lock_satisfies_pyproject(lock: str) -> None:
-    wanted = [one for name in LOCKS[lock] for one in requirements_of(name)]
+def test_lock_satisfies_pyproject_and_the_dev_lock(lock: str) -> None:
     pins = pins_of(lock)
     unmet = [
         f"{one} is locked at {pins.get(canonicalize_name(one.name))}"
-        for one in wanted
+        for name in LOCKS[lock]
+        for one in requirements_of(name)
         if not one.specifier.contains(pins.get(canonicalize_name(one.name), "0"))
     ]
     assert unmet == [], "run `make lock`"
-
-
-@pytest.mark.parametrize("lock", ["build", "line", "train"])
-def test_lock_agrees_with_the_dev_lock(lock: str) -> None:
-    assert pins_of(lock).items() <= pins_of("dev").items(), "run `make lock`"
+    assert pins.items() <= pins_of("dev").items(), "run `make lock`"
 
 
 def test_version_equals_the_top_entry_of_the_changelog() -> None:
@@ -145,29 +109,13 @@ def test_version_equals_the_top_entry_of_the_changelog() -> None:
     assert version("sihwa") == entries[0]
 
 
-def public_names(path: Path) -> list[str] | None:
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            names: list[str] = ast.literal_eval(node.value)
-            return names
-    return None
-
-
-def order_of(name: str) -> tuple[int, str]:
-    """Sort CONSTANTS, then Classes, then functions, as the linter does."""
-    return (0 if name.isupper() else 1 if name[:1].isupper() else 2), name
-
-
-@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.name))
-def test_room_lists_its_public_names_in_order(room: Path) -> None:
-    names = public_names(room / "__init__.py")
-    assert (names is not None) == ("import" in (room / "__init__.py").read_text(encoding="utf-8"))
-    assert names is None or names == sorted(names, key=order_of)
+def test_room_that_imports_lists_its_public_names() -> None:
+    texts = {room.name: (room / "__init__.py").read_text(encoding="utf-8") for room in ROOMS}
+    assert [n for n, text in texts.items() if ("import " in text) != ("__all__ = [" in text)] == []
 
 
 def test_import_contract_places_every_module() -> None:
-    layers = project()["tool"]["importlinter"]["contracts"][0]["layers"]
-    placed = {name.strip() for layer in layers for name in re.split(r"[|:]", layer)}
+    placed = {name.strip() for layer in LAYERS for name in re.split(r"[|:]", layer)}
     modules = [*ROOMS, *(path for path in SOURCE.glob("*.py") if path.stem != "__init__")]
     assert sorted(path.stem for path in modules if f"sihwa.{path.stem}" not in placed) == []
 
@@ -179,16 +127,11 @@ def test_line_rooms_import_no_training_package() -> None:
     assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
 
 
-def test_source_file_stays_under_the_line_limit() -> None:
-    lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
-        for path in SOURCE.rglob("*.py")
-    }
+def test_source_files_are_short_and_have_different_names() -> None:
+    paths = list(SOURCE.rglob("*.py"))
+    lengths = {str(path): len(path.read_text("utf-8").splitlines()) for path in paths}
     assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}
-
-
-def test_source_files_have_different_names() -> None:
-    names = Counter(path.name for path in SOURCE.rglob("*.py"))
+    names = Counter(path.name for path in paths)
     assert {name for name, count in names.items() if count > 1} <= {"__init__.py", "config.py"}
 
 
@@ -199,27 +142,46 @@ def test_public_function_takes_at_most_six_parameters() -> None:
         if path.parent.name != "commands"  # a command's parameters are its options
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
-        if len([one for one in parameters(node) if one not in ("self", "cls")]) > MOST_PARAMETERS
+        if len(parameters(node) - {"self", "cls"}) > MOST_PARAMETERS
     ]
     assert found == []
 
 
-def parameters(function: ast.FunctionDef) -> list[str]:
+def parameters(function: ast.FunctionDef) -> set[str]:
     given = function.args
-    return [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return {one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)}
+
+
+def code_of(document: str) -> list[str]:
+    """Return all code in a Markdown text: inline spans, and lines of fenced blocks."""
+    blocks = text_of(document).split("```")
+    spans = [span for prose in blocks[::2] for span in re.findall(r"`([^`\n]+)`", prose)]
+    return spans + [line.strip() for block in blocks[1::2] for line in block.splitlines()]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_document_names_make_targets_that_exist(document: str) -> None:
-    named = [span.split() for span in code_of(document) if span.startswith("make ")]
-    assert {words[1] for words in named} <= make_targets() | {"TARGET"}
+    named = {span.split()[1] for span in code_of(document) if span.startswith("make ")}
+    targets = re.findall(r"^([a-z-]+):.*## ", text_of("Makefile"), flags=re.MULTILINE)
+    assert named <= {*targets, "TARGET"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_document_names_files_that_exist(document: str) -> None:
+def test_document_names_files_and_functions_that_exist(document: str) -> None:
     folders = r"(?:src|configs|examples|tests|docs|scripts|requirements|notebooks|seeds)/[\w./-]*"
-    named = [span for span in code_of(document) if re.fullmatch(folders, span)]
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    spans = [re.fullmatch(rf"({folders}|[\w/]+\.py)(?:: ([\w.]+))?", s) for s in code_of(document)]
+    named = [(span[1], span[2] or "") for span in spans if span]
+    assert [f"{file}: {name}" for file, name in named if not is_there(file, name)] == []
+
+
+def is_there(file: str, name: str) -> bool:
+    """Tell whether a file exists and defines `name`, a function, a constant or Class.method."""
+    paths = [ROOT / file, SOURCE / file] if "/" in file else list(ROOT.glob(f"[st]*/**/{file}"))
+    texts = [path.read_text("utf-8") for path in paths if name and path.exists()]
+    return any(path.exists() for path in paths) and all(
+        any(re.search(rf"(?m)^\s*(?:def|class) {part}\b|^{part}\b", text) for text in texts)
+        for part in filter(None, name.split("."))
+    )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -228,6 +190,20 @@ def test_document_links_lead_to_files(document: str) -> None:
     local = [name for name in linked if not re.match(r"[a-z]+:", name)]
     folder = (ROOT / document).parent
     assert [name for name in local if not (folder / name).exists()] == []
+
+
+def test_readme_and_contributing_list_the_rooms_in_order() -> None:
+    rooms = [layer.removeprefix("sihwa.") for layer in reversed(LAYERS)]
+    rooms = [room for room in rooms if (SOURCE / room).is_dir()]
+    arrows = next(line for line in text_of("README.md").splitlines() if "` → `" in line)
+    assert re.findall(r"`(\w+)`", arrows) == rooms
+    assert re.findall(r"[├└]── (\w+)/", text_of("CONTRIBUTING.md")) == rooms
+
+
+def test_decisions_are_numbered_without_holes_and_listed() -> None:
+    pages = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("0*.md"))
+    assert [int(page[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    assert re.findall(r"\((\d{4}-.*)\)", text_of("docs/decisions/README.md")) == pages
 
 
 def test_ci_runs_make_test_alone() -> None:
@@ -247,14 +223,22 @@ def test_notebooks_carry_no_outputs() -> None:
     assert full == [], "clear all outputs and save"
 
 
-def test_no_file_names_a_machine_or_a_registry() -> None:
-    assert lines_matching(FOREIGN) == []
-
-
-def test_no_file_says_image_in_another_word() -> None:
-    places = ("src/", "tests/", "docs/", "configs/", "README.md")
-    # square brackets keep the pattern from matching this line
-    assert lines_matching(re.compile("[p]icture", re.IGNORECASE), *places) == []
+@pytest.mark.parametrize(
+    ("pattern", "places"),
+    [
+        pytest.param(FOREIGN, "", id="a machine or a registry"),
+        pytest.param(WORDS, ("src/", "tests/", "docs/", "configs/", "README.md"), id="other word"),
+    ],
+)
+def test_no_file_holds_a_forbidden_word(pattern: str, places: str | tuple[str, ...]) -> None:
+    found = [
+        f"{name}:{number}: {line.strip()[:80]}"
+        for path in tracked_files()
+        if (name := path.relative_to(ROOT).as_posix()).startswith(places)
+        for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1)
+        if re.search(pattern, line)
+    ]
+    assert found == []
 
 
 def test_no_file_is_a_package_or_a_network() -> None:
@@ -264,8 +248,3 @@ def test_no_file_is_a_package_or_a_network() -> None:
     assert found == {
         f"tests/golden/inspector_v2/{n}" for n in ("inspector.onnx", "weights.safetensors")
     }
-
-
-def test_decisions_are_numbered_without_holes() -> None:
-    numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs" / "decisions").glob("0*.md"))]
-    assert numbers == list(range(1, len(numbers) + 1))
