@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sihwa.errors import ShapeError
 
 Array = NDArray[np.floating]
+_NO_VARIANCE = 1e-10  # share of the greatest variance: float32 embeddings differ by 1e-7
 
 
 def fit_unknown(
@@ -22,11 +23,13 @@ def fit_unknown(
     """Fit class centres and their shared covariance to training images.
 
     The covariance is shrunk (Ledoit-Wolf), because there are often fewer images than coordinates.
+    Directions in which the training images do not vary all have one variance then. Where R < D,
+    they are left out: which of them were kept would depend on rounding.
 
     Args:
         embedding: Embeddings of the training images, (N, D).
         label: Class indices, (N,); each of the K classes occurs.
-        directions: Keep this many directions R of greatest variance, at most D.
+        directions: Keep at most this many directions R of greatest variance, at most D.
 
     Returns:
         The whitening projection (D, R) and the projected class centres (K, R).
@@ -40,6 +43,9 @@ def fit_unknown(
         # with one image per class there is no spread within classes: use that between them
         residual = wide - wide.mean(0)
     variance, direction = np.linalg.eigh(_ledoit_wolf(residual))
+    if directions < len(variance):
+        rank = int(np.linalg.matrix_rank(residual.T @ residual, rtol=_NO_VARIANCE, hermitian=True))
+        directions = max(1, min(directions, rank))
     largest = slice(max(0, len(variance) - directions), None)
     # a direction without any variance would make every speck of dust look infinitely strange
     deviation = np.sqrt(np.maximum(variance[largest], 1e-9 * max(variance[-1], 1e-30)))

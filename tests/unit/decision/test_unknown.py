@@ -60,6 +60,19 @@ def test_fit_unknown_one_image_per_class_stays_finite() -> None:
     assert score(points, label, others).max() < 1e3
 
 
+@pytest.mark.parametrize("width", [256, 512])
+def test_fit_unknown_fewer_images_than_directions_ignores_rounding(width: int) -> None:
+    rng = np.random.default_rng(0)
+    label = np.repeat(np.arange(3), 32)
+    faint = np.exp(-np.arange(width) / 30) + 1e-3
+    points = (rng.normal(size=(3, width))[label] + rng.normal(size=(96, width)) * faint).astype(
+        "f4"
+    )
+    noisy = points + rng.normal(size=points.shape).astype("f4") * np.float32(1e-7)
+    asked = rng.normal(size=(20, width)).astype("f4")
+    np.testing.assert_allclose(score(noisy, label, asked), score(points, label, asked), rtol=1e-5)
+
+
 def p_value(scores: list[int], candidate: int) -> float:
     return (1 + sum(score >= candidate for score in scores)) / (len(scores) + 1)
 
