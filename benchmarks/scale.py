@@ -48,8 +48,8 @@ from sihwa.scoring import (
     score_block,
     score_with,
 )
+from sihwa.scoring.block import blocks_of
 from sihwa.scoring.ledger import Ledger
-from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.resume import remove_stale
 from sihwa.scoring.shards import ShardFolder
 from sihwa.scoring.summary import ScoreSummary
@@ -202,7 +202,7 @@ def take_over(shards: ShardFolder, ledger: Ledger) -> None:
     """Do what a resumed run does with each row."""
     remove_stale(shards, lambda: [])
     for row in shards.rows():
-        ledger.add_scored(file_of_row(row["path"], row["path_bytes"], row["page"]))
+        ledger.add_scored(file_of_row(row))
 
 
 def size_of(path: Path) -> int:

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sihwa.scoring import Entry, ReadOptions, Row, ScoreOptions, score_block, score_sources
+from sihwa.scoring import Entry, ReadOptions, ScoreOptions, score_block, score_sources
 from tests.helpers import random_images
+from tests.score_helpers import facts, files_of, read, stub_inspector
 from tests.unit.images.forge import exif, png, saved, tiff, write_zip
-from tests.unit.scoring.stub import stub_inspector
-from tests.unit.scoring.test_score import files_of, read
 
 Blob = bytes
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp"}
@@ -116,10 +115,6 @@ def make_damaged(folder: Path, count: int) -> int:
     for number, (name, blob) in enumerate({**healthy, **bombs()}.items()):
         (folder / f"{number * 37:06d} healthy {name}").write_bytes(blob)
     return count + len(healthy) + len(bombs())
-
-
-def facts(row: dict[str, object] | Row) -> dict[str, object]:
-    return {name: value for name, value in row.items() if name not in ("milliseconds", "time")}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers import random_images, save_images
 from tests.integration.test_score_process import finish, start
-from tests.unit.scoring.test_score import assert_same, read
+from tests.score_helpers import assert_same, read
 
 CLUSTER = """
 import os, signal, sys

@@ -21,7 +21,7 @@ import typer
 from sihwa.commands.cli import app, score, verify
 from sihwa.scoring.table import table_folder
 from tests.helpers import limit_files, random_images, save_images
-from tests.unit.scoring.test_score import assert_same, files_of, read
+from tests.score_helpers import assert_same, files_of, read
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """

@@ -7,7 +7,6 @@ from sihwa.images.archive import (
     list_members,
     split_member,
 )
-from sihwa.images.cores import available_cores
 from sihwa.images.decode import (
     MAX_PIXELS,
     Page,
@@ -24,7 +23,7 @@ from sihwa.images.reading import (
     read_bytes,
     read_content,
 )
-from sihwa.images.threads import map_with_progress
+from sihwa.images.threads import available_cores, map_with_progress
 from sihwa.images.walk import IMAGE_SUFFIXES, Found, is_image_name, walk_folder
 
 __all__ = [

@@ -5,7 +5,7 @@ Axes: H and W image size in pixels.
 
 import contextlib
 import io
-import threading
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sihwa.errors import UnreadableImage
 from sihwa.images.complete import require_all_rows, require_all_strips
-from sihwa.images.reading import identify_file, read_bytes
+from sihwa.images.reading import read_bytes
 
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 MAX_PIXELS = 100_000_000
@@ -43,32 +43,8 @@ _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 """Turns a stored image upright, by Exif orientation (Exif 2.3, tag 274)."""
 
 
-class _Quiet:
-    """Silences the decoder's warnings; real damage raises.
-
-    Warning filters belong to the whole process, so threads that decode together share one change.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._before = warnings.catch_warnings()
-                self._before.__enter__()
-                warnings.simplefilter("ignore")
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                self._before.__exit__(None, None, None)
-
-
-_quiet = _Quiet()
+# Pillow warns of damage that does not change the pixels; what does change them raises
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -148,7 +124,7 @@ def read_image(path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         UnreadableImage: It cannot be read or decoded.
     """
     file, mark, number = path.rpartition(_PAGE_MARK)
-    if not (mark and number.isdecimal()) or identify_file(path) is not None:
+    if not (mark and number.isdecimal()) or os.path.lexists(path):
         return decode_image(read_bytes(path), path, max_pixels)
     for page in decode_pages(read_bytes(file), path, max_pixels):
         if isinstance(page.image, UnreadableImage):
@@ -193,11 +169,7 @@ def _opened(content: bytes, path: str, max_pixels: int) -> Iterator[Image.Image]
         raise UnreadableImage(path, "empty file")
     if max_pixels > (Image.MAX_IMAGE_PIXELS or max_pixels):
         Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's own limit, for the whole process
-    with (
-        _damage_refused(path),
-        _quiet,
-        Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image,
-    ):
+    with _damage_refused(path), Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
         yield image
 
 

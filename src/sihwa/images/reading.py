@@ -20,6 +20,7 @@ from sihwa.images.archive import (
 from sihwa.images.walk import is_image_name, walk_folder
 
 MAX_BYTES = 2**30
+_MOST_NS = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -82,17 +83,25 @@ def read_content(path: str, member: Member | None = None, max_bytes: int = MAX_B
     content = read_member(*inside, max_bytes, member)
     if identify(inside[0]) != archive:
         raise UnreadableImage(path, "the archive changed while it was read")
-    return Content(content, archive.modified_ns)
+    return Content(content, _bounded(archive.modified_ns))
 
 
-def identify_file(path: str, member: Member | None = None) -> tuple[int, int] | None:
-    """Return size in bytes and time of the last change in ns, or None where there is no file."""
-    inside = None if member is None else split_member(path)
+def identify_file(path: str) -> tuple[int | None, int] | None:
+    """Return size in bytes and time of the last change in ns, or None where there is no file.
+
+    A member has the time of its archive; its size is None, because the archive is not opened.
+    """
+    inside = split_member(path)
     try:
-        facts = Path(path if inside is None else inside[0]).stat()
+        facts = Path(inside[0] if inside else path).stat()
     except (OSError, ValueError):
         return None
-    return (facts.st_size if member is None else member.size), facts.st_mtime_ns
+    return None if inside else facts.st_size, _bounded(facts.st_mtime_ns)
+
+
+def _bounded(time_ns: int) -> int:
+    """Limit a time to the years 1678 to 2262, which an int64 of nanoseconds holds."""
+    return max(-_MOST_NS, min(time_ns, _MOST_NS))
 
 
 def _read_file(path: str, max_bytes: int) -> Content:
@@ -109,7 +118,7 @@ def _read_file(path: str, max_bytes: int) -> Content:
         raise UnreadableImage(path, reason) from error
     if (before.st_size, before.st_mtime_ns) != (len(content), after.st_mtime_ns):
         raise UnreadableImage(path, "changed while it was read")
-    return Content(content, after.st_mtime_ns)
+    return Content(content, _bounded(after.st_mtime_ns))
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

@@ -1,8 +1,8 @@
 """Scoring: an inspector and images in, a table of decisions out."""
 
-from sihwa.scoring.block import BATCH_SIZE, Entry, ReadOptions, score_block
+from sihwa.scoring.block import Entry, score_block
 from sihwa.scoring.engine import Engine, LocalEngine, Scored
-from sihwa.scoring.options import ScoreOptions
+from sihwa.scoring.options import BATCH_SIZE, ReadOptions, ScoreOptions
 from sihwa.scoring.ray_engine import ray_engine
 from sihwa.scoring.rows import KEY_COLUMNS, Row, file_of_row, row_schema
 from sihwa.scoring.score import score_sources, score_with

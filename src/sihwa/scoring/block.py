@@ -7,21 +7,25 @@ that has the inspector loaded can do a share of the work. Axes: H and W image si
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.errors import ConfigError, UnreadableImage
-from sihwa.images import MAX_PIXELS, Member, decode_image, decode_pages, read_content
+from sihwa.errors import UnreadableImage
+from sihwa.images import Member, decode_image, decode_pages, read_content
 from sihwa.inspector import BATCH_BYTES, Inspection, Inspector, unread
+from sihwa.scoring.options import BATCH_SIZE, ReadOptions
 from sihwa.scoring.rows import Facts, Row, make_row
 from sihwa.storage import sha256_of_bytes
 
-BATCH_SIZE = 32
+T = TypeVar("T")
+OnInspected = Callable[[Row, NDArray[np.uint8], Inspection], None]
+
 _LARGE_BYTES = 64 * 2**20
 _one_at_a_time = threading.Lock()
 """A runtime takes several times an image's size: two large ones at once could be too much."""
@@ -37,49 +41,26 @@ class Entry(NamedTuple):
     """Why it cannot be read, where the listing knows that already."""
 
 
-@dataclass(frozen=True)
-class ReadOptions:
-    """What decides how files become images; two tables of different options do not mix.
-
-    Attributes:
-        max_pixels: Largest allowed H × W.
-        pages: Whether each page of a TIFF gets a row, or a TIFF of several pages an error.
-    """
-
-    max_pixels: int = MAX_PIXELS
-    pages: Literal["rows", "error"] = "rows"
-
-    def __post_init__(self) -> None:
-        """Reject what is out of range."""
-        if self.max_pixels < 1:
-            raise ConfigError(f"--max-pixels must be at least 1, got {self.max_pixels}")
-        if self.pages not in ("rows", "error"):
-            raise ConfigError(f"--pages must be rows or error, got {self.pages!r}")
-
-
-class Inspected(NamedTuple):
-    """An image with what was said of it, before its pixels are forgotten."""
-
-    row: Row
-    image: NDArray[np.uint8]
-    inspection: Inspection
-
-
-OnInspected = Callable[[Inspected], None]
-
-
-_WAITING = unread("not inspected")
-
-
 @dataclass
 class _Image:
     """One image on its way to its row."""
 
     facts: Facts
-    inspection: Inspection
-    image: NDArray[np.uint8] | None = None
-    milliseconds: float = 0.0
+    pixels: NDArray[np.uint8] | None
+    fault: str
+    milliseconds: float
     row: Row = field(default_factory=dict)
+
+
+def blocks_of(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Cut a stream into blocks of `size`; the last one may be shorter.
+
+    >>> list(blocks_of("abcde", 2))
+    [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    stream = iter(items)
+    while block := list(islice(stream, size)):
+        yield block
 
 
 def score_block(
@@ -98,90 +79,68 @@ def score_block(
         entries: The files; how many are held in memory is bounded by `batch_size` and by bytes.
         options: How they are read.
         batch_size: Most images in one inference, at least 1.
-        on_inspected: Called with each inspected image.
+        on_inspected: Called with the row, the pixels and the inspection of each inspected image.
     """
-    batches = _Batches(inspector, batch_size, on_inspected)
+    card = inspector.card
+    ids = {"inspector": card.id, "thresholds": card.thresholds_id}  # digests of the whole card
     images = []
-    for entry in entries:
-        for image in _read(entry, options):
-            images.append(image)
-            batches.add(image)
-    batches.finish()
+
+    def read() -> Iterator[_Image]:
+        for entry in entries:
+            for image in _read(entry, options):
+                images.append(image)
+                yield image
+
+    for batch in _batches(read(), batch_size):
+        begin = time.perf_counter()
+        inspections = _inspect(inspector, batch)
+        share = 1000 * (time.perf_counter() - begin) / len(batch)
+        for image, inspection in zip(batch, inspections, strict=True):
+            milliseconds = image.milliseconds + share
+            image.row = make_row(
+                inspection, image.facts, card.classes, milliseconds=milliseconds, **ids
+            )
+            if on_inspected and image.pixels is not None:
+                on_inspected(image.row, image.pixels, inspection)
+            image.pixels = None  # a block's pixels together would take too much memory
     return [image.row for image in images]
 
 
-class _Batches:
-    """Images that wait for others of their size."""
+def _batches(images: Iterable[_Image], most: int) -> Iterator[list[_Image]]:
+    """Group images of one size; one without pixels waits for no other."""
+    waiting: dict[tuple[int, ...], list[_Image]] = {}
+    held = 0
 
-    def __init__(
-        self, inspector: Inspector, batch_size: int, on_inspected: OnInspected | None
-    ) -> None:
-        self._inspector = inspector
-        # told once: an id is a digest of the whole card
-        self._ids = {"inspector": inspector.card.id, "thresholds": inspector.card.thresholds_id}
-        self._batch_size = batch_size
-        self._on_inspected = on_inspected
-        self._waiting: dict[tuple[int, ...], list[_Image]] = {}
-        self._bytes = 0
+    def bytes_of(shape: tuple[int, ...]) -> int:
+        return len(waiting[shape]) * math.prod(shape)
 
-    def add(self, image: _Image) -> None:
-        if image.image is None:
-            self._write_row(image)
-            return
-        shape = image.image.shape
-        same = self._waiting.setdefault(shape, [])
-        same.append(image)
-        self._bytes += image.image.nbytes
-        if len(same) >= self._batch_size:
-            self._release(shape)
-        elif self._bytes >= BATCH_BYTES:
-            self._release(max(self._waiting, key=self._bytes_of))
-
-    def finish(self) -> None:
-        for shape in list(self._waiting):
-            self._release(shape)
-
-    def _bytes_of(self, shape: tuple[int, ...]) -> int:
-        return len(self._waiting[shape]) * math.prod(shape)
-
-    def _release(self, shape: tuple[int, ...]) -> None:
-        self._bytes -= self._bytes_of(shape)
-        same = self._waiting.pop(shape)
-        begin = time.perf_counter()
-        inspections = _inspect(self._inspector, [_image(image) for image in same])
-        share = 1000 * (time.perf_counter() - begin) / len(same)
-        for image, inspection in zip(same, inspections, strict=True):
-            image.inspection = inspection
-            image.milliseconds += share
-            self._write_row(image)
-
-    def _write_row(self, image: _Image) -> None:
-        image.row = make_row(
-            image.inspection,
-            image.facts,
-            self._inspector.card.classes,
-            milliseconds=image.milliseconds,
-            **self._ids,
-        )
-        if self._on_inspected and image.image is not None:
-            self._on_inspected(Inspected(image.row, image.image, image.inspection))
-        image.image = None  # a block's pixels together would take too much memory
+    for image in images:
+        if image.pixels is None:
+            yield [image]
+            continue
+        shape = image.pixels.shape
+        waiting.setdefault(shape, []).append(image)
+        held += image.pixels.nbytes
+        if len(waiting[shape]) < most:
+            if held < BATCH_BYTES:
+                continue
+            shape = max(waiting, key=bytes_of)
+        held -= bytes_of(shape)
+        yield waiting.pop(shape)
+    yield from waiting.values()
 
 
-def _image(image: _Image) -> NDArray[np.uint8]:
-    assert image.image is not None
-    return image.image
-
-
-def _inspect(inspector: Inspector, images: list[NDArray[np.uint8]]) -> list[Inspection]:
+def _inspect(inspector: Inspector, batch: list[_Image]) -> list[Inspection]:
     """Inspect images of one size; one that the runtime fails on fails alone."""
+    images = [image.pixels for image in batch if image.pixels is not None]
+    if not images:
+        return [unread(batch[0].fault)]
     try:
         with _one_at_a_time if images[0].nbytes > _LARGE_BYTES else nullcontext():
-            batch = np.stack(images) if len(images) > 1 else images[0][None]
-            return inspector.predict_batch(batch)
+            return inspector.predict_batch(np.stack(images) if len(images) > 1 else images[0][None])
     except Exception as error:  # each library raises its own kinds
         if len(images) > 1:
-            return [inspection for image in images for inspection in _inspect(inspector, [image])]
+            return [inspection for image in batch for inspection in _inspect(inspector, [image])]
         height, width, _ = images[0].shape
         cause = error.__cause__ or error
         text = " ".join(str(cause).split())[:160] or type(cause).__name__
@@ -190,14 +149,13 @@ def _inspect(inspector: Inspector, images: list[NDArray[np.uint8]]) -> list[Insp
 
 def _read(entry: Entry, options: ReadOptions) -> Iterator[_Image]:
     begin = time.perf_counter()
-    for facts, image in _decode(entry, options):
-        now = time.perf_counter()
-        milliseconds, begin = 1000 * (now - begin), now
-        if isinstance(image, UnreadableImage):
-            yield _Image(facts, unread(image.reason), milliseconds=milliseconds)
+    for facts, pixels in _decode(entry, options):
+        milliseconds = 1000 * (time.perf_counter() - begin)
+        if isinstance(pixels, UnreadableImage):
+            yield _Image(facts, None, pixels.reason, milliseconds)
         else:
-            facts = facts._replace(width=image.shape[1], height=image.shape[0])
-            yield _Image(facts, _WAITING, image, milliseconds)
+            height, width, _ = pixels.shape
+            yield _Image(facts._replace(width=width, height=height), pixels, "", milliseconds)
         begin = time.perf_counter()
 
 
@@ -209,20 +167,15 @@ def _decode(
         if entry.fault is not None:
             raise UnreadableImage(entry.path, entry.fault)
         content, modified_ns = read_content(entry.path, entry.member)
-        facts = Facts(
-            entry.path,
-            sha256=sha256_of_bytes(content),
-            size=len(content),
-            modified_ns=modified_ns,
+        facts = facts._replace(
+            sha256=sha256_of_bytes(content), size=len(content), modified_ns=modified_ns
         )
         if options.pages == "error":
             yield facts, decode_image(content, entry.path, options.max_pixels)
             return
+        for page in decode_pages(content, entry.path, options.max_pixels):
+            yield facts._replace(page=page.number, pages=page.of), page.image
     except UnreadableImage as error:
         yield facts, error
-        return
     except MemoryError:
         yield facts, UnreadableImage(entry.path, "too large for this machine's memory")
-        return
-    for page in decode_pages(content, entry.path, options.max_pixels):
-        yield facts._replace(page=page.number, pages=page.of), page.image

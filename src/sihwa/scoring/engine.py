@@ -4,18 +4,19 @@ An engine knows nothing of the table. Which files need rows, where rows are writ
 counted is the same for threads of this process and for a cluster.
 """
 
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from sihwa.images import available_cores
 from sihwa.inspector import Card, Inspector, RuntimeChoice
 from sihwa.scoring.block import Entry, score_block
 from sihwa.scoring.options import ScoreOptions
-from sihwa.scoring.overlays import OverlayWriter
-from sihwa.scoring.pipeline import run_in_order
+from sihwa.scoring.overlays import write_overlay
 from sihwa.scoring.rows import Row
 
 
@@ -54,34 +55,56 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Threads of this process that share one inspector; rows keep the order of the files."""
+    """Threads of this process that share one inspector; rows keep the order of the files.
+
+    Attributes:
+        workers: Number of threads.
+    """
 
     def __init__(self, inspector: Inspector, options: ScoreOptions) -> None:
         self.card = inspector.card
         self.choice = inspector.runtime.choice
+        # one more than cores: while one waits for Python's lock, another has its core
+        self.workers = options.workers or available_cores() + 1
         self._inspector = inspector
         self._options = options
-        # one more than cores: while one waits for Python's lock, another has its core
-        self._workers = options.workers or available_cores() + 1
 
     def score(
         self, blocks: Iterable[list[Entry]], evidence: Path, stop: Event
     ) -> Generator[Scored, None, None]:
-        """See `Engine`."""
-        work = partial(
-            _score,
-            inspector=self._inspector,
-            options=self._options.read,
-            batch_size=self._options.batch_size,
-            on_inspected=overlay_writer(evidence, self._options),
-        )
-        return run_in_order(blocks, work, self._workers, stop)
+        """See `Engine`.
+
+        A worker does a whole block, from reading to rows, so no queue between threads can grow.
+        At most two blocks per worker are in hand: who takes the rows slowly slows the listing.
+        """
+        work = block_scorer(self._inspector, self._options, evidence)
+        in_hand: deque[tuple[int, Future[list[Row]]]] = deque()
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="score")
+        try:
+            for block in blocks:
+                if stop.is_set():
+                    break
+                in_hand.append((len(block), pool.submit(work, block)))
+                if len(in_hand) >= 2 * self.workers:
+                    files, done = in_hand.popleft()
+                    yield Scored(files, done.result())
+            for files, done in in_hand:
+                if stop.is_set() and done.cancel():
+                    break  # those after it must not be written either: rows stay in order
+                yield Scored(files, done.result())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
-def overlay_writer(evidence: Path, options: ScoreOptions) -> OverlayWriter | None:
-    """Return what draws the overlays that were asked for, if any."""
-    return OverlayWriter(evidence, options.evidence) if options.evidence else None
-
-
-def _score(entries: list[Entry], **given: Any) -> Scored:  # noqa: ANN401
-    return Scored(len(entries), score_block(entries=entries, **given))
+def block_scorer(
+    inspector: Inspector, options: ScoreOptions, evidence: Path
+) -> Callable[[Sequence[Entry]], list[Row]]:
+    """Return `score_block` with the options of a run; it writes the overlays asked for."""
+    write = partial(write_overlay, evidence, options.evidence) if options.evidence else None
+    return partial(
+        score_block,
+        inspector,
+        options=options.read,
+        batch_size=options.batch_size,
+        on_inspected=write,
+    )

@@ -98,7 +98,13 @@ def _file_of(row: Mapping[str, Any]) -> str:
             f"expected a whole number as page in this row of the list, got {str(page)[:40]!r}"
         )
     try:
-        return file_of_row(row["path"], raw, None if math.isnan(number) else int(number))
+        return file_of_row(
+            {
+                "path": row["path"],
+                "path_bytes": raw,
+                "page": None if math.isnan(number) else int(number),
+            }
+        )
     except ValueError as error:
         raise ValueError(
             f"expected hex as path_bytes in this row of the list, got {str(raw)[:40]!r}"

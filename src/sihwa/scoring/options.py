@@ -5,14 +5,35 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sihwa.errors import ConfigError
-from sihwa.scoring.block import BATCH_SIZE, ReadOptions
+from sihwa.images import MAX_PIXELS
 from sihwa.scoring.overlays import CHOICES
 
+BATCH_SIZE = 32
 _BATCHES_PER_BLOCK = 2
 """With images of several sizes, a larger block fills more batches."""
 _MOST_WORKERS = 1024
 _MOST_IMAGES = 4096
 """Higher values gain no speed and cost memory."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What decides how files become images; two tables of different options do not mix.
+
+    Attributes:
+        max_pixels: Largest allowed H × W.
+        pages: Whether each page of a TIFF gets a row, or a TIFF of several pages an error.
+    """
+
+    max_pixels: int = MAX_PIXELS
+    pages: Literal["rows", "error"] = "rows"
+
+    def __post_init__(self) -> None:
+        """Reject what is out of range."""
+        if self.max_pixels < 1:
+            raise ConfigError(f"--max-pixels must be at least 1, got {self.max_pixels}")
+        if self.pages not in ("rows", "error"):
+            raise ConfigError(f"--pages must be rows or error, got {self.pages!r}")
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from sihwa.decision import ACCEPT, REJECT, REVIEW
-from sihwa.inspector import evidence_overlay
-from sihwa.scoring.block import Inspected
+from sihwa.inspector import Inspection, evidence_overlay
+from sihwa.scoring.rows import Row
 from sihwa.storage import write_bytes
 
 _LONGEST_SIDE = 1024
@@ -19,8 +20,14 @@ _QUALITY = 90
 CHOICES = ("all", ACCEPT, REJECT, REVIEW)
 
 
-class OverlayWriter:
-    """Writes FOLDER/<decision>/<name>-<digest>.jpg for each inspected image of some decisions.
+def write_overlay(
+    folder: Path,
+    decisions: Sequence[str],
+    row: Row,
+    image: NDArray[np.uint8],
+    inspection: Inspection,
+) -> None:
+    """Write FOLDER/<decision>/<name>-<digest>.jpg if the row's decision is one of `decisions`.
 
     The digest is the first 12 hex digits of the SHA-256 of the row's `path`, so that two images
     of one name get two files.
@@ -28,31 +35,25 @@ class OverlayWriter:
     Args:
         folder: Made when missing.
         decisions: Some of `CHOICES`.
+        row: The image's row.
+        image: Its pixels, (H, W, 3), RGB.
+        inspection: Holds the evidence; without any, nothing is written.
+
+    Raises:
+        StorageError: The disk refuses.
     """
-
-    def __init__(self, folder: Path, decisions: Sequence[str]) -> None:
-        self._folder = folder
-        self._decisions = set(decisions)
-
-    def __call__(self, inspected: Inspected) -> None:
-        """Write the overlay of one image, if its decision is among the chosen ones.
-
-        Raises:
-            StorageError: The disk refuses.
-        """
-        row, image, inspection = inspected
-        decision = str(row["decision"])
-        if self._decisions.isdisjoint(("all", decision)) or not inspection.evidence.size:
-            return
-        small = Image.fromarray(image)
-        small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), reducing_gap=2.0)
-        file = io.BytesIO()
-        tinted = evidence_overlay(np.asarray(small), inspection.evidence)
-        Image.fromarray(tinted).save(file, "JPEG", quality=_QUALITY)
-        write_bytes(self._folder / decision / overlay_name(row), file.getvalue())
+    decision = str(row["decision"])
+    if not {"all", decision}.intersection(decisions) or not inspection.evidence.size:
+        return
+    small = Image.fromarray(image)
+    small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), reducing_gap=2.0)
+    file = io.BytesIO()
+    tinted = evidence_overlay(np.asarray(small), inspection.evidence)
+    Image.fromarray(tinted).save(file, "JPEG", quality=_QUALITY)
+    write_bytes(folder / decision / overlay_name(row), file.getvalue())
 
 
-def overlay_name(row: "dict[str, str | int | float | None]") -> str:
+def overlay_name(row: Row) -> str:
     r"""Return the file name of a row's overlay.
 
     >>> overlay_name({"path": "line 1/부품.png", "path_bytes": None})

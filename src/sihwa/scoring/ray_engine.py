@@ -12,7 +12,6 @@ import pickle
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -32,10 +31,9 @@ from sihwa.inspector import (
     read_verification,
     unread,
 )
-from sihwa.scoring.block import Entry, score_block
-from sihwa.scoring.engine import Scored, overlay_writer
+from sihwa.scoring.block import Entry, blocks_of
+from sihwa.scoring.engine import Scored, block_scorer
 from sihwa.scoring.options import ScoreOptions
-from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.ray_cluster import as_sihwa_error, connected, import_ray, last_line
 from sihwa.scoring.rows import Facts, Row, file_of_row, make_row
 
@@ -86,14 +84,8 @@ class _Scorer:
         import ray
 
         self._work: _Work = ray.get(work[0])
-        options = self._work.options
-        self._score = partial(
-            score_block,
-            self._work.load(choice.runtime, choice.precision),
-            options=options.read,
-            batch_size=options.batch_size,
-            on_inspected=overlay_writer(Path(evidence), options),
-        )
+        inspector = self._work.load(choice.runtime, choice.precision)
+        self._score = block_scorer(inspector, self._work.options, Path(evidence))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return for each block its pickled rows, or the error that ends the run."""
@@ -282,7 +274,7 @@ def _checked(rows: list[Row] | SihwaError, entries: Sequence[Entry]) -> list[Row
     for row in rows:
         if row["sha256"] is not None:
             continue
-        file = file_of_row(row["path"], row["path_bytes"], row["page"])  # type: ignore[arg-type]
+        file = file_of_row(row)
         inside = split_member(file)
         if file in given and os.access(inside[0] if inside else file, os.R_OK):
             raise RuntimeUnavailable(

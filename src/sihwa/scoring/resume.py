@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sihwa.errors import UnreadableImage
-from sihwa.images import Member, identify_file, read_content, split_member
+from sihwa.images import identify_file, read_content, split_member
 from sihwa.scoring.rows import file_of_row
 from sihwa.scoring.shards import ShardFolder
 from sihwa.storage import sha256_of_bytes
@@ -29,35 +29,31 @@ def remove_stale(shards: ShardFolder, listed: Callable[[], Iterable[str]]) -> in
     changed = set()
     last = None
     for row in shards.rows():
-        file = _file_of(row)
+        file = file_of_row(row)
         if file != last and _has_changed(file, row):
             changed.add(file)
         last = file
     if not changed:
         return 0
     again = changed.intersection(listed())
-    shards.remove(lambda row: _file_of(row) in again)
+    shards.remove(lambda row: file_of_row(row) in again)
     return len(again)
-
-
-def _file_of(row: Mapping[str, Any]) -> str:
-    return file_of_row(row["path"], row["path_bytes"], row["page"])
 
 
 def _has_changed(file: str, row: Mapping[str, Any]) -> bool:
     size, sha256 = row["size"], row["sha256"]
-    inside = split_member(file)
-    member = Member("", size or 0, None, plain=True) if inside else None
-    now = identify_file(file, member)
-    if now is None or now == (size, row["modified_ns"]):
+    now = identify_file(file)
+    if now is None or (now[0] in (None, size) and now[1] == row["modified_ns"]):
         return False
     if sha256 is None:
         return _can_be_read(file)
     try:
-        return now[0] != size or sha256_of_bytes(read_content(file).content) != str(sha256)
+        return now[0] not in (None, size) or sha256_of_bytes(read_content(file).content) != str(
+            sha256
+        )
     except UnreadableImage as error:
         # a member that left its archive is gone, like a file
-        return inside is None or not error.reason.startswith("no such name")
+        return split_member(file) is None or not error.reason.startswith("no such name")
 
 
 def _can_be_read(file: str) -> bool:

@@ -5,9 +5,9 @@ docs/row-contract.md describes every column; a test holds it to this schema.
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -108,15 +108,17 @@ def make_row(
     }
 
 
-def file_of_row(path: str, path_bytes: str | None, page: int | None) -> str:
+def file_of_row(row: Mapping[str, Any]) -> str:
     r"""Return the file of a row, as the operating system spells it.
 
-    >>> file_of_row("스캔.tif#page=2", None, 2)
+    >>> file_of_row({"path": "스캔.tif#page=2", "path_bytes": None, "page": 2})
     '스캔.tif'
-    >>> file_of_row("\\xff.png", "ff2e706e67", None) == os.fsdecode(b"\xff.png")
+    >>> row = {"path": "\\xff.png", "path_bytes": "ff2e706e67", "page": None}
+    >>> file_of_row(row) == os.fsdecode(b"\xff.png")
     True
     """
-    address = path if path_bytes is None else os.fsdecode(bytes.fromhex(path_bytes))
+    raw, page = row["path_bytes"], row["page"]
+    address: str = row["path"] if raw is None else os.fsdecode(bytes.fromhex(raw))
     return address if page is None else address.removesuffix(page_address("", page))
 
 

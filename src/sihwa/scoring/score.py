@@ -12,13 +12,12 @@ from typing import Any
 from sihwa.errors import DatasetError
 from sihwa.images import identify_file
 from sihwa.inspector import Inspector
-from sihwa.scoring.block import Entry
+from sihwa.scoring.block import Entry, blocks_of
 from sihwa.scoring.engine import Engine, LocalEngine
 from sihwa.scoring.ledger import Ledger
 from sihwa.scoring.options import ScoreOptions
-from sihwa.scoring.pipeline import blocks_of
 from sihwa.scoring.resume import remove_stale
-from sihwa.scoring.rows import Row, file_of_row
+from sihwa.scoring.rows import file_of_row
 from sihwa.scoring.sources import Sources, counted
 from sihwa.scoring.summary import ScoreSummary
 from sihwa.scoring.table import (
@@ -30,8 +29,6 @@ from sihwa.scoring.table import (
 )
 from sihwa.scoring.watch import Arrivals
 from sihwa.terminal.progress import progress_bar
-
-_MOST_NS = 2**63 - 1
 
 
 def score_sources(
@@ -120,7 +117,7 @@ class _Run:
         self.summary.changed = remove_stale(shards, lambda: _named(Sources(words)))
         for row in shards.rows():
             self.summary.count(row)
-            self.ledger.add_scored(_file_of(row))
+            self.ledger.add_scored(file_of_row(row))
             self._remember([row])
 
     def score(self, entries: Iterable[Entry], advance: Callable[[int], None]) -> None:
@@ -129,7 +126,6 @@ class _Run:
         evidence = evidence_folder(self._table.path)
         with closing(self._engine.score(blocks, evidence, self._stop)) as done:
             for count, rows in done:
-                _bound_times(rows)
                 self._table.append(rows)
                 self._remember(rows)
                 self.summary.add(rows)
@@ -151,7 +147,7 @@ class _Run:
                 new.append(entry)
                 continue
             size, modified_ns = identify_file(entry.path) or (None, None)
-            self.ledger.mark_changed(entry.path, size, _bounded(modified_ns))
+            self.ledger.mark_changed(entry.path, size, modified_ns)
         self.score(new, advance)
         self.summary.overwritten = self.ledger.count_changed()
 
@@ -163,7 +159,7 @@ class _Run:
 
     def _remember(self, rows: Iterable[Mapping[str, Any]]) -> None:
         for row in rows if self._options.watch else ():
-            self.ledger.remember(_file_of(row), row["size"], row["modified_ns"])
+            self.ledger.remember(file_of_row(row), row["size"], row["modified_ns"])
 
     def _without_rows(
         self, entries: Iterable[Entry], advance: Callable[[int], None]
@@ -175,21 +171,6 @@ class _Run:
                 continue
             self.summary.listed_twice += known == "listed twice"
             advance(1)
-
-
-def _bound_times(rows: Iterable[Row]) -> None:
-    """Limit times of change to the years 1678 to 2262, which fit an int64 of nanoseconds."""
-    for row in rows:
-        if isinstance(time_ns := row["modified_ns"], int):
-            row["modified_ns"] = _bounded(time_ns)
-
-
-def _bounded(time_ns: int | None) -> int | None:
-    return None if time_ns is None else max(-_MOST_NS, min(time_ns, _MOST_NS))
-
-
-def _file_of(row: Mapping[str, Any]) -> str:
-    return file_of_row(row["path"], row["path_bytes"], row["page"])
 
 
 def _named(listing: Sources) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What to score: folders, globs, files, lists, tables and archives, as one stream in fixed order.
 
-Nothing is collected, so a million files take the memory of a thousand.
+Only the names of one folder at a time are held in memory.
 """
 
 import contextlib

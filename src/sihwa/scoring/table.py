@@ -9,7 +9,7 @@ from typing import Any
 
 from sihwa.errors import ConfigError
 from sihwa.inspector import Card, RuntimeChoice
-from sihwa.scoring.block import ReadOptions
+from sihwa.scoring.options import ReadOptions
 from sihwa.scoring.rows import ROW_VERSION, Row, row_schema
 from sihwa.scoring.shards import ShardFolder
 from sihwa.scoring.summary import ScoreSummary

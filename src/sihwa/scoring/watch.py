@@ -44,7 +44,7 @@ class Arrivals:
             raise ConfigError("--watch needs a folder among the sources")
         self._folders = {os.path.realpath(folder): folder.rstrip("/") or "/" for folder in folders}
         self._skipped = sources.skipped()
-        self._waiting: dict[str, tuple[tuple[int, int] | None, float]] = {}
+        self._waiting: dict[str, tuple[tuple[int | None, int] | None, float]] = {}
         self._stop = stop
         self._scanned, self._scan_seconds = time.monotonic(), 0.0
         self._missed = False

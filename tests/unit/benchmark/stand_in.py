@@ -10,7 +10,7 @@ from sihwa.benchmark.timing import STAGES, Timer
 from sihwa.benchmark.variant import Variant
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector import Outputs, RuntimeChoice
-from tests.unit.scoring.stub import StubRuntime
+from tests.score_helpers import StubRuntime
 
 Images = NDArray[np.uint8]
 

@@ -10,8 +10,8 @@ from sihwa.benchmark.timing import STAGES, Timer
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import Inspector, Outputs
 from tests.helpers import random_images, save_images
+from tests.score_helpers import stub_inspector
 from tests.unit.benchmark.stand_in import FakeClock, SlowRuntime
-from tests.unit.scoring.stub import stub_inspector
 
 MS = 1_000_000
 

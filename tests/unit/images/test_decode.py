@@ -1,7 +1,5 @@
 import io
 import struct
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -228,24 +226,6 @@ def test_decode_image_damaged_exif_leaves_the_image_as_stored(note: bytes) -> No
     check(saved(Image.fromarray(grey), "JPEG", quality=100, exif=note), rgb_of(grey))
     check(saved(Image.fromarray(grey), "PNG", exif=note), rgb_of(grey))
     check(saved(Image.fromarray(rgb_of(grey)), "WEBP", lossless=True, exif=note), rgb_of(grey))
-
-
-def test_decode_image_hides_decoder_warnings(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    content = saved(Image.fromarray(NOISE), "PNG")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
-    with pytest.warns(Image.DecompressionBombWarning, match="63 pixels"):
-        Image.open(io.BytesIO(content))
-    check(content, NOISE)  # a warning would be an error here
-
-
-def test_decode_image_threads_restore_warning_filters() -> None:
-    content = saved(Image.fromarray(NOISE), "PNG")
-    before = list(warnings.filters)
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda _: decode_image(content, "a.png"), range(400)))
-    assert warnings.filters == before
 
 
 @pytest.mark.parametrize("progressive", [False, True])

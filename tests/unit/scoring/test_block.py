@@ -9,20 +9,13 @@ from sihwa.errors import ConfigError
 from sihwa.images import read_image
 from sihwa.scoring import Entry, ReadOptions, Row, ScoreSummary, row_schema, score_block
 from tests.helpers import CLASSES, random_images, save_images
+from tests.score_helpers import StubRuntime, facts, stub_inspector
 from tests.unit.images.forge import saved
-from tests.unit.scoring.stub import StubRuntime, stub_inspector
-
-MEASURED = ("milliseconds", "time")
 
 
 def score(*paths: object, **options: object) -> list[Row]:
     entries = [Entry(str(path)) for path in paths]
     return score_block(stub_inspector(), entries, ReadOptions(**options))  # type: ignore[arg-type]
-
-
-def facts(rows: list[Row]) -> list[Row]:
-    """Rows without what differs from run to run."""
-    return [{name: row[name] for name in row if name not in MEASURED} for row in rows]
 
 
 def save_tiff(path: Path, count: int) -> Path:
@@ -63,7 +56,7 @@ def test_score_block_mixed_sizes_are_batched_by_size_and_rows_stay_in_order(tmp_
     shapes = [(2, 20, 25, 3), (2, 30, 25, 3), (1, 20, 25, 3)]
     assert sorted(inspector.runtime.batches) == sorted(shapes)
     assert [row["path"] for row in rows] == [str(path) for path in paths]
-    assert facts(rows) == [facts(score(path))[0] for path in paths]
+    assert list(map(facts, rows)) == [facts(score(path)[0]) for path in paths]
 
 
 def test_score_block_large_images_do_not_wait_for_a_full_batch(tmp_path: Path) -> None:
@@ -110,9 +103,9 @@ def test_score_block_one_image_that_the_runtime_refuses_does_not_spoil_its_batch
             raise MemoryError
         return run(self, image)
 
-    expected = facts(score(paths[0], paths[2]))
+    expected = list(map(facts, score(paths[0], paths[2])))
     monkeypatch.setattr(StubRuntime, "run", refuse)
-    rows = facts(score(*paths))
+    rows = list(map(facts, score(*paths)))
     assert [rows[0], rows[2]] == expected
     assert rows[1]["error"] == "the inspector failed on 20 x 20 pixels: MemoryError"
 

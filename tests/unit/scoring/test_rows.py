@@ -7,7 +7,7 @@ import pytest
 
 from sihwa.scoring import KEY_COLUMNS, file_of_row, row_schema
 from sihwa.scoring.rows import Facts, make_row
-from tests.unit.scoring.stub import stub_inspector
+from tests.score_helpers import stub_inspector
 
 CONTRACT = Path(__file__).parents[3] / "docs" / "row-contract.md"
 
@@ -40,4 +40,4 @@ def test_file_of_row_gives_back_any_name(raw: bytes, page: int | None) -> None:
     table = pa.Table.from_pylist([row], row_schema(inspector.card.classes))
     [back] = table.to_pylist()
     assert back == {**row, "milliseconds": 1.0}
-    assert os.fsencode(file_of_row(back["path"], back["path_bytes"], back["page"])) == raw
+    assert os.fsencode(file_of_row(back)) == raw

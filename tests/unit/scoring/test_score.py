@@ -14,28 +14,31 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-import sihwa.scoring.block
-import sihwa.scoring.engine
 import sihwa.scoring.shards
 from sihwa.errors import ConfigError, DatasetError, StorageError
 from sihwa.images import available_cores, read_image
-from sihwa.images.reading import Content
 from sihwa.inspector import Inspector, Outputs
 from sihwa.scoring import (
+    LocalEngine,
     ReadOptions,
     ScoreOptions,
     ScoreSummary,
-    file_of_row,
     row_schema,
     score_sources,
 )
 from sihwa.scoring.table import open_table, table_folder
 from tests.helpers import CLASSES, random_images, save_images
+from tests.score_helpers import (
+    MEASURED,
+    StubRuntime,
+    assert_same,
+    files_of,
+    read,
+    stub_inspector,
+)
 from tests.unit.images.forge import write_zip
-from tests.unit.scoring.stub import StubRuntime, stub_inspector
 
 FORMATS = ["scores.csv", "scores.jsonl", "scores.parquet", "scores"]
-MEASURED = ["milliseconds", "time"]
 RESUME = ScoreOptions(resume=True, batch_size=2, workers=2)
 
 
@@ -58,37 +61,6 @@ def parts(tmp_path: Path) -> Path:
 
 def score(parts: object, out: Path, options: ScoreOptions = RESUME) -> ScoreSummary:
     return score_sources(stub_inspector(), str(parts), out, options)
-
-
-def read(out: Path) -> pd.DataFrame:
-    """Read a table with the types of its schema, as its users do, without what was measured."""
-    if out.suffix == ".csv":
-        schema = row_schema(CLASSES)
-        names = {str(field.type) for field in schema}
-        assert names == {"string", "int32", "int64", "float"}
-        kinds = {"string": "string", "int32": "Int64", "int64": "Int64", "float": "Float64"}
-        types = {field.name: kinds[str(field.type)] for field in schema}
-        table = pd.read_csv(out, dtype=types, keep_default_na=False, na_values={
-            name: [""] for name in types if name != "path"
-        })  # fmt: skip
-    elif out.suffix == ".jsonl":
-        rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
-        table = pd.DataFrame(rows, dtype=object)
-    else:
-        place = out if out.suffix else out / "rows"
-        table = pd.DataFrame(pq.read_table(place).to_pylist(), dtype=object)
-    table = table.drop(columns=MEASURED).astype(object)
-    return table.where(table.notna(), None)
-
-
-def assert_same(table: pd.DataFrame, other: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(table, other, check_exact=False, rtol=1e-6)
-
-
-def files_of(table: pd.DataFrame) -> list[str]:
-    return [
-        file_of_row(row.path, row.path_bytes, row.page) for row in table.itertuples(index=False)
-    ]
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -374,16 +346,14 @@ def test_score_sources_second_process_on_one_output_is_told(
     score(parts, out)
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_score_sources_time_of_change_beyond_64_bits_is_the_last_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_score_sources_time_of_change_beyond_64_bits_is_the_last_one(tmp_path: Path) -> None:
     [image] = save_images(tmp_path / "in", random_images(1, 20, 20))
-    beyond = Content(Path(image).read_bytes(), 2**63 + 5)  # few file systems hold such a time
-    monkeypatch.setattr(sihwa.scoring.block, "read_content", lambda *_: beyond)
-    score(tmp_path / "in", tmp_path / name)
-    assert int(read(tmp_path / name).modified_ns[0]) == 2**63 - 1
-    assert score(tmp_path / "in", tmp_path / name).new_images == 0
+    os.utime(image, ns=(2**63 + 5, 2**63 + 5))
+    if image.stat().st_mtime_ns < 2**63:
+        pytest.skip("this file system holds no such time")
+    score(tmp_path / "in", tmp_path / "scores.csv")
+    assert int(read(tmp_path / "scores.csv").modified_ns[0]) == 2**63 - 1
+    assert score(tmp_path / "in", tmp_path / "scores.csv").new_images == 0
 
 
 class StoppingRuntime(StubRuntime):
@@ -589,15 +559,6 @@ def test_score_sources_no_name_becomes_a_formula_and_each_still_names_its_file(
         assert [cell for cell in cells if cell.startswith(tuple("=+-@\t\r＝＋－＠"))] == []
 
 
-def test_local_engine_takes_one_thread_more_than_cores(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[int] = []
-
-    def run_in_order(blocks: object, work: object, workers: int, stop: object) -> None:
-        asked.append(workers)
-
-    monkeypatch.setattr(sihwa.scoring.engine, "run_in_order", run_in_order)
-    for options in (ScoreOptions(), ScoreOptions(workers=1)):
-        sihwa.scoring.engine.LocalEngine(stub_inspector(), options).score([], Path(), Event())
-    assert asked == [available_cores() + 1, 1]
+def test_local_engine_takes_one_thread_more_than_cores() -> None:
+    for workers, expected in ((0, available_cores() + 1), (1, 1)):
+        assert LocalEngine(stub_inspector(), ScoreOptions(workers=workers)).workers == expected

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import sihwa.images.walk
 from sihwa.errors import DatasetError
 from sihwa.images import find_images, read_content, walk_folder
 from sihwa.scoring import Sources
@@ -74,21 +73,6 @@ def test_sources_folder_may_be_given_with_slashes(
 def test_walk_folder_root_of_the_system_is_listed(root: str) -> None:
     assert next(walk_folder(root)).path.count("/") >= 1
     assert next(walk_folder(root)).path != "/"
-
-
-def test_walk_folder_sorts_a_large_folder_on_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = [f"{index * 7919 % 1000:03d}.png" for index in range(100)] + [
-        "한글.png",
-        "new\nline.png",
-    ]
-    write(tmp_path, *names)
-    expected = [found.path for found in walk_folder(str(tmp_path))]
-    for limit in (1, 7, 102):
-        monkeypatch.setattr(sihwa.images.walk, "_SORTED_IN_MEMORY", limit)
-        assert [found.path for found in walk_folder(str(tmp_path))] == expected
-    assert expected == sorted(expected, key=os.fsencode)
 
 
 @given(st.sets(st.text("ab-./", min_size=1, max_size=6), max_size=12))

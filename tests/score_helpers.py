@@ -1,6 +1,13 @@
-"""An inspector that needs no network: what it says follows from the pixels alone."""
+"""An inspector that needs no network, and scored tables as their users read them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sihwa.inspector import (
@@ -14,7 +21,10 @@ from sihwa.inspector import (
     RuntimeChoice,
     WeightsFacts,
 )
+from sihwa.scoring import file_of_row, row_schema
 from tests.helpers import CLASSES
+
+MEASURED = ["milliseconds", "time"]
 
 
 class StubRuntime:
@@ -61,3 +71,37 @@ def stub_inspector(**changes: object) -> Inspector:
         }  # type: ignore[arg-type]
     )
     return Inspector(card, StubRuntime(), "a stub")
+
+
+def facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row without what was measured."""
+    return {name: value for name, value in row.items() if name not in MEASURED}
+
+
+def read(out: Path) -> pd.DataFrame:
+    """Read a table with the types of its schema, as its users do, without what was measured."""
+    if out.suffix == ".csv":
+        schema = row_schema(CLASSES)
+        names = {str(field.type) for field in schema}
+        assert names == {"string", "int32", "int64", "float"}
+        kinds = {"string": "string", "int32": "Int64", "int64": "Int64", "float": "Float64"}
+        types = {field.name: kinds[str(field.type)] for field in schema}
+        table = pd.read_csv(out, dtype=types, keep_default_na=False, na_values={
+            name: [""] for name in types if name != "path"
+        })  # fmt: skip
+    elif out.suffix == ".jsonl":
+        rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+        table = pd.DataFrame(rows, dtype=object)
+    else:
+        place = out if out.suffix else out / "rows"
+        table = pd.DataFrame(pq.read_table(place).to_pylist(), dtype=object)
+    table = table.drop(columns=MEASURED).astype(object)
+    return table.where(table.notna(), None)
+
+
+def assert_same(table: pd.DataFrame, other: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(table, other, check_exact=False, rtol=1e-6)
+
+
+def files_of(table: pd.DataFrame) -> list[str]:
+    return [file_of_row(row) for row in table.to_dict("records")]
