@@ -14,7 +14,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import sihwa.export.export
 import sihwa.training.embedding
-from sihwa.commands.train_output import show_run
+from sihwa.commands.train_command import show_run
 from sihwa.dataset import read_manifest
 from sihwa.errors import DatasetError, ParityError, RuntimeUnavailable, UnreadableImage
 from sihwa.images import read_image

@@ -1,19 +1,28 @@
 """The training command: read the flags, compose the settings, train, show the figures."""
 
 import argparse
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from omegaconf import OmegaConf
+from rich.console import Console
 
 import sihwa
 from sihwa.commands.settings_help import help_text
 from sihwa.errors import ConfigError
 from sihwa.model import require_known
+from sihwa.reporting import metrics_table
+from sihwa.run import Run, RunResult, TrainConfig
 from sihwa.run.compose import compose_config, compose_settings, expand_multirun
+from sihwa.run.folds import CrossValidation, cross_validate, resume_folds
+from sihwa.run.processes import choose_device, process_group
+from sihwa.run.run import assist_training
+from sihwa.run.run_files import read_config
 from sihwa.terminal.console import note, say
 from sihwa.terminal.guard import begin_work
+from sihwa.training import world
 
 
 class _Parser(argparse.ArgumentParser):
@@ -25,14 +34,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def launch(arguments: Sequence[str]) -> None:
-    """Run the training command.
-
-    Args:
-        arguments: Settings (`dataset=neu_det`) and flags (`--multirun`), in any order.
-
-    Raises:
-        ConfigError: A setting or flag is wrong.
-    """
+    """Run the training command on settings (`dataset=neu_det`) and flags (`--multirun`)."""
     flags, settings = _parse(arguments)
     named = [word for word in settings if word.startswith(("resume=", "sweep="))]
     others = [word for word in settings if word not in named]
@@ -45,10 +47,8 @@ def launch(arguments: Sequence[str]) -> None:
     elif flags.cfg:
         config = compose_settings(settings)
         print(OmegaConf.to_yaml(config, resolve=flags.resolve), end="")  # noqa: T201
-    elif flags.multirun:
-        _run_all(expand_multirun(settings))
     else:
-        _run_all([settings])
+        _run_all(expand_multirun(settings) if flags.multirun else [settings])
 
 
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -74,13 +74,11 @@ def _run_all(runs: Sequence[Sequence[str]]) -> None:
     configs = [compose_config(settings) for settings in runs]
     for config in configs if len(runs) > 1 else ():
         require_known(config.model.architecture)
-    from sihwa.commands.train_output import train_and_show
-
     begin_work()
     for place, config in enumerate(configs):
         if len(runs) > 1:
             note(f"run {place + 1} of {len(runs)}: {' '.join(runs[place])}")
-        train_and_show(config)
+        _train_and_show(config)
 
 
 def _run_named(named: Sequence[str], others: Sequence[str], arguments: Sequence[str]) -> None:
@@ -101,7 +99,40 @@ def _run_named(named: Sequence[str], others: Sequence[str], arguments: Sequence[
         raise ConfigError(
             f"resume takes every setting from the run's own config.yaml; remove {', '.join(others)}"
         )
-    from sihwa.commands.train_output import resume_and_show
-
     begin_work()
-    resume_and_show(Path(name))
+    folder = Path(name).expanduser().resolve()
+    _train_and_show(read_config(folder), folder)
+
+
+def _train_and_show(config: TrainConfig, resumed: Path | None = None) -> None:
+    """Start or resume a run or a cross-validation, and print its figures."""
+    begin = time.perf_counter()
+    if config.evaluation.folds > 1:
+        _show_folds(resume_folds(resumed) if resumed else cross_validate(config))
+        return
+    with process_group(choose_device(config.device)):
+        if world()[0] > 0:
+            assist_training(config)
+            return
+        result = (Run.resume(resumed) if resumed else Run.start(config)).finish()
+    show_run(result)
+    seconds = time.perf_counter() - begin
+    Console().print(f"{seconds:.1f} s from settings to report", highlight=False)
+
+
+def show_run(result: RunResult) -> None:
+    """Print the figures of a run, the verdict on each runtime, and the paths of its files."""
+    lines = ["no inspector was made: export.enabled=false"]
+    if result.card:
+        lines = [f"inspector {result.card.id}: {result.inspector}"]
+        lines += [proof.verdict() for proof in result.proofs]
+    lines.append(f"report: {result.report}")
+    console = Console()
+    console.print(metrics_table(result.evaluation))
+    console.print("\n".join(lines), soft_wrap=True, highlight=False)
+
+
+def _show_folds(result: CrossValidation) -> None:
+    console = Console()
+    console.print(result.as_table())
+    console.print(f"folds: {result.folder}", soft_wrap=True, highlight=False)

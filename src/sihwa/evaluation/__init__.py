@@ -1,13 +1,5 @@
 """Figures with intervals, from arrays of probabilities and labels."""
 
-from sihwa.evaluation.calibration import (
-    ReliabilityBin,
-    expected_calibration_error,
-    fit_temperature,
-    log_loss,
-    reliability_bins,
-    softmax,
-)
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import (
     accuracy,
@@ -20,6 +12,14 @@ from sihwa.evaluation.confusion import (
 from sihwa.evaluation.evaluation import Evaluation, evaluate
 from sihwa.evaluation.figure import Figure
 from sihwa.evaluation.intervals import clopper_pearson, upper_bound
+from sihwa.evaluation.probability import (
+    ReliabilityBin,
+    expected_calibration_error,
+    fit_temperature,
+    log_loss,
+    reliability_bins,
+    softmax,
+)
 
 __all__ = [
     "Evaluation",

@@ -19,11 +19,11 @@ from sihwa.evaluation.arrays import (
     checked_label,
     checked_probability,
 )
-from sihwa.evaluation.calibration import ReliabilityBin, reliability_bins
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import confusion_matrix
 from sihwa.evaluation.figure import Figure
 from sihwa.evaluation.intervals import EXACT, clopper_pearson, upper_bound
+from sihwa.evaluation.probability import ReliabilityBin, reliability_bins
 from sihwa.evaluation.sampled import BIN_COUNT, SampledFigures
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sihwa.evaluation.arrays import BoolArray, FloatArray, IntArray
-from sihwa.evaluation.calibration import calibrated_errors, calibration_gaps, log_loss
 from sihwa.evaluation.confusion import balanced_accuracy, macro_f1
 from sihwa.evaluation.figure import Figure
 from sihwa.evaluation.intervals import bootstrap_sums, redrawn_interval
+from sihwa.evaluation.probability import calibrated_errors, calibration_gaps, log_loss
 
 BIN_COUNT = 15
 

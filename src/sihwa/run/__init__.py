@@ -2,6 +2,6 @@
 
 from sihwa.run.config import TrainConfig
 from sihwa.run.run import Run
-from sihwa.run.run_result import RunResult
+from sihwa.run.run_report import RunResult
 
 __all__ = ["Run", "RunResult", "TrainConfig"]

@@ -1,6 +1,6 @@
 """Calibration: temperature, unknown score and threshold of a trained network.
 
-Axes: N images, D embedding width, K classes.
+Axes: N images, K classes.
 """
 
 import logging
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
 from sihwa.decision import TopClassPolicy, fit_unknown, unknown_threshold
-from sihwa.evaluation import Evaluation, evaluate, fit_temperature, softmax
+from sihwa.evaluation import fit_temperature, softmax
 from sihwa.model import Network
 from sihwa.run.config import TrainConfig
 from sihwa.training import TrainResult, embed_manifest
@@ -45,12 +45,7 @@ def calibrate(
 ) -> Calibrated:
     """Fit the unknown score on training images, temperature and threshold on calibration images.
 
-    Args:
-        network: Trained; temperature and unknown score are written into it.
-        manifest: Every image.
-        trained: How the network was trained.
-        config: The settings of the run.
-        device: Where PyTorch runs.
+    Temperature and unknown score are written into the network.
     """
     cache_dir = Path(config.cache_dir) if trained.pretrained_backbone else None
     embedding = embed_manifest(network, manifest, cache_dir=cache_dir, device=device)
@@ -75,18 +70,3 @@ def calibrate(
         )
     policy = TopClassPolicy(manifest.classes, manifest.accept_classes, threshold)
     return Calibrated(softmax(logit / temperature), unknown, policy)
-
-
-def evaluate_test(
-    manifest: Manifest, probability: NDArray[np.floating], config: TrainConfig
-) -> Evaluation:
-    """Measure the test split, given the probabilities (N, K) of all images."""
-    test = manifest.split == "test"
-    return evaluate(
-        probability[test],
-        manifest.label_index[test],
-        manifest.classes,
-        accept_classes=manifest.accept_classes,
-        config=config.evaluation,
-        seed=config.seed,
-    )

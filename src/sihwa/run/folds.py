@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from sihwa.dataset import Manifest, assign_folds, read_dataset, read_manifest
+from sihwa.dataset import assign_folds, read_dataset, read_manifest
 from sihwa.errors import ConfigError
 from sihwa.run.config import TrainConfig
 from sihwa.run.run import Run
@@ -50,15 +50,7 @@ class CrossValidation:
 
 
 def cross_validate(config: TrainConfig) -> CrossValidation:
-    """Run each fold; every image is in the test split of exactly one.
-
-    Args:
-        config: Validated settings, `evaluation.folds` at least 2.
-
-    Raises:
-        ConfigError: Several processes were started.
-        SihwaError: A run failed.
-    """
+    """Run each fold; every image is in the test split of exactly one."""
     if world()[1] > 1:
         raise ConfigError(f"evaluation.folds={config.evaluation.folds} runs in one process")
     manifest = read_dataset(config.dataset, config.seed)
@@ -68,21 +60,17 @@ def cross_validate(config: TrainConfig) -> CrossValidation:
 
 
 def resume_folds(folder: Path) -> CrossValidation:
-    """Run the folds that are not finished.
-
-    Raises:
-        ConfigError: It is not a run folder, or all folds are finished.
-        SihwaError: A run failed.
-    """
+    """Run the folds that are not finished."""
     folder = folder.expanduser().resolve()
     config = read_config(folder)
     if (folder / "cross_validation.json").exists():
         raise ConfigError(f"resume: the run in {folder} is finished; see cross_validation.json")
     with hold_run(folder), advise_to_resume(folder):
-        return _run_folds(folder, read_manifest(folder / "manifest.parquet"), config)
+        return _run_folds(folder, config)
 
 
-def _run_folds(folder: Path, manifest: Manifest, config: TrainConfig) -> CrossValidation:
+def _run_folds(folder: Path, config: TrainConfig) -> CrossValidation:
+    manifest = read_manifest(folder / "manifest.parquet")
     count = config.evaluation.folds
     single = replace(config, evaluation=replace(config.evaluation, folds=1))
     label = manifest.table["label"].to_pylist()

@@ -12,14 +12,14 @@ import torch
 
 from sihwa.dataset import Manifest, read_dataset, read_manifest
 from sihwa.errors import ConfigError, StorageError
-from sihwa.evaluation import Evaluation
+from sihwa.evaluation import Evaluation, evaluate
 from sihwa.export import Trained, export_inspector
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network, create_network
-from sihwa.run.calibrate import Calibrated, calibrate, evaluate_test
+from sihwa.run.calibrate import Calibrated, calibrate
 from sihwa.run.config import TrainConfig
 from sihwa.run.processes import choose_device, share_folder
-from sihwa.run.robustness import measure_robustness
+from sihwa.run.robustness import Robustness, measure_robustness
 from sihwa.run.run_files import (
     read_config,
     write_contact_sheet,
@@ -34,10 +34,9 @@ from sihwa.run.run_folder import (
     hold_run,
     is_fold,
     point_latest,
+    run_log,
 )
-from sihwa.run.run_log import run_log
-from sihwa.run.run_report import write_run_report
-from sihwa.run.run_result import RunResult
+from sihwa.run.run_report import RunResult, write_run_report
 from sihwa.storage import usable_folder, write_json
 from sihwa.training import TrainContext, TrainResult, train_network
 
@@ -79,7 +78,7 @@ class Run:
 
     @classmethod
     def resume(cls, folder: Path) -> Self:
-        """Take up a run that was killed, interrupted or ran out of disk; results are the same.
+        """Resume a run that was killed, interrupted or ran out of disk; results are the same.
 
         Raises:
             ConfigError: It is not a run folder, or the run is finished.
@@ -97,30 +96,17 @@ class Run:
         """Train, calibrate, evaluate, export, report.
 
         Raises:
-            ParityError: The exported network decides otherwise; there is no inspector then.
-            SihwaError: Training, reading or writing failed; `Run.resume` takes up from there.
+            ParityError: The exported network decides differently; there is no inspector then.
+            SihwaError: Training, reading or writing failed; `Run.resume` continues.
         """
         with self._in_folder():
             trained = self._train()
             calibrated = calibrate(self.network, self.manifest, trained, self.config, self.device)
             evaluation = self._evaluate(calibrated)
-            robustness = measure_robustness(
-                self.network, self.manifest, self.config.evaluation, self.device
-            )
-            write_robustness(self.folder, self.manifest, robustness)
+            robustness = self._measure_robustness()
             card, proofs = self._export(calibrated, evaluation)
-            result = RunResult(
-                folder=self.folder,
-                config=self.config,
-                manifest=self.manifest,
-                network=self.network,
-                trained=trained,
-                calibrated=calibrated,
-                evaluation=evaluation,
-                robustness=robustness,
-                card=card,
-                proofs=proofs,
-            )
+            inputs = self.folder, self.config, self.manifest, self.network
+            result = RunResult(*inputs, trained, calibrated, evaluation, robustness, card, proofs)
             write_run_report(result)
             return result
 
@@ -142,10 +128,24 @@ class Run:
         return _train(self.network, self.manifest, self.config, folder, self.device)
 
     def _evaluate(self, calibrated: Calibrated) -> Evaluation:
-        evaluation = evaluate_test(self.manifest, calibrated.probability, self.config)
+        test = self.manifest.split == "test"
+        evaluation = evaluate(
+            calibrated.probability[test],
+            self.manifest.label_index[test],
+            self.manifest.classes,
+            accept_classes=self.manifest.accept_classes,
+            config=self.config.evaluation,
+            seed=self.config.seed,
+        )
         write_predictions(self.folder, self.manifest, calibrated)
         write_json(self.folder / "metrics.json", evaluation.as_dict())
         return evaluation
+
+    def _measure_robustness(self) -> Robustness:
+        config, device = self.config.evaluation, self.device
+        robustness = measure_robustness(self.network, self.manifest, config, device)
+        write_robustness(self.folder, self.manifest, robustness)
+        return robustness
 
     def _export(
         self, calibrated: Calibrated, evaluation: Evaluation

@@ -1,27 +1,25 @@
-"""The folder of one run: made once, held by one process, never overwritten."""
+"""The folder of one run: made once, held by one process, never overwritten; and its log."""
 
 import contextlib
 import logging
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from sihwa.errors import StorageError, UnreadableImage
+from sihwa.errors import SihwaError, StorageError, UnreadableImage
 from sihwa.storage import write_text
 from sihwa.storage.lock import hold
+from sihwa.terminal.names import printable
 
 log = logging.getLogger(__name__)
 
 
 def create_run_folder(output_dir: Path, now: datetime) -> Path:
-    """Make `<output_dir>/<date>/<time>`; a second run in the same second gets `<time>-2`.
-
-    Raises:
-        StorageError: The folder cannot be made.
-    """
+    """Make `<output_dir>/<date>/<time>`; a second run in the same second gets `<time>-2`."""
     day = output_dir.expanduser() / now.strftime("%Y-%m-%d")
     stem = now.strftime("%H-%M-%S")
     try:
@@ -54,15 +52,9 @@ def point_latest(output_dir: Path, folder: Path) -> Path:
     return link
 
 
-@contextlib.contextmanager
-def hold_run(folder: Path) -> Iterator[None]:
-    """Lock a run folder while this process writes there.
-
-    Raises:
-        StorageError: Another process holds it.
-    """
-    with hold(folder / ".lock", folder, "Wait for that run, or end it"):
-        yield
+def hold_run(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Lock a run folder while this process writes there."""
+    return hold(folder / ".lock", folder, "Wait for that run, or end it")
 
 
 @contextlib.contextmanager
@@ -100,3 +92,38 @@ def clear_unfinished(folder: Path) -> None:
         else:
             path.unlink()
     shutil.rmtree(folder / "inspector", ignore_errors=True)
+
+
+class _StandardError(logging.Handler):
+    """Prints to `sys.stderr` as it is at that moment: a progress bar replaces it for a while."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(printable(self.format(record)), file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextlib.contextmanager
+def run_log(path: Path) -> Iterator[None]:
+    """Send this package's log, from INFO up, to standard error and to `path`.
+
+    An error that ends the run is the last line of the file; the command prints it on the terminal.
+    """
+    logger = logging.getLogger("sihwa")
+    try:
+        file = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    screen = _StandardError()
+    logger.setLevel(logging.INFO)
+    logger.addHandler(file)
+    logger.addHandler(screen)
+    try:
+        yield
+    except SihwaError as error:
+        logger.removeHandler(screen)
+        logger.error("%s", error)
+        raise
+    finally:
+        logger.removeHandler(screen)
+        logger.removeHandler(file)
+        file.close()

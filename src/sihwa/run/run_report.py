@@ -1,29 +1,71 @@
-"""The report of a run: its facts, and the test images it got wrong.
+"""What a finished run made, and the report of it.
 
 Axes: H and W image size, h and w size of the evidence map.
 """
 
 import platform
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 import sihwa
+from sihwa.dataset import Manifest
+from sihwa.evaluation import Evaluation
 from sihwa.images import read_image
+from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network
 from sihwa.reporting import MOST_ERRORS, ErrorImage, Report, write_report
-from sihwa.run.run_result import RunResult
+from sihwa.run.calibrate import Calibrated
+from sihwa.run.config import TrainConfig
+from sihwa.run.robustness import Robustness
+from sihwa.training import TrainResult
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run made.
+
+    Attributes:
+        folder: The run folder.
+        config: Its settings.
+        manifest: Every image with label and split.
+        network: Trained and calibrated.
+        trained: How the training went.
+        calibrated: Calibrated probabilities of every image, and the policy.
+        evaluation: Figures on the test split.
+        robustness: The same under corruption; empty if evaluation.corruptions is.
+        card: The inspector's card; None if export.enabled is false.
+        proofs: How each runtime compared with the network; empty without an inspector.
+    """
+
+    folder: Path
+    config: TrainConfig
+    manifest: Manifest
+    network: Network
+    trained: TrainResult
+    calibrated: Calibrated
+    evaluation: Evaluation
+    robustness: Robustness
+    card: Card | None
+    proofs: list[ParityProof]
+
+    @property
+    def inspector(self) -> Path:
+        """The inspector folder."""
+        return self.folder / "inspector"
+
+    @property
+    def report(self) -> Path:
+        """The report's page."""
+        return self.folder / "report.html"
 
 
 def write_run_report(result: RunResult) -> None:
-    """Write report.html of a run.
-
-    Raises:
-        StorageError: The file system refused.
-        UnreadableImage: An image is gone or changed since the run read it.
-    """
+    """Write report.html of a run."""
     counts = result.manifest.counts
     report = Report(
         title=f"Inspector for {result.manifest.name}",
@@ -87,5 +129,4 @@ def _evidence(network: Network, image: NDArray[np.uint8], class_index: int) -> N
     """Return the evidence map (h, w) of one class in an image (H, W, 3)."""
     with torch.inference_mode():
         evidence = network(torch.from_numpy(image[None].copy())).evidence
-    result: NDArray[np.floating] = evidence[0, class_index].numpy()
-    return result
+    return np.asarray(evidence[0, class_index])
