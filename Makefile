@@ -42,7 +42,7 @@ help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
 	@sed -n 's/^\([a-z-]*\):.*## /  \1|/p' Makefile | awk -F '|' '{ printf "%-12s %s\n", $$1, $$2 }'
 
-train: $(TRAIN_READY) ## photographs to an inspector; ARGS="dataset=neu_det dataset.root=PATH" picks others
+train: $(TRAIN_READY) ## images to an inspector; ARGS="dataset=neu_det dataset.root=PATH" picks others
 	@$(PY) train.py $(ARGS)
 
 # One process per core, one thread each: most of a test is Python, which takes a single core.
