@@ -160,18 +160,19 @@ def code_of(document: str) -> list[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_document_names_make_targets_that_exist(document: str) -> None:
-    named = {span.split()[1] for span in code_of(document) if span.startswith("make ")}
+def test_document_names_only_what_exists(document: str) -> None:
+    code = code_of(document)
     targets = re.findall(r"^([a-z-]+):.*## ", text_of("Makefile"), flags=re.MULTILINE)
+    named = {span.split()[1] for span in code if span.startswith("make ")}
     assert named <= {*targets, "TARGET"}
 
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_document_names_files_and_functions_that_exist(document: str) -> None:
     folders = r"(?:src|configs|examples|tests|docs|scripts|requirements|notebooks|seeds)/[\w./-]*"
-    spans = [re.fullmatch(rf"({folders}|[\w/]+\.py)(?:: ([\w.]+))?", s) for s in code_of(document)]
-    named = [(span[1], span[2] or "") for span in spans if span]
-    assert [f"{file}: {name}" for file, name in named if not is_there(file, name)] == []
+    spans = [re.fullmatch(rf"({folders}|[\w/]+\.py)(?:: ([\w.]+))?", span) for span in code]
+    assert [span[0] for span in spans if span and not is_there(span[1], span[2] or "")] == []
+
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text_of(document))
+    folder = (ROOT / document).parent
+    assert [name for name in links if not (folder / name).exists()] == []
 
 
 def is_there(file: str, name: str) -> bool:
@@ -182,14 +183,6 @@ def is_there(file: str, name: str) -> bool:
         any(re.search(rf"(?m)^\s*(?:def|class) {part}\b|^{part}\b", text) for text in texts)
         for part in filter(None, name.split("."))
     )
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_document_links_lead_to_files(document: str) -> None:
-    linked = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text_of(document))
-    local = [name for name in linked if not re.match(r"[a-z]+:", name)]
-    folder = (ROOT / document).parent
-    assert [name for name in local if not (folder / name).exists()] == []
 
 
 def test_readme_and_contributing_list_the_rooms_in_order() -> None:

@@ -1,4 +1,4 @@
-// Inspects images without Sihwa; docs/inspector-format.md says what every step means.
+// Inspects images without Sihwa; docs/inspector-format.md explains every step.
 // OpenVINO shows no metadata of an ONNX file, so the card is read from card.json beside it.
 
 #include <algorithm>
@@ -49,7 +49,7 @@ ov::InferRequest load(const std::filesystem::path& path, json& card) {
   if (card.at("parts").at(path.filename().string()).at("sha256") != sha256(graph))
     throw std::runtime_error("not the file that card.json was written for; copy both again");
   ov::Core core;
-  // without the hint, processors with bfloat16 use it, and decide otherwise
+  // without the hint, processors with bfloat16 use it and decide differently
   return core.compile_model(core.read_model(graph, ov::Tensor()), "CPU",
                             ov::hint::inference_precision(ov::element::f32)).create_infer_request();
 }
@@ -65,7 +65,7 @@ Image decode(const std::string& path) {
     throw std::runtime_error("expected a binary PPM or PGM image of 8 bits (P6 or P5, 255)");
   if (width == 0 || height == 0 || width > 100'000'000 / height)
     throw std::runtime_error("expected 1 to 100,000,000 pixels");
-  file.get();  // the one white space before the pixels
+  file.get();  // one whitespace character before the pixels
   std::vector<char> pixels(width * height * channels);
   if (!file.read(pixels.data(), pixels.size())) throw std::runtime_error("pixels are missing");
   Image image{height, width, std::vector<uint8_t>(3 * width * height)};

@@ -1,4 +1,4 @@
-// Inspects images without Sihwa; docs/inspector-format.md says what every step means.
+// Inspects images without Sihwa; docs/inspector-format.md explains every step.
 // onnxruntime-node shows no metadata, so the card is read from card.json beside the .onnx file.
 
 import { createHash } from "node:crypto";
@@ -18,7 +18,7 @@ async function load(path) {
   const sha256 = createHash("sha256").update(graph).digest("hex");
   if (sha256 !== card.parts?.[basename(path)]?.sha256)
     throw new Error(`${path}: not the file that card.json was written for; copy both again`);
-  // files that start so are read by ONNX Runtime as another format, whatever their name
+  // ONNX Runtime reads a file that starts like this in another format, whatever its name
   if (graph.toString("latin1", 4, 8) === "ORTM") throw new Error(`${path}: not an ONNX file`);
   return [await ort.InferenceSession.create(graph, { executionProviders: ["cpu"] }), card];
 }

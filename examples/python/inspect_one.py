@@ -1,4 +1,4 @@
-"""Inspect images without Sihwa; docs/inspector-format.md says what every step means."""
+"""Inspect images without Sihwa; docs/inspector-format.md explains every step."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def load(path: str) -> tuple[ort.InferenceSession, dict[str, Any]]:
 
 
 def decode(path: str) -> np.ndarray:
-    """Return an image as (H, W, 3) uint8 RGB: upright, grey repeated, clear parts over black."""
+    """Return an image as (H, W, 3) uint8 RGB: upright, grey repeated, transparency over black."""
     with Image.open(path, formats=("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")) as file:
         if file.width * file.height > 100_000_000 or getattr(file, "n_frames", 1) > 1:
             raise ValueError("expected one page of at most 100,000,000 pixels")
@@ -61,7 +61,7 @@ def box_of(evidence: np.ndarray, height: int, width: int) -> list[int] | None:
 
 
 def inspect(session: ort.InferenceSession, card: dict[str, Any], path: str) -> dict[str, Any]:
-    """Return what is said of one image."""
+    """Return the answer for one image, as a dict for JSON."""
     try:
         image = decode(path)
     except Exception as error:  # damaged files make decoders raise almost anything
@@ -84,7 +84,7 @@ if __name__ == "__main__":
     path, *images = sys.argv[1:] or sys.exit("usage: inspect_one.py INSPECTOR.onnx IMAGE ...")
     try:
         loaded = load(path)
-    except Exception as error:  # the runtime raises its own kinds
+    except Exception as error:  # ONNX Runtime raises errors of its own
         sys.exit(f"{path}: {' '.join(str(error).split())}")
     for image in images:
         print(json.dumps({"image": image} | inspect(*loaded, image)))
