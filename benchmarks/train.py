@@ -33,8 +33,8 @@ from sihwa.dataset import ElpvConfig, Manifest, read_dataset
 from sihwa.model import ModelConfig, create_network, cut_network
 from sihwa.run.compose import compose_config
 from sihwa.training import FinetuneConfig, TrainContext
-from sihwa.training.batches import Batch, EpochOrder, ImageBatches, load_batches
-from sihwa.training.image_store import decode_images
+from sihwa.training.epoch_batches import Batch, EpochOrder, ImageBatches, load_batches
+from sihwa.training.image_store import ImageStore
 from sihwa.training.learner import Head, Learner
 from sihwa.training.loop import run_loop
 from sihwa.training.objective import Objective
@@ -108,7 +108,7 @@ class _Sihwa:
             name=architecture, architecture=architecture, weights="none", stages=0
         )
         self.network = create_network(settings, len(manifest.classes))
-        store = decode_images(manifest, rows, memory_mib=4096, cache_dir=folder)
+        store = ImageStore(manifest, rows, memory_mib=4096, cache_dir=folder)
         surface = compose_config(["training=finetune"]).augmentation
         self.source = ImageBatches(store, self.label, Augmenter(surface), 0)
         self.in_memory = _InMemory(self.source, self._order(_FixedOrder))
@@ -122,7 +122,7 @@ class _Sihwa:
     def _order(self, kind: type[EpochOrder]) -> EpochOrder:
         return kind(self.rows, self.label[self.rows], BATCH, seed=0)
 
-    def _train(self, source: Any, order: EpochOrder) -> None:  # noqa: ANN401 -- a BatchSource
+    def _train(self, source: Dataset[Batch], order: EpochOrder) -> None:
         self.number += 1
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         cut = cut_network(self.network.to(device), 1.0)
@@ -136,7 +136,7 @@ class _Sihwa:
         )
         context = TrainContext(self.folder / str(self.number), self.folder, device, seed=0)
         batches = load_batches(source, order, self.config, device)
-        run_loop(learner, batches, None, self.config, context, [])
+        run_loop(learner, batches, None, self.config, context, lambda *_: None)
 
 
 class _Files(Dataset[tuple[torch.Tensor, int]]):

@@ -316,6 +316,6 @@ def test_train_command_killed_ten_times_gives_the_same_files(parts: Path, tmp_pa
 def test_finish_precision_that_the_device_lacks_is_refused_before_any_work(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sihwa.training.stages.create_frozen_runner", pytest.fail)
+    monkeypatch.setattr("sihwa.training.finetune.hold_out", pytest.fail)
     with pytest.raises(ConfigError, match="fp16 needs a CUDA device"):
         train(parts, tmp_path, *STAGES, "training.precision=fp16", "device=cpu")

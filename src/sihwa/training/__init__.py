@@ -1,10 +1,9 @@
 """Training: a manifest and a network in, a trained network out."""
 
 from sihwa.training.config import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
-from sihwa.training.context import Curve, TrainContext, TrainResult, world
 from sihwa.training.embedding import create_embedder, embed_manifest, read_batches
 from sihwa.training.probe import ProbeResult, fit_probe
-from sihwa.training.train import train_network
+from sihwa.training.train import Curve, TrainContext, TrainResult, train_network, world
 
 __all__ = [
     "Curve",

@@ -1,14 +1,15 @@
 """Where the curves of a training go: TensorBoard, and MLflow if `training.mlflow` names a store."""
 
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 from sihwa.errors import ConfigError
 from sihwa.storage import write_text
 from sihwa.training.config import FinetuneConfig
-from sihwa.training.context import TrainContext, world
+from sihwa.training.train import TrainContext, world
 
 log = logging.getLogger(__name__)
 
@@ -16,46 +17,40 @@ _RUN_ID = "mlflow_run_id"
 """File of the run folder with its MLflow run, so that a resumed training continues that one."""
 
 
-class CurveWriter(Protocol):
-    """Takes the figures of each epoch."""
-
-    def write(self, epoch: int, figures: Mapping[str, float]) -> None:
-        """Write one value per figure; epochs count from 1."""
-        ...
-
-    def close(self, status: str) -> None:
-        """End with FINISHED or FAILED."""
-        ...
+WriteCurves = Callable[[int, Mapping[str, float]], None]
+"""Takes the number of an epoch, from 1, and one value per figure."""
 
 
-def open_curve_writers(config: FinetuneConfig, context: TrainContext) -> list[CurveWriter]:
-    """Return the writers of this run; only the first process writes.
+@contextlib.contextmanager
+def open_curves(config: FinetuneConfig, context: TrainContext) -> Iterator[WriteCurves]:
+    """Give a function that writes the figures of each epoch; only the first process writes.
 
     Raises:
         ConfigError: MLflow refuses its address.
     """
     if world()[0] > 0:
-        return []
-    writers: list[CurveWriter] = [_TensorBoard(context)]
-    if config.mlflow:
-        writers.append(_MLflow(config, context))
-    return writers
+        yield lambda *_: None
+        return
+    from torch.utils.tensorboard import SummaryWriter  # slow to import
 
+    store = _MLflow(config, context) if config.mlflow else None
+    board = SummaryWriter(str(context.folder / "tensorboard"))
 
-class _TensorBoard:
-    def __init__(self, context: TrainContext) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # slow to import
-
-        self._writer = SummaryWriter(str(context.folder / "tensorboard"))
-
-    def write(self, epoch: int, figures: Mapping[str, float]) -> None:
+    def write(epoch: int, figures: Mapping[str, float]) -> None:
         for name, value in figures.items():
-            self._writer.add_scalar(name, value, epoch)
-        self._writer.flush()
+            board.add_scalar(name, value, epoch)
+            if store:
+                store.send("log_metric", name, value, step=epoch)
+        board.flush()
 
-    def close(self, status: str) -> None:
-        del status
-        self._writer.close()
+    status = "FAILED"
+    try:
+        yield write
+        status = "FINISHED"
+    finally:
+        board.close()
+        if store:
+            store.send("set_terminated", status)
 
 
 class _MLflow:
@@ -84,14 +79,7 @@ class _MLflow:
             ) from error
         write_text(path, self.run_id)
 
-    def write(self, epoch: int, figures: Mapping[str, float]) -> None:
-        for name, value in figures.items():
-            self._send("log_metric", name, value, step=epoch)
-
-    def close(self, status: str) -> None:
-        self._send("set_terminated", status)
-
-    def _send(self, method: str, *values: object, **more: object) -> None:
+    def send(self, method: str, *values: object, **more: object) -> None:
         if self._lost:
             return
         try:

@@ -3,7 +3,8 @@
 Axes: N images, D embedding width.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
 from sihwa.model import Network, export_graph
+from sihwa.storage.database import explaining, open_database
 from sihwa.terminal.progress import progress_bar
-from sihwa.training.cache import EmbeddingCache
 from sihwa.training.prefetch import group_by, prefetch
 
 Embedder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Embeddings = dict[str, NDArray[np.float32]]
+"""Image content (SHA-256) → embedding (D,)."""
+
 _BATCH = 32
 
 
@@ -36,18 +40,23 @@ def embed_manifest(
 
     Raises:
         UnreadableImage: An image vanished or changed since the manifest was made.
+        StorageError: The cache is damaged or cannot be written.
     """
     content: list[str] = manifest.table["sha256"].to_pylist()
-    if cache_dir is None:
-        found: dict[str, NDArray[np.float32]] = {}
-        for batch, embedding in _embed(network, manifest, _unique_rows(content, set()), device):
-            found.update(zip((content[row] for row in batch), embedding, strict=True))
-        return np.stack([found[sha256] for sha256 in content])
-    with EmbeddingCache(cache_dir, network.backbone_digest(), _width(network)) as cache:
-        missing = _unique_rows(content, cache.known(content))
+    path = cache_dir and cache_dir.expanduser() / _cache_name(network)
+    with contextlib.closing(EmbeddingCache(path, network.classifier.in_features)) as cache:
+        found = cache.find(content)
+        first = {sha256: row for row, sha256 in reversed(list(enumerate(content)))}
+        missing = sorted(row for sha256, row in first.items() if sha256 not in found)
         for batch, embedding in _embed(network, manifest, missing, device):
-            cache.put([content[row] for row in batch], embedding)
-        return cache.get(content)
+            new = dict(zip((content[row] for row in batch), embedding, strict=True))
+            cache.add(new)
+            found |= new
+    return np.stack([found[sha256] for sha256 in content])
+
+
+def _cache_name(network: Network) -> Path:
+    return Path("embeddings", f"{network.backbone_digest()[:32]}.sqlite")
 
 
 def _embed(
@@ -61,15 +70,6 @@ def _embed(
         for batch, images in read_batches(manifest, rows):
             yield batch, embed(images)
             advance(len(batch))
-
-
-def _width(network: Network) -> int:
-    return network.classifier.in_features
-
-
-def _unique_rows(content: Sequence[str], known: set[str]) -> list[int]:
-    first = {sha256: row for row, sha256 in reversed(list(enumerate(content)))}
-    return sorted(row for sha256, row in first.items() if sha256 not in known)
 
 
 def create_embedder(network: Network, device: torch.device) -> Embedder:
@@ -111,3 +111,63 @@ def read_batches(
     yield from prefetch(
         read, (group[at : at + _BATCH] for group in groups for at in range(0, len(group), _BATCH))
     )
+
+
+class EmbeddingCache:
+    """Embeddings by image content, in one SQLite file per backbone.
+
+    SQLite survives a kill in the middle of a write, lets two runs share the file, and looks up a
+    few images without reading the rest.
+
+    Args:
+        path: The file, made if missing; None for a temporary one.
+        width: Embedding width D.
+
+    Raises:
+        StorageError: The file is damaged or cannot be written.
+    """
+
+    def __init__(self, path: Path | None, width: int) -> None:
+        self._path, self._width = path, width
+        with self._explained():
+            self._database = open_database(
+                path,
+                "PRAGMA journal_mode=WAL",
+                "PRAGMA synchronous=NORMAL",
+                "CREATE TABLE IF NOT EXISTS embedding "
+                "(sha256 TEXT PRIMARY KEY, vector BLOB NOT NULL)",
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def find(self, content: Sequence[str]) -> Embeddings:
+        """Return the embeddings that are in the cache."""
+        found = {}
+        for start in range(0, len(content), 500):  # SQLite bounds the number of parameters
+            some = content[start : start + 500]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT sha256, vector FROM embedding WHERE sha256 IN ({marks})"
+            with self._explained():
+                rows = self._database.execute(query, some).fetchall()
+            for sha256, vector in rows:
+                if len(vector) == 4 * self._width:
+                    found[sha256] = np.frombuffer(vector, np.float32)
+        return found
+
+    def add(self, embeddings: Mapping[str, NDArray[np.float32]]) -> None:
+        """Add embeddings; they are on disk on return."""
+        rows = [
+            (sha256, np.ascontiguousarray(vector, np.float32).tobytes())
+            for sha256, vector in embeddings.items()
+        ]
+        with self._explained(), self._database:
+            self._database.execute("BEGIN")
+            self._database.executemany("INSERT OR REPLACE INTO embedding VALUES (?, ?)", rows)
+
+    def _explained(self) -> contextlib.AbstractContextManager[None]:
+        return explaining(
+            f"embedding cache {self._path}",
+            "It can be deleted without loss; cache_dir=PATH sets another place",
+        )

@@ -5,89 +5,108 @@ Axes: N images, D embedding width, K classes, C, h and w activation size.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from sihwa.augmentation import Augmenter
 from sihwa.dataset import Manifest
-from sihwa.errors import TrainingDiverged
-from sihwa.model import CutNetwork, Network, cut_network
-from sihwa.training.batches import Batches, BatchSource, EpochOrder, ImageBatches, load_batches
-from sihwa.training.config import FinetuneConfig
-from sihwa.training.context import Curve, TrainContext, TrainResult
-from sihwa.training.curve_writers import CurveWriter, open_curve_writers
+from sihwa.errors import ConfigError, TrainingDiverged
+from sihwa.model import Network, cut_network
+from sihwa.training.config import FinetuneConfig, StagesConfig
+from sihwa.training.curve_writers import open_curves
 from sihwa.training.embedding import embed_manifest
+from sihwa.training.epoch_batches import (
+    ActivationBatches,
+    Batch,
+    Batches,
+    EpochOrder,
+    ImageBatches,
+    load_batches,
+)
 from sihwa.training.held_out import HeldOutSplit, hold_out
-from sihwa.training.image_store import decode_images
+from sihwa.training.image_store import ImageStore
 from sihwa.training.learner import Activate, Head, Learner
-from sihwa.training.loop import run_loop
+from sihwa.training.loop import choose_dtype, run_loop
 from sihwa.training.objective import Objective
-from sihwa.training.precision import choose_dtype
 from sihwa.training.probe import Scaler, fit_classifier
+from sihwa.training.stages import compute_activations
+from sihwa.training.train import Curve, TrainContext, TrainResult, world
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Batches of one way of training, and what turns them into activations.
-
-    Attributes:
-        cut: The network, cut in frozen and trained layers.
-        activate: Inputs of a batch → activations at the cut.
-        batches: Makes training batches.
-        held_out: Makes batches of held-out images.
-        split: Which images are which.
-    """
-
-    cut: CutNetwork
-    activate: Activate
-    batches: BatchSource
-    held_out: BatchSource
-    split: HeldOutSplit
 
 
 def finetune(
     network: Network, manifest: Manifest, config: FinetuneConfig, context: TrainContext
 ) -> TrainResult:
-    """Train the network on the training images, in place; frozen layers run on every batch.
+    """Train a network's last layers and classifier on the training images, in place.
 
-    Raises:
-        DatasetError: Too few to hold any out.
-        UnreadableImage: An image is gone or changed since the manifest was made.
-        StorageError: A checkpoint or the image file cannot be written.
-        ConfigError: The device lacks the precision, or MLflow refuses its address.
-        TrainingDiverged: Loss or weights are not finite.
+    The frozen layers run on every batch, or with `training=stages` once beforehand. For the errors
+    see `train_network`.
     """
-    curves = open_training(config, context)
-    split = hold_out(manifest, config.selection.held_out, context.seed)
-    rows = split.fitted + split.held_out
-    images = decode_images(
-        manifest, rows, memory_mib=config.memory_mib, cache_dir=context.cache_dir
-    )
+    if isinstance(config, StagesConfig) and world()[1] > 1:
+        raise ConfigError("training=stages runs in one process; use training=finetune for several")
+    choose_dtype(config.precision, context.device)  # refused here, before minutes of work
+    with open_curves(config, context) as write_curves:
+        split = hold_out(manifest, config.selection.held_out, context.seed)
+        learner, source = _prepare(network, manifest, split, config, context)
+
+        def load(
+            rows: Sequence[int], size: int, seed: int | None, oversample: float = 0.0
+        ) -> Batches:
+            label = manifest.label_index[rows]
+            order = EpochOrder(rows, label, size, seed=seed, oversample=oversample)
+            return load_batches(source, order, config, context.device)
+
+        batches = load(split.fitted, config.batch_size, context.seed, config.oversample)
+        held_out = (
+            load(split.held_out, max(config.batch_size, 32), None) if split.held_out else None
+        )
+        progress = run_loop(learner, batches, held_out, config, context, write_curves)
+    _write_head(network, learner)
+    epochs, best = progress.epoch, progress.best_epoch
+    summary = f"{epochs} epochs" + (f", the best of them {best + 1}" if best is not None else "")
+    shown = tuple(Curve(name, tuple(values)) for name, values in progress.curves.items())
+    return TrainResult(summary, progress.best_log_loss, shown)
+
+
+def _prepare(
+    network: Network,
+    manifest: Manifest,
+    split: HeldOutSplit,
+    config: FinetuneConfig,
+    context: TrainContext,
+) -> tuple[Learner, Dataset[Batch]]:
+    """Return what is trained, and what makes its batches."""
+    rows, label = split.fitted + split.held_out, manifest.label_index
+    store = ImageStore(manifest, rows, memory_mib=config.memory_mib, cache_dir=context.cache_dir)
     cut = cut_network(network, config.trained_share)
-    label = manifest.label_index
-    data = TrainingData(
-        cut,
-        _run_frozen(cut.frozen, context.device),
-        ImageBatches(images, label, Augmenter(context.augmentation), context.seed),
-        ImageBatches(images, label, None, context.seed),
-        split,
+    source: Dataset[Batch]
+    if isinstance(config, StagesConfig):
+        activation = compute_activations(cut.frozen, store, split, config, context)
+        source = ActivationBatches(activation, rows, label, context.seed)
+        activate: Activate = _join
+    else:
+        source = ImageBatches(store, label, Augmenter(context.augmentation), context.seed)
+        activate = _run_frozen(cut.frozen, context.device)
+    head = _first_head(network, manifest.take(split.fitted), config, context)
+    count = np.bincount(label[split.fitted], minlength=len(manifest.classes))
+    learner = Learner(activate, cut.trained, head, Objective(config.loss, count), config)
+    log.info(
+        "training %s from %s on (%.0f %% of the arithmetic) on %d images, %d held out",
+        config.name,
+        cut.last_frozen,
+        100 * cut.trained_share,
+        len(split.fitted),
+        len(split.held_out),
     )
-    return train_layers(network, manifest, data, config, context, curves)
+    return learner, source
 
 
-def open_training(config: FinetuneConfig, context: TrainContext) -> list[CurveWriter]:
-    """Check precision and stores before minutes of work; return the curve writers.
-
-    Raises:
-        ConfigError: The device lacks the precision, or MLflow refuses its address.
-    """
-    choose_dtype(config.precision, context.device)
-    return open_curve_writers(config, context)
+def _join(inputs: Sequence[Tensor]) -> Tensor:
+    return torch.cat([one.float() for one in inputs])
 
 
 def _run_frozen(layers: nn.Module, device: torch.device) -> Activate:
@@ -98,61 +117,6 @@ def _run_frozen(layers: nn.Module, device: torch.device) -> Activate:
         return torch.cat([layers(images) for images in inputs])
 
     return activate
-
-
-def train_layers(
-    network: Network,
-    manifest: Manifest,
-    data: TrainingData,
-    config: FinetuneConfig,
-    context: TrainContext,
-    curves: Sequence[CurveWriter],
-) -> TrainResult:
-    """Train a network's last layers and classifier on batches, in place."""
-    fitted = data.split.fitted
-    label = manifest.label_index[fitted]
-    learner = Learner(
-        data.activate,
-        data.cut.trained,
-        _first_head(network, manifest.take(fitted), config, context),
-        Objective(config.loss, np.bincount(label, minlength=len(manifest.classes))),
-        config,
-    )
-    log.info(
-        "training %s from %s on (%.0f %% of the arithmetic) on %d images, %d held out",
-        config.name,
-        data.cut.last_frozen,
-        100 * data.cut.trained_share,
-        len(fitted),
-        len(data.split.held_out),
-    )
-    order = EpochOrder(
-        fitted, label, config.batch_size, seed=context.seed, oversample=config.oversample
-    )
-    batches = load_batches(data.batches, order, config, context.device)
-    held_out = _held_out_batches(data, manifest, config, context)
-    status = "FAILED"
-    try:
-        progress = run_loop(learner, batches, held_out, config, context, curves)
-        status = "FINISHED"
-    finally:
-        for writer in curves:
-            writer.close(status)
-    _write_head(network, learner)
-    epochs, best = progress.epoch, progress.best_epoch
-    summary = f"{epochs} epochs" + (f", the best of them {best + 1}" if best is not None else "")
-    shown = tuple(Curve(name, tuple(values)) for name, values in progress.curves.items())
-    return TrainResult(summary, progress.best_log_loss, shown)
-
-
-def _held_out_batches(
-    data: TrainingData, manifest: Manifest, config: FinetuneConfig, context: TrainContext
-) -> Batches | None:
-    rows = data.split.held_out
-    if not rows:
-        return None
-    order = EpochOrder(rows, manifest.label_index[rows], max(config.batch_size, 32), seed=None)
-    return load_batches(data.held_out, order, config, context.device)
 
 
 def _first_head(
@@ -171,11 +135,7 @@ def _first_head(
 
 
 def _write_head(network: Network, learner: Learner) -> None:
-    """Write the trained head into the network; the trained layers are the network's own.
-
-    Raises:
-        TrainingDiverged: A weight is NaN or inf.
-    """
+    """Write the trained head into the network; the trained layers are the network's own."""
     if not all(value.isfinite().all() for value in learner.state_dict().values()):
         raise TrainingDiverged("weights contain NaN or inf")
     weight, bias = learner.head.unfolded()

@@ -3,7 +3,7 @@
 Axes: N images, K classes.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,7 @@ from sihwa.dataset import Manifest
 from sihwa.errors import DatasetError
 
 
-@dataclass(frozen=True)
-class HeldOutSplit:
+class HeldOutSplit(NamedTuple):
     """Manifest rows of the training split: to fit, and to choose the epoch by."""
 
     fitted: list[int]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sihwa.training.batches import Batch
 from sihwa.training.config import FinetuneConfig
+from sihwa.training.epoch_batches import Batch
 from sihwa.training.objective import Mixer, Objective
 
 Activate = Callable[[Sequence[Tensor]], Tensor]

@@ -6,7 +6,6 @@ Axes: N images, K classes.
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,17 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sihwa.errors import TrainingDiverged
+from sihwa.errors import ConfigError, TrainingDiverged
 from sihwa.terminal.progress import Advance, progress_bar
-from sihwa.training.batches import Batch, Batches, EpochOrder, seeded_random
 from sihwa.training.checkpoint import CHECKPOINT, Progress, TrainState
 from sihwa.training.config import FinetuneConfig
-from sihwa.training.context import TrainContext, world
-from sihwa.training.curve_writers import CurveWriter
+from sihwa.training.curve_writers import WriteCurves
+from sihwa.training.epoch_batches import Batch, Batches, EpochOrder, seeded_random
 from sihwa.training.held_out import held_out_metrics
 from sihwa.training.learner import Learner
-from sihwa.training.optimizer import set_learning_rate
-from sihwa.training.precision import choose_dtype
+from sihwa.training.optimizer import rate_factor
+from sihwa.training.train import TrainContext, world
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ def run_loop(
     held_out: Batches | None,
     config: FinetuneConfig,
     context: TrainContext,
-    curves: Sequence[CurveWriter],
+    write_curves: WriteCurves,
 ) -> Progress:
     """Train to the last epoch, from the run's checkpoint if there is one.
 
@@ -50,7 +48,7 @@ def run_loop(
         held_out: The images that the best epoch is chosen by; None keeps the last.
         config: How to train.
         context: Where to train.
-        curves: Get the figures of every epoch.
+        write_curves: Gets the figures of every epoch.
 
     Raises:
         StorageError: A checkpoint cannot be written or read.
@@ -75,8 +73,7 @@ def run_loop(
                 figures |= loop.evaluate(held_out)
             loop.finish_epoch(figures)
             if loop.is_first:
-                for writer in curves:
-                    writer.write(state.progress.epoch, figures)
+                write_curves(state.progress.epoch, figures)
                 state.save(path)
                 loop.log_epoch(trained - begin, time.perf_counter() - begin)
     learner.load_state_dict(state.best or state.evaluated.state_dict())
@@ -156,7 +153,9 @@ class _Loop:
     def _step(self) -> None:
         state, config = self.state, self._config.optimizer
         step_count = self._config.epochs * self.steps_per_epoch
-        set_learning_rate(state.optimizer, state.progress.step, step_count, config)
+        factor = rate_factor(state.progress.step, step_count, config.warmup)
+        for group in state.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
         if config.clip:
             state.scaler.unscale_(state.optimizer)
             nn.utils.clip_grad_norm_(state.trained, config.clip)
@@ -169,11 +168,7 @@ class _Loop:
 
     @torch.inference_mode()
     def evaluate(self, held_out: Batches) -> dict[str, float]:
-        """Return the metrics of the held-out images.
-
-        Raises:
-            TrainingDiverged: A logit is NaN or inf.
-        """
+        """Return the metrics of the held-out images."""
         model = self.state.evaluated.eval()
         answers = []
         for batch in held_out:
@@ -189,11 +184,7 @@ class _Loop:
         return {f"held-out {name.replace('_', ' ')}": value for name, value in metrics.items()}
 
     def finish_epoch(self, figures: dict[str, float]) -> None:
-        """Note the figures of an epoch, and its weights if they are the best so far.
-
-        Raises:
-            TrainingDiverged: The loss is NaN or inf.
-        """
+        """Note the figures of an epoch, and its weights if they are the best so far."""
         progress = self.state.progress
         if not np.isfinite(figures["loss"]):
             raise TrainingDiverged(f"the loss of epoch {progress.epoch + 1} is {figures['loss']}")
@@ -228,6 +219,22 @@ class _Loop:
     def _autocast(self) -> torch.autocast:
         mixed = self._dtype is not torch.float32
         return torch.autocast(self._context.device.type, self._dtype, enabled=mixed)
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Return the type of `training.precision`; `auto` is the fastest that the device has.
+
+    Raises:
+        ConfigError: The device lacks it.
+    """
+    if precision == "fp16" and device.type != "cuda":
+        raise ConfigError("training.precision=fp16 needs a CUDA device; use bf16 or fp32")
+    if precision == "auto" and device.type == "cuda":
+        precision = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    elif precision == "auto":
+        known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+        precision = "bf16" if known and known() else "fp32"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
 def _hide(count: int, note: str = "") -> None:

@@ -48,16 +48,10 @@ def parameter_groups(learner: Learner, config: OptimizerConfig) -> list[dict[str
     return groups
 
 
-def set_learning_rate(
-    optimizer: torch.optim.Optimizer, step: int, steps: int, config: OptimizerConfig
-) -> None:
-    """Set the rates of a step in [0, steps)."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * rate_factor(step, steps, config.warmup)
-
-
 def rate_factor(step: int, steps: int, warmup: float) -> float:
-    """Return the factor on the peak rate: rises in the warm-up, then falls as a half cosine.
+    """Return the factor on the peak rate in a step of [0, steps).
+
+    It rises in the warm-up, then falls as a half cosine.
 
     >>> [round(rate_factor(step, 10, 0.2), 2) for step in (0, 1, 2, 6)]
     [0.33, 0.67, 1.0, 0.5]

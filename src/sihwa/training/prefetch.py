@@ -1,6 +1,5 @@
 """Grouping images by size, and making the next batch while the current one is used."""
 
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -28,10 +27,10 @@ def prefetch(make: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
     ['1', '2', '3']
     """
     with ThreadPoolExecutor(1) as thread:
-        ahead: deque[Future[Result]] = deque()
+        ahead: Future[Result] | None = None
         for item in items:
-            ahead.append(thread.submit(make, item))
-            if len(ahead) == 2:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+            ready, ahead = ahead, thread.submit(make, item)
+            if ready:
+                yield ready.result()
+        if ahead:
+            yield ahead.result()

@@ -25,8 +25,8 @@ from sihwa.images import available_cores
 from sihwa.model import Network
 from sihwa.terminal.progress import progress_bar
 from sihwa.training.config import ProbeConfig
-from sihwa.training.context import TrainContext, TrainResult
 from sihwa.training.embedding import embed_manifest
+from sihwa.training.train import TrainContext, TrainResult
 
 log = logging.getLogger(__name__)
 

@@ -1,84 +1,58 @@
-"""Fine-tuning for a CPU: the frozen layers run once, the last blocks train on their output.
+"""Activations of the frozen layers, computed once in the fastest runtime: made for a CPU.
 
 Axes: N images, M images, V views, H and W image size in pixels, C, h and w activation size.
 """
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import nn
 
 from sihwa.augmentation import Augmenter
-from sihwa.dataset import Manifest
-from sihwa.errors import ConfigError, ParityError
-from sihwa.model import Network, cut_network
+from sihwa.errors import ParityError
+from sihwa.model import export_activation
 from sihwa.terminal.progress import progress_bar
-from sihwa.training.batches import ActivationBatches
 from sihwa.training.config import StagesConfig
-from sihwa.training.context import TrainContext, TrainResult, world
-from sihwa.training.finetune import TrainingData, open_training, train_layers
-from sihwa.training.frozen_layers import FrozenRunner, create_frozen_runner
-from sihwa.training.held_out import HeldOutSplit, hold_out
-from sihwa.training.image_store import ImageStore, decode_images
-from sihwa.training.large_array import new_array
+from sihwa.training.held_out import HeldOutSplit
+from sihwa.training.image_store import ImageStore, new_array
 from sihwa.training.prefetch import group_by, prefetch
+from sihwa.training.train import TrainContext
 
-_BATCH = 32
+log = logging.getLogger(__name__)
+
+FrozenRunner = Callable[[NDArray[np.uint8]], NDArray[np.float16]]
+"""Images (N, H, W, 3), uint8 → activations (N, C, h, w), float16."""
 
 View = tuple[int, int]
 """A manifest row and the number of a view; view 0 is the image without augmentation."""
 
+_TOLERANCE = 1e-3
+"""Largest root mean square of the difference, as a share of the activations' own."""
 
-def train_stages(
-    network: Network, manifest: Manifest, config: StagesConfig, context: TrainContext
-) -> TrainResult:
-    """Train a network's last blocks on the training images, in place.
-
-    Raises:
-        ConfigError: There are several processes, the device lacks the precision, or MLflow refuses
-            its address.
-        ParityError: The runtime of the frozen layers differs from PyTorch.
-        TrainingDiverged: Loss or weights are not finite.
-        DatasetError: Too few to hold any out.
-        UnreadableImage: An image is gone or changed since the manifest was made.
-        StorageError: A checkpoint, the images or the activations cannot be kept.
-    """
-    if world()[1] > 1:
-        raise ConfigError("training=stages runs in one process; use training=finetune for several")
-    curves = open_training(config, context)
-    split = hold_out(manifest, config.selection.held_out, context.seed)
-    rows = split.fitted + split.held_out
-    store = decode_images(manifest, rows, memory_mib=config.memory_mib, cache_dir=context.cache_dir)
-    cut = cut_network(network, config.trained_share)
-    run = create_frozen_runner(cut.frozen, context.device, store[rows[0]][None])
-    activation = _activations(run, store, split, config, context)
-    place = {row: index for index, row in enumerate(rows)}
-    label = manifest.label_index
-    data = TrainingData(
-        cut,
-        _join,
-        ActivationBatches(activation, place, label, context.seed),
-        ActivationBatches(activation, place, label, None),
-        split,
-    )
-    return train_layers(network, manifest, data, config, context, curves)
+_BATCH = 32
 
 
-def _join(inputs: Sequence[Tensor]) -> Tensor:
-    return torch.cat([one.float() for one in inputs])
-
-
-def _activations(
-    run: FrozenRunner,
+def compute_activations(
+    layers: nn.Module,
     store: ImageStore,
     split: HeldOutSplit,
     config: StagesConfig,
     context: TrainContext,
 ) -> NDArray[np.float16]:
-    """Return the activations of every image and view, (M, V, C, h, w)."""
+    """Return the activations of every image and view, (M, V, C, h, w).
+
+    The images are those to fit, then those held out; of the latter only view 0 is computed.
+
+    Raises:
+        ParityError: The runtime differs from PyTorch, or an activation does not fit float16.
+        StorageError: The activations cannot be kept.
+    """
     rows = split.fitted + split.held_out
+    run = create_frozen_runner(layers, context.device, store[rows[0]][None])
     place = {row: index for index, row in enumerate(rows)}
     views = config.views if context.augmentation.changes_something else 1
     jobs = [(row, view) for view in range(views) for row in split.fitted]
@@ -87,7 +61,7 @@ def _activations(
         (len(rows), views, *run(store[rows[0]][None]).shape[1:]),
         np.float16,
         memory_mib=config.memory_mib,
-        folder=context.cache_dir.expanduser(),
+        folder=context.cache_dir,
     )
     with progress_bar(f"frozen layers, {views} views", len(jobs), "views") as advance:
         for group, images in _augmented(store, jobs, context):
@@ -120,3 +94,65 @@ def _augmented(
     chunks = [jobs[start : start + _BATCH] for start in range(0, len(jobs), _BATCH)]
     for groups in prefetch(make, chunks):
         yield from groups
+
+
+def create_frozen_runner(
+    layers: nn.Module, device: torch.device, sample: NDArray[np.uint8]
+) -> FrozenRunner:
+    """Return a function that runs frozen layers: by OpenVINO on a CPU, by PyTorch on a GPU.
+
+    Args:
+        layers: Images → activations.
+        device: Device of PyTorch.
+        sample: Images (N, H, W, 3) on which both must agree.
+
+    Raises:
+        ParityError: They differ.
+    """
+    reference = _run_torch(layers, device)
+    if device.type != "cpu":
+        return reference
+    runner = _compile(layers)
+    difference = relative_difference(runner(sample), reference(sample))
+    log.info("frozen layers: OpenVINO, %.1e from PyTorch", difference)
+    if not difference <= _TOLERANCE:
+        raise ParityError(
+            f"the frozen layers in OpenVINO differ from PyTorch by {difference:.1e}, "
+            f"allowed: {_TOLERANCE:.0e}; use training=finetune"
+        )
+    return runner
+
+
+def relative_difference(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    """Return the root mean square of the difference over that of `other`."""
+    wide = other.astype(np.float64)
+    difference = np.square(one.astype(np.float64) - wide).mean()
+    return float(np.sqrt(difference / max(np.square(wide).mean(), 1e-30)))
+
+
+def _run_torch(layers: nn.Module, device: torch.device) -> FrozenRunner:
+    resident = layers.requires_grad_(False).eval().to(device)
+
+    @torch.inference_mode()
+    def run(image: NDArray[np.uint8]) -> NDArray[np.float16]:
+        activation = resident(torch.from_numpy(image).to(device))
+        result: NDArray[np.float16] = activation.half().cpu().numpy()
+        return result
+
+    return run
+
+
+def _compile(layers: nn.Module) -> FrozenRunner:
+    import openvino
+
+    core: Any = openvino.Core()
+    # its default is bfloat16 where the processor has it, and there the resize alone is 24 % off
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    compiled = core.compile_model(core.read_model(export_activation(layers)), "CPU", settings)
+    request = compiled.create_infer_request()
+
+    def run(image: NDArray[np.uint8]) -> NDArray[np.float16]:
+        result: NDArray[np.float16] = request.infer({"image": image})[0].astype(np.float16)
+        return result
+
+    return run

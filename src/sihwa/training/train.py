@@ -1,10 +1,68 @@
-"""Entry point of every way of training."""
+"""Entry point of every way of training, what it needs and what it returns."""
 
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from sihwa.augmentation import AugmentationConfig
 from sihwa.dataset import Manifest
 from sihwa.model import Network
-from sihwa.training.config import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
-from sihwa.training.context import TrainContext, TrainResult
-from sihwa.training.probe import train_probe
+from sihwa.training.config import FinetuneConfig, ProbeConfig, TrainingConfig
+
+
+@dataclass(frozen=True)
+class TrainContext:
+    """Where and how a training runs.
+
+    Attributes:
+        folder: The run folder, for checkpoints and curves.
+        cache_dir: Folder of files that can be computed again.
+        device: Device of PyTorch.
+        seed: Seeds everything random.
+        augmentation: How training images may be changed.
+    """
+
+    folder: Path
+    cache_dir: Path
+    device: torch.device
+    seed: int
+    augmentation: AugmentationConfig = field(
+        default_factory=lambda: AugmentationConfig(name="none")
+    )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One figure over the epochs, such as `loss` or `held-out accuracy`."""
+
+    name: str
+    value: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a training went.
+
+    Attributes:
+        summary: A few words for the report, such as `C = 0.01`.
+        score: Log-loss in nats on held-out training images, which sweeps minimise; None if none
+            were held out.
+        curves: Figures over the epochs.
+        pretrained_backbone: Whether the backbone is unchanged, so that its embeddings are worth
+            caching.
+    """
+
+    summary: str
+    score: float | None
+    curves: tuple[Curve, ...] = ()
+    pretrained_backbone: bool = False
+
+
+def world() -> tuple[int, int]:
+    """Return the rank of this process and the number of processes, as torchrun sets them."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def train_network(
@@ -19,14 +77,21 @@ def train_network(
         manifest: Every image of the data set.
         config: One of ProbeConfig, FinetuneConfig, StagesConfig.
         context: Where to train.
+
+    Raises:
+        ConfigError: The device lacks the precision, MLflow refuses its address, or several
+            processes run `training=stages`.
+        DatasetError: A class has too few independent images to hold any out to choose by.
+        UnreadableImage: An image is gone or changed since the manifest was made.
+        ParityError: The runtime of the frozen layers differs from PyTorch.
+        StorageError: A checkpoint, the images or the activations cannot be kept.
+        TrainingDiverged: Loss or weights are not finite.
     """
     match config:
         case ProbeConfig():
-            return train_probe(network, manifest, config, context)
-        case StagesConfig():
-            from sihwa.training.stages import train_stages
+            from sihwa.training.probe import train_probe
 
-            return train_stages(network, manifest, config, context)
+            return train_probe(network, manifest, config, context)
         case FinetuneConfig():
             from sihwa.training.finetune import finetune
 

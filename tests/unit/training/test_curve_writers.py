@@ -8,7 +8,7 @@ import pytest
 from sihwa.dataset import Manifest
 from sihwa.errors import ConfigError
 from sihwa.training import FinetuneConfig, TrainContext
-from sihwa.training.curve_writers import open_curve_writers
+from sihwa.training.curve_writers import open_curves
 from tests.unit.training.tiny_training import WAYS, config, losses, trained
 
 # MLflow's own use of its database library
@@ -34,11 +34,12 @@ def test_mlflow_gets_settings_and_every_epoch(
     assert [metric.value for metric in history] == pytest.approx(losses(result))
 
 
-def test_open_curve_writers_resumed_run_continues_its_mlflow_run(
+def test_open_curves_resumed_run_continues_its_mlflow_run(
     context: TrainContext, store: str
 ) -> None:
     for _ in range(2):
-        open_curve_writers(config(mlflow=store), context)
+        with open_curves(config(mlflow=store), context):
+            pass
     client = mlflow.MlflowClient(store)
     experiment = client.get_experiment_by_name("sihwa")
     assert experiment is not None
@@ -52,8 +53,7 @@ def test_train_network_wrong_mlflow_address_is_refused_before_any_work(
     monkeypatch: pytest.MonkeyPatch,
     way: type[FinetuneConfig],
 ) -> None:
-    for module in ("finetune", "stages"):
-        monkeypatch.setattr(f"sihwa.training.{module}.decode_images", pytest.fail)
+    monkeypatch.setattr("sihwa.training.finetune.hold_out", pytest.fail)
     with pytest.raises(ConfigError, match=r"training\.mlflow: expected the address .*'nowhere:/x'"):
         trained(manifest, context, config(way, mlflow="nowhere:/x"))
 

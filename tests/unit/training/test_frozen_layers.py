@@ -5,7 +5,7 @@ from torch import nn
 
 from sihwa.errors import ParityError
 from sihwa.model import create_network, cut_network, export_activation
-from sihwa.training.frozen_layers import create_frozen_runner, relative_difference
+from sihwa.training.stages import create_frozen_runner, relative_difference
 from tests.helpers import random_images, tiny_config
 
 CPU = torch.device("cpu")
@@ -29,7 +29,7 @@ def test_create_frozen_runner_wrong_graph_is_refused(monkeypatch: pytest.MonkeyP
     def export_wrongly(layers: nn.Module) -> bytes:
         return export_activation(nn.Sequential(layers, nn.LeakyReLU(0.5)))
 
-    monkeypatch.setattr("sihwa.training.frozen_layers.export_activation", export_wrongly)
+    monkeypatch.setattr("sihwa.training.stages.export_activation", export_wrongly)
     with pytest.raises(ParityError, match=r"differ from PyTorch by .* use training=finetune"):
         create_frozen_runner(frozen(), CPU, random_images(1, 60, 60))
 

@@ -6,8 +6,7 @@ import pytest
 from sihwa.dataset import Manifest
 from sihwa.errors import StorageError, UnreadableImage
 from sihwa.images import read_image
-from sihwa.training.image_store import decode_images
-from sihwa.training.large_array import new_array
+from sihwa.training.image_store import ImageStore, new_array
 
 
 def test_new_array_beyond_the_budget_lies_in_a_file_without_a_name(tmp_path: Path) -> None:
@@ -30,20 +29,20 @@ def test_new_array_more_than_the_disk_holds_is_one_clear_error(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("memory_mib", [0, 1000], ids=["file", "memory"])
-def test_decode_images_gives_every_image_as_it_is_read(
+def test_image_store_gives_every_image_as_it_is_read(
     manifest: Manifest, tmp_path: Path, memory_mib: int
 ) -> None:
     rows = np.flatnonzero(manifest.split == "train").tolist()
-    store = decode_images(manifest, rows, memory_mib=memory_mib, cache_dir=tmp_path)
+    store = ImageStore(manifest, rows, memory_mib=memory_mib, cache_dir=tmp_path)
     path = manifest.table["path"].to_pylist()
     for row in rows:
         np.testing.assert_array_equal(store[row], read_image(path[row]))
 
 
-def test_decode_images_changed_meanwhile_is_refused(manifest: Manifest, tmp_path: Path) -> None:
+def test_image_store_changed_meanwhile_is_refused(manifest: Manifest, tmp_path: Path) -> None:
     place = manifest.table.schema.get_field_index("sha256")
     digests = ["0" * 64] * manifest.table.num_rows
     other = manifest.with_split(manifest.split.tolist())
     object.__setattr__(other, "table", other.table.set_column(place, "sha256", [digests]))
     with pytest.raises(UnreadableImage, match="changed since the run began"):
-        decode_images(other, [0, 1], memory_mib=10, cache_dir=tmp_path)
+        ImageStore(other, [0, 1], memory_mib=10, cache_dir=tmp_path)

@@ -4,7 +4,7 @@ Axes: N images in a batch, H and W image size in pixels, C, h and w activation s
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,15 +15,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from sihwa.augmentation import Augmenter
 from sihwa.images import available_cores
 from sihwa.training.config import FinetuneConfig
-from sihwa.training.context import world
 from sihwa.training.image_store import ImageStore
 from sihwa.training.prefetch import group_by
+from sihwa.training.train import world
 
 
 class Request(NamedTuple):
     """Which images make up a batch."""
 
-    epoch: int
+    epoch: int | None
+    """Chooses the augmentation; None for images as they are."""
     rows: tuple[int, ...]
     """Manifest rows of this process."""
     total: int
@@ -51,14 +52,6 @@ class Batch(NamedTuple):
 Batches = DataLoader[Batch]
 
 
-class BatchSource(Protocol):
-    """Makes requested batches."""
-
-    def __getitem__(self, request: Request) -> Batch:
-        """Return the batch."""
-        ...
-
-
 def seeded_random(*key: int) -> np.random.Generator:
     """Return a generator that depends on the key alone, not on earlier draws."""
     return np.random.default_rng(np.random.SeedSequence(key))
@@ -74,7 +67,7 @@ class EpochOrder(Sampler[Request]):
         rows: Manifest rows to train on, M of them.
         label: Class of each, (M,).
         batch_size: Images per batch over all processes.
-        seed: Seeds the order; None keeps the order of the rows.
+        seed: Seeds the order; None keeps the order of the rows and the images as they are.
         oversample: In [0, 1]: 0 takes every row once, 1 draws every class equally often.
     """
 
@@ -108,14 +101,14 @@ class EpochOrder(Sampler[Request]):
 
     def __iter__(self) -> Iterator[Request]:
         """Yield the requests of the chosen epoch."""
-        epoch = self._epoch
-        for batch in np.array_split(self._drawn(epoch), self._count):
+        epoch = None if self._seed is None else self._epoch
+        for batch in np.array_split(self._drawn(), self._count):
             yield Request(epoch, tuple(batch[self._share].tolist()), len(batch))
 
-    def _drawn(self, epoch: int) -> NDArray[np.integer]:
+    def _drawn(self) -> NDArray[np.integer]:
         if self._seed is None:
             return self._rows
-        rng = seeded_random(self._seed, epoch)
+        rng = seeded_random(self._seed, self._epoch)
         if self._weight is None:
             return rng.permutation(self._rows)
         return rng.choice(self._rows, len(self._rows), p=self._weight)
@@ -134,34 +127,27 @@ class ImageBatches(Dataset[Batch]):
     Args:
         store: Decoded images.
         label: Class of every row of the manifest.
-        augmenter: None leaves images unchanged.
+        augmenter: Changes the images.
         seed: Seeds the augmentation, with epoch and row.
     """
 
     def __init__(
-        self,
-        store: ImageStore,
-        label: NDArray[np.integer],
-        augmenter: Augmenter | None,
-        seed: int,
+        self, store: ImageStore, label: NDArray[np.integer], augmenter: Augmenter, seed: int
     ) -> None:
-        self._store = store
-        self._label = label
-        self._augmenter = augmenter
-        self._seed = seed
+        self._store, self._label = store, label
+        self._augmenter, self._seed = augmenter, seed
 
     def __getitem__(self, request: Request) -> Batch:
         """Return the batch, images of one size together."""
         images = {row: self._image(request.epoch, row) for row in request.rows}
         groups = group_by(request.rows, lambda row: images[row].shape)
         inputs = tuple(torch.from_numpy(np.stack([images[row] for row in g])) for g in groups)
-        rows = np.array([row for group in groups for row in group])
-        label = torch.from_numpy(self._label[rows].astype(np.int64))
-        return Batch(inputs, label, torch.from_numpy(rows), request.total)
+        rows = [row for group in groups for row in group]
+        return _batch(inputs, self._label, rows, request)
 
-    def _image(self, epoch: int, row: int) -> NDArray[np.uint8]:
+    def _image(self, epoch: int | None, row: int) -> NDArray[np.uint8]:
         image = self._store[row]
-        return self._augmenter(image, (self._seed, epoch, row)) if self._augmenter else image
+        return image if epoch is None else self._augmenter(image, (self._seed, epoch, row))
 
 
 class ActivationBatches(Dataset[Batch]):
@@ -169,46 +155,49 @@ class ActivationBatches(Dataset[Batch]):
 
     Args:
         activation: (M, V, C, h, w), float16; view 0 is the image without augmentation.
-        place: Manifest row → index in [0, M).
+        rows: Manifest row of each image, M of them.
         label: Class of every row of the manifest.
-        seed: Draws the first view of each image; None always takes view 0.
+        seed: Draws the first view of each image.
     """
 
     def __init__(
         self,
         activation: NDArray[np.float16],
-        place: dict[int, int],
+        rows: Sequence[int],
         label: NDArray[np.integer],
-        seed: int | None,
+        seed: int,
     ) -> None:
-        self._activation = activation
-        self._place = place
-        self._label = label
-        self._views = 1 if seed is None else activation.shape[1]
-        self._first = seeded_random(seed or 0).integers(self._views, size=len(place))
+        self._activation, self._label = activation, label
+        self._place = {row: place for place, row in enumerate(rows)}
+        self._first = seeded_random(seed).integers(activation.shape[1], size=len(rows))
 
     def __getitem__(self, request: Request) -> Batch:
         """Return the batch; each epoch takes every image's next view."""
-        places = np.array([self._place[row] for row in request.rows])
-        view = (self._first[places] + request.epoch) % self._views
-        rows = np.array(request.rows)
-        return Batch(
-            (torch.from_numpy(self._activation[places, view]),),
-            torch.from_numpy(self._label[rows].astype(np.int64)),
-            torch.from_numpy(rows),
-            request.total,
-        )
+        place = np.array([self._place[row] for row in request.rows])
+        view = np.zeros_like(place)
+        if request.epoch is not None:
+            view = (self._first[place] + request.epoch) % self._activation.shape[1]
+        inputs = (torch.from_numpy(self._activation[place, view]),)
+        return _batch(inputs, self._label, request.rows, request)
+
+
+def _batch(
+    inputs: tuple[Tensor, ...], label: NDArray[np.integer], rows: Sequence[int], request: Request
+) -> Batch:
+    row = np.array(rows)
+    chosen = torch.from_numpy(label[row].astype(np.int64))
+    return Batch(inputs, chosen, torch.from_numpy(row), request.total)
 
 
 def load_batches(
-    source: BatchSource, order: EpochOrder, config: FinetuneConfig, device: torch.device
+    source: Dataset[Batch], order: EpochOrder, config: FinetuneConfig, device: torch.device
 ) -> Batches:
     """Return a loader of whole batches, read ahead by `training.workers` processes."""
     workers = config.workers
     if workers < 0:
         workers = 0 if device.type == "cpu" else min(8, available_cores())
     return DataLoader(
-        source,  # type: ignore[arg-type]  # indexed by requests, not by numbers
+        source,
         batch_size=None,
         sampler=order,  # one sample is a whole batch
         num_workers=workers,

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from sihwa.training.batches import ActivationBatches, EpochOrder, Request
+from sihwa.training.epoch_batches import ActivationBatches, EpochOrder, Request
 
 ROWS = list(range(100, 203))
 LABEL = np.array([0] * 93 + [1] * 10)
@@ -58,15 +58,10 @@ def test_epoch_order_oversampling_draws_classes_equally_often() -> None:
     assert count[True] / count.total() == pytest.approx(0.5, abs=0.03)
 
 
-def test_activation_batches_take_all_views_in_turn() -> None:
+def test_activation_batches_take_all_views_in_turn_and_view_0_without_an_epoch() -> None:
     activation = np.arange(12, dtype=np.float16).reshape(3, 4, 1, 1, 1)
-    batches = ActivationBatches(activation, {7: 0, 8: 1, 9: 2}, np.zeros(10, int), seed=0)
+    batches = ActivationBatches(activation, [7, 8, 9], np.zeros(10, int), seed=0)
     seen = [batches[Request(epoch, (8,), 1)].inputs[0].item() for epoch in range(8)]
     assert sorted(seen[:4]) == [4, 5, 6, 7]
     assert seen[:4] == seen[4:]
-
-
-def test_activation_batches_without_seed_take_view_0() -> None:
-    activation = np.arange(12, dtype=np.float16).reshape(3, 4, 1, 1, 1)
-    batches = ActivationBatches(activation, {7: 0, 8: 1, 9: 2}, np.zeros(10, int), seed=None)
-    assert batches[Request(3, (9, 7), 2)].inputs[0].flatten().tolist() == [8, 0]
+    assert batches[Request(None, (9, 7), 2)].inputs[0].flatten().tolist() == [8, 0]
