@@ -193,10 +193,12 @@ def test_readme_and_contributing_list_the_rooms_in_order() -> None:
     assert re.findall(r"[├└]── (\w+)/", text_of("CONTRIBUTING.md")) == rooms
 
 
-def test_decisions_are_numbered_without_holes_and_listed() -> None:
-    pages = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("0*.md"))
-    assert [int(page[:4]) for page in pages] == list(range(1, len(pages) + 1))
-    assert re.findall(r"\((\d{4}-.*)\)", text_of("docs/decisions/README.md")) == pages
+def test_documents_are_listed_and_decisions_numbered_without_holes() -> None:
+    pages = sorted(path.name for path in (ROOT / "docs").glob("[a-z]*.md"))
+    assert sorted(re.findall(r"\(([\w-]+\.md)\)", text_of("docs/README.md"))) == pages
+    decisions = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("0*.md"))
+    assert [int(page[:4]) for page in decisions] == list(range(1, len(decisions) + 1))
+    assert re.findall(r"\((\d{4}-.*)\)", text_of("docs/decisions/README.md")) == decisions
 
 
 def test_ci_runs_make_test_alone() -> None:
