@@ -3,8 +3,8 @@
     python benchmarks/first_decision.py INSPECTOR [--rounds 7] [--out first_decision.json]
 
 Whole processes, one image, files already in the operating system's memory. An empty Python
-program is timed beside them, because its time is in every figure. Processor time is given too: on
-a machine that does other things it tells more than the clock.
+program is timed beside them, because its time is in every figure. Processor time is given too: it
+depends less on other load than the clock does.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
         kept = find_images(given.inspector / "images.zip").images[0]
         image = Path(folder, f"image{Path(kept).suffix}")
         image.write_bytes(read_bytes(kept))
-        seconds = _race(_commands(given.inspector.resolve(), image), given.rounds)
+        seconds = _take_turns(_commands(given.inspector.resolve(), image), given.rounds)
     table = Table("program", "seconds, median", "range", "of processors", "range")
     for name, taken in seconds.items():
         wall, processor = ([pair[place] for pair in taken] for place in (0, 1))
@@ -70,12 +70,14 @@ def _commands(inspector: Path, image: Path) -> dict[str, list[str]]:
     }
 
 
-def _race(commands: dict[str, list[str]], rounds: int) -> dict[str, list[tuple[float, float]]]:
+def _take_turns(
+    commands: dict[str, list[str]], rounds: int
+) -> dict[str, list[tuple[float, float]]]:
     """Return seconds by the clock and of all processors, per program and round."""
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for turn in range(rounds + 1):
         for name, command in commands.items():
-            with tempfile.TemporaryDirectory() as new:  # a table that is there is not written over
+            with tempfile.TemporaryDirectory() as new:  # an existing table is not overwritten
                 before, begin = _processor_s(), time.perf_counter()
                 subprocess.run(command, check=True, capture_output=True, cwd=new)
                 wall = time.perf_counter() - begin

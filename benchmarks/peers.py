@@ -2,9 +2,9 @@
 
     make bench-peers ARGS="INSPECTOR NEU-DET.zip --rounds 5"
 
-Whole processes, from their start to their end, take turns within each round, so that whatever else
-the machine does hits all alike; ratios are taken within a round. Round 0 is not counted: it reads
-files from the disk. The peers live in an environment of their own (benchmarks/peers.txt).
+Whole processes, from their start to their end, take turns within each round, so that other load
+slows all of them alike; ratios are taken within a round. Round 0 is not counted: it reads files
+from the disk. The peers live in an environment of their own (benchmarks/peers.txt).
 
 - sihwa score, with each runtime that is proven here, and as it chooses by itself;
 - Ultralytics `yolo classify predict`, PyTorch, ONNX Runtime and OpenVINO, with a network smaller
@@ -32,12 +32,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from sihwa.benchmark.contestant import ProcessContestant
 from sihwa.benchmark.environment import describe_environment
 from sihwa.benchmark.variant import Variant, list_variants
+from sihwa.benchmark.worker_process import Worker
 from sihwa.errors import ConfigError, RuntimeUnavailable, SihwaError, StorageError
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import RuntimeChoice, read_bundle
@@ -45,7 +46,8 @@ from sihwa.inspector.image_list import list_images
 from sihwa.inspector.image_list import spread as spread_evenly
 from sihwa.inspector.verification import read_verification
 from sihwa.storage import usable_folder, write_json, write_text
-from sihwa.terminal.console import a_path, errors_as_lines
+from sihwa.terminal.console import a_path
+from sihwa.terminal.guard import begin_work, guarding
 from sihwa.terminal.progress import progress_bar
 
 LOOP = Path(__file__).with_name("peers_loop.py")
@@ -83,7 +85,7 @@ def main() -> None:
     parser.add_argument("--results", type=a_path, help="Markdown with the marks, for the table")
     given = parser.parse_args()
     python = given.environment / BIN / "python"
-    if not os.path.isfile(python):  # noqa: PTH113 -- which is false, too, where nobody may look
+    if not os.path.isfile(python):  # noqa: PTH113 -- also false without permission
         raise RuntimeUnavailable(f"{python} is not there: run `make bench-peers` once")
     if given.results:
         around_the_marks(given.results)  # now rather than after many minutes of measuring
@@ -99,10 +101,10 @@ def main() -> None:
             **yolo_commands(python, models, root / "images"),
             **loop_commands(python, root),
         }
-        seconds = race(commands, given.rounds, root, len(paths))
-        latency = race_benchmark_app(given.inspector, paths, given.rounds, given.calls)
+        seconds = take_turns(commands, given.rounds, root, len(paths))
+        latency = time_benchmark_app(given.inspector, paths, given.rounds, given.calls)
     results = {
-        "environment": describe_environment(("cpu",)),
+        "environment": msgspec.to_builtins(describe_environment(("cpu",))),
         "peers": versions(python),
         "images": len(paths),
         "rounds": given.rounds,
@@ -121,7 +123,7 @@ def main() -> None:
 
 
 class PeerFailed(SihwaError):
-    """A program that is timed ended otherwise than it should."""
+    """A program that is timed failed."""
 
 
 def at_least_one(word: str) -> int:
@@ -204,12 +206,12 @@ def loop_commands(python: Path, root: Path) -> dict[str, list[str]]:
 
 
 def last_line(said: str) -> str:
-    """Return the last thing that a program said."""
+    """Return the last line of what a program printed."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1][-500:] if lines else "it said nothing"
+    return lines[-1][-500:] if lines else "no message"
 
 
-def race(commands: dict[str, list[str]], rounds: int, root: Path, count: int) -> Seconds:
+def take_turns(commands: dict[str, list[str]], rounds: int, root: Path, count: int) -> Seconds:
     """Return seconds of each command and round; whatever writes a table must have every row."""
     seconds: Seconds = {name: [] for name in commands}
     names = list(commands)
@@ -239,7 +241,7 @@ def run(name: str, command: list[str], root: Path, count: int) -> float:
     return taken
 
 
-def race_benchmark_app(
+def time_benchmark_app(
     inspector: Path, paths: Sequence[str], rounds: int, calls: int
 ) -> dict[str, list[float]]:
     """Return the median ms of one image, each round: ours, and benchmark_app's on our graph."""
@@ -251,9 +253,7 @@ def race_benchmark_app(
     command += ["-niter", str(calls)]
     theirs = {"benchmark_app": ["-data_shape", shape], "benchmark_app, one size": ["-shape", shape]}
     found: dict[str, list[float]] = {"ours": [], **{name: [] for name in theirs}}
-    ours = ProcessContestant(
-        Variant(RuntimeChoice("openvino", "cpu", "fp32"), 0), inspector, paths[:200]
-    )
+    ours = Worker(Variant(RuntimeChoice("openvino", "cpu", "fp32"), 0), inspector, paths[:200])
     try:
         ours.start()
         with progress_bar("one by one", rounds * len(found), "turns") as advance:
@@ -365,5 +365,6 @@ def markdown(cells: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    with errors_as_lines():
+    with guarding():
+        begin_work()
         main()

@@ -1,9 +1,9 @@
 """How fast is each runtime through our interface, against calling it bare on the same graph?
 
-    python benchmarks/runtimes.py INSPECTOR [--rounds 9] [--INT8 model GRAPH] [--out runtimes.json]
+    python benchmarks/runtimes.py INSPECTOR [--rounds 9] [--out runtimes.json]
 
-All contestants take turns within each round, so that whatever else the machine does hits them
-alike; ratios are taken within a round. Printed are their median and their range.
+All take turns within each round, so that other load slows all of them alike; ratios are taken
+within a round. It prints their median and their range.
 
     ours / bare    images per second of `Inspector.predict` over those of the bare runtime
     over eager     the same over PyTorch's eager float32 network in batches of 32
@@ -12,7 +12,6 @@ alike; ratios are taken within a round. Printed are their median and their range
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +45,11 @@ def main() -> None:
     parser.add_argument("inspector", type=Path)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.3, help="least length of a turn")
-    parser.add_argument("--int8_model", type=Path, help="an 8-bit graph to time, kept or not")
     parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks/runtimes.json"))
     given = parser.parse_args()
     bundle = read_bundle(given.inspector)
-    if given.int8_model:
-        alone = {"margin": {"lead": 0.0, "unknown": 0.0}}  # nothing is looked at twice
-        card = replace(bundle.card, int8=alone)
-        bundle = replace(bundle, card=card, int8_model=given.int8_model.read_bytes())
     image = _image(given.inspector)
-    contestants = _contestants(bundle, image)
-    rates = _race(contestants, given.rounds, given.seconds)
+    rates = _take_turns(_calls(bundle, image), given.rounds, given.seconds)
     results = _results(rates)
     _show(results, image)
     facts = {
@@ -76,7 +69,7 @@ def _image(inspector: Path) -> Images:
     return decode_image(read_bytes(kept), kept)
 
 
-def _contestants(bundle: Bundle, image: Images) -> dict[tuple[str, int, str], Call]:
+def _calls(bundle: Bundle, image: Images) -> dict[tuple[str, int, str], Call]:
     """Return what is timed, by combination, batch and `ours` or `bare`."""
     calls: dict[tuple[str, int, str], Call] = {}
     batches = {count: np.repeat(image[None], count, axis=0) for count in (1, 32)}
@@ -147,7 +140,7 @@ _BARE = {
 }
 
 
-def _race(
+def _take_turns(
     calls: dict[tuple[str, int, str], Call], rounds: int, seconds: float
 ) -> dict[tuple[str, int, str], list[float]]:
     """Return images per second of each round; the first, which warms up, is left out."""

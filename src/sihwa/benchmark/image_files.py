@@ -7,58 +7,50 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import Any
 
 from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import decode_image, read_bytes, split_member
 from sihwa.inspector import IMAGES_NAME
+from sihwa.inspector.card import Facts
 from sihwa.inspector.image_list import as_on_the_line, list_images, none_readable, spread
 from sihwa.storage import writing
 from sihwa.terminal.names import printable
 
 
-@dataclass(frozen=True)
-class Images:
-    """Readable image files.
+class ImageSize(Facts, frozen=True):
+    """How many images have one size, in pixels."""
 
-    Attributes:
-        paths: Where they lie, those of the most common size first.
-        source: Where they come from, for people.
-        shapes: How many there are of each height and width.
-        file_bytes: Of all files together.
-        unreadable: Images that were left out, with the reason.
-    """
+    height: int
+    width: int
+    count: int
 
-    paths: list[str]
+
+class ImageFacts(Facts, frozen=True):
+    """The images in the results; `file_bytes` is of all files together."""
+
     source: str
-    shapes: dict[tuple[int, int], int]
+    count: int
+    sizes: list[ImageSize]
     file_bytes: int
-    unreadable: list[UnreadableImage]
+    unreadable: list[str]
 
     @property
-    def usual_shape(self) -> tuple[int, int]:
-        """Height and width of the most common size."""
-        return max(self.shapes, key=lambda shape: self.shapes[shape])
+    def usual_size(self) -> ImageSize:
+        """The most common size."""
+        return max(self.sizes, key=lambda size: size.count)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what the results say of them."""
-        return {
-            "source": printable(self.source),
-            "count": len(self.paths),
-            "sizes": [
-                {"height": height, "width": width, "count": count}
-                for (height, width), count in sorted(self.shapes.items())
-            ],
-            "file_bytes": self.file_bytes,
-            "unreadable": [printable(str(error)) for error in self.unreadable],
-        }
+
+@dataclass(frozen=True)
+class Images:
+    """Readable image files: their paths, those of the most common size first, and facts."""
+
+    paths: list[str]
+    facts: ImageFacts
 
 
 @contextmanager
 def prepared_images(inspector: Path, source: Path | None, limit: int) -> Iterator[Images]:
-    """Yield images as plain files; those of an archive lie in a temporary folder meanwhile.
-
-    A line's images come as files, and opening an archive for each would be timed with them.
+    """Yield images as plain files, as on a line; those of an archive in a temporary folder.
 
     Args:
         inspector: The inspector folder, or its .onnx file.
@@ -66,8 +58,7 @@ def prepared_images(inspector: Path, source: Path | None, limit: int) -> Iterato
         limit: At most so many, taken evenly from all.
 
     Raises:
-        DatasetError: There are no images there, nor in the inspector.
-        DatasetError: None of them can be read.
+        DatasetError: There are no images, or none can be read.
         UnreadableImage: The archive cannot be opened.
         StorageError: There is no room for the images of an archive.
     """
@@ -77,7 +68,7 @@ def prepared_images(inspector: Path, source: Path | None, limit: int) -> Iterato
         unpacked = TemporaryDirectory()
     with unpacked as folder:
         found: list[tuple[str, tuple[int, int]]] = []
-        size, unreadable = 0, []
+        file_bytes, unreadable = 0, []
         for number, path in enumerate(chosen):
             try:
                 content = read_bytes(path)
@@ -86,7 +77,7 @@ def prepared_images(inspector: Path, source: Path | None, limit: int) -> Iterato
                 unreadable.append(error)
                 continue
             found.append((_as_file(path, content, Path(folder), number), (height, width)))
-            size += len(content)
+            file_bytes += len(content)
         if not found:
             raise DatasetError(none_readable(unreadable))
         # classes that lie side by side in a folder may be slower than others
@@ -95,7 +86,16 @@ def prepared_images(inspector: Path, source: Path | None, limit: int) -> Iterato
         # where not all fit into memory, those that are timed without their files are usual ones
         paths = [path for path, _ in sorted(found, key=lambda one: -shapes[one[1]])]
         name = f"kept in the inspector ({IMAGES_NAME})" if source is None else source.name
-        yield Images(paths, name, dict(shapes), size, unreadable)
+        yield Images(
+            paths,
+            ImageFacts(
+                source=printable(name),
+                count=len(paths),
+                sizes=[ImageSize(*shape, count) for shape, count in sorted(shapes.items())],
+                file_bytes=file_bytes,
+                unreadable=[printable(str(error)) for error in unreadable],
+            ),
+        )
 
 
 def _as_file(path: str, content: bytes, folder: Path, number: int) -> str:

@@ -4,15 +4,40 @@ Axes: R turns, C samples of a turn, Q percentiles, B resamples.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-QUANTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
+from sihwa.inspector.card import Facts
+
+PERCENTS = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
 CONFIDENCE = 0.95
 _RESAMPLES = 1000
 _CHUNK_BYTES = 32 * 2**20
+
+
+class Percentile(Facts, frozen=True):
+    """A percentile and its 95 % interval."""
+
+    value_ms: float
+    low_ms: float
+    high_ms: float
+
+
+class Latency(Facts, frozen=True):
+    """Percentiles of all samples; nothing is discarded or clipped."""
+
+    samples: int
+    p50: Percentile
+    p95: Percentile
+    p99: Percentile
+    p99_9: Percentile
+    worst_ms: float
+
+    @property
+    def percentiles(self) -> dict[str, Percentile]:
+        """All of them by name, as in `PERCENTS`."""
+        return {name: getattr(self, name.replace(".", "_")) for name in PERCENTS}
 
 
 def bootstrap_interval(
@@ -30,8 +55,8 @@ def bootstrap_interval(
         turns: Samples, (R, C).
         percents: Percentiles in [0, 100], Q of them.
         seed: Of the resampling.
-        through: What is made of the samples of resamples, (B, R · C), turn after turn, before their
-            percentiles are taken; (B, anything).
+        through: Applied to the resamples, (B, R · C), turn after turn, before percentiles are
+            taken; returns (B, anything).
 
     Returns:
         Lower and upper end, (2, Q), at `CONFIDENCE`.
@@ -55,24 +80,17 @@ def bootstrap_interval(
     return interval
 
 
-def summarise(turns: Sequence[Sequence[int]], seed: int = 0) -> dict[str, Any]:
-    """Return number of samples, percentiles with intervals, and the worst, in ms.
+def summarise(turns: Sequence[Sequence[int]], seed: int = 0) -> Latency:
+    """Return the percentiles of samples in ns, R turns of equally many, with intervals.
 
-    Args:
-        turns: Samples in ns: R turns of equally many.
-        seed: Of the bootstrap.
-
-    >>> summarise([[1_000_000, 3_000_000]])["p50"]["value_ms"]
+    >>> summarise([[1_000_000, 3_000_000]]).p50.value_ms
     2.0
     """
     samples = np.array(turns, np.float64) / 1e6
-    values = np.percentile(samples, list(QUANTILES.values()))
-    low, high = bootstrap_interval(samples, list(QUANTILES.values()), seed)
-    return {
-        "samples": samples.size,
-        **{
-            name: {"value_ms": float(value), "low_ms": float(least), "high_ms": float(most)}
-            for name, value, least, most in zip(QUANTILES, values, low, high, strict=True)
-        },
-        "worst_ms": float(samples.max()),
-    }
+    percents = list(PERCENTS.values())
+    values = np.percentile(samples, percents)
+    low, high = bootstrap_interval(samples, percents, seed)
+    p50, p95, p99, p99_9 = (
+        Percentile(*map(float, one)) for one in zip(values, low, high, strict=True)
+    )
+    return Latency(samples.size, p50, p95, p99, p99_9, float(samples.max()))

@@ -1,143 +1,226 @@
-"""What was measured, as the JSON that `benchmark.schema.json` describes, and as a table in CSV."""
+"""What `benchmark.json` holds, written and read strictly.
 
-import csv
-import io
-import json
-import re
-from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
+Times are in ms unless the name says otherwise; `threads` 0 is all cores.
+"""
+
+import zlib
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import jsonschema
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from sihwa.benchmark.percentiles import QUANTILES, bootstrap_interval, summarise
-from sihwa.benchmark.race import Measured
-from sihwa.benchmark.timing import STAGES
-from sihwa.storage import write_text
-
-FORMAT = "sihwa-benchmark"
-FORMAT_VERSION = 1
-Document = dict[str, Any]
-
-
-@cache
-def benchmark_schema() -> Document:
-    """Return the JSON schema of the results."""
-    text = files("sihwa.benchmark").joinpath("benchmark.schema.json").read_text("utf-8")
-    schema: Document = json.loads(text)
-    return schema
+from sihwa.benchmark.ceilings import Ceilings
+from sihwa.benchmark.environment import Conditions, Environment
+from sihwa.benchmark.image_files import ImageFacts
+from sihwa.benchmark.percentiles import Latency, bootstrap_interval, summarise
+from sihwa.benchmark.roofline import Reach, reach_of
+from sihwa.benchmark.timing import STAGES, Stage, Timed
+from sihwa.benchmark.turns import BatchTurn, Measurement, MemoryFigure, Schedule
+from sihwa.benchmark.variant import LeftOut
+from sihwa.benchmark.verdict import Verdict
+from sihwa.benchmark.work import Work
+from sihwa.errors import ConfigError
+from sihwa.inspector.card import Facts
+from sihwa.storage import write_json
 
 
-def variant_results(measured: Measured, seed: int) -> Document:
-    """Return all that was measured of one variant, raw samples included."""
-    variant = measured.variant
-    return {
-        "name": str(variant),
-        "runtime": variant.choice.runtime,
-        "device": variant.choice.device,
-        "precision": variant.choice.precision,
-        "threads": variant.threads,
-        "start_up": {
-            "median_s": float(np.median(measured.start_s)),
-            "worst_s": max(measured.start_s),
-            "samples_s": measured.start_s,
-        },
-        "memory": {
-            "first_decision_mib": measured.memory["first_mib"],
-            "peak_mib": measured.memory["all_mib"],
-            "device_mib": measured.device_mib,
-        },
-        "file_to_decision": summarise(measured.whole, seed),
-        "stages": {name: summarise(turns, seed) for name, turns in measured.files.items()},
-        "model": summarise(measured.model, seed),
-        "device_part": summarise(measured.device, seed) if measured.device else None,
-        "throughput": [_throughput(size, turns, seed) for size, turns in measured.batches.items()],
-        "raw_ns": {
-            "file_to_decision": measured.files,
-            "model": measured.model,
-            "device_part": measured.device,
-        },
-    }
+class InspectorFacts(Facts, frozen=True):
+    """What was measured, and the work that it does for one image."""
+
+    id: str
+    network: str
+    input_size: int
+    dataset: str
+    gflop_per_image: float
+    preprocessing_gflop: float
+    numbers_in_weights: int
 
 
-def _throughput(size: int, turns: Sequence[Mapping[str, Any]], seed: int) -> Document:
-    rates = np.array([turn["images"] / (turn["ns"] / 1e9) for turn in turns])
+class Samples(Facts, frozen=True):
+    """All samples of some turns of equal length, in ns, compressed.
+
+    Attributes:
+        turns: How many.
+        zlib: The samples as 8-byte integers: the lowest byte of each, then the next of each, and
+            so on up to the highest, compressed. In JSON this is base64.
+    """
+
+    turns: int
+    zlib: bytes
+
+    @classmethod
+    def of(cls, turns: Sequence[Sequence[int]]) -> "Samples":
+        """Compress samples in ns: R turns of C each."""
+        planes = np.array(turns, "<i8").reshape(-1, 1).view(np.uint8).T
+        return cls(len(turns), zlib.compress(planes.tobytes(), 9))
+
+    @property
+    def ns(self) -> NDArray[np.int64]:
+        """The samples, (R, C)."""
+        planes = np.frombuffer(zlib.decompress(self.zlib), np.uint8).reshape(8, -1)
+        return planes.T.copy().view("<i8").reshape(self.turns, -1).astype(np.int64)
+
+
+class Throughput(Facts, frozen=True):
+    """Median rate in one batch size with its interval; energy of a GPU that reports it."""
+
+    batch: int
+    images_per_s: float
+    low: float
+    high: float
+    joules_per_image: float | None
+    watts: float | None
+    turns: list[BatchTurn]
+
+
+class VariantResult(Facts, frozen=True):
+    """All that was measured of one variant.
+
+    Attributes:
+        start_s: From starting a process to its first decision, each time.
+        memory: Of the process, and what it added to the memory of its GPU; None: not reported.
+        device_part: The work of a GPU by its own events.
+        raw_ns: Every sample.
+        roofline: None where its ceiling was not measured.
+    """
+
+    name: str
+    runtime: str
+    device: str
+    precision: str
+    threads: int
+    start_s: list[float]
+    memory: dict[MemoryFigure, float | None]
+    file_to_decision: Latency
+    stages: dict[Stage, Latency]
+    model: Latency
+    device_part: Latency | None
+    throughput: list[Throughput]
+    raw_ns: dict[Timed, Samples]
+    roofline: dict[Literal["one_by_one", "best_batch"], Reach] | None
+
+    @property
+    def best_batch(self) -> Throughput:
+        """The batch size with the most images per second."""
+        return max(self.throughput, key=lambda one: one.images_per_s)
+
+    @property
+    def whole_ns(self) -> NDArray[np.int64]:
+        """Every sample from file to decision, (R, C)."""
+        total: NDArray[np.int64] = np.sum([self.raw_ns[stage].ns for stage in STAGES], axis=0)
+        return total
+
+
+class Line(Facts, frozen=True):
+    """Verdicts for the rate or budget asked for, and the highest rate of each variant.
+
+    `best_by_device` has the variant with the highest rate of each device, unless that is 0.
+    """
+
+    line_rate: float | None
+    budget_ms: float | None
+    verdicts: list[Verdict]
+    highest_rate: dict[str, float]
+    best_by_device: dict[str, str]
+
+
+class Results(Facts, frozen=True, kw_only=True):
+    """A whole benchmark of one inspector on one machine; timing itself has an overhead."""
+
+    format: Literal["sihwa-benchmark"] = "sihwa-benchmark"
+    format_version: Literal[2] = 2
+    created: str
+    code_version: str
+    inspector: InspectorFacts
+    images: ImageFacts
+    settings: Schedule
+    environment: Environment
+    conditions: list[Conditions]
+    overhead_us: float
+    variants: list[VariantResult]
+    left_out: list[LeftOut]
+    ceilings: Ceilings | None
+    line: Line
+
+    @property
+    def fastest(self) -> VariantResult:
+        """The variant whose model alone is fastest."""
+        return min(self.variants, key=lambda one: one.model.p50.value_ms)
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write the results as JSON, whole or not at all.
+
+    Raises:
+        StorageError: The disk refuses.
+    """
+    content = msgspec.to_builtins(results)
+    msgspec.convert(content, Results)  # what workers answered is checked, too
+    write_json(path, content)
+
+
+def read_results(path: str | Path) -> Results:
+    """Read what `write_results` wrote.
+
+    Raises:
+        ConfigError: The file is missing, or is no benchmark of this format.
+    """
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=Results)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ConfigError(f"{path}: expected a benchmark.json of format 2: {error}") from error
+
+
+def variant_result(
+    measured: Measurement, work: Work, ceilings: Ceilings | None, seed: int
+) -> VariantResult:
+    """Return the figures of one variant; `work` is of one image, `seed` of the intervals."""
+    variant = measured.worker.variant
+    choice = variant.choice
+    latency = {name: summarise(turns, seed) for name, turns in measured.spans.items()}
+    throughput = [_throughput(size, turns, seed) for size, turns in measured.batches.items()]
+    best = max(throughput, key=lambda one: one.images_per_s)
+    ceiling = ceilings.of(choice.device, variant.threads) if ceilings else None
+    roofline: dict[Literal["one_by_one", "best_batch"], Reach] | None = None
+    if ceiling and choice.precision in ceiling.gflop_per_s:
+        reach = partial(reach_of, work, choice.precision, ceiling)
+        roofline = {
+            "one_by_one": reach(1, 1000 / latency["model"].p50.value_ms),
+            "best_batch": reach(best.batch, best.images_per_s),
+        }
+    return VariantResult(
+        name=measured.name,
+        runtime=choice.runtime,
+        device=choice.device,
+        precision=choice.precision,
+        threads=variant.threads,
+        start_s=measured.start_s,
+        memory=measured.memory,
+        file_to_decision=summarise(measured.whole, seed),
+        stages={stage: latency[stage] for stage in STAGES},
+        model=latency["model"],
+        device_part=latency.get("device_part"),
+        throughput=throughput,
+        raw_ns={n: Samples.of(turns) for n, turns in measured.spans.items()},
+        roofline=roofline,
+    )
+
+
+def _throughput(size: int, turns: list[BatchTurn], seed: int) -> Throughput:
+    rates = np.array([turn.images / (turn.ns / 1e9) for turn in turns])
     low, high = bootstrap_interval(rates[:, None], [50.0], seed)[:, 0]
-    joules = [turn["joules"] for turn in turns]
-    told = [value for value in joules if value is not None]
-    energy = None
-    if len(told) == len(turns) and sum(told) > 0:
-        energy = sum(told) / sum(turn["images"] for turn in turns)
-    return {
-        "batch": size,
-        "images_per_s": float(np.median(rates)),
-        "low": float(low),
-        "high": float(high),
-        "joules_per_image": energy,
-        "watts": None if energy is None else sum(told) / sum(turn["ns"] / 1e9 for turn in turns),
-        "turns": list(turns),
-    }
-
-
-def overhead_of(measured: Sequence[Measured]) -> Document:
-    """Return what the tool itself adds to an image, against the fastest variant's model alone."""
-    fastest = min(measured, key=lambda one: float(np.median(one.model)))
-    fastest_ns = float(np.median(fastest.model))
-    overhead_ns = float(np.median([span for one in measured for t in one.overhead for span in t]))
-    return {
-        "median_us": overhead_ns / 1000,
-        "fastest": str(fastest.variant),
-        "fastest_p50_ms": fastest_ns / 1e6,
-        "share": overhead_ns / fastest_ns,
-    }
-
-
-def write_results(path: Path, document: Document) -> None:
-    """Check the results by their schema and write them, each list of numbers on one line.
-
-    Raises:
-        StorageError: The disk refuses.
-    """
-    jsonschema.validate(document, benchmark_schema())
-    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
-    write_text(path, re.sub(r"\[\n[\d\s.,e+-]+\]", lambda found: _one_line(found[0]), text) + "\n")
-
-
-def _one_line(numbers: str) -> str:
-    return "".join(numbers.split())
-
-
-def write_csv(path: Path, variants: Sequence[Document]) -> None:
-    """Write one row per variant, with one column per figure.
-
-    Raises:
-        StorageError: The disk refuses.
-    """
-    rows = [_row(one) for one in variants]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    stream = io.StringIO()
-    table = csv.DictWriter(stream, names, restval="", lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    write_text(path, stream.getvalue())
-
-
-def _row(one: Document) -> Document:
-    row = {name: one[name] for name in ("runtime", "device", "precision", "threads")}
-    for kind, prefix in (("file_to_decision", "file"), ("model", "model")):
-        figures = one[kind]
-        row[f"{prefix}_samples"] = figures["samples"]
-        for name in QUANTILES:
-            row |= {f"{prefix}_{name}_{part}": value for part, value in figures[name].items()}
-        row[f"{prefix}_worst_ms"] = figures["worst_ms"]
-    row |= {f"{stage}_p50_ms": one["stages"][stage]["p50"]["value_ms"] for stage in STAGES}
-    row["start_up_s"] = one["start_up"]["median_s"]
-    row |= one["memory"]
-    for point in one["throughput"]:
-        row[f"images_per_s_{point['batch']}"] = point["images_per_s"]
-    best = max(one["throughput"], key=lambda point: point["images_per_s"], default=None)
-    row["joules_per_image"] = best and best["joules_per_image"]
-    return row
+    joules = [turn.joules for turn in turns if turn.joules is not None]
+    has_energy = len(joules) == len(turns) and sum(joules) > 0
+    return Throughput(
+        batch=size,
+        images_per_s=float(np.median(rates)),
+        low=float(low),
+        high=float(high),
+        joules_per_image=sum(joules) / sum(t.images for t in turns) if has_energy else None,
+        watts=sum(joules) / sum(t.ns / 1e9 for t in turns) if has_energy else None,
+        turns=turns,
+    )

@@ -1,7 +1,7 @@
-"""The results as one HTML page that needs nothing else: no file, no network."""
+"""The results as one HTML page that needs no other file and no network."""
 
-from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from sihwa.benchmark.charts import (
@@ -12,8 +12,9 @@ from sihwa.benchmark.charts import (
     tail_drawing,
     throughput_drawing,
 )
-from sihwa.benchmark.percentiles import QUANTILES
-from sihwa.benchmark.sentences import break_even, notes, verdict_line
+from sihwa.benchmark.percentiles import PERCENTS, Latency
+from sihwa.benchmark.results import Results, VariantResult
+from sihwa.benchmark.results_text import break_even, caveats, verdict_lines
 from sihwa.storage import write_text
 
 _STAGE_COLOURS = {
@@ -23,11 +24,10 @@ _STAGE_COLOURS = {
     "infer": COLOURS[0],
     "decide": COLOURS[2],
 }
-Document = Mapping[str, Any]
 
 
-def write_page(path: Path, document: Document) -> None:
-    """Write the page; replaced whole, or not at all.
+def write_page(path: Path, results: Results) -> None:
+    """Write the page, whole or not at all.
 
     Raises:
         StorageError: The file system refused.
@@ -35,125 +35,79 @@ def write_page(path: Path, document: Document) -> None:
     # Jinja2 takes a tenth of a second to import
     from sihwa.reporting.template import load_template
 
-    page = load_template("sihwa.benchmark", "benchmark.html.j2").render(**_facts_of(document))
+    ceilings, line = results.ceilings, results.line
+    prepared = {one.threads: one.preprocessing_ms for one in (ceilings.cpu if ceilings else ())}
+    best = {f"{device}: {n}": line.highest_rate[n] for device, n in line.best_by_device.items()}
+    machine = results.environment.processor.partition(" (")[0]
+    page = load_template("sihwa.benchmark", "benchmark.html.j2").render(
+        title=f"{results.inspector.network} on {machine}",
+        results=results,
+        percentiles=[*PERCENTS],
+        headline=[*verdict_lines(results)],
+        break_even=[*break_even(results)],
+        notes=[*caveats(results)],
+        latency=[_latency_row(one) for one in results.variants],
+        width=WIDTH,
+        tail=tail_drawing(results.variants),
+        throughput=throughput_drawing(results.variants),
+        stages=stage_bars(results.variants, prepared),
+        stage_colours=_STAGE_COLOURS,
+        rates=bars(line.highest_rate, "parts/s"),
+        devices=bars(best, "parts/s"),
+        facts=_facts(results),
+    )
     write_text(path, page.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
-def _facts_of(document: Document) -> dict[str, Any]:
-    variants = document["variants"]
-    machine = document["environment"]["cpu"]["model"]
-    ceilings = document["ceilings"] or {"preprocessing": []}
-    prepared = {
-        one["threads"]: one["p50_ms"]
-        for one in ceilings["preprocessing"]
-        if one and "p50_ms" in one
-    }
-    verdict = verdict_line(document)
+def _latency_row(one: VariantResult) -> dict[str, Any]:
+    best = one.best_batch
+    energy = ""
+    if best.joules_per_image is not None:
+        energy = f"{best.joules_per_image:.3g} J ({best.watts:.0f} W)"
+    memory = (one.memory[name] for name in ("first_decision_mib", "peak_mib", "device_mib"))
     return {
-        "title": f"{document['inspector']['network']} on {machine.partition(' (')[0]}",
-        "document": document,
-        "quantiles": [name.replace("_", ".") for name in QUANTILES],
-        "headline": [verdict] if verdict else [],
-        "break_even": break_even(document),
-        "notes": [
-            line for line in notes(document) if line != verdict and line not in break_even(document)
+        "name": one.name,
+        "file": _cells(one.file_to_decision),
+        "model": _cells(one.model),
+        "device": _cells(one.device_part) if one.device_part else None,
+        "resources": [
+            f"{median(one.start_s):.2f}",
+            f"{max(one.start_s):.2f}",
+            *("" if value is None else f"{value:,.0f}" for value in memory),
+            energy,
         ],
-        "latency": [_latency_row(one) for one in variants],
-        "width": WIDTH,
-        "tail": tail_drawing(variants),
-        "throughput": throughput_drawing(variants),
-        "stages": stage_bars(variants, prepared),
-        "stage_colours": _STAGE_COLOURS,
-        "rates": bars(document["line"]["highest_rate"], "parts/s"),
-        "devices": bars(
-            {
-                f"{device}: {best['variant']}": best["parts_per_s"]
-                for device, best in document["line"]["best_by_device"].items()
-            },
-            "parts/s",
-        ),
-        "rooflines": [_roofline_row(one) for one in variants if one["roofline"]],
-        "ceilings": document["ceilings"],
-        "facts": _facts(document),
     }
 
 
-def _latency_row(one: Document) -> dict[str, Any]:
-    return {
-        "name": one["name"],
-        "file": _cells(one["file_to_decision"]),
-        "model": _cells(one["model"]),
-        "device": _cells(one["device_part"]) if one["device_part"] else None,
-        "start": f"{one['start_up']['median_s']:.2f}",
-        "start_worst": f"{one['start_up']['worst_s']:.2f}",
-        "memory": _whole(one["memory"]["first_decision_mib"]),
-        "peak": _whole(one["memory"]["peak_mib"]),
-        "device_memory": _whole(one["memory"]["device_mib"]),
-        "energy": _energy(one),
-    }
-
-
-def _cells(figures: Document) -> list[tuple[str, str]]:
+def _cells(figures: Latency) -> list[tuple[str, str]]:
     cells = [
-        (
-            f"{figures[name]['value_ms']:.2f}",
-            f"{figures[name]['low_ms']:.2f} – {figures[name]['high_ms']:.2f}",
-        )
-        for name in QUANTILES
+        (f"{one.value_ms:.2f}", f"{one.low_ms:.2f} – {one.high_ms:.2f}")
+        for one in figures.percentiles.values()
     ]
-    return [*cells, (f"{figures['worst_ms']:.2f}", "")]
+    return [*cells, (f"{figures.worst_ms:.2f}", "")]
 
 
-def _energy(one: Document) -> str:
-    best = max(one["throughput"], key=lambda point: point["images_per_s"])
-    if best["joules_per_image"] is None:
-        return ""
-    return f"{best['joules_per_image']:.3g} J ({best['watts']:.0f} W)"
-
-
-def _whole(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
-
-
-def _roofline_row(one: Document) -> dict[str, Any]:
-    return {
-        "name": one["name"],
-        "cells": [
-            {
-                "batch": reach["batch"],
-                "rate": f"{reach['images_per_s']:.0f}",
-                "ceiling": f"{reach['ceiling_images_per_s']:.0f}",
-                "bound": reach["bound"],
-                "share": f"{100 * reach['share']:.0f} %",
-                "width": round(WIDTH * min(1.0, reach["share"]), 1),
-            }
-            for reach in (one["roofline"]["one_by_one"], one["roofline"]["best_batch"])
-        ],
-    }
-
-
-def _facts(document: Document) -> list[tuple[str, str]]:
-    environment, images = document["environment"], document["images"]
-    cpu, settings = environment["cpu"], document["settings"]
-    sizes = ", ".join(f"{s['width']} × {s['height']} ({s['count']})" for s in images["sizes"])
-    clocks = [mhz for one in document["conditions"] for mhz in one["cpu_mhz"]]
+def _facts(results: Results) -> list[tuple[str, str]]:
+    environment, images, settings = results.environment, results.images, results.settings
+    sizes = ", ".join(f"{size.width} × {size.height} ({size.count})" for size in images.sizes)
+    clocks = [mhz for one in results.conditions for mhz in one.cpu_mhz]
     facts = {
-        "Processor": cpu["model"],
-        "Cores": f"{cpu['usable_cores']} of {cpu['cores']}",
-        "Last-level cache": cpu["last_level_cache"],
-        "Clock": f"{min(clocks):.0f} to {max(clocks):.0f} MHz" if clocks else None,
-        "Governor": cpu["governor"],
-        "Virtual machine": "yes" if cpu["is_virtual"] else "not known",
-        "Memory": environment["memory_mib"] and f"{environment['memory_mib']:,} MiB",
-        **{f"Device {name}": gpu["model"] for name, gpu in environment["gpus"].items()},
-        "System": environment["system"],
-        "Versions": ", ".join(f"{n} {v}" for n, v in environment["versions"].items() if v),
-        "Inspector": f"{document['inspector']['id']}, {document['inspector']['dataset']}",
-        "Work": f"{document['inspector']['gflop_per_image']:.2f} GFLOP per image",
-        "Images": f"{images['count']} of {images['source']}: {sizes[:200]}",
-        "Samples": f"{settings['rounds']} turns of {settings['samples']} images per variant, "
-        f"after {settings['warm_up']} to warm up; nothing left out",
-        "Sihwa": document["code_version"],
-        "Date": document["created"],
+        "Processor": environment.processor,
+        "Cores": f"{environment.usable_cores} of {environment.cores}",
+        "Last-level cache": environment.last_level_cache,
+        "Clock": f"{min(clocks)} to {max(clocks)} MHz" if clocks else None,
+        "Governor": environment.governor,
+        "Virtual machine": "yes" if environment.is_virtual else "not known",
+        "Memory": environment.memory_mib and f"{environment.memory_mib:,} MiB",
+        **{f"Device {name}": model for name, model in environment.gpus.items()},
+        "System": environment.system,
+        "Versions": ", ".join(f"{n} {v}" for n, v in environment.versions.items() if v),
+        "Inspector": f"{results.inspector.id}, {results.inspector.dataset}",
+        "Work": f"{results.inspector.gflop_per_image:.2f} GFLOP per image",
+        "Images": f"{images.count} of {images.source}: {sizes[:200]}",
+        "Samples": f"{settings.rounds} turns of {settings.samples_per_turn} images per variant, "
+        f"after {settings.warm_up} to warm up; nothing left out",
+        "Sihwa": results.code_version,
+        "Date": results.created,
     }
     return [(name, str(value)) for name, value in facts.items() if value]

@@ -8,32 +8,32 @@ Axes: N images, H and W image size in pixels.
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.images import decode_image, read_bytes
-from sihwa.inspector import Inspection, Inspector, Outputs
+from sihwa.inspector import Inspector
 
-STAGES = ("read", "decode", "infer", "decide")
-"""From file to decision. Preprocessing is a part of the graph, so it is in `infer`."""
+Stage = Literal["read", "decode", "infer", "decide"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""From file to decision. Preprocessing is part of the graph, so it is in `infer`."""
+
+Timed = Stage | Literal["model", "device_part", "overhead"]
+"""`model` is the runtime alone, `device_part` the work of a GPU by its own events, and `overhead`
+timing itself."""
 
 POOL_BYTES = 128 * 2**20
-"""Decoded images in turn for the model alone: far more than a processor's caches hold."""
+"""Of decoded images for the model alone: far more than a processor's caches hold."""
 
 Clock = Callable[[], int]
 Images = NDArray[np.uint8]
 
 
 class Timer:
-    """A loaded inspector and images to time it on.
-
-    Args:
-        inspector: Loaded.
-        paths: Readable image files; they come in turn.
-        clock: Nanoseconds; another one only in tests.
-    """
+    """A loaded inspector and readable image files to time it on, one after the other."""
 
     def __init__(
         self, inspector: Inspector, paths: Sequence[str], clock: Clock = time.perf_counter_ns
@@ -44,18 +44,17 @@ class Timer:
         self._images = _decode(paths)
         self._rotation = itertools.cycle(self._images)
         self.kept_bytes = sum(image.nbytes for image in self._images)
-        """Most memory that images for timing have taken so far, in bytes."""
+        """Most memory that images for timing have taken so far."""
 
-    def time_files(self, count: int) -> dict[str, list[int]]:
+    def time_files(self, count: int) -> dict[Stage, list[int]]:
         """Return the ns of each stage for `count` images, one by one from file to decision."""
-        paths = itertools.islice(self._paths, count)
-        return _time_files(paths, read_bytes, decode_image, self._inspector, self._clock)
+        run, interpret = self._inspector.runtime.run, self._inspector.interpret
+        return self._time_stages(count, read_bytes, decode_image, run, interpret)
 
     def time_model(self, count: int) -> list[int]:
         """Return the ns of `count` calls of the runtime with one decoded image each.
 
-        A runtime gives its results in the memory of the CPU, so on a GPU, too, a call ends when
-        the work is done.
+        Results are in the memory of the CPU, so on a GPU, too, a call ends when the work is done.
         """
         clock, runtime = self._clock, self._inspector.runtime
         spans = []
@@ -66,7 +65,7 @@ class Timer:
         return spans
 
     def time_device(self, count: int) -> list[int] | None:
-        """Return the ns that the device itself worked, by its own events; None without any."""
+        """Return the ns that a GPU itself worked, by its own events; None without any."""
         device_ns = getattr(self._inspector.runtime, "device_ns", None)
         if device_ns is None:
             return None
@@ -91,62 +90,39 @@ class Timer:
         return {"images": done, "ns": passed}
 
     def time_overhead(self, count: int) -> list[int]:
-        """Return the ns per image of this tool itself: the stages timed when they do nothing.
-
-        What it takes to read the clock and to go round the loop is in every figure.
-        """
-        idle = _Idle()
-        stages = _time_files(
-            itertools.islice(self._paths, count),
-            lambda path: b"",  # noqa: ARG005
-            lambda content, path: self._images[0][0],  # noqa: ARG005
-            idle,
-            self._clock,
+        """Return the ns per image of timing itself: clock and loop, which are in every figure."""
+        blank = self._images[0][0]
+        stages = self._time_stages(
+            count, lambda _: b"", lambda *_: blank, lambda _: None, lambda *_: None
         )
         return [sum(spans) for spans in zip(*stages.values(), strict=True)]
 
-
-def _time_files(
-    paths: Iterable[str],
-    read: Callable[[str], bytes],
-    decode: Callable[[bytes, str], Images],
-    inspector: "Inspector | _Idle",
-    clock: Clock,
-) -> dict[str, list[int]]:
-    run, interpret = inspector.runtime.run, inspector.interpret
-    stamps = []
-    for path in paths:
-        began = clock()
-        content = read(path)
-        have_bytes = clock()
-        image = decode(content, path)
-        have_pixels = clock()
-        outputs = run(np.stack([image]))  # as an inspector does
-        have_outputs = clock()
-        interpret(outputs, image.shape[0], image.shape[1])
-        stamps.append((began, have_bytes, have_pixels, have_outputs, clock()))
-    spans = np.diff(np.array(stamps, np.int64), axis=1)
-    return {name: spans[:, place].tolist() for place, name in enumerate(STAGES)}
-
-
-class _Idle:
-    """An inspector, and its runtime, that does nothing."""
-
-    _nothing = Outputs(*(np.zeros(0, np.float32) for _ in Outputs._fields))
-
-    @property
-    def runtime(self) -> "_Idle":
-        return self
-
-    def run(self, image: Images) -> Outputs:  # noqa: ARG002
-        return self._nothing
-
-    def interpret(self, outputs: Outputs, height: int, width: int) -> list[Inspection]:  # noqa: ARG002
-        return []
+    def _time_stages(
+        self,
+        count: int,
+        read: Callable[[str], bytes],
+        decode: Callable[[bytes, str], Images],
+        run: Callable[[Images], Any],
+        interpret: Callable[[Any, int, int], object],
+    ) -> dict[Stage, list[int]]:
+        clock = self._clock
+        stamps = []
+        for path in itertools.islice(self._paths, count):
+            began = clock()
+            content = read(path)
+            have_bytes = clock()
+            image = decode(content, path)
+            have_pixels = clock()
+            outputs = run(np.stack([image]))  # as an inspector does
+            have_outputs = clock()
+            interpret(outputs, image.shape[0], image.shape[1])
+            stamps.append((began, have_bytes, have_pixels, have_outputs, clock()))
+        spans = np.diff(np.array(stamps, np.int64), axis=1)
+        return {stage: spans[:, place].tolist() for place, stage in enumerate(STAGES)}
 
 
 def _decode(paths: Sequence[str]) -> list[Images]:
-    """Return images (1, H, W, 3) of different files, at least one and no more than fit."""
+    """Return images (1, H, W, 3) of different files, at least one, up to `POOL_BYTES`."""
     images: list[Images] = []
     size = 0
     for path in dict.fromkeys(paths):
@@ -159,7 +135,7 @@ def _decode(paths: Sequence[str]) -> list[Images]:
 
 
 def _stack(images: Sequence[Images], size: int) -> list[Images]:
-    """Return batches (N, H, W, 3) of all images of the most common size that memory bears."""
+    """Return batches (N, H, W, 3) of images of the most common size, up to `POOL_BYTES`."""
     by_shape: dict[tuple[int, ...], list[Images]] = {}
     for image in images:
         by_shape.setdefault(image.shape, []).append(image)

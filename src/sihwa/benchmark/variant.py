@@ -1,9 +1,10 @@
 """What is timed: each runtime, device, precision and number of threads that may decide here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sihwa.inspector import Bundle, RuntimeChoice
+from sihwa.inspector.card import Facts
 from sihwa.inspector.choice import why_not
 from sihwa.inspector.runtime import check_choice, offered_choices
 from sihwa.inspector.verification import Verification
@@ -15,7 +16,7 @@ class Variant:
 
     Attributes:
         choice: Runtime, device, precision.
-        threads: Threads of one inference on the CPU; 0 is all cores, as the runtime takes them.
+        threads: Threads of one inference on the CPU; 0 is all cores.
     """
 
     choice: RuntimeChoice
@@ -23,17 +24,14 @@ class Variant:
 
     def __str__(self) -> str:
         """Name it: `openvino cpu fp32, all cores`."""
-        choice = self.choice
-        name = f"{choice.runtime} {choice.device} {choice.precision}"
-        if choice.kind != "cpu":
-            return name
+        if self.choice.kind != "cpu":
+            return _name(self.choice)
         cores = {0: "all cores", 1: "1 thread"}.get(self.threads, f"{self.threads} threads")
-        return f"{name}, {cores}"
+        return f"{_name(self.choice)}, {cores}"
 
 
-@dataclass(frozen=True)
-class LeftOut:
-    """A way to run the inspector that is not timed, and why."""
+class LeftOut(Facts, frozen=True):
+    """What is not timed, and why."""
 
     name: str
     reason: str
@@ -58,7 +56,7 @@ def list_variants(
         runtimes: `openvino`, `onnxruntime`, `torch`; with `auto` among them, all there are.
 
     Raises:
-        RuntimeUnavailable: There is no such device or runtime.
+        ConfigError: There is no such device or runtime.
     """
     for device in devices:
         check_choice("auto", device, "auto")
@@ -71,14 +69,13 @@ def list_variants(
             continue
         reason = fault or why_not(bundle, verification, choice)
         if reason is None:
-            variants += _with_threads(choice, threads)
+            # what a GPU runs does not depend on the threads
+            counts = dict.fromkeys(threads if choice.kind == "cpu" else (0,))
+            variants += [Variant(choice, count) for count in counts]
         else:
-            name = f"{choice.runtime} {choice.device} {choice.precision}"
-            left_out.append(LeftOut(name, reason))
+            left_out.append(LeftOut(_name(choice), reason))
     return variants, left_out
 
 
-def _with_threads(choice: RuntimeChoice, threads: Sequence[int]) -> Iterator[Variant]:
-    # what a GPU runs does not depend on them
-    for count in dict.fromkeys(threads if choice.kind == "cpu" else (0,)):
-        yield Variant(choice, count)
+def _name(choice: RuntimeChoice) -> str:
+    return f"{choice.runtime} {choice.device} {choice.precision}"

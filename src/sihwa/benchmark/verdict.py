@@ -1,39 +1,37 @@
 """Is this machine enough for the line? From measured times to a yes or a no with its margin."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.benchmark.percentiles import bootstrap_interval
+from sihwa.inspector.card import Facts
 
 PERCENT = 99.9
-ENOUGH, TOO_CLOSE, NOT_ENOUGH = "enough", "too close to tell", "not enough"
+_RANKS = ("not enough", "too close to tell", "enough")
 _RATE_STEPS = 14
-"""Halvings: the highest rate is found to a 16,000th of what is looked through."""
+"""Halvings: the highest rate is found to a 16,000th of the range."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Facts, frozen=True):
     """Whether one variant keeps up with the line.
 
     Attributes:
-        variant: Which.
-        verdict: `enough`, `not enough`, or `too close to tell`: the budget lies in the interval.
+        variant: Its name.
+        verdict: `too close to tell`: the budget or the rate lies in the measured interval.
         line_rate: Parts per second; None for one part now and then.
-        budget_ms: From the part's image being there to its decision.
-        response_ms: What 99.9 % of the parts wait at most, queue included.
-        low_ms: Lower end of its interval.
-        high_ms: Upper end.
-        margin: What is left of the budget at `response_ms`, as a share of it; negative: lacking.
-        decided_per_s: Parts per second on the average, one by one. From that line rate on the queue
-            grows without end: times and margin then tell only how long was measured.
+        budget_ms: From file to decision.
+        response_ms, low_ms, high_ms: What 99.9 % of the parts wait at most, queue included, and
+            its interval.
+        margin: What is left of the budget at `response_ms`, as a share of it; below 0 it lacks.
+        decided_per_s: Parts per second on average, one by one. At this line rate and above, the
+            queue grows without end, and times and margin depend on how long was measured.
     """
 
     variant: str
-    verdict: str
+    verdict: Literal["not enough", "too close to tell", "enough"]
     line_rate: float | None
     budget_ms: float
     response_ms: float
@@ -44,12 +42,8 @@ class Verdict:
 
     @property
     def keeps_up(self) -> bool:
-        """Whether parts come more slowly than they are decided, on the average."""
+        """Whether parts come more slowly than they are decided, on average."""
         return self.line_rate is None or self.line_rate < self.decided_per_s
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return asdict(self)
 
 
 def response_ms(service_ms: NDArray[np.floating], rate: float | None) -> NDArray[np.floating]:
@@ -84,8 +78,8 @@ def give_verdict(
 ) -> Verdict:
     """Say whether a variant is enough for a line.
 
-    *Enough* and *not enough* must hold at both ends of the interval, of the waiting and of how many
-    parts are decided a second. Whole turns are resampled, and each resample is a line of its own.
+    *Enough* and *not enough* must hold at both ends of two intervals: of the response, and of how
+    many parts are decided a second. Each resample of whole turns is a line with its own queue.
 
     Args:
         variant: Its name.
@@ -100,21 +94,21 @@ def give_verdict(
     value = float(np.percentile(response_ms(turns_ms.reshape(-1), rate), PERCENT))
     low, high = bootstrap_interval(turns_ms, [PERCENT], seed, lambda s: response_ms(s, rate))[:, 0]
     slowest, fastest = _decided_per_s(turns_ms, seed)
-    verdict = TOO_CLOSE
+    verdict: Literal["not enough", "too close to tell", "enough"] = "too close to tell"
     if high <= budget and (rate is None or rate < slowest):
-        verdict = ENOUGH
+        verdict = "enough"
     elif low > budget or (rate is not None and rate >= fastest):
-        verdict = NOT_ENOUGH
+        verdict = "not enough"
     return Verdict(
-        variant,
-        verdict,
-        rate,
-        budget,
-        value,
-        float(low),
-        float(high),
-        1 - value / budget,
-        1000 / float(turns_ms.mean()),
+        variant=variant,
+        verdict=verdict,
+        line_rate=rate,
+        budget_ms=budget,
+        response_ms=value,
+        low_ms=float(low),
+        high_ms=float(high),
+        margin=1 - value / budget,
+        decided_per_s=1000 / float(turns_ms.mean()),
     )
 
 
@@ -123,24 +117,19 @@ def highest_rate(
 ) -> float:
     """Return the most parts per second for which the verdict is *enough*.
 
-    Args:
-        turns_ms: From file to decision, (R turns, C samples).
-        budget_ms: Allowed time; None: each part is decided before the next one comes.
-        seed: Of the bootstrap.
-
-    Returns:
-        Parts per second; 0 where even a single part takes longer than the budget.
+    Without a budget each part is decided before the next one comes. The rate is 0 where even a
+    single part takes longer than the budget.
     """
     low, high = 0.0, _decided_per_s(turns_ms, seed)[0]
     for _ in range(_RATE_STEPS):
         rate = (low + high) / 2
-        is_enough = give_verdict("", turns_ms, rate, budget_ms, seed).verdict == ENOUGH
+        is_enough = give_verdict("", turns_ms, rate, budget_ms, seed).verdict == "enough"
         low, high = (rate, high) if is_enough else (low, rate)
     return low
 
 
 def _decided_per_s(turns_ms: NDArray[np.float64], seed: int) -> tuple[float, float]:
-    """Return the interval of how many parts are decided a second, one by one, on the average."""
+    """Return the interval of the parts decided a second, one by one, on average."""
     least, most = bootstrap_interval(
         turns_ms, [50.0], seed, lambda samples: samples.mean(axis=1, keepdims=True)
     )[:, 0]
@@ -149,11 +138,10 @@ def _decided_per_s(turns_ms: NDArray[np.float64], seed: int) -> tuple[float, flo
 
 def best_of(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the best verdict: enough before too close before not enough, then by margin."""
-    ranks = (NOT_ENOUGH, TOO_CLOSE, ENOUGH)
     return max(
         verdicts,
         key=lambda one: (
-            ranks.index(one.verdict),
+            _RANKS.index(one.verdict),
             one.keeps_up,
             one.margin if one.keeps_up else one.decided_per_s,
         ),

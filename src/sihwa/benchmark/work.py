@@ -1,7 +1,4 @@
-"""How much an inspector has to compute and to move for one image, counted from its graph.
-
-Axes: N images, H and W image size in pixels.
-"""
+"""What an inspector computes and moves for one image, counted from its graph."""
 
 import math
 from collections.abc import Callable
@@ -36,17 +33,18 @@ def count_work(bundle: Bundle, height: int, width: int) -> Work:
     Only products count, two operations each multiply-add: they are nearly all there is, and it
     is what a processor's peak counts.
     """
-    model = _read(bundle.graph, height, width)
+    import openvino
+
+    model = openvino.Core().read_model(bundle.graph)
+    model.reshape({"image": [1, height, width, 3]})
     nodes = model.get_ordered_ops()
-    first = next((at for at, node in enumerate(nodes) if _type(node) in _CONVOLUTIONS), 0)
-    weights = sum(
-        math.prod(node.get_output_shape(0)) for node in nodes if _type(node) == "Constant"
-    )
+    first = next((at for at, node in enumerate(nodes) if _is_convolution(node)), 0)
+    constants = [node for node in nodes if node.get_type_name() == "Constant"]
     edges = [model.input(0), *model.outputs]
     return Work(
         flop=sum(map(_flop, nodes)),
         preprocess_flop=sum(map(_flop, nodes[:first])),
-        weights=weights,
+        weights=sum(math.prod(node.get_output_shape(0)) for node in constants),
         image_bytes=sum(math.prod(p.get_shape()) * p.get_element_type().size for p in edges),
     )
 
@@ -65,7 +63,7 @@ def cut_preprocessing(bundle: Bundle, threads: int) -> Callable[[Any], object] |
 
     core = openvino.Core()
     model = core.read_model(bundle.graph)
-    first = next((n for n in model.get_ordered_ops() if _type(n) in _CONVOLUTIONS), None)
+    first = next(filter(_is_convolution, model.get_ordered_ops()), None)
     if first is None:
         return None
     cut = openvino.Model([first.input_value(0)], model.get_parameters(), "preprocessing")
@@ -76,28 +74,18 @@ def cut_preprocessing(bundle: Bundle, threads: int) -> Callable[[Any], object] |
     return lambda image: request.infer({"image": image}, share_inputs=True)
 
 
-def _read(graph: bytes, height: int, width: int) -> Any:  # noqa: ANN401 -- openvino has no types
-    import openvino
-
-    model = openvino.Core().read_model(graph)
-    model.reshape({"image": [1, height, width, 3]})
-    return model
-
-
-def _flop(node: Any) -> int:  # noqa: ANN401
+def _flop(node: Any) -> int:  # noqa: ANN401 -- openvino has no types
     """Return twice the multiply-adds of a convolution or a matrix product, else 0."""
-    kind = _type(node)
-    if kind in _CONVOLUTIONS:
+    if _is_convolution(node):
         weight = node.get_input_shape(1)
         # (G, O, I, h, w) with groups, (O, I, h, w) without: I × h × w for each output
         return 2 * int(math.prod(node.get_output_shape(0)) * math.prod(weight[-3:]))
-    if kind == "MatMul":
+    if node.get_type_name() == "MatMul":
         shape = node.get_input_shape(0)
         inner = shape[-2 if node.get_attributes().get("transpose_a") else -1]
         return 2 * int(math.prod(node.get_output_shape(0)) * inner)
     return 0
 
 
-def _type(node: Any) -> str:  # noqa: ANN401
-    name: str = node.get_type_name()
-    return name
+def _is_convolution(node: Any) -> bool:  # noqa: ANN401
+    return node.get_type_name() in _CONVOLUTIONS

@@ -1,9 +1,10 @@
 """The command `sihwa benchmark`; `scripts/benchmark.py` is the same."""
 
+import math
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,16 +13,18 @@ from sihwa.errors import ConfigError, StorageError
 from sihwa.terminal.console import a_path, say
 from sihwa.terminal.guard import begin_work
 
-_ROUNDS = 20
-_FILES = ("benchmark.json", "benchmark.csv", "benchmark.html")
+if TYPE_CHECKING:
+    from sihwa.benchmark import Results
 
+_ROUNDS = 20
+_FILES = ("benchmark.json", "benchmark.html")
 
 _Inspector = Annotated[
     Path,
     typer.Argument(
         parser=a_path,
         metavar="inspector",
-        help="Inspector folder, or its .onnx file.",
+        help="Inspector folder, or its .onnx file; or a benchmark.json, to show it again.",
         show_default=False,
     ),
 ]
@@ -57,12 +60,14 @@ _BudgetMs = Annotated[
 ]
 _Samples = Annotated[
     int,
-    typer.Option(help="Images timed one by one, per variant; rounded up to 20 equal turns."),
+    typer.Option(
+        min=1, max=1_000_000, help="Images timed one by one, per variant; in 20 equal turns."
+    ),
 ]
 _Threads = Annotated[str, typer.Option(help="Per inference on the CPU; 0 is all cores.")]
 _Batches = Annotated[str, typer.Option(help="Batch sizes.")]
-_Limit = Annotated[int, typer.Option(help="At most so many different images.")]
-_Seed = Annotated[int, typer.Option(help="Of the order and the intervals.")]
+_Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Most different images.")]
+_Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the order and the intervals.")]
 _Ceilings = Annotated[bool, typer.Option(help="Measure what the machine could do at best, too.")]
 
 
@@ -85,9 +90,9 @@ def benchmark(
 
     Each runtime, precision and number of threads that is proven here to
     decide alike is timed, one image at a time from file to decision, and
-    in batches; run sihwa verify first. All take turns, so that whatever else
-    the machine does hits all alike. Every sample counts and is kept in
-    benchmark.json; beside it lie benchmark.csv and a page, benchmark.html.
+    in batches; run sihwa verify first. All take turns, so that other load
+    slows all of them alike. Every sample counts and is kept in
+    benchmark.json; beside it lies a page, benchmark.html.
 
     [bold]Examples[/]
 
@@ -98,65 +103,49 @@ def benchmark(
     sihwa benchmark inspector.onnx --images parts.zip --devices cpu,cuda
 
     sihwa benchmark outputs/latest/inspector --runtimes onnxruntime --samples 10000
-    """
-    # here, for the sake of the other commands: scoring would start a third of a second later
-    from sihwa.benchmark import BenchmarkOptions, Schedule, run_benchmark
 
-    rounds = max(1, min(_ROUNDS, samples))
-    course = Schedule(
-        rounds=rounds,
-        samples=samples,
-        batches=_numbers("--batches", batches),
-        batch_rounds=min(Schedule.batch_rounds, rounds),
-        seed=seed,
-    )
+    sihwa benchmark docs/benchmarks/amd-epyc-avx512-neu_det.json --out page
+    """
+    # here, because other commands would start a third of a second later
+    from sihwa.benchmark import BenchmarkOptions, Schedule, read_results, run_benchmark
+
+    folder = out or Path("outputs", "benchmarks", datetime.now().strftime("%Y-%m-%d_%H%M%S"))
+    for name in _FILES:
+        if os.path.lexists(folder / name):
+            raise StorageError(f"{folder / name} exists; name another folder with --out")
+    if inspector.suffix == ".json":
+        _show_and_write(folder, read_results(inspector))
+        return
+    rounds = min(_ROUNDS, samples)
     options = BenchmarkOptions(
         devices=list(dict.fromkeys(_words(devices))),
         runtimes=list(dict.fromkeys(_words(runtimes))),
         images=images,
         limit=limit,
         threads=_numbers("--threads", threads),
-        course=course,
+        schedule=Schedule(
+            rounds=rounds,
+            samples_per_turn=math.ceil(samples / rounds),
+            batches=tuple(_numbers("--batches", batches)),
+            batch_rounds=min(Schedule().batch_rounds, rounds),
+            seed=seed,
+        ),
         line_rate=line_rate,
         budget_ms=budget_ms,
         ceilings=ceilings,
     )
-    folder = out or Path("outputs", "benchmarks", datetime.now().strftime("%Y-%m-%d_%H%M%S"))
-    _require_no_results(folder)
     begin_work()
-    document = run_benchmark(inspector, options, folder)
-    _show_and_write(_without_results(folder), document)
+    _show_and_write(folder, run_benchmark(inspector, options, folder))
 
 
-def _require_no_results(folder: Path) -> None:
-    for name in _FILES:
-        if os.path.lexists(folder / name):
-            raise StorageError(f"{folder / name} is there already; name another folder with --out")
-
-
-def _without_results(folder: Path) -> Path:
-    """Return the folder, or one beside it where another benchmark was faster to write its results.
-
-    Minutes of measurement are not thrown away for a name.
-    """
-    chosen, number = folder, 1
-    while any(os.path.lexists(chosen / name) for name in _FILES):
-        number += 1
-        chosen = folder.with_name(f"{folder.name}-{number}")
-    if chosen != folder:
-        say(f"{folder} holds the results of another benchmark by now")
-    return chosen
-
-
-def _show_and_write(folder: Path, document: dict[str, Any]) -> None:
-    from sihwa.benchmark import results_table, write_csv, write_page, write_results
+def _show_and_write(folder: Path, results: "Results") -> None:
+    from sihwa.benchmark import results_table, write_page, write_results
 
     # shown first: a disk that is full by now must not cost the measurement
-    Console().print(results_table(document), soft_wrap=True, highlight=False)
-    results, table, page = (folder / name for name in _FILES)
-    write_results(results, document)
-    write_csv(table, document["variants"])
-    write_page(page, document)
+    Console().print(results_table(results), soft_wrap=True, highlight=False)
+    data, page = (folder / name for name in _FILES)
+    write_results(data, results)
+    write_page(page, results)
     say(f"-> {folder}")
 
 

@@ -1,22 +1,26 @@
 """A clock, runtimes and a device that exist only in tests; their times are known beforehand."""
 
+import itertools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sihwa.benchmark.environment import Gpu
 from sihwa.benchmark.timing import STAGES, Timer
 from sihwa.benchmark.variant import Variant
+from sihwa.benchmark.worker_process import Worker
 from sihwa.errors import RuntimeUnavailable
-from sihwa.inspector import Outputs, RuntimeChoice
+from sihwa.inspector import Inspector, Outputs, RuntimeChoice, create_runtime, read_bundle
 from tests.score_helpers import StubRuntime
 
 Images = NDArray[np.uint8]
 
 
 class FakeClock:
-    """Stands still until somebody works; a reading itself takes `tick` ns."""
+    """Stands still until a stub works; a reading itself takes `tick` ns."""
 
     def __init__(self, tick: int = 0) -> None:
         self.now = 0
@@ -45,11 +49,11 @@ def variant(runtime: str = "fast", device: str = "cpu", threads: int = 1) -> Var
     return Variant(RuntimeChoice(runtime, device, "fp32"), threads)
 
 
-class StandInContestant:
-    """Answers at once that it took `ns` an image; on `cuda` the device part is half of it."""
+class StandInWorker(Worker):
+    """Answers at once that it took `ns` an image; the device part is half of it."""
 
     def __init__(self, which: Variant, ns: int = 1_000_000, log: list[str] | None = None) -> None:
-        self.variant = which
+        super().__init__(which, Path(), [])
         self.ns = ns
         self.log = [] if log is None else log
         self.fails_at: str | None = None
@@ -72,7 +76,7 @@ class StandInContestant:
             "device": lambda: [self.ns // 2] * count,
             "overhead": lambda: [500] * count,
             "batches": lambda: {"images": int(request["size"]), "ns": self.ns},
-            "memory": lambda: {"first_mib": 100.0, "all_mib": 200.0},
+            "memory": lambda: {"first_decision_mib": 100.0, "peak_mib": 200.0},
         }
         return answers[kind]()
 
@@ -82,24 +86,29 @@ class StandInContestant:
             raise RuntimeUnavailable("its process ended: out of memory (exit code -9)")
 
 
-class InProcess:
-    """A contestant whose timer is a real one, in this process."""
+class InProcess(StandInWorker):
+    """A worker whose timer is a real one, in this process."""
 
-    def __init__(self, which: Variant, timer: Timer) -> None:
-        self.variant = which
-        self._timer = timer
-
-    def start(self) -> float:
-        return 0.1
-
-    def close(self) -> None:
-        pass
+    def __init__(self, which: Variant, inspector: Path, paths: Sequence[str]) -> None:
+        super().__init__(which)
+        bundle = read_bundle(inspector)
+        runtime = create_runtime(bundle, which.choice, which.threads)
+        self._timer = Timer(Inspector(bundle.card, runtime, ""), paths)
 
     def ask(self, kind: str, **request: float) -> Any:  # noqa: ANN401 -- as JSON has it
         if kind == "memory":
-            return {"first_mib": None, "all_mib": None}
+            return super().ask(kind)
         return getattr(self._timer, f"time_{kind}")(**request)
 
 
-def flat(turns: Sequence[Sequence[int]]) -> list[int]:
-    return [span for turn in turns for span in turn]
+class FakeGpu(Gpu):
+    """Every reading is 100 more than the one before."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self._readings = itertools.count(0.0, 100.0)
+
+    def joules(self) -> float:
+        return next(self._readings)
+
+    used_mib = joules

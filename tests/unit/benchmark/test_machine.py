@@ -1,8 +1,6 @@
-"""What the machine tells of itself, and its ceilings."""
+"""The machine, its ceilings, and the work of an inspector."""
 
-import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pynvml
@@ -10,18 +8,22 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from sihwa.benchmark.ceilings import _probe
-from sihwa.benchmark.environment import describe_conditions, describe_environment
-from sihwa.benchmark.gpu import Gpu, open_gpu
-from sihwa.benchmark.machine_probe import (
+from sihwa.benchmark.ceilings import (
+    Ceiling,
+    Ceilings,
     best_rate,
+    measure_ceilings,
     probe_cpu,
     probe_cuda,
-    probe_disk,
-    probe_preprocessing,
+    time_preprocessing,
 )
-from sihwa.benchmark.power import PackageMeter, energy_meter
-from sihwa.benchmark.roofline import roofline_share
+from sihwa.benchmark.environment import (
+    Gpu,
+    describe_conditions,
+    describe_environment,
+    open_gpus,
+)
+from sihwa.benchmark.roofline import reach_of
 from sihwa.benchmark.work import Work, count_work, cut_preprocessing
 from sihwa.inspector import read_bundle
 from sihwa.inspector.runtime.torch_runtime import time_by_events
@@ -30,57 +32,24 @@ from tests.golden.smallest import FOLDER
 from tests.helpers import random_images, save_images
 
 
-def make_zone(root: Path, name: str, joules: float, most: float = 1000) -> Path:
-    zone = root / name
-    zone.mkdir(parents=True, exist_ok=True)
-    kind = "core" if name.count(":") == 2 else f"package-{name[-1]}"
-    (zone / "name").write_text(f"{kind}\n")
-    (zone / "energy_uj").write_text(f"{int(joules * 1e6)}\n")
-    (zone / "max_energy_range_uj").write_text(f"{int(most * 1e6)}\n")
-    return zone
-
-
-def test_package_meter_sums_packages_and_leaves_their_parts_out(tmp_path: Path) -> None:
-    for name in ("intel-rapl:0", "intel-rapl:1", "intel-rapl:0:0"):
-        make_zone(tmp_path, name, 10)
-    meter = PackageMeter(tmp_path)
-    assert meter() == 0
-    for name in ("intel-rapl:0", "intel-rapl:1", "intel-rapl:0:0"):
-        make_zone(tmp_path, name, 15)
-    assert meter() == 10
-
-
-def test_package_meter_goes_on_when_a_counter_starts_anew(tmp_path: Path) -> None:
-    make_zone(tmp_path, "intel-rapl:0", 995)
-    meter = PackageMeter(tmp_path)
-    meter()
-    make_zone(tmp_path, "intel-rapl:0", 7)
-    assert meter() == pytest.approx(12)
-
-
-def test_package_meter_without_counters_tells_nothing(tmp_path: Path) -> None:
-    assert PackageMeter(tmp_path)() is None
-    make_zone(tmp_path, "intel-rapl:0", 1).joinpath("energy_uj").unlink()
-    assert PackageMeter(tmp_path)() is None
-
-
 def test_gpu_value_not_reported_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
     monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", refuse)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetClockInfo", refuse)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", refuse)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetTemperature", lambda *_: 41)
-    assert (Gpu(object()).joules(), Gpu(object()).celsius()) == (None, 41)
+    assert Gpu(object()).joules() is None
+    assert Gpu(object()).state() == {"mhz": None, "celsius": 41, "used_mib": None}
 
 
-def test_open_gpu_without_driver_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_gpus_without_driver_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
     monkeypatch.setattr(pynvml, "nvmlInit", refuse)
-    assert open_gpu("cuda:0") is None
-    assert open_gpu("cpu") is None
-    assert energy_meter("cuda")() is None
+    assert open_gpus(["cpu", "cuda:0"]) == {}
 
 
 class FakeEvent:
@@ -112,12 +81,12 @@ def test_time_by_events_is_the_time_between_them_and_waits() -> None:
     assert time_by_events(work, FakeEvent) == 1_250_000
 
 
-def test_describe_environment_says_what_it_is() -> None:
+def test_describe_environment_names_what_was_measured() -> None:
     found = describe_environment(("cpu", "cuda:7"))
-    assert found["cpu"]["usable_cores"] >= 1
-    assert found["versions"]["onnxruntime"]
-    assert "no NVIDIA card 7" in found["gpus"]["cuda:7"]["model"]
-    assert describe_conditions(("cpu",))["gpus"] == {}
+    assert found.usable_cores >= 1
+    assert found.versions["onnxruntime"]
+    assert "no NVIDIA" in found.gpus["cuda:7"]
+    assert describe_conditions(3, {}).round == 3
 
 
 def test_best_rate_is_the_fastest_turn_after_one_to_warm_up() -> None:
@@ -128,50 +97,36 @@ def test_best_rate_is_the_fastest_turn_after_one_to_warm_up() -> None:
 
 
 def test_probe_cpu_measures_each_ceiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sihwa.benchmark.machine_probe._COPY_BYTES", 2**16)
+    monkeypatch.setattr("sihwa.benchmark.ceilings._COPY_BYTES", 2**16)
     paths = [str(path) for path in save_images(tmp_path, random_images(3, 40, 50))]
-    found = probe_cpu(1, paths, sizes=(32,))
-    assert {"fp32", "int8"} <= found["gflop_per_s"].keys()
-    pixels = found["decoded_megapixels_per_s"] / found["decoded_images_per_s"]
+    found = probe_cpu(FOLDER, 1, paths, sizes=(32,))
+    assert {"fp32", "int8"} <= found.gflop_per_s.keys()
+    assert found.decoded_images_per_s
+    assert found.decoded_megapixels_per_s
+    pixels = found.decoded_megapixels_per_s / found.decoded_images_per_s
     assert pixels == pytest.approx(40 * 50 / 1e6)
-    assert found["memory_gb_per_s"] > 0
+    assert found.memory_gb_per_s > 0
+    assert found.preprocessing_ms is None  # there is no convolution
 
 
 def test_probe_cuda_on_a_stand_in_device() -> None:
     found = probe_cuda("cpu", size=32)
-    assert set(found["gflop_per_s"]) == {"fp32", "bf16", "fp16", "int8"}
-    assert min(*found["gflop_per_s"].values(), found["memory_gb_per_s"]) > 0
+    assert set(found.gflop_per_s) == {"fp32", "bf16", "fp16", "int8"}
+    assert min(*found.gflop_per_s.values(), found.memory_gb_per_s) > 0
 
 
-def test_probe_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sihwa.benchmark.machine_probe._FILE_BYTES", 2**16)
-    paths = [str(path) for path in save_images(tmp_path / "images", random_images(3, 40, 50))]
-    before = [Path(path).read_bytes() for path in paths]
-    found = probe_disk(tmp_path, paths)
-    if hasattr(os, "posix_fadvise"):
-        assert found is not None
-        assert found["images_per_s"] > 0
-    else:
-        assert found is None
-    assert [path.name for path in tmp_path.iterdir()] == ["images"]
-    assert [Path(path).read_bytes() for path in paths] == before
-
-
-def test_probe_preprocessing_of_a_graph_without_convolutions_is_none(tmp_path: Path) -> None:
-    assert probe_preprocessing(str(FOLDER), 1, []) is None
-
-
-def test_probe_preprocessing_times_each_image(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_time_preprocessing_is_the_median_of_all_images(tiny_bundle: Path, tmp_path: Path) -> None:
     paths = [str(path) for path in save_images(tmp_path / "p", random_images(2, 40, 50))]
     ticks = iter(range(0, 10**9, 3_000_000))
-    found = probe_preprocessing(str(tiny_bundle), 1, paths, lambda: next(ticks))
-    assert found == {"threads": 1, "samples": 10, "p50_ms": 3.0}
+    assert time_preprocessing(tiny_bundle, 1, paths, lambda: next(ticks)) == 3.0
 
 
-def test_probe_runs_in_a_process_of_its_own(tiny_bundle: Path, tmp_path: Path) -> None:
-    paths = [str(path) for path in save_images(tmp_path / "p", random_images(1, 40, 50))]
-    found = _probe(probe="preprocessing", inspector=str(tiny_bundle), threads=1, paths=paths)
-    assert found["p50_ms"] > 0
+def test_measure_ceilings_failure_is_listed_with_its_reason(tmp_path: Path) -> None:
+    found = measure_ceilings(tmp_path / "missing", [], ["cuda:77"], [])
+    assert (found.cpu, found.gpus) == ([], {})
+    [failure] = found.failed
+    assert failure.name == "cuda:77"
+    assert failure.reason.endswith("(exit code 1)")
 
 
 def test_count_work_equals_the_counter_of_pytorch(tiny_bundle: Path, tiny_network: Network) -> None:
@@ -202,37 +157,29 @@ def test_cut_preprocessing_gives_the_prepared_image(tiny_bundle: Path) -> None:
 
 
 WORK = Work(flop=2_000_000_000, preprocess_flop=0, weights=25_000_000, image_bytes=0)
-VARIANT = {
-    "device": "cpu",
-    "precision": "fp32",
-    "threads": 1,
-    "model": {"p50": {"value_ms": 40.0}},
-    "throughput": [{"batch": 1, "images_per_s": 25.0}, {"batch": 10, "images_per_s": 40.0}],
-}
 
 
-def ceilings(gflop: float, memory: float) -> dict[str, Any]:
-    one = {"threads": 1, "gflop_per_s": {"fp32": gflop}, "memory_gb_per_s": memory}
-    return {"cpu": [one], "gpus": {}}
+@pytest.mark.parametrize(
+    ("gflop", "memory", "bound", "one_by_one", "batch_of_10"),
+    [
+        pytest.param(100, 1000, "products", 50, 50, id="products"),
+        pytest.param(1000, 5, "memory", 50, 500, id="memory, until a batch shares the weights"),
+    ],
+)
+def test_reach_of_is_a_share_of_the_lower_ceiling(
+    gflop: float, memory: float, bound: str, one_by_one: float, batch_of_10: float
+) -> None:
+    ceiling = Ceiling({"fp32": gflop}, memory)
+    single, batch = (reach_of(WORK, "fp32", ceiling, size, 25) for size in (1, 10))
+    assert single.bound == bound
+    assert single.ceiling_images_per_s == pytest.approx(one_by_one)
+    assert single.share == pytest.approx(25 / one_by_one)
+    assert batch.ceiling_images_per_s == pytest.approx(batch_of_10)
 
 
-def test_roofline_share_bound_by_products() -> None:
-    found = roofline_share(VARIANT, WORK, ceilings(100, 1000))
-    assert found is not None
-    assert found["one_by_one"]["bound"] == "products"
-    assert found["one_by_one"]["ceiling_images_per_s"] == pytest.approx(50)
-    assert found["one_by_one"]["share"] == pytest.approx(0.5)
-    assert found["best_batch"]["share"] == pytest.approx(0.8)
-
-
-def test_roofline_share_bound_by_memory_until_a_batch_shares_the_weights() -> None:
-    found = roofline_share(VARIANT, WORK, ceilings(1000, 5))
-    assert found is not None
-    assert found["one_by_one"]["bound"] == "memory"
-    assert found["one_by_one"]["ceiling_images_per_s"] == pytest.approx(50)
-    assert found["best_batch"]["ceiling_images_per_s"] == pytest.approx(500)
-
-
-@pytest.mark.parametrize("changed", [{"precision": "int8"}, {"device": "cuda"}, {"threads": 0}])
-def test_roofline_share_without_a_ceiling_is_none(changed: dict[str, Any]) -> None:
-    assert roofline_share({**VARIANT, **changed}, WORK, ceilings(100, 5)) is None
+def test_ceilings_of_a_variant_are_of_its_device_and_threads() -> None:
+    cpu, gpu = Ceiling({}, 1, threads=1), Ceiling({}, 2)
+    ceilings = Ceilings([cpu], {"cuda": gpu}, [])
+    assert ceilings.of("cpu", 1) is cpu
+    assert ceilings.of("cuda", 0) is gpu
+    assert ceilings.of("cpu", 0) is ceilings.of("cuda:1", 0) is None

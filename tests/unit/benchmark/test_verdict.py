@@ -1,10 +1,10 @@
 import heapq
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sihwa.benchmark.verdict import best_of, give_verdict, highest_rate, response_ms
 

@@ -1,8 +1,7 @@
-"""A variant as the benchmark sees it: a process that is started, asked and ended."""
+"""A variant in a process of its own: started, asked to time itself, and ended."""
 
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -10,37 +9,18 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from sihwa.benchmark.variant import Variant
 from sihwa.errors import RuntimeUnavailable
 
-_WORKER = Path(__file__).with_name("worker.py")
+_PROGRAM = Path(__file__).with_name("worker_main.py")
 _PATIENCE_S = 600.0
-_PATIENCE_S_A_IMAGE = 10.0
-"""For an answer: a slow machine loads, or decides, in far less; one that hangs is left behind."""
+_PATIENCE_PER_IMAGE_S = 10.0
 
 
-class Contestant(Protocol):
-    """One variant, ready to be timed."""
-
-    variant: Variant
-
-    def start(self) -> float:
-        """Start it, and return the seconds until its first decision."""
-        ...
-
-    def ask(self, kind: str, **request: float) -> Any:  # noqa: ANN401 -- whatever JSON holds
-        """Have it time itself once; see `sihwa.benchmark.timing.Timer`, `time_<kind>`."""
-        ...
-
-    def close(self) -> None:
-        """End it; it can be started again."""
-        ...
-
-
-class ProcessContestant:
-    """A variant in a process of its own.
+class Worker:
+    """The process of one variant; it can be started again after it was closed.
 
     Args:
         variant: Which.
@@ -68,55 +48,56 @@ class ProcessContestant:
             "images": list(images),
         }
         self._process: subprocess.Popen[str] | None = None
-        self._complaints: IO[str] | None = None
+        self._errors: IO[str] | None = None
 
     def start(self) -> float:
         """Start the process; return the seconds from here to its first decision.
 
         Raises:
-            RuntimeUnavailable: The process has ended, with what it said last, or does not answer.
+            RuntimeUnavailable: The process ended, with its last line, or does not answer.
         """
         self.close()
-        self._complaints = tempfile.TemporaryFile(  # noqa: SIM115 -- until `close`
+        self._errors = tempfile.TemporaryFile(  # noqa: SIM115 -- until `close`
             "w+", encoding="utf-8", errors="replace"
         )
         began = time.perf_counter()
         # -P: the folder of the file must not come before the standard library
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_WORKER)],
+            [sys.executable, "-P", str(_PROGRAM)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._complaints,
+            stderr=self._errors,
             encoding="utf-8",
         )
         self._exchange(self._job)
         return time.perf_counter() - began
 
-    def ask(self, kind: str, **request: float) -> Any:  # noqa: ANN401
-        """Send a request; return the answer.
+    def ask(self, kind: str, **request: float) -> Any:  # noqa: ANN401 -- whatever JSON holds
+        """Have it time itself once; see `sihwa.benchmark.timing.Timer`, `time_<kind>`.
 
         Raises:
-            RuntimeUnavailable: The process has ended, with what it said last, or does not answer.
+            RuntimeUnavailable: The process ended, with its last line, or does not answer.
         """
         return self._exchange({"time": kind, **request})
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
         process, self._process = self._process, None
-        complaints, self._complaints = self._complaints, None
+        errors, self._errors = self._errors, None
         if process is not None:
             process.kill()
             with contextlib.suppress(OSError):
                 process.communicate()
-        if complaints is not None:
-            complaints.close()
+        if errors is not None:
+            errors.close()
 
     def _exchange(self, message: dict[str, Any]) -> Any:  # noqa: ANN401
-        process = self._process
+        process, errors = self._process, self._errors
         assert process is not None, "start it first"
+        assert errors is not None
         assert process.stdin is not None
         assert process.stdout is not None
-        patience_s = self._patience_s + _PATIENCE_S_A_IMAGE * message.get("count", 0)
+        patience_s = self._patience_s + _PATIENCE_PER_IMAGE_S * message.get("count", 0)
         is_late = threading.Event()
 
         def give_up() -> None:
@@ -137,35 +118,17 @@ class ProcessContestant:
         if is_late.is_set():
             raise RuntimeUnavailable(f"its process did not answer for {patience_s:,.0f} s")
         if not line.endswith("\n"):
-            raise RuntimeUnavailable(f"its process ended: {self._last_words(process)}")
+            code = process.wait()
+            errors.seek(0)
+            raise RuntimeUnavailable(f"its process ended: {last_line(errors.read(), code)}")
         return json.loads(line)
 
-    def _last_words(self, process: "subprocess.Popen[str]") -> str:
-        code = process.wait()
-        assert self._complaints is not None
-        self._complaints.seek(0)
-        return how_it_ended(code, self._complaints.read())
 
+def last_line(errors: str, code: int) -> str:
+    """Return the last line of a process's standard error, and its exit code.
 
-def how_it_ended(code: int, complaints: str) -> str:
-    """Return the last thing that a process said, and how it ended.
-
-    >>> how_it_ended(-9, "")
-    'it said nothing (killed by SIGKILL)'
+    >>> last_line("", -9)
+    'no message (exit code -9)'
     """
-    lines = [line.strip() for line in complaints.splitlines() if line.strip()]
-    return f"{lines[-1][-300:] if lines else 'it said nothing'} ({_manner(code)})"
-
-
-def _manner(code: int) -> str:
-    """Return how a process ended: a negative code is the signal that killed it.
-
-    >>> _manner(1), _manner(-9)
-    ('exit code 1', 'killed by SIGKILL')
-    """
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    return f"{lines[-1][-300:] if lines else 'no message'} (exit code {code})"
