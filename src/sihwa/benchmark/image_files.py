@@ -4,7 +4,6 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
@@ -40,17 +39,13 @@ class ImageFacts(Facts, frozen=True):
         return max(self.sizes, key=lambda size: size.count)
 
 
-@dataclass(frozen=True)
-class Images:
-    """Readable image files: their paths, those of the most common size first, and facts."""
-
-    paths: list[str]
-    facts: ImageFacts
-
-
 @contextmanager
-def prepared_images(inspector: Path, source: Path | None, limit: int) -> Iterator[Images]:
-    """Yield images as plain files, as on a line; those of an archive in a temporary folder.
+def prepared_images(
+    inspector: Path, source: Path | None, limit: int
+) -> Iterator[tuple[list[str], ImageFacts]]:
+    """Yield paths of plain files, as on a line, and facts; archives go to a temporary folder.
+
+    Images of the most common size come first.
 
     Args:
         inspector: The inspector folder, or its .onnx file.
@@ -65,8 +60,8 @@ def prepared_images(inspector: Path, source: Path | None, limit: int) -> Iterato
     usage = f"sihwa benchmark {inspector} --images FOLDER"
     chosen = spread(as_on_the_line(list_images(inspector, source, usage), source), limit)
     with writing(Path(gettempdir())):
-        unpacked = TemporaryDirectory()
-    with unpacked as folder:
+        temporary = TemporaryDirectory()
+    with temporary as folder:
         found: list[tuple[str, tuple[int, int]]] = []
         file_bytes, unreadable = 0, []
         for number, path in enumerate(chosen):
@@ -76,7 +71,13 @@ def prepared_images(inspector: Path, source: Path | None, limit: int) -> Iterato
             except UnreadableImage as error:
                 unreadable.append(error)
                 continue
-            found.append((_as_file(path, content, Path(folder), number), (height, width)))
+            file = path
+            if split_member(path):
+                unpacked = Path(folder, f"{number:06d}{Path(path).suffix}")
+                file = str(unpacked)
+                with writing(unpacked):
+                    unpacked.write_bytes(content)
+            found.append((file, (height, width)))
             file_bytes += len(content)
         if not found:
             raise DatasetError(none_readable(unreadable))
@@ -86,22 +87,11 @@ def prepared_images(inspector: Path, source: Path | None, limit: int) -> Iterato
         # where not all fit into memory, those that are timed without their files are usual ones
         paths = [path for path, _ in sorted(found, key=lambda one: -shapes[one[1]])]
         name = f"kept in the inspector ({IMAGES_NAME})" if source is None else source.name
-        yield Images(
-            paths,
-            ImageFacts(
-                source=printable(name),
-                count=len(paths),
-                sizes=[ImageSize(*shape, count) for shape, count in sorted(shapes.items())],
-                file_bytes=file_bytes,
-                unreadable=[printable(str(error)) for error in unreadable],
-            ),
+        facts = ImageFacts(
+            source=printable(name),
+            count=len(paths),
+            sizes=[ImageSize(*shape, count) for shape, count in sorted(shapes.items())],
+            file_bytes=file_bytes,
+            unreadable=[printable(str(error)) for error in unreadable],
         )
-
-
-def _as_file(path: str, content: bytes, folder: Path, number: int) -> str:
-    if split_member(path) is None:
-        return path
-    unpacked = folder / f"{number:06d}{Path(path).suffix}"
-    with writing(unpacked):
-        unpacked.write_bytes(content)
-    return str(unpacked)
+        yield paths, facts

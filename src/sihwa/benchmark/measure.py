@@ -18,10 +18,10 @@ from sihwa.benchmark.environment import (
 )
 from sihwa.benchmark.image_files import ImageFacts, prepared_images
 from sihwa.benchmark.results import InspectorFacts, Line, Results, variant_result
+from sihwa.benchmark.roofline import count_work
 from sihwa.benchmark.turns import Measurement, Schedule, take_turns
 from sihwa.benchmark.variant import LeftOut, Variant, list_variants
 from sihwa.benchmark.verdict import give_verdict, highest_rate
-from sihwa.benchmark.work import count_work
 from sihwa.benchmark.worker_process import Worker
 from sihwa.errors import ConfigError, RuntimeUnavailable
 from sihwa.images import available_cores
@@ -89,14 +89,14 @@ def run_benchmark(
     bundle = read_bundle(path)
     variants, left_out = _variants(path, bundle, options)
     with (
-        prepared_images(path, options.images, options.limit) as images,
+        prepared_images(path, options.images, options.limit) as (paths, images),
         usable_folder(folder),
     ):
-        schedule, too_large = _fitting(options.schedule, images.facts)
+        schedule, too_large = _fitting(options.schedule, images)
         ceilings = None
         if options.ceilings:
-            ceilings = measure_ceilings(path, images.paths, options.devices, options.threads)
-        workers = [make_worker(variant, path, images.paths) for variant in variants]
+            ceilings = measure_ceilings(path, paths, options.devices, options.threads)
+        workers = [make_worker(variant, path, paths) for variant in variants]
         gpus = open_gpus(options.devices)
         conditions: list[Conditions] = []
         with progress_bar("timing", schedule.steps * len(variants), "turns") as advance:
@@ -111,7 +111,7 @@ def run_benchmark(
             raise RuntimeUnavailable(
                 f"nothing could be timed; {failed[0].name}: {failed[0].reason}"
             )
-        size = images.facts.usual_size
+        size = images.usual_size
         work = count_work(bundle, size.height, size.width)
         return Results(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -125,7 +125,7 @@ def run_benchmark(
                 preprocessing_gflop=work.preprocess_flop / 1e9,
                 numbers_in_weights=work.weights,
             ),
-            images=images.facts,
+            images=images,
             settings=schedule,
             environment=describe_environment(options.devices),
             conditions=conditions,

@@ -17,12 +17,11 @@ from sihwa.benchmark.ceilings import Ceilings
 from sihwa.benchmark.environment import Conditions, Environment
 from sihwa.benchmark.image_files import ImageFacts
 from sihwa.benchmark.percentiles import Latency, bootstrap_interval, summarise
-from sihwa.benchmark.roofline import Reach, reach_of
+from sihwa.benchmark.roofline import Reach, Work, reach_of
 from sihwa.benchmark.timing import STAGES, Stage, Timed
 from sihwa.benchmark.turns import BatchTurn, Measurement, MemoryFigure, Schedule
 from sihwa.benchmark.variant import LeftOut
 from sihwa.benchmark.verdict import Verdict
-from sihwa.benchmark.work import Work
 from sihwa.errors import ConfigError
 from sihwa.inspector.card import Facts
 from sihwa.storage import write_json

@@ -88,7 +88,7 @@ def _cells(figures: Latency) -> list[tuple[str, str]]:
 
 
 def _facts(results: Results) -> list[tuple[str, str]]:
-    environment, images, settings = results.environment, results.images, results.settings
+    environment, images, settings = (results.environment, results.images, results.settings)
     sizes = ", ".join(f"{size.width} × {size.height} ({size.count})" for size in images.sizes)
     clocks = [mhz for one in results.conditions for mhz in one.cpu_mhz]
     facts = {

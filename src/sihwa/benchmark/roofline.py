@@ -1,15 +1,36 @@
 """Which share of what the machine could do at best a variant reaches: its roofline.
 
+What an inspector computes and moves for one image is counted from its graph.
+
 Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
 """
 
-from typing import Literal
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from sihwa.benchmark.ceilings import Ceiling
-from sihwa.benchmark.work import Work
+from sihwa.benchmark.ceilings import Ceiling, is_convolution
+from sihwa.inspector import Bundle
 from sihwa.inspector.card import Facts
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one image takes.
+
+    Attributes:
+        flop: Multiplications and additions of convolutions and matrix products.
+        preprocess_flop: Those of them before the first convolution.
+        weights: Numbers that all images share.
+        image_bytes: Of the image and of all outputs together.
+    """
+
+    flop: int
+    preprocess_flop: int
+    weights: int
+    image_bytes: int
 
 
 class Reach(Facts, frozen=True):
@@ -47,3 +68,38 @@ def reach_of(
         flop_per_byte=work.flop / moved,
         share=images_per_s / highest,
     )
+
+
+def count_work(bundle: Bundle, height: int, width: int) -> Work:
+    """Count the work that the graph does for one image of height × width pixels.
+
+    Only products count, two operations each multiply-add: they are nearly all there is, and it
+    is what a processor's peak counts.
+    """
+    import openvino
+
+    model = openvino.Core().read_model(bundle.graph)
+    model.reshape({"image": [1, height, width, 3]})
+    nodes = model.get_ordered_ops()
+    first = next((at for at, node in enumerate(nodes) if is_convolution(node)), 0)
+    constants = [node for node in nodes if node.get_type_name() == "Constant"]
+    edges = [model.input(0), *model.outputs]
+    return Work(
+        flop=sum(map(_flop, nodes)),
+        preprocess_flop=sum(map(_flop, nodes[:first])),
+        weights=sum(math.prod(node.get_output_shape(0)) for node in constants),
+        image_bytes=sum(math.prod(p.get_shape()) * p.get_element_type().size for p in edges),
+    )
+
+
+def _flop(node: Any) -> int:  # noqa: ANN401 -- openvino has no types
+    """Return twice the multiply-adds of a convolution or a matrix product, else 0."""
+    if is_convolution(node):
+        weight = node.get_input_shape(1)
+        # (G, O, I, h, w) with groups, (O, I, h, w) without: I × h × w for each output
+        return 2 * int(math.prod(node.get_output_shape(0)) * math.prod(weight[-3:]))
+    if node.get_type_name() == "MatMul":
+        shape = node.get_input_shape(0)
+        inner = shape[-2 if node.get_attributes().get("transpose_a") else -1]
+        return 2 * int(math.prod(node.get_output_shape(0)) * inner)
+    return 0

@@ -125,10 +125,6 @@ class Measurement:
         joules = _difference(before, self.gpu.joules() if self.gpu else None)
         self.batches[size].append(BatchTurn(answer["images"], answer["ns"], joules))
 
-    def ask_memory(self) -> None:
-        """Read what memory the process has taken."""
-        self.memory |= self.worker.ask("memory")
-
 
 def take_turns(
     workers: Sequence[Worker],
@@ -171,7 +167,7 @@ def take_turns(
             each(lambda one: one.time_model(count))
             for size in schedule.batches if number < schedule.batch_rounds else ():
                 each(partial(Measurement.time_batches, size=size, seconds=schedule.batch_seconds))
-        each(Measurement.ask_memory, steps=0)
+        each(lambda one: one.memory.update(one.worker.ask("memory")), steps=0)
     finally:
         for worker in workers:
             worker.close()

@@ -76,7 +76,7 @@ class Worker:
         """Have it time itself once; see `sihwa.benchmark.timing.Timer`, `time_<kind>`.
 
         Raises:
-            RuntimeUnavailable: The process ended, with its last line, or does not answer.
+            RuntimeUnavailable: As of `start`.
         """
         return self._exchange({"time": kind, **request})
 

@@ -23,10 +23,10 @@ def test_prepared_images_of_an_archive_are_files_for_a_while(folder: Path, tmp_p
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted(folder.iterdir()):
             file.write(path, path.name)
-    with prepared_images(FOLDER, archive, 3) as found:
-        assert [Path(path).is_file() for path in found.paths] == [True] * 3
-        assert found.facts.sizes == [ImageSize(40, 50, 3)]
-    assert not any(Path(path).exists() for path in found.paths)
+    with prepared_images(FOLDER, archive, 3) as (paths, facts):
+        assert [Path(path).is_file() for path in paths] == [True] * 3
+        assert facts.sizes == [ImageSize(40, 50, 3)]
+    assert not any(Path(path).exists() for path in paths)
 
 
 def test_prepared_images_of_the_inspector_are_those_that_no_border_chose(
@@ -38,25 +38,25 @@ def test_prepared_images_of_the_inspector_are_those_that_no_border_chose(
     with zipfile.ZipFile(inspector / IMAGES_NAME, "w") as archive:
         for place, path in enumerate(names):
             archive.write(path, f"{place:03d}{path.suffix}")
-    with prepared_images(inspector, None, 100) as found:
-        read = [Path(path).read_bytes() for path in found.paths]
+    with prepared_images(inspector, None, 100) as (paths, _):
+        read = [Path(path).read_bytes() for path in paths]
     assert sorted(read) == sorted(path.read_bytes() for path in names[2:])
 
 
 def test_prepared_images_are_not_in_the_order_of_their_classes(tmp_path: Path) -> None:
     save_images(tmp_path, random_images(20, 9, 8), prefix="crazing ")
     save_images(tmp_path, random_images(20, 9, 8, seed=1), prefix="scratches ")
-    with prepared_images(FOLDER, tmp_path, 100) as found:
-        first = [Path(path).name.split()[0] for path in found.paths[:20]]
+    with prepared_images(FOLDER, tmp_path, 100) as (paths, _):
+        first = [Path(path).name.split()[0] for path in paths[:20]]
     assert 5 < first.count("scratches") < 15
 
 
 def test_prepared_images_of_the_usual_size_come_first(tmp_path: Path) -> None:
     save_images(tmp_path / "b", random_images(3, 40, 50))
     save_images(tmp_path / "a", random_images(1, 400, 500))
-    with prepared_images(FOLDER, tmp_path, 100) as found:
-        assert [Path(path).parent.name for path in found.paths] == ["b", "b", "b", "a"]
-        assert found.facts.usual_size == ImageSize(40, 50, 3)
+    with prepared_images(FOLDER, tmp_path, 100) as (paths, facts):
+        assert [Path(path).parent.name for path in paths] == ["b", "b", "b", "a"]
+        assert facts.usual_size == ImageSize(40, 50, 3)
 
 
 def test_prepared_images_without_room_to_unpack_say_where(
@@ -78,9 +78,9 @@ def test_prepared_images_without_room_to_unpack_say_where(
 
 def test_prepared_images_unreadable_ones_are_named(folder: Path) -> None:
     (folder / "cut.jpg").write_bytes(b"\xff\xd8")
-    with prepared_images(FOLDER, folder, 100) as found:
-        assert len(found.paths) == 4
-        [line] = found.facts.unreadable
+    with prepared_images(FOLDER, folder, 100) as (paths, facts):
+        assert len(paths) == 4
+        [line] = facts.unreadable
         assert "cut.jpg" in line
 
 

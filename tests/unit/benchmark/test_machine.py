@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pynvml
 import pytest
 import torch
@@ -23,8 +22,7 @@ from sihwa.benchmark.environment import (
     describe_environment,
     open_gpus,
 )
-from sihwa.benchmark.roofline import reach_of
-from sihwa.benchmark.work import Work, count_work, cut_preprocessing
+from sihwa.benchmark.roofline import Work, count_work, reach_of
 from sihwa.inspector import read_bundle
 from sihwa.inspector.runtime.torch_runtime import time_by_events
 from sihwa.model import Network
@@ -146,14 +144,6 @@ def test_count_work_counts_weights_and_what_goes_in_and_out(
     # batch normalisation is folded into the convolutions; the rest is shapes and axes
     assert found.weights == pytest.approx(sum(value.numel() for value in held), rel=0.02)
     assert found.image_bytes > 90 * 70 * 3
-
-
-def test_cut_preprocessing_gives_the_prepared_image(tiny_bundle: Path) -> None:
-    run = cut_preprocessing(read_bundle(tiny_bundle), 1)
-    assert run is not None
-    [prepared] = run(random_images(1, 90, 70)).values()  # type: ignore[attr-defined]
-    assert prepared.shape == (1, 3, 64, 64)
-    assert np.isfinite(prepared).all()
 
 
 WORK = Work(flop=2_000_000_000, preprocess_flop=0, weights=25_000_000, image_bytes=0)

@@ -194,8 +194,8 @@ def test_verdict_lines_name_the_best_variant(
 def test_notes_list_what_was_not_measured(results: Results, folder: Path, tmp_path: Path) -> None:
     odd = folder.rename(tmp_path / "\udcff\x1b")
     (odd / "\udcfe.png").write_bytes(b"no")
-    with prepared_images(FOLDER, odd, 100) as found:
-        images = found.facts
+    with prepared_images(FOLDER, odd, 100) as (_, images):
+        pass
     failed = Ceilings([], {}, [LeftOut("cuda", "no GPU")])
     lines = [*notes(structs.replace(results, ceilings=failed, images=images))]
     assert "Ceiling not measured: cuda: no GPU" in lines
