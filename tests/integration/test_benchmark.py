@@ -66,28 +66,26 @@ def test_benchmark_wrong_options_are_one_line(words: list[str], message: str) ->
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("out", ["taken", "taken/below", "/dev/full"])
-def test_benchmark_folder_that_cannot_be_written_is_refused_before_timing(
-    out: str, folder: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        pytest.param("file/below", "error: cannot write", id="file"),
+        pytest.param("/dev/full", "error: cannot write", id="no folder"),
+        pytest.param("used", "benchmark.json exists; name another folder with --out", id="used"),
+    ],
+)
+def test_benchmark_folder_is_refused_before_timing(
+    out: str, message: str, folder: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "taken").write_text("mine")
-    done = run(
-        sys.executable, "-m", "sihwa", "benchmark", FOLDER, "--images", folder,
-        "--out", tmp_path / out, *SHORT,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"error: cannot write {tmp_path / out}")
-    assert done.stderr.count("\n") == 1
-    assert (tmp_path / "taken").read_text() == "mine"
-
-
-def test_benchmark_results_are_not_overwritten(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "benchmark.json").symlink_to(tmp_path / "elsewhere")
-    given = ("--images", folder, "--out", tmp_path / "out", *SHORT)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "benchmark.json").symlink_to(tmp_path / "elsewhere")
+    given = ("--images", folder, "--out", tmp_path / out, *SHORT)
     done = run(sys.executable, "-m", "sihwa", "benchmark", FOLDER, *given)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "benchmark.json exists; name another folder with --out" in done.stderr
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 PRESSED = """

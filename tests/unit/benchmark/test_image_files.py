@@ -84,15 +84,18 @@ def test_prepared_images_unreadable_ones_are_named(folder: Path) -> None:
         assert "cut.jpg" in line
 
 
-def test_prepared_images_without_any_says_what_to_do(tmp_path: Path) -> None:
-    with (
-        pytest.raises(DatasetError, match="--images FOLDER"),
-        prepared_images(FOLDER, None, 9),
-    ):
-        pass
-    (tmp_path / "bad.png").write_bytes(b"no")
-    with pytest.raises(DatasetError, match="the only image"), prepared_images(FOLDER, tmp_path, 9):
-        pass
-    (tmp_path / "worse.png").write_bytes(b"no")
-    with pytest.raises(DatasetError, match="none of 2"), prepared_images(FOLDER, tmp_path, 9):
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        pytest.param([], "no image found", id="none"),
+        pytest.param(["a.png"], "the only image", id="one"),
+        pytest.param(["a.png", "b.png"], "none of 2", id="several"),
+    ],
+)
+def test_prepared_images_without_a_readable_one_are_refused(
+    names: list[str], message: str, tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / name).write_bytes(b"no")
+    with pytest.raises(DatasetError, match=message), prepared_images(FOLDER, tmp_path, 9):
         pass
