@@ -26,6 +26,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -42,18 +43,16 @@ from sihwa.scoring import (
     Row,
     ScoreOptions,
     Sources,
-    file_of_row,
     ray_engine,
     row_schema,
     score_block,
     score_with,
 )
 from sihwa.scoring.block import blocks_of
-from sihwa.scoring.ledger import Ledger
-from sihwa.scoring.resume import remove_stale
+from sihwa.scoring.resume import Ledger, remove_stale
 from sihwa.scoring.shards import ShardFolder
 from sihwa.scoring.summary import ScoreSummary
-from sihwa.scoring.table_copy import TableCopy
+from sihwa.scoring.table import TableCopy
 
 Measured = dict[str, float]
 
@@ -125,7 +124,7 @@ def measure_images(
 def measure_listing(tree: Path) -> Measured:
     """Return CPU microseconds per file of listing a tree and of the ledger, and its bytes."""
     entries, walking = timed(lambda: list(Sources([tree])))
-    with Ledger() as ledger:
+    with closing(Ledger()) as ledger:
         _, noting = timed(lambda: [ledger.list(entry.path) for entry in entries])
         # what it takes is known to SQLite alone: the file has no name
         pages, size = (
@@ -185,7 +184,7 @@ def measure_rows(rows: Sequence[Row], inspector: Inspector, place: Path) -> Meas
         _, writing = timed(lambda copy=copy: copy.write(shards.tables()))
         found[f"row, to {kind}: µs"] = 1e6 * writing / count
         found[f"row, in {kind}: bytes"] = size_of(place / name) / count
-    with Ledger() as ledger:
+    with closing(Ledger()) as ledger:
         _, resuming = timed(lambda: take_over(shards, ledger))
     found["resume: µs"] = 1e6 * resuming / count
     return found
@@ -202,7 +201,7 @@ def take_over(shards: ShardFolder, ledger: Ledger) -> None:
     """Do what a resumed run does with each row."""
     remove_stale(shards, lambda: [])
     for row in shards.rows():
-        ledger.add_scored(file_of_row(row))
+        ledger.add(row)
 
 
 def size_of(path: Path) -> int:

@@ -1,7 +1,9 @@
-"""An inspector that needs no network, and scored tables as their users read them."""
+"""An inspector that needs no network, `sihwa score` as a process, and tables as users read them."""
 
 import json
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from sihwa.inspector import (
     WeightsFacts,
 )
 from sihwa.scoring import file_of_row, row_schema
-from tests.helpers import CLASSES
+from tests.helpers import CLASSES, random_images, save_images
 
 MEASURED = ["milliseconds", "time"]
 
@@ -105,3 +107,59 @@ def assert_same(table: pd.DataFrame, other: pd.DataFrame) -> None:
 
 def files_of(table: pd.DataFrame) -> list[str]:
     return [file_of_row(row) for row in table.to_dict("records")]
+
+
+PROGRAM = """
+import sys
+import sihwa.scoring.shards as shards
+shards._ROWS, shards._SECONDS = 16, 0.5  # many shards, so that a kill meets them
+from sihwa.commands.cli import main
+main()
+"""
+
+
+_started: list[subprocess.Popen[str]] = []
+
+
+def start(
+    *words: object,
+    before: Callable[[], None] | None = None,
+    workers: int = 2,
+    program: str = PROGRAM,
+) -> subprocess.Popen[str]:
+    """Start `sihwa score`, with small blocks and shards."""
+    small_blocks = ("--batch-size", "4", "--workers", str(workers))
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "score", *map(str, words), *small_blocks],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        preexec_fn=before,
+    )
+    _started.append(process)
+    return process
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for a process; return exit code, output and errors."""
+    out, err = process.communicate(timeout=120)
+    assert "Traceback" not in err, err
+    return process.returncode, out, err
+
+
+def end_started() -> None:
+    """Kill what a test has left running."""
+    while _started:
+        with _started.pop() as process:
+            process.kill()
+
+
+def many_links(folder: Path, count: int, height: int = 50) -> Path:
+    """Fill a folder with links to twelve images and a damaged one."""
+    given = save_images(folder.parent / "given", random_images(12, height, 60))
+    (folder.parent / "given" / "cut.png").write_bytes(given[0].read_bytes()[:100])
+    given.append(folder.parent / "given" / "cut.png")
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"{number:05d}.png").hardlink_to(given[number % len(given)])
+    return folder

@@ -5,7 +5,6 @@ import random
 import resource
 import struct
 import tarfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from PIL import Image
 from sihwa.scoring import Entry, ReadOptions, ScoreOptions, score_block, score_sources
 from tests.helpers import random_images
 from tests.score_helpers import facts, files_of, read, stub_inspector
-from tests.unit.images.forge import exif, png, saved, tiff, write_zip
+from tests.unit.images.forge import exif, png, raw_png, saved, tiff, write_zip
 
 Blob = bytes
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp"}
@@ -57,16 +56,8 @@ def zoo() -> dict[str, bytes]:
 
 def bombs() -> dict[str, bytes]:
     """Small files that claim to be huge."""
-    rows = zlib.compress(bytes(20_001) * 2_000, 9)
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
     return {
-        "bomb.png": b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows),
+        "bomb.png": raw_png((20_000, 20_000), 8, 0, b""),
         "bomb.pgm": b"P5 100000 100000 255\n",
         "bomb.bmp": b"BM" + struct.pack("<IHHI", 54, 0, 0, 54)
         + struct.pack("<IiiHHIIiiII", 40, 2**30, 2**30, 1, 24, 0, 0, 0, 0, 0, 0),

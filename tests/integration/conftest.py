@@ -1,5 +1,6 @@
 """A folder of parts whose classes a random network can tell apart, and one run on it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from sihwa.inspector import Card
 from sihwa.run import Run, RunResult
 from sihwa.run.compose import compose_config
 from tests.helpers import random_images, save_images
+from tests.score_helpers import end_started
 
 TINY = (
     "model.name=tiny",
@@ -18,6 +20,12 @@ TINY = (
     "decision.unknown_rate=0.3",
 )
 """Settings of a network that trains in seconds; eight calibration images promise no less."""
+
+
+@pytest.fixture(autouse=True)
+def _leave_none_running() -> Iterator[None]:
+    yield
+    end_started()
 
 
 def settings(parts: Path, outputs: Path, *more: str) -> list[str]:

@@ -21,62 +21,14 @@ import typer
 from sihwa.commands.cli import app, score, verify
 from sihwa.scoring.table import table_folder
 from tests.helpers import limit_files, random_images, save_images
-from tests.score_helpers import assert_same, files_of, read
+from tests.score_helpers import assert_same, files_of, finish, many_links, read, start
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = """
-import sys
-import sihwa.scoring.shards as shards
-shards._ROWS, shards._SECONDS = 16, 0.5  # many shards, so that a kill meets them
-from sihwa.__main__ import main
-main()
-"""
-
-
-started: list[subprocess.Popen[str]] = []
-
-
-@pytest.fixture(autouse=True)
-def _leave_none_running() -> Iterator[None]:
-    yield
-    while started:
-        with started.pop() as process:
-            process.kill()
-
-
-def start(
-    *words: object, before: Callable[[], None] | None = None, workers: int = 2
-) -> subprocess.Popen[str]:
-    small_blocks = ("--batch-size", "4", "--workers", str(workers))
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "score", *map(str, words), *small_blocks],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        preexec_fn=before,
-    )
-    started.append(process)
-    return process
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
-    assert "Traceback" not in err, err
-    return process.returncode, out, err
 
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """Some hundred images, by links."""
-    given = save_images(tmp_path / "given", random_images(12, 50, 60))
-    (tmp_path / "given" / "cut.png").write_bytes(given[0].read_bytes()[:100])
-    folder = tmp_path / "부품"
-    folder.mkdir()
-    for number in range(400):
-        (folder / f"{number:03d}.png").hardlink_to(given[number % 12])
-    for number in range(10):
-        (folder / f"{number:03d} cut.png").hardlink_to(tmp_path / "given" / "cut.png")
-    return folder
+    return many_links(tmp_path / "부품", 410)
 
 
 def wait_for(process: subprocess.Popen[str], seconds: float) -> bool:
@@ -119,56 +71,42 @@ def test_score_killed_at_random_moments_and_resumed_is_the_whole_table(
     assert lengths or kills < 5, "no kill met a table"
 
 
-@pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl"])
-def test_score_disk_full_in_the_middle_is_one_line_and_can_be_resumed(
-    tiny_bundle: Path, many: Path, tmp_path: Path, name: str
-) -> None:
-    out = tmp_path / "out" / name
-    code, _, err = finish(
-        start(tiny_bundle, many, "--out", out, before=partial(limit_files, 20_000))
-    )
-    assert code == 1
-    lines = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert [line.startswith(f"error: cannot write {out}: ") for line in lines] == [True]
-    assert not out.exists()
-    assert (
-        0 < pq.read_table(table_folder(out) / "rows").num_rows <= 410
-    )  # the file is larger than any shard
-    code, _, err = finish(start(tiny_bundle, many, "--out", out, "--resume"))
-    assert code == 0, err
-    code, _, err = finish(start(tiny_bundle, many, "--out", tmp_path / name))
-    assert_same(read(out), read(tmp_path / name))
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(params=["files of 20,000 bytes", "small disk"])
+def disk(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[tuple[Path, Callable[[], None] | None]]:
+    """A folder whose disk fills within a run, and what to call in the process before."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True
-    )
-    if done.returncode:
-        pytest.skip("this user may not mount a small disk; the test beside it limits file sizes")
+    if request.param != "small disk":
+        yield folder, partial(limit_files, 20_000)  # larger than any shard, not than the table
+        return
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this user may not mount a small disk")
+    (folder / "ballast").write_bytes(bytes(1_998_576))
     try:
-        yield folder
+        yield folder, None
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-@pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl", "scores"])
-def test_score_small_disk_fills_and_is_resumed_after_space_is_freed(
-    tiny_bundle: Path, many: Path, tmp_path: Path, small_disk: Path, name: str
+@pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl"])
+def test_score_disk_full_in_the_middle_is_one_line_and_can_be_resumed(
+    tiny_bundle: Path,
+    many: Path,
+    tmp_path: Path,
+    disk: tuple[Path, Callable[[], None] | None],
+    name: str,
 ) -> None:
-    ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(1_998_576))
-    out = small_disk / name
-    code, _, err = finish(start(tiny_bundle, many, "--out", out))
+    out = disk[0] / name
+    code, _, err = finish(start(tiny_bundle, many, "--out", out, before=disk[1]))
     assert code == 1
-    lines = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert ["No space left on device" in line for line in lines] == [True], err
-    found = pq.read_table(table_folder(out) / "rows").num_rows
-    assert 0 < found < 410
-    ballast.unlink()
+    [line] = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: cannot write {out}")
+    assert not out.exists()
+    assert 0 < pq.read_table(table_folder(out) / "rows").num_rows <= 410
+    (disk[0] / "ballast").unlink(missing_ok=True)
     code, _, err = finish(start(tiny_bundle, many, "--out", out, "--resume"))
     assert code == 0, err
     code, _, err = finish(start(tiny_bundle, many, "--out", tmp_path / name))

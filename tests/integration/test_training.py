@@ -20,7 +20,7 @@ from sihwa.run.compose import compose_config
 from sihwa.run.folds import cross_validate, resume_folds
 from sihwa.run.run_folder import hold_run
 from sihwa.run.sweep import run_sweep
-from sihwa.storage.lock import hold
+from sihwa.storage import hold
 from sihwa.training import StagesConfig
 from sihwa.training.checkpoint import TrainState
 from tests.integration.conftest import settings, train

@@ -69,7 +69,7 @@ def list_members(archive: str) -> Iterator[Member]:
         yield from _list_tar(archive)
         return
     with _archive_lock:
-        infos = _open_zip(*identity)[0].infolist()
+        infos = _open_zip(identity)[0].infolist()
     for info in infos:
         name = _decode_name(info)
         if not name.endswith("/"):
@@ -77,13 +77,7 @@ def list_members(archive: str) -> Iterator[Member]:
 
 
 def read_member(archive: str, name: str, max_bytes: int, member: Member | None = None) -> bytes:
-    """Read one file of an archive.
-
-    Args:
-        archive: The .zip or .tar.
-        name: Name inside it.
-        max_bytes: Largest allowed size.
-        member: The file as `list_members` gave it, if known; saves listing a .tar.
+    """Read one file of an archive; `member`, as `list_members` gave it, saves listing a .tar.
 
     Raises:
         UnreadableImage: Missing, larger than `max_bytes`, or damaged.
@@ -92,7 +86,7 @@ def read_member(archive: str, name: str, max_bytes: int, member: Member | None =
     if not _is_tar(archive):
         return _read_zip_member(archive, name, path, max_bytes)
     if member is None:
-        members, fault = _index_tar(*identify(archive))
+        members, fault = _index_tar(identify(archive))
         member = members.get(name)
         if member is None:
             raise UnreadableImage(path, fault or f"no such name in {archive}")
@@ -100,11 +94,7 @@ def read_member(archive: str, name: str, max_bytes: int, member: Member | None =
 
 
 def identify(archive: str) -> Identity:
-    """Return the archive's present state.
-
-    Raises:
-        UnreadableImage: Missing, or not a regular file.
-    """
+    """Return the archive's present state, or refuse what is no regular file."""
     try:
         facts = Path(archive).stat()
     except (OSError, ValueError) as error:
@@ -162,11 +152,11 @@ def _require_end(file: tarfile.TarFile) -> None:
 
 
 @lru_cache(maxsize=4)
-def _index_tar(path: str, modified: int, size: int) -> tuple[dict[str, Member], str]:  # noqa: ARG001
+def _index_tar(archive: Identity) -> tuple[dict[str, Member], str]:
     """Return the members by name, and the fault that ended the listing, if any."""
     members: dict[str, Member] = {}
     try:
-        for member in _list_tar(path):
+        for member in _list_tar(archive.path):
             members.setdefault(member.name, member)
     except UnreadableImage as error:
         return members, error.reason
@@ -186,20 +176,16 @@ def _read_tar_member(archive: str, member: Member, path: str, max_bytes: int) ->
 
 
 @lru_cache(maxsize=4)  # reading the directory of a large archive takes longer than one image
-def _open_zip(
-    path: str,
-    modified: int,  # noqa: ARG001
-    size: int,  # noqa: ARG001
-) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
-    with _refuse_damage(path, "not a readable .zip"):
-        file = zipfile.ZipFile(path)
+def _open_zip(archive: Identity) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    with _refuse_damage(archive.path, "not a readable .zip"):
+        file = zipfile.ZipFile(archive.path)
     # reversed: of several with one name, the first stays
     return file, {_decode_name(info): info for info in reversed(file.infolist())}
 
 
 def _read_zip_member(archive: str, name: str, path: str, max_bytes: int) -> bytes:
     with _archive_lock, _refuse_damage(path, "archive"):
-        file, members = _open_zip(*identify(archive))
+        file, members = _open_zip(identify(archive))
         info = members.get(name)
         if info is None:
             raise UnreadableImage(path, f"no such name in {archive}")

@@ -20,13 +20,9 @@ _ADAM7 = (
 
 
 def require_all_rows(content: bytes, path: str) -> None:
-    """Refuse a PNG whose compressed data ends before its last row.
+    """Refuse a PNG whose compressed data ends before its last row: Pillow leaves those rows black.
 
-    Pillow leaves the missing rows black without an error.
-
-    Args:
-        content: The file; Pillow has read its header.
-        path: Where it came from, for messages.
+    Pillow must have read its header. `path` is for messages.
     """
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", content[16:29])
     bits = depth * _SAMPLES[colour]
@@ -38,13 +34,9 @@ def require_all_rows(content: bytes, path: str) -> None:
 
 
 def require_all_strips(tags: Mapping[int, Any], path: str) -> None:
-    """Refuse an uncompressed TIFF whose strips or tiles hold fewer bytes than its pixels.
+    """Refuse an uncompressed TIFF page whose strips or tiles hold fewer bytes than its pixels.
 
-    Pillow takes the bytes behind them for pixels.
-
-    Args:
-        tags: Tags of the page; TIFF 6.0.
-        path: Where it came from, for messages.
+    Pillow takes the bytes behind them for pixels. `tags` are those of TIFF 6.0.
     """
     sizes = tags.get(_STRIP_BYTES) or tags.get(_TILE_BYTES)
     if tags.get(_COMPRESSION, 1) != 1 or tags.get(_PHOTOMETRIC) == _YCBCR or not sizes:

@@ -61,20 +61,18 @@ def find_images(root: Path) -> Listing:
 
 
 def read_bytes(path: str, max_bytes: int = MAX_BYTES) -> bytes:
-    """Read a file, or a member of an archive written as `archive.zip!/name`.
-
-    Raises:
-        UnreadableImage: Missing, not a regular file, larger than `max_bytes`, damaged, or changed
-            while it was read.
-    """
+    """Read a file or a member; see `read_content`."""
     return read_content(path, max_bytes=max_bytes).content
 
 
 def read_content(path: str, member: Member | None = None, max_bytes: int = MAX_BYTES) -> Content:
-    """Read a file and the time of its last change; `member` saves listing its .tar, if known.
+    """Read a file, or a member of an archive written as `archive.zip!/name`.
+
+    `member` saves listing its .tar, if known.
 
     Raises:
-        UnreadableImage: As `read_bytes`.
+        UnreadableImage: Missing, not a regular file, larger than `max_bytes`, damaged, or changed
+            while it was read.
     """
     inside = split_member(path)
     if inside is None:

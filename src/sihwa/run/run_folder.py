@@ -11,8 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sihwa.errors import SihwaError, StorageError, UnreadableImage
-from sihwa.storage import write_text
-from sihwa.storage.lock import hold
+from sihwa.storage import hold, write_text
 from sihwa.terminal.names import printable
 
 log = logging.getLogger(__name__)

@@ -24,8 +24,7 @@ from sihwa.model import create_network
 from sihwa.run.compose import compose_config, config_dir
 from sihwa.run.config import TrainConfig
 from sihwa.run.processes import choose_device
-from sihwa.storage import sha256_of_bytes
-from sihwa.storage.lock import hold
+from sihwa.storage import hold, sha256_of_bytes
 from sihwa.terminal.progress import progress_bar
 from sihwa.training import TrainContext, train_network
 

@@ -1,12 +1,10 @@
-"""Lists of images that others wrote: lines of text, CSV and Parquet tables, read as a stream."""
+"""Lists of images that others wrote: lines of text, CSV and Parquet tables."""
 
 import codecs
-import contextlib
 import csv
 import math
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,196 +15,100 @@ from sihwa.errors import DatasetError
 from sihwa.images import MEMBER_MARK, split_member
 from sihwa.scoring.block import Entry
 from sihwa.scoring.rows import file_of_row
+from sihwa.terminal.names import printable
 
+LIST_SUFFIXES = (".txt", ".lst", ".csv", ".parquet")
 Listing = Iterator[Entry]
 """Files in order, as they are found."""
 
-_TEXT = "(large_)?string(_view)?"
-_KINDS = {"path": _TEXT, "path_bytes": _TEXT, "page": f"u?int[0-9]+|float|double|{_TEXT}"}
-"""The columns that name a file, and the kinds of Arrow that they may have."""
-
-_NOT_UTF8 = (
-    "No such file; its name is not UTF-8, so the list may not be either (cp949 on Korean Windows): "
-    "save it as UTF-8"
-)
+_COLUMNS = ("path", "path_bytes", "page")
 
 
-def list_lines(path: Path) -> Listing:
+def open_list(path: Path) -> Callable[[], Listing]:
+    """Check a list; return what lists its files, whose paths are relative to the list.
+
+    Raises:
+        DatasetError: It cannot be read, is in UTF-16, or is a table without a column `path`.
+    """
+    suffix = path.suffix.lower()
+    names = []
+    try:
+        if suffix == ".parquet":
+            names = pq.read_schema(path).names
+        else:
+            with path.open("rb") as file:
+                if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                    raise DatasetError(
+                        f"{path}: expected a list in UTF-8, got UTF-16 (as PowerShell's > writes "
+                        "it); save the list as UTF-8"
+                    )
+        if suffix == ".csv":
+            with _open_csv(path) as text:
+                names = csv.DictReader(text).fieldnames or []
+    except (OSError, csv.Error, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DatasetError(f"{path}: not a readable list: {reason}") from error
+    if suffix in (".csv", ".parquet") and "path" not in names:
+        raise DatasetError(
+            f"{path}: expected a column 'path' that lists the images, found "
+            f"{printable(', '.join(names))[:120] or 'none'}. Write its name in small letters, and "
+            "a CSV in UTF-8 with commas"
+        )
+    list_files = {".csv": _list_csv, ".parquet": _list_parquet}.get(suffix, _list_lines)
+    return lambda: list_files(path)
+
+
+def _open_csv(path: Path) -> IO[str]:
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _list_lines(path: Path) -> Listing:
     """List the paths of a text, one a line, or ended by NUL where it holds one."""
     with path.open("rb") as file:
-        end = b"\0" if b"\0" in file.read(2**16) else b"\n"
-        file.seek(0)
-        for line in _split(file, end):
-            name = line.removesuffix(b"\r") if end == b"\n" else line
+        head = file.read(2**16)
+        file.seek(3 if head.startswith(codecs.BOM_UTF8) else 0)
+        lines = (line.removesuffix(b"\n").removesuffix(b"\r") for line in file)
+        for name in file.read().split(b"\0") if b"\0" in head else lines:
             if name:
-                yield _listed(path, os.fsdecode(name))
+                yield _entry_of(path, os.fsdecode(name))
 
 
-def _split(file: IO[bytes], end: bytes) -> Iterator[bytes]:
-    rest = b""
-    first = True
-    while piece := file.read(2**16):
-        if first:
-            piece, first = piece.removeprefix(b"\xef\xbb\xbf"), False
-        *whole, rest = (rest + piece).split(end)
-        yield from whole
-    yield rest
-
-
-def list_csv(path: Path) -> Listing:
-    """List the files that the rows of a CSV name."""
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+def _list_csv(path: Path) -> Listing:
+    with _open_csv(path) as file:
         rows = csv.DictReader(file)
         for row in rows:
-            yield _from_row(path, f"line={rows.line_num}", row)
+            yield _entry_of_row(path, f"line={rows.line_num}", row)
 
 
-def list_parquet(path: Path) -> Listing:
-    """List the files that the rows of a Parquet table name."""
+def _list_parquet(path: Path) -> Listing:
     with pq.ParquetFile(path) as file:
-        known = [name for name in _KINDS if name in file.schema_arrow.names]
+        known = [name for name in _COLUMNS if name in file.schema_arrow.names]
         number = 0
         for batch in file.iter_batches(4096, columns=known):
             for row in batch.to_pylist():
                 number += 1
-                yield _from_row(path, f"row={number}", row)
+                yield _entry_of_row(path, f"row={number}", row)
 
 
-def _from_row(table: Path, place: str, row: Mapping[str, Any]) -> Entry:
-    """Return the file of a row; where it names none, what is wrong, at an address of its own."""
+def _entry_of_row(table: Path, place: str, row: Mapping[str, Any]) -> Entry:
+    """Return the file of a row; where it names none, a fault at an address of its own."""
+    path, raw = row["path"], row.get("path_bytes") or None
     try:
-        return _listed(table, _file_of(row))
-    except ValueError as error:
-        return Entry(f"{table}#{place}", fault=str(error))
+        page = float(row.get("page") or "nan")  # pandas writes 2.0, and NaN where none is
+        number = None if math.isnan(page) else int(page)
+        if not path or number not in (None, page):
+            raise ValueError
+        return _entry_of(table, file_of_row({"path": path, "path_bytes": raw, "page": number}))
+    except (TypeError, ValueError, OverflowError):
+        what = "expected a path in this row of the list"
+        if row.get("page") or raw:
+            what += ", hex as path_bytes and a whole number as page"
+        return Entry(f"{table}#{place}", fault=f"{what}; correct the row, or drop it")
 
 
-def _file_of(row: Mapping[str, Any]) -> str:
-    """Return the file that a row of anybody's table names.
-
-    >>> _file_of({"path": "스캔.tif#page=2", "page": "2.0"})  # pandas, where a page is missing
-    '스캔.tif'
-    """
-    if not row.get("path"):
-        raise ValueError("expected a path in this row of the list, got none; write one or drop it")
-    page, raw = row.get("page"), row.get("path_bytes") or None
-    try:
-        number = math.nan if page in (None, "") else float(page)
-    except ValueError:
-        number = math.inf
-    if not (math.isnan(number) or number.is_integer()):
-        raise ValueError(
-            f"expected a whole number as page in this row of the list, got {str(page)[:40]!r}"
-        )
-    try:
-        return file_of_row(
-            {
-                "path": row["path"],
-                "path_bytes": raw,
-                "page": None if math.isnan(number) else int(number),
-            }
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"expected hex as path_bytes in this row of the list, got {str(raw)[:40]!r}"
-        ) from error
-
-
-def _listed(table: Path, name: str) -> Entry:
-    path = str(table.parent / name)
+def _entry_of(table: Path, name: str) -> Entry:
     inside = split_member(os.path.join(table.parent, name))  # noqa: PTH118 -- as it is written
-    if inside is not None:  # a member may be called ./1.png; that is another than 1.png
-        path = f"{Path(inside[0])}{MEMBER_MARK}{inside[1]}"
-    elif not _is_unicode(path) and not os.path.lexists(path):
-        return Entry(path, fault=_NOT_UTF8)
-    return Entry(path)
-
-
-def _is_unicode(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def require_utf8(path: Path) -> None:
-    """Refuse a list in UTF-16, which `>` in PowerShell writes; what cannot be read is told later.
-
-    Raises:
-        DatasetError: It begins with the mark of UTF-16.
-    """
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            raise DatasetError(
-                f"{path}: expected a list in UTF-8, got UTF-16 (as PowerShell's > writes it); "
-                "save the list as UTF-8"
-            )
-
-
-def csv_names(path: Path) -> Sequence[str]:
-    """Return the names of a CSV's columns.
-
-    Raises:
-        DatasetError: It cannot be read.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            return csv.DictReader(file).fieldnames or ()
-    except (OSError, csv.Error) as error:
-        raise DatasetError(f"{path}: not a readable CSV: {error}") from error
-
-
-def parquet_names(path: Path) -> Sequence[str]:
-    """Return the names of a Parquet table's columns.
-
-    Raises:
-        DatasetError: It cannot be read, or a column that names files is of another kind.
-    """
-    try:
-        schema = pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DatasetError(f"{path}: not a readable Parquet table: {reason}") from error
-    for field in schema:
-        packed = pa.types.is_dictionary(field.type)
-        kind = field.type.value_type if packed else field.type
-        wanted = _KINDS.get(field.name, ".*")
-        if not re.fullmatch(f"null|{wanted}", str(kind), re.DOTALL):
-            what = "a number" if field.name == "page" else "text"
-            raise DatasetError(
-                f"{path}: expected {what} in column {field.name!r}, got {str(kind)[:80]}; "
-                "write the column anew"
-            )
-    names: Sequence[str] = schema.names
-    return names
-
-
-def require_path(names: Sequence[str], word: str) -> None:
-    """Refuse a table without a column of paths.
-
-    Raises:
-        DatasetError: There is none.
-    """
-    if "path" not in names:
-        found = ", ".join(names)
-        raise DatasetError(
-            f"{word}: expected a column 'path' that lists the images, found "
-            f"{_decoded(found)[:120] or 'none'}{_advice(found)}"
-        )
-
-
-def _decoded(text: str) -> str:
-    """Return a text whose bytes are not UTF-8 as Korean Windows reads it."""
-    raw = text.encode("utf-8", "surrogateescape")
-    return text if _is_unicode(text) else raw.decode("cp949", "backslashreplace")
-
-
-def _advice(found: str) -> str:
-    if not _is_unicode(found):
-        return "; it is not UTF-8 (read here as cp949): in Excel, save it as 'CSV UTF-8'"
-    words = re.split(r"[,;\t|]", found.lower())
-    if "path" not in [word.strip(" \"'") for word in words]:
-        return ""
-    if re.search(r"[;\t|]", found):
-        return "; separate the columns by commas"
-    return "; write its name as path, in small letters and without spaces"
+    if inside is None:
+        return Entry(str(table.parent / name))
+    # a member may be called ./1.png; that is another than 1.png
+    return Entry(f"{Path(inside[0])}{MEMBER_MARK}{inside[1]}")

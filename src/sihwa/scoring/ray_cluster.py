@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from types import ModuleType
 
-from sihwa.errors import ConfigError, RuntimeUnavailable, SihwaError
+from sihwa.errors import RuntimeUnavailable, SihwaError
 
 _REACH_SECONDS = 5.0
 
@@ -33,7 +33,6 @@ def connected(ray: ModuleType, address: str | None) -> Iterator[None]:
     """Join the cluster at an address, or start Ray on this machine; leave it at the end.
 
     Raises:
-        ConfigError: It is not an address.
         RuntimeUnavailable: Nothing answers there, or this machine cannot join.
     """
     if ray.is_initialized():  # by the program that calls this
@@ -59,18 +58,13 @@ def connected(ray: ModuleType, address: str | None) -> Iterator[None]:
 
 def _reach(address: str) -> None:
     """Try the address first: Ray itself would try for minutes."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or "/" in host:
-        raise ConfigError(
-            f"--address must be HOST:PORT, as `ray start --head` prints it, auto or local; got "
-            f"{address!r}"
-        )
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), _REACH_SECONDS).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise RuntimeUnavailable(
-            f"--address {address}: nothing answers there ({error}). Start a cluster with: "
-            "ray start --head"
+            f"--address {address}: nothing answers there ({error}). Start a cluster with "
+            "`ray start --head`, and give the HOST:PORT that it prints"
         ) from error
 
 

@@ -93,11 +93,8 @@ class _Scorer:
         return {"number": batch["number"], "rows": done}
 
     def _rows(self, entries: Sequence[Entry]) -> list[Row] | SihwaError:
-        threads = self._work.threads
         try:
-            if threads == 1:
-                return self._score(entries)
-            with ThreadPoolExecutor(threads) as pool:
+            with ThreadPoolExecutor(self._work.threads) as pool:
                 blocks = blocks_of(entries, self._work.options.block_size)
                 return list(chain(*pool.map(self._score, blocks)))
         except SihwaError as error:
@@ -120,8 +117,7 @@ def ray_engine(inspector: Path, options: ScoreOptions) -> Iterator["RayEngine"]:
             or `precision` of `auto` is decided once, on the first free machine.
 
     Raises:
-        RuntimeUnavailable: Ray is not installed.
-        RuntimeUnavailable: The cluster cannot be reached, or cannot do the work.
+        RuntimeUnavailable: Ray is not installed, or the cluster cannot be reached or do the work.
         SihwaError: As `load_inspector`.
     """
     ray = import_ray()
@@ -151,7 +147,7 @@ class RayEngine:
         self.retried = 0
         self.places = f"{count} workers of {threads} threads on Ray"
         self._ray = ray
-        self._count = count
+        self._count, self._threads = count, threads
         self._share = {"num_cpus": threads, "num_gpus": int(device == "cuda")}
         self._work = [ray.put(work)]  # in a list, Ray passes the reference and not the content
         load = ray.remote(**self._share)(_choose)
@@ -166,13 +162,19 @@ class RayEngine:
         self, blocks: Iterable[list[Entry]], evidence: Path, stop: Event
     ) -> Generator[Scored, None, None]:
         """See `Engine`."""
-        for chunk in blocks_of(blocks, _BLOCKS_PER_JOB):
-            lost = yield from self._run(chunk, evidence, stop)
+        for some in blocks_of(blocks, _BLOCKS_PER_JOB):
+            # a worker gets a block for each of its threads at once
+            joined = [list(chain(*group)) for group in blocks_of(some, self._threads)]
+            lost = yield from self._run(joined, evidence, stop)
             self.retried += len(lost)
             lost = yield from self._run(lost, evidence, stop)  # a machine may have been lost
             alone = [[entry] for block in lost for entry in block]
             for [entry] in (yield from self._run(alone, evidence, stop)):
-                yield Scored(1, [self._row_of_crash(entry)])
+                row = make_row(
+                    unread(_DIED), Facts(entry.path), self.card.classes, milliseconds=0.0,
+                    inspector=self.card.id, thresholds=self.card.thresholds_id,
+                )  # fmt: skip
+                yield Scored(1, [row])
             if stop.is_set():
                 return
 
@@ -212,11 +214,6 @@ class RayEngine:
         except self._ray.exceptions.RayError as error:
             raise as_sihwa_error(error) from error
         return list(waiting.values())
-
-    def _row_of_crash(self, entry: Entry) -> Row:
-        ids = {"inspector": self.card.id, "thresholds": self.card.thresholds_id}
-        facts = Facts(entry.path)
-        return make_row(unread(_DIED), facts, self.card.classes, milliseconds=0.0, **ids)
 
 
 def plan_workers(

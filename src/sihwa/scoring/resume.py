@@ -1,14 +1,96 @@
-"""Which rows of a table are still true, when a run resumes it."""
+"""What a table holds already: which files have a row, and whether it is still true."""
 
+import os
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sihwa.errors import UnreadableImage
 from sihwa.images import identify_file, read_content, split_member
 from sihwa.scoring.rows import file_of_row
 from sihwa.scoring.shards import ShardFolder
-from sihwa.storage import sha256_of_bytes
+from sihwa.storage import explaining, open_database, sha256_of_bytes
+
+_CACHE_KIB = 4096
+_NO_ROOM = "no room for temporary files", "Free some, or name another folder with TMPDIR=FOLDER"
+
+
+class Ledger:
+    """The files that have a row or were listed, each once; memory stays flat at any number.
+
+    It is built from the shards at each start, so it cannot disagree with them. SQLite keeps it in
+    a private temporary file.
+
+    Raises:
+        StorageError: There is no room for temporary files.
+    """
+
+    def __init__(self) -> None:
+        with explaining(*_NO_ROOM):
+            self._database = open_database(
+                None,
+                f"PRAGMA cache_size = -{_CACHE_KIB}",
+                "PRAGMA journal_mode = OFF",
+                "PRAGMA synchronous = OFF",
+                "CREATE TABLE file (name BLOB PRIMARY KEY, listed INTEGER, size INTEGER, "
+                "modified_ns INTEGER, changed INTEGER) WITHOUT ROWID",
+            )
+
+    def close(self) -> None:
+        """Delete the temporary file."""
+        self._database.close()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Note that a file has a row, and its size and time then."""
+        self._execute(
+            "INSERT INTO file (name, listed, size, modified_ns) VALUES (?1, 0, ?2, ?3) "
+            "ON CONFLICT (name) DO UPDATE SET size = ?2, modified_ns = ?3",
+            os.fsencode(file_of_row(row)),
+            row["size"],
+            row["modified_ns"],
+        )
+
+    def list(self, file: str) -> Literal["new", "scored", "listed twice"]:
+        """Note that a file is listed; return what was known of it before."""
+        name = os.fsencode(file)
+        known = self._execute("SELECT listed FROM file WHERE name = ?", name).fetchone()
+        if known is None:
+            self._execute("INSERT INTO file (name, listed) VALUES (?, 1)", name)
+            return "new"
+        if known[0]:
+            return "listed twice"
+        self._execute("UPDATE file SET listed = 1 WHERE name = ?", name)
+        return "scored"
+
+    def has(self, file: str) -> bool:
+        """Return whether a file has a row or was listed."""
+        found = self._execute("SELECT 1 FROM file WHERE name = ?", os.fsencode(file))
+        return found.fetchone() is not None
+
+    def mark_changed(self, file: str) -> None:
+        """Mark a file whose size or time is not the one that was noted with its row."""
+        size, modified_ns = identify_file(file) or (None, None)
+        line = (
+            "UPDATE file SET changed = 1 WHERE name = ? AND (size IS NOT ? OR modified_ns IS NOT ?)"
+        )
+        self._execute(line, os.fsencode(file), size, modified_ns)
+
+    def count_changed(self) -> int:
+        """Count the files that were marked as changed."""
+        return self._count("changed = 1")
+
+    def count_gone(self) -> int:
+        """Count the files that have a row and were not listed."""
+        return self._count("listed = 0")
+
+    def _count(self, condition: str) -> int:
+        (count,) = self._execute(f"SELECT count(*) FROM file WHERE {condition}").fetchone()
+        return int(count)
+
+    def _execute(self, line: str, *values: object) -> sqlite3.Cursor:
+        with explaining(*_NO_ROOM):
+            return self._database.execute(line, values)
 
 
 def remove_stale(shards: ShardFolder, listed: Callable[[], Iterable[str]]) -> int:
@@ -33,24 +115,23 @@ def remove_stale(shards: ShardFolder, listed: Callable[[], Iterable[str]]) -> in
         if file != last and _has_changed(file, row):
             changed.add(file)
         last = file
-    if not changed:
-        return 0
-    again = changed.intersection(listed())
-    shards.remove(lambda row: file_of_row(row) in again)
+    again = changed.intersection(listed()) if changed else changed
+    if again:
+        shards.remove(lambda row: file_of_row(row) in again)
     return len(again)
 
 
 def _has_changed(file: str, row: Mapping[str, Any]) -> bool:
-    size, sha256 = row["size"], row["sha256"]
     now = identify_file(file)
-    if now is None or (now[0] in (None, size) and now[1] == row["modified_ns"]):
+    if now is None:
         return False
-    if sha256 is None:
+    same_size = now[0] in (None, row["size"])
+    if same_size and now[1] == row["modified_ns"]:
+        return False
+    if row["sha256"] is None:
         return _can_be_read(file)
     try:
-        return now[0] not in (None, size) or sha256_of_bytes(read_content(file).content) != str(
-            sha256
-        )
+        return not same_size or sha256_of_bytes(read_content(file).content) != row["sha256"]
     except UnreadableImage as error:
         # a member that left its archive is gone, like a file
         return split_member(file) is None or not error.reason.startswith("no such name")

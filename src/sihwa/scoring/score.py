@@ -2,31 +2,21 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from sihwa.errors import DatasetError
-from sihwa.images import identify_file
 from sihwa.inspector import Inspector
 from sihwa.scoring.block import Entry, blocks_of
 from sihwa.scoring.engine import Engine, LocalEngine
-from sihwa.scoring.ledger import Ledger
 from sihwa.scoring.options import ScoreOptions
-from sihwa.scoring.resume import remove_stale
-from sihwa.scoring.rows import file_of_row
+from sihwa.scoring.resume import Ledger, remove_stale
 from sihwa.scoring.sources import Sources, counted
 from sihwa.scoring.summary import ScoreSummary
-from sihwa.scoring.table import (
-    ScoreTable,
-    evidence_folder,
-    open_table,
-    refuse_own_source,
-    table_folder,
-)
+from sihwa.scoring.table import ScoreTable, open_table, table_folder
 from sihwa.scoring.watch import Arrivals
 from sihwa.terminal.progress import progress_bar
 
@@ -52,8 +42,7 @@ def score_sources(
         What the table holds now. It is complete unless `stop` was set.
 
     Raises:
-        DatasetError: A source does not exist.
-        DatasetError: The sources hold no image at all.
+        DatasetError: A source does not exist, or the sources hold no image at all.
         ConfigError: An option is out of range, or the table exists and cannot be resumed.
         StorageError: The disk refuses, or another process writes the table. Rows that were
             written stay, and the run can be resumed.
@@ -73,12 +62,11 @@ def score_with(
     words = [sources] if isinstance(sources, (str, Path)) else sources
     stop = stop or Event()
     listing = Sources(words, skip=table_folder(out))
-    refuse_own_source(listing.words, out)
     with ExitStack() as stack:
-        arrivals = stack.enter_context(Arrivals(listing, stop)) if options.watch else None
+        arrivals = stack.enter_context(closing(Arrivals(listing, stop))) if options.watch else None
         entries = arrivals.settled(listing) if arrivals else _require_any(listing)
         table = stack.enter_context(open_table(out, engine.card, engine.choice, options.read))
-        run = _Run(engine, table, stack.enter_context(Ledger()), options, stop)
+        run = _Run(engine, table, stack.enter_context(closing(Ledger())), options, stop)
         table.begin(resume=options.resume, watch=options.watch)
         run.take_over(words)
         table.start_copy()
@@ -117,18 +105,19 @@ class _Run:
         self.summary.changed = remove_stale(shards, lambda: _named(Sources(words)))
         for row in shards.rows():
             self.summary.count(row)
-            self.ledger.add_scored(file_of_row(row))
-            self._remember([row])
+            self.ledger.add(row)
 
     def score(self, entries: Iterable[Entry], advance: Callable[[int], None]) -> None:
         """Score the files that have no row yet."""
         blocks = blocks_of(self._without_rows(entries, advance), self._options.block_size)
-        evidence = evidence_folder(self._table.path)
-        with closing(self._engine.score(blocks, evidence, self._stop)) as done:
+        with closing(self._engine.score(blocks, self._table.evidence, self._stop)) as done:
             for count, rows in done:
                 self._table.append(rows)
-                self._remember(rows)
-                self.summary.add(rows)
+                for row in rows:
+                    self.summary.count(row)
+                    if self._options.watch:
+                        self.ledger.add(row)
+                self.summary.new_images += len(rows)
                 advance(count)
         self._table.append([])  # under watch, a shard may be due though no file came
 
@@ -143,11 +132,10 @@ class _Run:
         """Score files that arrived under watch; one that has a row keeps it, and is counted."""
         new = []
         for entry in arrived:
-            if not self.ledger.has(entry.path):
+            if self.ledger.has(entry.path):
+                self.ledger.mark_changed(entry.path)
+            else:
                 new.append(entry)
-                continue
-            size, modified_ns = identify_file(entry.path) or (None, None)
-            self.ledger.mark_changed(entry.path, size, modified_ns)
         self.score(new, advance)
         self.summary.overwritten = self.ledger.count_changed()
 
@@ -156,10 +144,6 @@ class _Run:
         self.summary.stopped = self._stop.is_set()
         self.summary.seconds = time.perf_counter() - self._begin
         self._table.finish(self.summary)
-
-    def _remember(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        for row in rows if self._options.watch else ():
-            self.ledger.remember(file_of_row(row), row["size"], row["modified_ns"])
 
     def _without_rows(
         self, entries: Iterable[Entry], advance: Callable[[int], None]

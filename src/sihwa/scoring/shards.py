@@ -2,6 +2,8 @@
 
 This is the one record of what is scored. A shard is written under a temporary name, made durable
 and renamed, so a kill, a full disk or a power cut loses at most the rows that waited for the next.
+Where the disk refuses, `sihwa.storage.replacing` removes the temporary file and raises
+`StorageError`; nothing here or above catches it, so the run ends in one line and can be resumed.
 """
 
 import contextlib
@@ -64,11 +66,7 @@ class ShardFolder:
                 left.unlink()
 
     def append(self, rows: Sequence[Row]) -> pa.Table | None:
-        """Add rows; return the shard that became due, if any.
-
-        Raises:
-            StorageError: The disk refuses.
-        """
+        """Add rows; return the shard that became due, if any."""
         if rows:
             self._since = self._since if self._waiting else time.monotonic()
             self._waiting.append(pa.Table.from_pylist(list(rows), self._schema))

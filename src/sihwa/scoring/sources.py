@@ -5,6 +5,7 @@ Only the names of one folder at a time are held in memory.
 
 import contextlib
 import csv
+import functools
 import os
 import re
 import sys
@@ -14,33 +15,26 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pyarrow as pa
+from wcmatch import glob
 
 from sihwa.errors import DatasetError, UnreadableImage
-from sihwa.images import ARCHIVE_SUFFIXES, MEMBER_MARK, is_image_name, list_members, walk_folder
-from sihwa.scoring.block import Entry
-from sihwa.scoring.glob_match import Glob, has_magic
-from sihwa.scoring.lists import (
-    Listing,
-    csv_names,
-    list_csv,
-    list_lines,
-    list_parquet,
-    parquet_names,
-    require_path,
-    require_utf8,
+from sihwa.images import (
+    ARCHIVE_SUFFIXES,
+    MEMBER_MARK,
+    Found,
+    is_image_name,
+    list_members,
+    walk_folder,
 )
-from sihwa.storage import sha256_of_bytes
+from sihwa.scoring.block import Entry
+from sihwa.scoring.lists import LIST_SUFFIXES, Listing, open_list
 from sihwa.terminal.names import printable
 
-_LIST_SUFFIXES = (".txt", ".lst")
-_READ_AS_SOURCE = (*_LIST_SUFFIXES, *ARCHIVE_SUFFIXES, ".csv", ".parquet")
 _PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
+_MAGIC = re.compile(r"[*?[]")
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 """Spreadsheet programs run such cells; the full-width signs, in an East Asian setting."""
 _MOST_SUFFIXES = 20
-_LONGEST_NAME = 2**14
-"""In bytes: four times what Linux opens, and short enough for any reader of a CSV."""
-_SHOWN = 200
 
 
 class Sources:
@@ -58,8 +52,7 @@ class Sources:
         empty: Words for which it found no image at all.
 
     Raises:
-        DatasetError: A source does not exist.
-        DatasetError: A table has no column `path`, or a list is UTF-16.
+        DatasetError: A source does not exist, or a list cannot be read.
     """
 
     def __init__(self, words: Sequence[str | Path], skip: Path | None = None) -> None:
@@ -74,7 +67,7 @@ class Sources:
         self.left_out.clear()
         self.suffixes.clear()
         self.empty.clear()
-        return map(_writable, self._entries())
+        return (entry._replace(path=_no_formula(entry.path)) for entry in self._entries())
 
     def folders(self) -> list[str]:
         """Return the sources that are folders."""
@@ -107,7 +100,7 @@ class Sources:
         path = Path(word)
         suffix = path.suffix.lower()
         if "\0" in word or not os.path.lexists(path):
-            if has_magic(word):
+            if _MAGIC.search(word):
                 return lambda: self._list_glob(word)
             raise DatasetError(
                 f"expected a folder of images, a glob, a file, a list or an archive, got "
@@ -120,7 +113,7 @@ class Sources:
                 f"{word}: a packed .tar cannot be read in place; unpack it (gunzip {path.name}) "
                 "or make it a .tar or .zip"
             )
-        if suffix in _READ_AS_SOURCE and path.exists() and not path.is_file():
+        if suffix in (*LIST_SUFFIXES, *ARCHIVE_SUFFIXES) and path.exists() and not path.is_file():
             # opening a pipe would wait for its writer
             raise DatasetError(
                 f"{word}: expected a regular file, got a pipe, socket or device; write its content "
@@ -128,53 +121,39 @@ class Sources:
             )
         if suffix in ARCHIVE_SUFFIXES:
             return lambda: self._list_archive(word)
-        if suffix in (*_LIST_SUFFIXES, ".csv"):
-            require_utf8(path)
-        if suffix in _LIST_SUFFIXES:
-            return lambda: list_lines(path)
-        if suffix == ".csv":
-            require_path(csv_names(path), word)
-            return lambda: list_csv(path)
-        if suffix == ".parquet":
-            require_path(parquet_names(path), word)
-            return lambda: list_parquet(path)
+        if suffix in LIST_SUFFIXES:
+            return open_list(path)
         return lambda: iter([Entry(word)])
 
-    def _list_folder(self, root: str) -> Listing:
-        """List all that lies below a folder."""
+    def _walk(self, root: str) -> Iterator[Found]:
+        """List all below a folder but the table being written."""
         own = _spelled_below(root, self._skip)
-        for found in walk_folder(root):
-            if own and found.path.startswith(own):
-                continue
-            if found.kind == "image":
-                yield Entry(found.path)
-            elif found.kind == "fault":
-                yield Entry(found.path, fault=found.reason)
-            else:
-                self._leave_out(found.kind, found.path)
+        return (found for found in walk_folder(root) if not own or not found.path.startswith(own))
+
+    def _list_folder(self, root: str) -> Listing:
+        for found in self._walk(root):
+            yield from self._entry_of(found)
 
     def _list_glob(self, pattern: str) -> Listing:
         """List what a glob names, and all below a folder that it names, as a shell would."""
-        root, steps = _split_glob(pattern)
-        if not Path(root).is_dir():
-            raise UnreadableImage(pattern, f"no folder {root}")
-        glob, own = Glob(steps), _spelled_below(root, self._skip)
-        for found in walk_folder(root):
-            if own and found.path.startswith(own):
-                continue
-            path = found.path.removeprefix("./") if root == "." else found.path
-            below = found.path[len(root.rstrip("/")) + 1 :]
-            is_barred = found.kind in ("folder link", "fault")
-            if not (glob.covers(below) or (is_barred and glob.leads_to(below))):
-                continue
-            if found.kind == "image":
-                yield Entry(path)
-            elif found.kind == "fault":
-                yield Entry(path, fault=found.reason)
-            elif _is_archive(path) and glob.names(below):
+        named = _Glob(pattern)
+        if not Path(named.root).is_dir():
+            raise UnreadableImage(pattern, f"no folder {named.root}")
+        for found in self._walk(named.root):
+            below = found.path[len(named.root.rstrip("/")) + 1 :]
+            path = below if named.root == "." else found.path
+            if found.kind == "other" and _is_archive(path) and named.names(below):
                 yield from self._list_archive(path)
-            else:
-                self._leave_out(found.kind, path)
+            elif named.covers(below) or (
+                found.kind in ("folder link", "fault") and named.leads_to(below)
+            ):
+                yield from self._entry_of(found._replace(path=path))
+
+    def _entry_of(self, found: Found) -> Listing:
+        if found.kind in ("image", "fault"):
+            yield Entry(found.path, fault=found.reason or None)
+        else:
+            self._leave_out(found.kind, found.path)
 
     def _list_archive(self, archive: str) -> Listing:
         try:
@@ -194,15 +173,39 @@ class Sources:
             self.suffixes[suffix if known else "others"] += 1
 
 
-def _split_glob(pattern: str) -> tuple[str, Sequence[str]]:
-    """Return the folder below which a glob looks, and its parts from there.
+class _Glob:
+    """A glob; `**` is any number of folders, and a dot in front must be written.
 
-    >>> _split_glob("parts/line-?/*.png")
-    ('parts', ('line-?', '*.png'))
+    Attributes:
+        root: The folder below which it names something; paths are relative to it.
+
+    >>> found = _Glob("parts/line-?/*.png")
+    >>> found.root, found.names("line-1/a.png"), found.covers("line-1/a.png/b")
+    ('parts', True, True)
     """
-    parts = Path(pattern).parts
-    fixed = next(index for index, part in enumerate(parts) if has_magic(part))
-    return (str(Path(*parts[:fixed])) if fixed else "."), parts[fixed:]
+
+    def __init__(self, pattern: str) -> None:
+        parts = Path(pattern).parts
+        fixed = next(index for index, part in enumerate(parts) if _MAGIC.search(part))
+        steps = parts[fixed:]
+        above = ["/".join(steps[:count]) for count in range(1, len(steps))]
+        self.root = str(Path(*parts[:fixed]))
+        self._named = glob.compile("/".join(steps), flags=glob.GLOBSTAR)
+        self._above = glob.compile(above, flags=glob.GLOBSTAR) if above else None
+        self._covers_folder = functools.lru_cache(1024)(self.covers)
+
+    def names(self, path: str) -> bool:
+        """Return whether the glob names a path."""
+        return bool(self._named.match(path))
+
+    def covers(self, path: str) -> bool:
+        """Return whether the glob names a path or a folder above it."""
+        folder = os.path.dirname(path)  # noqa: PTH120 -- any bytes, and fast
+        return bool(folder and self._covers_folder(folder)) or self.names(path)
+
+    def leads_to(self, path: str) -> bool:
+        """Return whether the glob may name something below a path."""
+        return self._above is not None and bool(self._above.match(path))
 
 
 def _spelled_below(root: str, folder: Path | None) -> str | None:
@@ -229,22 +232,6 @@ def _suffix(path: str) -> str:
 
 def _is_archive(path: str) -> bool:
     return path.lower().endswith(ARCHIVE_SUFFIXES)
-
-
-def _writable(entry: Entry) -> Entry:
-    """Return an entry whose path any table can hold; one that is too long becomes a fault.
-
-    >>> _writable(Entry("a" * 20_000)).fault
-    'a name of 20000 bytes, more than the 16384 allowed'
-    """
-    path = _no_formula(entry.path)
-    name = os.fsencode(path)
-    if len(name) <= _LONGEST_NAME:
-        return entry._replace(path=path)
-    return Entry(
-        f"{path[:_SHOWN]}... (SHA-256 {sha256_of_bytes(name)})",
-        fault=f"a name of {len(name)} bytes, more than the {_LONGEST_NAME} allowed",
-    )
 
 
 def _no_formula(path: str) -> str:

@@ -1,11 +1,14 @@
-"""One run's hold on its table: the lock, the settings of its rows, the shards, the summary."""
+"""One table of one run: lock, settings, shards, the file that the user named, summary."""
 
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 
 from sihwa.errors import ConfigError
 from sihwa.inspector import Card, RuntimeChoice
@@ -13,9 +16,9 @@ from sihwa.scoring.options import ReadOptions
 from sihwa.scoring.rows import ROW_VERSION, Row, row_schema
 from sihwa.scoring.shards import ShardFolder
 from sihwa.scoring.summary import ScoreSummary
-from sihwa.scoring.table_copy import SUFFIXES, TableCopy
-from sihwa.storage import hold, write_json
+from sihwa.storage import hold, replacing, write_json, writing
 
+_SUFFIXES = (".csv", ".jsonl", ".parquet")
 _OTHER_SUFFIXES = (".json", ".xlsx", ".tsv", ".txt", ".zip", ".tar")
 _FLAGS = {
     "inspector": "INSPECTOR",
@@ -25,6 +28,8 @@ _FLAGS = {
     "pages": "--pages",
 }
 """How a user changes each setting that all rows of a table share."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Spreadsheet programs read Korean names as UTF-8 only after this mark."""
 
 
 def table_folder(out: Path) -> Path:
@@ -38,32 +43,12 @@ def table_folder(out: Path) -> Path:
     """
     suffix = out.suffix.lower()
     # to Path, a suffix alone is a name, and the empty name is the current folder
-    if suffix in _OTHER_SUFFIXES or out.name.lower() in ("", *SUFFIXES, *_OTHER_SUFFIXES):
+    if suffix in _OTHER_SUFFIXES or out.name.lower() in ("", *_SUFFIXES, *_OTHER_SUFFIXES):
         raise ConfigError(
-            f"--out: expected a name that ends in {', '.join(SUFFIXES)}, or the name of a folder; "
+            f"--out: expected a name that ends in {', '.join(_SUFFIXES)}, or the name of a folder; "
             f"got {str(out)!r}"
         )
-    return out.with_name(f"{out.name}.shards") if suffix in SUFFIXES else out
-
-
-def evidence_folder(out: Path) -> Path:
-    """Return where the overlays of a table are."""
-    return table_folder(out) / "evidence"
-
-
-def refuse_own_source(words: Sequence[str], out: Path) -> None:
-    """Refuse a run that reads its own table as a list of images.
-
-    Raises:
-        ConfigError: A source is the table, or lies in its folder.
-    """
-    # realpath, because Path.resolve raises on a link to itself
-    own = [os.path.realpath(place) for place in {out, table_folder(out)}]
-    for word in words:
-        if any(map(Path(os.path.realpath(word)).is_relative_to, own)):
-            raise ConfigError(
-                f"--out {out}: the source {word} is part of this table. Name another --out"
-            )
+    return out.with_name(f"{out.name}.shards") if suffix in _SUFFIXES else out
 
 
 class ScoreTable:
@@ -71,16 +56,18 @@ class ScoreTable:
 
     Attributes:
         path: What the user named.
+        evidence: Folder for overlays.
         shards: Its rows.
     """
 
     def __init__(self, path: Path, card: Card, settings: dict[str, Any]) -> None:
         schema = row_schema(card.classes)
+        folder = table_folder(path)
         self.path = path
-        self._folder = table_folder(path)
-        self.shards = ShardFolder(self._folder / "rows", schema)
-        self._copy = TableCopy(path, schema) if path != self._folder else None
-        self._summary_path = self._folder / "summary.json"
+        self.evidence = folder / "evidence"
+        self.shards = ShardFolder(folder / "rows", schema)
+        self._copy = TableCopy(path, schema) if path != folder else None
+        self._summary_path = folder / "summary.json"
         self._settings = settings
         self._grows = False
 
@@ -97,10 +84,10 @@ class ScoreTable:
                     f"{self.path} exists already. Add --resume to continue it, or name another "
                     "--out"
                 )
-            self._refuse_other_settings(self._read_settings())
+            self._refuse_other_settings()
         self.shards.remove_unfinished()
         self._grows = watch and self._copy is not None and self._copy.can_grow
-        self._write_summary("unfinished", None)
+        self._write_summary("unfinished", {})
 
     def start_copy(self) -> None:
         """Under watch, write the rows so far to the file; later ones are appended to it."""
@@ -108,11 +95,7 @@ class ScoreTable:
             self._copy.write(self.shards.tables())
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Add rows; a kill loses those of the last seconds, and never part of a shard.
-
-        Raises:
-            StorageError: The disk refuses.
-        """
+        """Add rows; a kill loses those of the last seconds, and never part of a shard."""
         shard = self.shards.append(rows)
         if self._copy and self._grows and shard is not None:
             self._copy.append(shard)
@@ -122,22 +105,19 @@ class ScoreTable:
         self.shards.close()
         if self._copy:
             self._copy.write(self.shards.tables())
-        self._write_summary("stopped" if summary.stopped else "complete", summary)
+        self._write_summary("stopped" if summary.stopped else "complete", summary.as_dict())
 
-    def _write_summary(self, state: str, summary: ScoreSummary | None) -> None:
-        counts = {} if summary is None else summary.as_dict()
+    def _write_summary(self, state: str, counts: dict[str, Any]) -> None:
         write_json(self._summary_path, {"state": state, "settings": self._settings, **counts})
 
-    def _read_settings(self) -> dict[str, Any]:
+    def _refuse_other_settings(self) -> None:
         try:
-            return dict(json.loads(self._summary_path.read_bytes())["settings"])
+            old = dict(json.loads(self._summary_path.read_bytes())["settings"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigError(
                 f"{self.path}: cannot resume without a readable {self._summary_path}, which holds "
                 "the settings of its rows. Name another --out"
             ) from error
-
-    def _refuse_other_settings(self, old: dict[str, Any]) -> None:
         for name, value in self._settings.items():
             if old.get(name) != value:
                 how = _FLAGS.get(name, "version of this program")
@@ -167,3 +147,58 @@ def open_table(
     }
     with hold(table_folder(path) / ".lock", path, "Wait for it, or name another --out"):
         yield ScoreTable(path, card, settings)
+
+
+class TableCopy:
+    """The file that a user named; nothing is ever read back from it.
+
+    Args:
+        path: Its suffix is one of `_SUFFIXES`, in small or capital letters.
+        schema: Columns of a row.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path = path
+        self._schema = schema
+        self._suffix = path.suffix.lower()
+
+    @property
+    def can_grow(self) -> bool:
+        """Whether rows can be appended: a Parquet file is finished once it is written."""
+        return self._suffix != ".parquet"
+
+    def write(self, shards: Iterable[pa.Table]) -> None:
+        """Write the whole table, or leave the file as it was."""
+        with replacing(self.path) as temporary:
+            if self._suffix == ".parquet":
+                with pq.ParquetWriter(temporary, self._schema, compression="zstd") as writer:
+                    for shard in shards:
+                        writer.write_table(shard)
+                return
+            with temporary.open("wb") as file:
+                if self._suffix == ".csv":
+                    file.write(_BYTE_ORDER_MARK + _as_csv(self._schema.empty_table(), head=True))
+                for shard in shards:
+                    file.write(self._encode(shard))
+
+    def append(self, shard: pa.Table) -> None:
+        """Add the rows of one shard to a text file; a full disk may leave half a row.
+
+        `write` replaces it, at the end or when the run is resumed.
+        """
+        with writing(self.path), self.path.open("ab") as file:
+            file.write(self._encode(shard))
+
+    def _encode(self, shard: pa.Table) -> bytes:
+        return _as_csv(shard, head=False) if self._suffix == ".csv" else _as_json_lines(shard)
+
+
+def _as_csv(shard: pa.Table, *, head: bool) -> bytes:
+    sink = pa.BufferOutputStream()
+    pa.csv.write_csv(shard, sink, pa.csv.WriteOptions(include_header=head))
+    return bytes(sink.getvalue())
+
+
+def _as_json_lines(shard: pa.Table) -> bytes:
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in shard.to_pylist())
+    return "".join(f"{line}\n" for line in lines).encode()

@@ -5,15 +5,13 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from threading import Event
-from types import TracebackType
-from typing import Self
 
 import watchfiles
 
 from sihwa.errors import ConfigError
 from sihwa.images import identify_file, is_image_name, walk_folder
 from sihwa.scoring.block import Entry
-from sihwa.scoring.ledger import Ledger
+from sihwa.scoring.resume import Ledger
 from sihwa.scoring.sources import Sources
 
 _TICK_MS = 250
@@ -49,17 +47,10 @@ class Arrivals:
         self._scanned, self._scan_seconds = time.monotonic(), 0.0
         self._missed = False
         self._changes = self._watch()
-
-    def __enter__(self) -> Self:
         self._note(next(self._changes, set()))  # the watch begins here
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the watch."""
         self._changes.close()
 
     def settled(self, listing: Iterable[Entry]) -> Iterator[Entry]:

@@ -2,6 +2,7 @@
 
 from sihwa.storage.database import explaining, open_database
 from sihwa.storage.files import (
+    hold,
     new_folder,
     replacing,
     sha256_of_bytes,
@@ -12,7 +13,6 @@ from sihwa.storage.files import (
     write_text,
     writing,
 )
-from sihwa.storage.lock import hold
 
 __all__ = [
     "explaining",

@@ -19,8 +19,7 @@ def open_database(path: Path | None, *lines: str) -> sqlite3.Connection:
         lines: SQL statements, such as settings and tables.
 
     Raises:
-        sqlite3.Error: It is damaged or cannot be written; see `explaining`.
-        OSError: Its folder cannot be made.
+        sqlite3.Error, OSError: It is damaged or cannot be written; see `explaining`.
     """
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Write files whole or not at all: temporary name, fsync, rename."""
+"""Files that are written whole or not at all (temporary name, fsync, rename), and locks."""
 
 import contextlib
 import hashlib
@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 from sihwa.errors import StorageError
 
@@ -30,16 +32,16 @@ def replacing(path: Path) -> Iterator[Path]:
     ...     (Path(folder) / "a.txt").read_text()
     'whole'
     """
-    temporary = path.with_name(f".{path.name[:64]}.{uuid.uuid4().hex}.tmp")
+    temporary = _temporary_name(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-        yield temporary
-        _fsync(temporary)
-        temporary.replace(path)
-        _fsync_folder(path.parent)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch(exist_ok=False)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _fsync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -87,18 +89,45 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: The folder cannot be written, or `path` exists and is not empty.
     """
-    temporary = path.with_name(f".{path.name[:64]}.{uuid.uuid4().hex}.tmp")
+    temporary = _temporary_name(path)
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        temporary.rename(path)
-        _fsync_folder(path.parent)
+        with writing(path):
+            temporary.mkdir(parents=True)
+            yield temporary
+            temporary.rename(path)
+            _fsync_folder(path.parent)
     except StorageError as error:
         raise StorageError(str(error).replace(str(temporary), str(path))) from error
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def hold(lock: Path, place: Path, advice: str) -> Iterator[None]:
+    """Hold a lock, without waiting for another process that holds it.
+
+    The kernel releases it however the process ends.
+
+    Args:
+        lock: The file to lock; made if missing, and kept.
+        place: The folder or file that it protects, for the message.
+        advice: What to do if another process holds it.
+
+    Raises:
+        StorageError: Another process holds it, or it cannot be made.
+    """
+    with writing(place):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()  # an unwritable place must not look like a locked one
+        held = filelock.FileLock(lock, blocking=False)
+        try:
+            held.acquire()
+        except filelock.Timeout as error:
+            raise StorageError(f"{place}: another process is writing there. {advice}") from error
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -128,9 +157,8 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fsync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f".{path.name[:64]}.{uuid.uuid4().hex}.tmp")
 
 
 def _fsync_folder(folder: Path) -> None:

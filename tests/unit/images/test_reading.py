@@ -1,6 +1,5 @@
 """Files listed below folders and in archives, and read as bytes."""
 
-import contextlib
 import os
 import sys
 import threading
@@ -194,16 +193,6 @@ def test_read_bytes_without_permission_is_refused(tmp_path: Path) -> None:
     Path(path).chmod(0)
     with pytest.raises(UnreadableImage, match=r"a\.png: Permission denied"):
         read_bytes(path)
-
-
-@posix
-def test_read_bytes_folder_leaves_no_file_open(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableImage, match="Is a directory"):
-        read_bytes(str(tmp_path))
-    # any of the first numbers may be open for another test, but none for this folder
-    for number in range(1024):
-        with contextlib.suppress(OSError):  # not in use
-            assert not os.path.samestat(os.fstat(number), tmp_path.stat())
 
 
 def test_read_image_file_and_member_give_the_same_pixels(tmp_path: Path) -> None:

@@ -28,26 +28,20 @@ def test_ray_engine_without_ray_names_the_pip_line(
         connect(tiny_bundle)
 
 
-@pytest.mark.parametrize("address", ["head", "head:", "ray://head:10001", "http://h:1", "h:x"])
-def test_ray_engine_address_of_another_kind_is_refused(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, address: str
-) -> None:
-    monkeypatch.setitem(sys.modules, "ray", stand_in())
-    monkeypatch.setitem(sys.modules, "ray.data", stand_in())
-    with pytest.raises(ConfigError, match=r"--address must be HOST:PORT, .*; got "):
-        connect(tiny_bundle, address=address)
-
-
+@pytest.mark.parametrize("address", ["head", "ray://head:10001", "h:x", "closed"])
 @pytest.mark.parametrize("through", ["argument", "environment"])
 def test_ray_engine_address_where_nothing_answers_is_told_at_once(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, through: str
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, through: str, address: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "ray", stand_in())
-    monkeypatch.setitem(sys.modules, "ray.data", stand_in())
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
+    ray = ModuleType("ray")
+    ray.is_initialized = lambda: False  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.data", ray)
+    if address == "closed":
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = f"127.0.0.1:{server.getsockname()[1]}"
     monkeypatch.setenv("RAY_ADDRESS", address)
-    with pytest.raises(RuntimeUnavailable, match=rf"{address}: nothing answers there .*ray start"):
+    with pytest.raises(RuntimeUnavailable, match=rf"{address}: nothing answers there .*HOST:PORT"):
         connect(tiny_bundle, address=address if through == "argument" else None)
 
 
@@ -104,9 +98,3 @@ def test_checked_file_that_only_a_worker_cannot_read_ends_the_run(tmp_path: Path
         _checked(rows, [Entry(gone), Entry(there)])
     with pytest.raises(ConfigError, match="refused there"):
         _checked(ConfigError("refused there"), [])
-
-
-def stand_in() -> ModuleType:
-    ray = ModuleType("ray")
-    ray.is_initialized = lambda: False  # type: ignore[attr-defined]
-    return ray

@@ -1,13 +1,14 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
 import pytest
 
 from sihwa.scoring.block import Entry
-from sihwa.scoring.ledger import Ledger
+from sihwa.scoring.resume import Ledger
 from sihwa.scoring.sources import Sources
 from sihwa.scoring.watch import Arrivals
 from tests.unit.images.forge import write
@@ -38,7 +39,7 @@ class Watch:
 
 @pytest.fixture
 def ledger() -> Iterator[Ledger]:
-    with Ledger() as ledger:
+    with closing(Ledger()) as ledger:
         yield ledger
 
 
@@ -56,7 +57,7 @@ def test_arrivals_what_lies_behind_a_link_does_not_arrive(
 
     if begin == "before":
         link()
-    with Arrivals(Sources(["in//"]), Event()) as arrivals:
+    with closing(Arrivals(Sources(["in//"]), Event())) as arrivals:
         watch = Watch(arrivals, ledger)
         if begin == "after":
             link()
@@ -71,7 +72,7 @@ def test_arrivals_what_lies_behind_a_link_does_not_arrive(
 def test_arrivals_go_on_after_a_name_that_is_not_unicode(
     tmp_path: Path, ledger: Ledger, name: bytes
 ) -> None:
-    with Arrivals(Sources([str(tmp_path)]), Event()) as arrivals:
+    with closing(Arrivals(Sources([str(tmp_path)]), Event())) as arrivals:
         watch = Watch(arrivals, ledger)
         write(tmp_path, os.fsdecode(name))
         assert watch.until(".png") == [str(tmp_path / os.fsdecode(name))]
@@ -83,7 +84,7 @@ def test_arrivals_go_on_after_a_name_that_is_not_unicode(
 def test_arrivals_link_that_leads_nowhere_arrives_as_one_does_in_a_folder(
     tmp_path: Path, ledger: Ledger
 ) -> None:
-    with Arrivals(Sources([str(tmp_path)]), Event()) as arrivals:
+    with closing(Arrivals(Sources([str(tmp_path)]), Event())) as arrivals:
         watch = Watch(arrivals, ledger)
         (tmp_path / "dead.png").symlink_to("gone.png")
         assert watch.until("dead.png") == [str(tmp_path / "dead.png")]
@@ -94,7 +95,7 @@ def test_arrivals_file_half_written_at_the_start_comes_once_it_is_complete(
 ) -> None:
     old, new = write(tmp_path, "old.png", "new.png")
     os.utime(old, (1, 1))
-    with Arrivals(Sources([str(tmp_path)]), Event()) as arrivals:
+    with closing(Arrivals(Sources([str(tmp_path)]), Event())) as arrivals:
         os.utime(new)
         assert list(arrivals.settled([Entry(old), Entry(new)])) == [Entry(old)]
         assert Watch(arrivals, ledger).until("new.png") == [new]
