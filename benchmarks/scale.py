@@ -43,7 +43,7 @@ from sihwa.scoring import (
     Row,
     ScoreOptions,
     Sources,
-    ray_engine,
+    open_ray_engine,
     row_schema,
     score_block,
     score_with,
@@ -224,7 +224,7 @@ def compare_engines(loaded: Inspector, inspector: Path, links: Path) -> Measured
             device="cpu",
             precision=choice.precision,
         )
-        with ray_engine(inspector, there_options) as engine:
+        with open_ray_engine(inspector, there_options) as engine:
             score_with(engine, links, links.with_name(f"{links.name} warm"), options)
             there = rate_of(lambda out: score_with(engine, links, out, options), links)
     except RuntimeUnavailable as error:

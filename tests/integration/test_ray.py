@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.score_helpers import PROGRAM, assert_same, finish, many_links, read, start
+from tests.score_helpers import assert_same, finish, many_links, read, start
 
 CLUSTER = """
 import os, signal, sys
@@ -102,41 +102,6 @@ def test_score_on_ray_of_this_machine_gives_the_rows_of_the_local_engine(
     assert summaries[0]["settings"] == summaries[1]["settings"]
     code, out, err = finish(start(tiny_bundle, folder, "--out", ray, "--resume"))
     assert "0 rows in" in out, "the local engine goes on with what Ray began"
-
-
-CRASHING = PROGRAM.replace(
-    "main()",
-    """
-import os, signal
-import sihwa.scoring.ray_engine as ray_engine
-class Crashing(ray_engine._Scorer):
-    def _rows(self, entries):
-        if any(entry.path.endswith("crash.png") for entry in entries):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super()._rows(entries)
-ray_engine._Scorer = Crashing
-main()
-""",
-)
-
-
-@pytest.mark.slow
-def test_score_on_ray_image_that_crashes_its_worker_costs_one_row(
-    tiny_bundle: Path, tmp_path: Path
-) -> None:
-    folder, out = many_links(tmp_path / "부품", 60), tmp_path / "ray"
-    (folder / "00030.png").rename(folder / "crash.png")
-    words = (tiny_bundle, folder, "--out")
-    ray = ("--engine", "ray", "--address", "local")
-    code, _, err = finish(start(*words, out, *ray, workers=1, program=CRASHING))
-    assert code == 0, err
-    assert "retried" in err
-    assert finish(start(*words, tmp_path / "local"))[0] == 0
-    rows, expected = by_path(out), by_path(tmp_path / "local")
-    crashed = rows.path.str.endswith("crash.png")
-    assert rows[crashed].error.tolist() == ["the worker process that reads it dies each time"]
-    assert rows.path.tolist() == expected.path.tolist()
-    assert_same(rows[~crashed], expected[~crashed])
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from sihwa.scoring import (
     ScoreOptions,
     ScoreSummary,
     Sources,
-    ray_engine,
+    open_ray_engine,
     score_with,
 )
 from sihwa.terminal.console import note, say
@@ -153,7 +153,7 @@ def _open_engine(inspector: Path, options: ScoreOptions) -> Iterator[Engine]:
     if options.engine == "ray":
         begin_work()
         note("connecting to " + (f"Ray at {options.address}" if options.address else "Ray"))
-        with ray_engine(inspector, options) as cluster:
+        with open_ray_engine(inspector, options) as cluster:
             note(f"inspector {cluster.card.id}, {cluster.explanation}; {cluster.places}")
             yield cluster
             if cluster.retried:

@@ -16,7 +16,6 @@ from sihwa.images.decode import (
     read_image,
 )
 from sihwa.images.reading import (
-    Content,
     Listing,
     find_images,
     identify_file,
@@ -31,7 +30,6 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "MEMBER_MARK",
-    "Content",
     "Found",
     "Listing",
     "Member",

@@ -191,13 +191,14 @@ def _decode(image: Image.Image, content: bytes, path: str, max_pixels: int) -> N
             path, f"{width} x {height} pixels are more than the {max_pixels} allowed"
         )
     if image.format in ("JPEG", _PHONE_JPEG) and _suits_turbojpeg(image):
-        return _decode_jpeg(image, content)
-    if image.format == "PNG":
-        require_all_rows(content, path)
-    if image.format == "TIFF":
-        require_all_strips(getattr(image, "tag_v2", {}), path)
-    image.load()
-    pixels = _as_rgb(image, path)
+        pixels = _decode_jpeg(image, content)
+    else:
+        if image.format == "PNG":
+            require_all_rows(content, path)
+        if image.format == "TIFF":
+            require_all_strips(getattr(image, "tag_v2", {}), path)
+        image.load()
+        pixels = _as_rgb(image, path)
     turn = _TURNS.get(_orientation(image))
     return np.ascontiguousarray(pixels if turn is None else turn(pixels))
 
@@ -220,11 +221,8 @@ def _decode_jpeg(image: Image.Image, content: bytes) -> NDArray[np.uint8]:
         raise ValueError(f"two sizes, {width} x {height} and {image.width} x {image.height}")
     if image.mode == "CMYK":  # stored inverted, as Adobe does
         inks = 255 - simplejpeg.decode_jpeg(content, "CMYK")
-        pixels = np.array(Image.fromarray(inks, mode="CMYK").convert("RGB"))
-    else:
-        pixels = simplejpeg.decode_jpeg(content, "RGB")
-    turn = _TURNS.get(_orientation(image))
-    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+        return np.array(Image.fromarray(inks, mode="CMYK").convert("RGB"))
+    return simplejpeg.decode_jpeg(content, "RGB")
 
 
 def _orientation(image: Image.Image) -> int:
@@ -243,9 +241,11 @@ def _as_rgb(image: Image.Image, path: str) -> NDArray[np.uint8]:
         )
     if image.mode in _SIXTEEN_BIT or image.mode == "I":
         white = 2 ** max(tags.get(_BITS, (16,))) - 1
-        # Pillow inverts white-is-zero pixels up to 8 bits, not beyond
-        negative = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-        return _from_sixteen_bit(np.asarray(image), white, negative)
+        wide = np.asarray(image).astype(np.int32)
+        if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow inverts these up to 8 bits only
+            wide = white - wide
+        grey = ((255 * wide + white // 2) // white).astype(np.uint8)  # rounded to nearest
+        return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode == "F":
         raise UnreadableImage(path, "floating-point pixels have no defined white; save as 16-bit")
     if image.has_transparency_data:
@@ -253,15 +253,6 @@ def _as_rgb(image: Image.Image, path: str) -> NDArray[np.uint8]:
         black = Image.new("RGBA", opaque.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, opaque)
     return np.asarray(image.convert("RGB"))
-
-
-def _from_sixteen_bit(pixels: NDArray[np.integer], white: int, negative: bool) -> NDArray[np.uint8]:
-    """Map 0 ... `white` to grey 0 ... 255, rounded to nearest."""
-    wide = pixels.astype(np.int32)
-    if negative:
-        wide = white - wide
-    grey = ((255 * wide + white // 2) // white).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def _reason(error: Exception) -> str:

@@ -4,7 +4,6 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from sihwa.errors import UnreadableImage
 from sihwa.images.archive import (
@@ -33,14 +32,6 @@ class Listing:
     """Number of other files."""
 
 
-class Content(NamedTuple):
-    """A file as it was when it was read."""
-
-    content: bytes
-    modified_ns: int
-    """Time of its last change, in ns since 1970; that of the archive for a member."""
-
-
 def find_images(root: Path) -> Listing:
     """List the images below a folder or in an archive; links to folders are not followed.
 
@@ -62,13 +53,16 @@ def find_images(root: Path) -> Listing:
 
 def read_bytes(path: str, max_bytes: int = MAX_BYTES) -> bytes:
     """Read a file or a member; see `read_content`."""
-    return read_content(path, max_bytes=max_bytes).content
+    return read_content(path, max_bytes=max_bytes)[0]
 
 
-def read_content(path: str, member: Member | None = None, max_bytes: int = MAX_BYTES) -> Content:
+def read_content(
+    path: str, member: Member | None = None, max_bytes: int = MAX_BYTES
+) -> tuple[bytes, int]:
     """Read a file, or a member of an archive written as `archive.zip!/name`.
 
-    `member` saves listing its .tar, if known.
+    `member` saves listing its .tar, if known. The number is the time of the last change in ns
+    since 1970, of the archive for a member.
 
     Raises:
         UnreadableImage: Missing, not a regular file, larger than `max_bytes`, damaged, or changed
@@ -81,7 +75,7 @@ def read_content(path: str, member: Member | None = None, max_bytes: int = MAX_B
     content = read_member(*inside, max_bytes, member)
     if identify(inside[0]) != archive:
         raise UnreadableImage(path, "the archive changed while it was read")
-    return Content(content, _bounded(archive.modified_ns))
+    return content, _bounded(archive.modified_ns)
 
 
 def identify_file(path: str) -> tuple[int | None, int] | None:
@@ -102,7 +96,7 @@ def _bounded(time_ns: int) -> int:
     return max(-_MOST_NS, min(time_ns, _MOST_NS))
 
 
-def _read_file(path: str, max_bytes: int) -> Content:
+def _read_file(path: str, max_bytes: int) -> tuple[bytes, int]:
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:
             before = os.fstat(file.fileno())
@@ -116,7 +110,7 @@ def _read_file(path: str, max_bytes: int) -> Content:
         raise UnreadableImage(path, reason) from error
     if (before.st_size, before.st_mtime_ns) != (len(content), after.st_mtime_ns):
         raise UnreadableImage(path, "changed while it was read")
-    return Content(content, _bounded(after.st_mtime_ns))
+    return content, _bounded(after.st_mtime_ns)
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

@@ -32,11 +32,12 @@ def is_image_name(path: str) -> bool:
     return path.lower().endswith(IMAGE_SUFFIXES) and not hidden
 
 
-def walk_folder(root: str) -> Iterator[Found]:
+def walk_folder(root: str, skip: str | None = None) -> Iterator[Found]:
     """List everything below a folder, sorted by the bytes of the whole path.
 
     Links to folders are reported, not followed, so a loop cannot trap the walk. No file is
-    opened. The names of one folder, and of those above it, are held in memory.
+    opened. The names of one folder, and of those above it, are held in memory. The folder `skip`,
+    a real path, is left out.
     """
     first: tuple[str, Kind | Literal["folder"]] = (root.rstrip("/") or "/", "folder")
     open_folders = [iter([first])]
@@ -48,7 +49,7 @@ def walk_folder(root: str) -> Iterator[Found]:
             yield Found(path, kind)
         elif path.lower().endswith(_LIKE_A_MEMBER):
             yield Found(path, "fault", f"a folder's name must not end in {path[-5:]}; rename it")
-        else:
+        elif skip is None or os.path.realpath(path) != skip:
             try:
                 open_folders.append(_list(path))
             except (OSError, ValueError) as error:

@@ -107,14 +107,12 @@ class _Scorer:
 
 
 @contextlib.contextmanager
-def ray_engine(inspector: Path, options: ScoreOptions) -> Iterator["RayEngine"]:
-    """Connect to a cluster, load the inspector on one of its machines, and yield the engine.
+def open_ray_engine(inspector: Path, options: ScoreOptions) -> Iterator["RayEngine"]:
+    """Connect to a cluster, send it the inspector folder or .onnx file, and yield the engine.
 
-    Args:
-        inspector: The inspector folder, or its .onnx file; sent to the machines.
-        options: Without an `address`, the cluster of the variable RAY_ADDRESS; else one that runs
-            on this machine; else one of this machine alone is started, and ends here. A `runtime`
-            or `precision` of `auto` is decided once, on the first free machine.
+    Without an `address`, it is the cluster of the variable RAY_ADDRESS; else one that runs on this
+    machine; else one of this machine alone is started, and ends here. A `runtime` or `precision`
+    of `auto` is decided once, on the first free machine.
 
     Raises:
         RuntimeUnavailable: Ray is not installed, or the cluster cannot be reached or do the work.
@@ -221,14 +219,8 @@ def plan_workers(
 ) -> tuple[str, int, int]:
     """Return device, threads of each worker, and how many workers the cluster has room for.
 
-    Args:
-        nodes: As `ray.nodes()` lists them.
-        device: `auto` is `cuda` if the cluster has GPUs, one for each worker.
-        threads: 0 is one per worker, or a GPU's share of its machine's cores.
-
-    Raises:
-        ConfigError: `device` is another word.
-        RuntimeUnavailable: No machine has room for a worker.
+    `nodes` are those of `ray.nodes()`. `auto` is `cuda` if the cluster has GPUs, one for each
+    worker; 0 threads are one per worker, or a GPU's share of its machine's cores.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(
@@ -238,16 +230,16 @@ def plan_workers(
     alive = [node["Resources"] for node in nodes if node["Alive"]]
     machines = [(int(one.get("CPU", 0)), int(one.get("GPU", 0))) for one in alive]
     if device == "auto":
-        device = "cuda" if any(cards for _, cards in machines) else "cpu"
+        device = "cuda" if any(gpus for _, gpus in machines) else "cpu"
     if device == "cpu":
         threads = threads or 1
         count = sum(cores // threads for cores, _ in machines)
     else:
-        shares = [cores // cards for cores, cards in machines if cards]
+        shares = [cores // gpus for cores, gpus in machines if gpus]
         threads = threads or max(1, min(shares, default=1))
-        count = sum(min(cores // threads, cards) for cores, cards in machines)
+        count = sum(min(cores // threads, gpus) for cores, gpus in machines)
     if not count:
-        found = ", ".join(f"{cores} cores and {cards} GPUs" for cores, cards in machines)
+        found = ", ".join(f"{cores} cores and {gpus} GPUs" for cores, gpus in machines)
         raise RuntimeUnavailable(
             f"--engine ray: expected a machine with {threads} cores"
             f"{' and a GPU' if device == 'cuda' else ''}, got {found or 'none'}. Lower --workers, "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sihwa.errors import UnreadableImage
-from sihwa.images import identify_file, read_content, split_member
+from sihwa.images import identify_file, read_bytes, split_member
 from sihwa.scoring.rows import file_of_row
 from sihwa.scoring.shards import ShardFolder
 from sihwa.storage import explaining, open_database, sha256_of_bytes
@@ -131,7 +131,7 @@ def _has_changed(file: str, row: Mapping[str, Any]) -> bool:
     if row["sha256"] is None:
         return _can_be_read(file)
     try:
-        return not same_size or sha256_of_bytes(read_content(file).content) != row["sha256"]
+        return not same_size or sha256_of_bytes(read_bytes(file)) != row["sha256"]
     except UnreadableImage as error:
         # a member that left its archive is gone, like a file
         return split_member(file) is None or not error.reason.startswith("no such name")
@@ -142,7 +142,7 @@ def _can_be_read(file: str) -> bool:
         if Path(file).is_dir():
             next(Path(file).iterdir(), None)
         else:
-            read_content(file)
+            read_bytes(file)
     except (OSError, UnreadableImage):
         return False
     return True

@@ -1,7 +1,6 @@
 """Scoring: an inspector and images in, at least one row per file out."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import chain
@@ -123,8 +122,8 @@ class _Run:
 
     def note_listing(self, listing: Sources, watched: Sequence[str]) -> None:
         """Count what the first listing left out, and the files that are gone."""
-        self.summary.left_out = Counter(listing.left_out)
-        self.summary.suffixes = Counter(listing.suffixes)
+        self.summary.left_out = listing.left_out
+        self.summary.suffixes = listing.suffixes
         self.summary.empty = [word for word in listing.empty if word not in watched]
         self.summary.gone = 0 if self._stop.is_set() else self.ledger.count_gone()
 

@@ -47,6 +47,7 @@ class Sources:
         skip: A folder that is never listed: that of the table being written.
 
     Attributes:
+        skip: The real path of that folder.
         left_out: What the last listing found and left out, by kind.
         suffixes: Suffixes of its files that are not named like images.
         empty: Words for which it found no image at all.
@@ -56,7 +57,7 @@ class Sources:
     """
 
     def __init__(self, words: Sequence[str | Path], skip: Path | None = None) -> None:
-        self._skip = skip
+        self.skip = None if skip is None else os.path.realpath(skip)
         self.words = tuple(_no_formula(str(word)) for word in words)
         self.left_out: Counter[str] = Counter()
         self.suffixes: Counter[str] = Counter()
@@ -72,13 +73,6 @@ class Sources:
     def folders(self) -> list[str]:
         """Return the sources that are folders."""
         return [word for word in self.words if Path(word).is_dir()]
-
-    def skipped(self) -> tuple[str, ...]:
-        """Return how paths in the folder to skip begin, below each of `folders`."""
-        spelled = (
-            _spelled_below(folder.rstrip("/") or "/", self._skip) for folder in self.folders()
-        )
-        return tuple(filter(None, spelled))
 
     def _entries(self) -> Listing:
         for word, listing in zip(self.words, self._listings, strict=True):
@@ -125,13 +119,8 @@ class Sources:
             return open_list(path)
         return lambda: iter([Entry(word)])
 
-    def _walk(self, root: str) -> Iterator[Found]:
-        """List all below a folder but the table being written."""
-        own = _spelled_below(root, self._skip)
-        return (found for found in walk_folder(root) if not own or not found.path.startswith(own))
-
     def _list_folder(self, root: str) -> Listing:
-        for found in self._walk(root):
+        for found in walk_folder(root, self.skip):
             yield from self._entry_of(found)
 
     def _list_glob(self, pattern: str) -> Listing:
@@ -139,7 +128,7 @@ class Sources:
         named = _Glob(pattern)
         if not Path(named.root).is_dir():
             raise UnreadableImage(pattern, f"no folder {named.root}")
-        for found in self._walk(named.root):
+        for found in walk_folder(named.root, self.skip):
             below = found.path[len(named.root.rstrip("/")) + 1 :]
             path = below if named.root == "." else found.path
             if found.kind == "other" and _is_archive(path) and named.names(below):
@@ -206,16 +195,6 @@ class _Glob:
     def leads_to(self, path: str) -> bool:
         """Return whether the glob may name something below a path."""
         return self._above is not None and bool(self._above.match(path))
-
-
-def _spelled_below(root: str, folder: Path | None) -> str | None:
-    """Return how paths in a folder begin when `root` is listed; None if it is not below it."""
-    real_root = os.path.realpath(root)
-    real = real_root if folder is None else os.path.realpath(folder)
-    if folder is None or not Path(real).is_relative_to(real_root):
-        return None
-    below = os.path.relpath(real, real_root)
-    return f"{root.rstrip('/')}/" + ("" if below == "." else f"{below}/")
 
 
 def _suffix(path: str) -> str:

@@ -41,7 +41,7 @@ class Arrivals:
         if not folders:
             raise ConfigError("--watch needs a folder among the sources")
         self._folders = {os.path.realpath(folder): folder.rstrip("/") or "/" for folder in folders}
-        self._skipped = sources.skipped()
+        self._skip = sources.skip
         self._waiting: dict[str, tuple[tuple[int | None, int] | None, float]] = {}
         self._stop = stop
         self._scanned, self._scan_seconds = time.monotonic(), 0.0
@@ -100,22 +100,18 @@ class Arrivals:
             if name is None:
                 continue
             if Path(name).is_dir():  # it was moved here with its content
-                for found in () if Path(name).is_symlink() else walk_folder(name):
+                for found in () if Path(name).is_symlink() else walk_folder(name, self._skip):
                     if found.kind == "image":
-                        self._wait_for(found.path)
+                        self._waiting.setdefault(found.path, _UNSEEN)
             elif is_image_name(name):
-                self._wait_for(name)
-
-    def _wait_for(self, path: str) -> None:
-        if not path.startswith(self._skipped):
-            self._waiting.setdefault(path, _UNSEEN)
+                self._waiting.setdefault(name, _UNSEEN)
 
     def _rescan(self, ledger: Ledger) -> None:
         begin = time.monotonic()
         for folder in self._folders.values():
-            for found in walk_folder(folder):
+            for found in walk_folder(folder, self._skip):
                 if found.kind == "image" and not ledger.has(found.path):
-                    self._wait_for(found.path)
+                    self._waiting.setdefault(found.path, _UNSEEN)
         self._scanned = time.monotonic()
         self._scan_seconds = self._scanned - begin
 
@@ -133,12 +129,14 @@ class Arrivals:
         return complete
 
     def _as_given(self, path: str) -> str | None:
-        """Return a path as a listing would spell it, or None if it lies behind a link.
+        """Return a path as a listing would spell it, or None if no listing would hold it.
 
         The operating system reports a file by any of the ways that lead to it, links included.
         """
         folder, name = os.path.split(path)
         real = os.path.realpath(folder)
+        if self._skip and Path(real).is_relative_to(self._skip):
+            return None
         for source, given in self._folders.items():
             if real == source or real.startswith(source.rstrip(os.sep) + os.sep):
                 below = real[len(source) :].strip(os.sep)

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable, SihwaError
-from sihwa.scoring import Row, ScoreOptions, ray_engine
+from sihwa.scoring import Row, ScoreOptions, open_ray_engine
 from sihwa.scoring.block import Entry
 from sihwa.scoring.ray_engine import _checked, plan_workers
 from tests.helpers import random_images, save_images
 
 
 def connect(inspector: Path, **given: str | None) -> None:
-    with ray_engine(inspector, ScoreOptions(engine="ray", **given)):  # type: ignore[arg-type]
+    with open_ray_engine(inspector, ScoreOptions(engine="ray", **given)):  # type: ignore[arg-type]
         pass
 
 

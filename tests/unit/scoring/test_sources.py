@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sihwa.errors import DatasetError
-from sihwa.images import find_images, read_content, walk_folder
+from sihwa.images import find_images, read_bytes, read_content, walk_folder
 from sihwa.scoring import Sources
 from tests.unit.images.forge import write, write_zip
 
@@ -139,7 +139,7 @@ def test_sources_names_of_any_bytes_are_listed(tmp_path: Path) -> None:
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(name)
     found = listed(tmp_path)
     assert [os.fsencode(Path(path).name) for path in found] == sorted(names)
-    assert [read_content(path).content for path in found] == sorted(names)
+    assert [read_bytes(path) for path in found] == sorted(names)
 
 
 @posix
@@ -313,8 +313,8 @@ def test_sources_archives_are_listed_and_read_in_place(tmp_path: Path) -> None:
         assert [entry.path for entry in entries] == [f"{archive}!/b.png", f"{archive}!/양품/a.png"]
         assert sources.left_out == {"other": 1}
         for entry, content in zip(entries, (b"one", b"two"), strict=True):
-            assert read_content(entry.path, entry.member).content == content
-            assert read_content(entry.path).content == content
+            assert read_content(entry.path, entry.member)[0] == content
+            assert read_bytes(entry.path) == content
 
 
 @pytest.mark.parametrize("member", ["./a.png", "b//a.png", "../a.png", "c/./a.png"])
@@ -323,7 +323,7 @@ def test_sources_list_names_members_as_they_are_written(tmp_path: Path, member: 
     [expected] = listed(archive)
     (tmp_path / "t.csv").write_text(f"path\n./a.zip!/{member}\n")
     assert listed(tmp_path / "t.csv") == [expected]
-    assert read_content(expected).content == b"one"
+    assert read_bytes(expected) == b"one"
 
 
 def test_sources_archive_that_breaks_off_ends_in_a_fault(tmp_path: Path) -> None:
