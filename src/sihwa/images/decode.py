@@ -84,12 +84,9 @@ class Page(NamedTuple):
 
 
 def decode_pages(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> Iterator[Page]:
-    """Decode every page of a TIFF, or the one image of any other file.
+    """Decode every page of a TIFF, or the one image of any other file; see `decode_image`.
 
-    Args: As for `decode_image`; `max_pixels` holds for each page.
-
-    Yields:
-        One page at a time; a file that cannot be opened yields one page with the reason.
+    `max_pixels` holds for each page. A file that cannot be opened yields one page with the reason.
     """
     try:
         with _opened(content, path, max_pixels) as image:
@@ -113,15 +110,10 @@ def page_address(path: str, page: int) -> str:
 
 
 def read_image(path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Read and decode an image: (H, W, 3), uint8 RGB.
+    """Read and decode an image: (H, W, 3), uint8 RGB; see `decode_image`.
 
-    Args:
-        path: A file, `archive.zip!/member`, or one page of either, `file.tif#page=2`. If a file
-            really has that name, it is read.
-        max_pixels: Largest allowed H × W.
-
-    Raises:
-        UnreadableImage: It cannot be read or decoded.
+    `path` is a file, `archive.zip!/member`, or one page of either, `file.tif#page=2`; a file that
+    really has that name comes first.
     """
     file, mark, number = path.rpartition(_PAGE_MARK)
     if not (mark and number.isdecimal()) or os.path.lexists(path):

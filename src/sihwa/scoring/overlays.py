@@ -30,17 +30,7 @@ def write_overlay(
     """Write FOLDER/<decision>/<name>-<digest>.jpg if the row's decision is one of `decisions`.
 
     The digest is the first 12 hex digits of the SHA-256 of the row's `path`, so that two images
-    of one name get two files.
-
-    Args:
-        folder: Made when missing.
-        decisions: Some of `CHOICES`.
-        row: The image's row.
-        image: Its pixels, (H, W, 3), RGB.
-        inspection: Holds the evidence; without any, nothing is written.
-
-    Raises:
-        StorageError: The disk refuses.
+    of one name get two files. An image (H, W, 3) without evidence gets none.
     """
     decision = str(row["decision"])
     if not {"all", decision}.intersection(decisions) or not inspection.evidence.size:

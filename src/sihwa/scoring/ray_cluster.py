@@ -13,11 +13,7 @@ _REACH_SECONDS = 5.0
 
 
 def import_ray() -> ModuleType:
-    """Return the `ray` package with `ray.data`.
-
-    Raises:
-        RuntimeUnavailable: It is not installed.
-    """
+    """Return the `ray` package with `ray.data`, or refuse in one line where it is missing."""
     try:
         import ray
         import ray.data
@@ -30,11 +26,7 @@ def import_ray() -> ModuleType:
 
 @contextlib.contextmanager
 def connected(ray: ModuleType, address: str | None) -> Iterator[None]:
-    """Join the cluster at an address, or start Ray on this machine; leave it at the end.
-
-    Raises:
-        RuntimeUnavailable: Nothing answers there, or this machine cannot join.
-    """
+    """Join the cluster at an address, or start Ray on this machine; leave it at the end."""
     if ray.is_initialized():  # by the program that calls this
         yield
         return

@@ -55,11 +55,7 @@ class _Work:
     options: ScoreOptions
 
     def load(self, runtime: str, precision: str) -> Inspector:
-        """Load the inspector on the machine of the caller.
-
-        Raises:
-            SihwaError: This machine cannot do the work.
-        """
+        """Load the inspector on the machine of the caller."""
         if self.version != sihwa.__version__:
             raise RuntimeUnavailable(
                 f"Sihwa {sihwa.__version__} is installed on a machine, and {self.version} started "

@@ -21,9 +21,6 @@ class Ledger:
 
     It is built from the shards at each start, so it cannot disagree with them. SQLite keeps it in
     a private temporary file.
-
-    Raises:
-        StorageError: There is no room for temporary files.
     """
 
     def __init__(self) -> None:
@@ -78,15 +75,11 @@ class Ledger:
 
     def count_changed(self) -> int:
         """Count the files that were marked as changed."""
-        return self._count("changed = 1")
+        return int(self._execute("SELECT count(*) FROM file WHERE changed = 1").fetchone()[0])
 
     def count_gone(self) -> int:
         """Count the files that have a row and were not listed."""
-        return self._count("listed = 0")
-
-    def _count(self, condition: str) -> int:
-        (count,) = self._execute(f"SELECT count(*) FROM file WHERE {condition}").fetchone()
-        return int(count)
+        return int(self._execute("SELECT count(*) FROM file WHERE listed = 0").fetchone()[0])
 
     def _execute(self, line: str, *values: object) -> sqlite3.Cursor:
         with explaining(*_NO_ROOM):
@@ -100,13 +93,8 @@ def remove_stale(shards: ShardFolder, listed: Callable[[], Iterable[str]]) -> in
     content. A file that is gone or not listed keeps its row, because it would get no other. A
     file that could not be read is tried again.
 
-    Args:
-        shards: The rows of the table.
-        listed: Lists the files of this run; called only if a file changed, because it may take
-            minutes.
-
-    Raises:
-        StorageError: A shard cannot be read, or the disk refuses.
+    `listed` lists the files of this run; it is called only if a file changed, because it may take
+    minutes.
     """
     changed = set()
     last = None

@@ -27,12 +27,7 @@ _NAME = re.compile(r"shard-([0-9]{8})\.parquet")
 
 
 class ShardFolder:
-    """Rows on disk, in the order in which they were scored.
-
-    Args:
-        folder: Where the shards are; made with the first one.
-        schema: Columns of a row.
-    """
+    """Rows on disk, in the order in which they were scored; the first one makes the folder."""
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self._folder = folder

@@ -72,12 +72,7 @@ class ScoreTable:
         self._grows = False
 
     def begin(self, *, resume: bool, watch: bool) -> None:
-        """Check that this run may write here, and note its settings.
-
-        Raises:
-            ConfigError: A table exists and `resume` is false, or its settings differ.
-            StorageError: The disk refuses.
-        """
+        """Note the settings of a new table; refuse an old one that this run may not continue."""
         if self._summary_path.exists() or (self._copy and self.path.exists()):
             if not resume:
                 raise ConfigError(
@@ -131,12 +126,7 @@ class ScoreTable:
 def open_table(
     path: Path, card: Card, choice: RuntimeChoice, options: ReadOptions
 ) -> Iterator[ScoreTable]:
-    """Lock a table; the kernel releases the lock however the process ends.
-
-    Raises:
-        ConfigError: `path` is not the name of a table.
-        StorageError: Another process writes it, or the disk refuses.
-    """
+    """Lock a table, or refuse one that another process writes."""
     settings = {
         "row_version": ROW_VERSION,
         "inspector": card.id,
@@ -150,12 +140,7 @@ def open_table(
 
 
 class TableCopy:
-    """The file that a user named; nothing is ever read back from it.
-
-    Args:
-        path: Its suffix is one of `_SUFFIXES`, in small or capital letters.
-        schema: Columns of a row.
-    """
+    """The file that a user named; nothing is ever read back from it."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path

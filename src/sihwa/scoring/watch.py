@@ -31,9 +31,6 @@ class Arrivals:
     Args:
         sources: Its folders are watched, with all below.
         stop: Ends the watch.
-
-    Raises:
-        ConfigError: There is no folder to watch.
     """
 
     def __init__(self, sources: Sources, stop: Event) -> None:
