@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -23,9 +25,11 @@ from sihwa.inspector import (
     RuntimeChoice,
     WeightsFacts,
 )
-from sihwa.scoring import file_of_row, row_schema
+from sihwa.scoring import ScoreOptions, ScoreSummary, file_of_row, row_schema, score_sources
 from tests.helpers import CLASSES, random_images, save_images
 
+FORMATS = ["scores.csv", "scores.jsonl", "scores.parquet", "scores"]
+RESUME = ScoreOptions(resume=True, batch_size=2, workers=2)
 MEASURED = ["milliseconds", "time"]
 
 
@@ -75,30 +79,32 @@ def stub_inspector(**changes: object) -> Inspector:
     return Inspector(card, StubRuntime(), "a stub")
 
 
+def score(parts: object, out: Path, options: ScoreOptions = RESUME) -> ScoreSummary:
+    return score_sources(stub_inspector(), str(parts), out, options)
+
+
 def facts(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row without what was measured."""
     return {name: value for name, value in row.items() if name not in MEASURED}
 
 
 def read(out: Path) -> pd.DataFrame:
-    """Read a table with the types of its schema, as its users do, without what was measured."""
+    """Read a table with the types of its schema, without what was measured."""
+    schema = row_schema(CLASSES)
     if out.suffix == ".csv":
-        schema = row_schema(CLASSES)
-        names = {str(field.type) for field in schema}
-        assert names == {"string", "int32", "int64", "float"}
-        kinds = {"string": "string", "int32": "Int64", "int64": "Int64", "float": "Float64"}
-        types = {field.name: kinds[str(field.type)] for field in schema}
-        table = pd.read_csv(out, dtype=types, keep_default_na=False, na_values={
-            name: [""] for name in types if name != "path"
-        })  # fmt: skip
+        table = pyarrow.csv.read_csv(
+            out,
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=schema, null_values=[""], strings_can_be_null=True
+            ),
+        )
     elif out.suffix == ".jsonl":
         rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
-        table = pd.DataFrame(rows, dtype=object)
+        table = pa.Table.from_pylist(rows, schema)
     else:
-        place = out if out.suffix else out / "rows"
-        table = pd.DataFrame(pq.read_table(place).to_pylist(), dtype=object)
-    table = table.drop(columns=MEASURED).astype(object)
-    return table.where(table.notna(), None)
+        table = pq.read_table(out if out.suffix else out / "rows")
+    return pd.DataFrame(table.drop_columns(MEASURED).to_pylist(), dtype=object)
 
 
 def assert_same(table: pd.DataFrame, other: pd.DataFrame) -> None:
@@ -140,9 +146,9 @@ def start(
     return process
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def finish(process: subprocess.Popen[str], seconds: float = 120) -> tuple[int, str, str]:
     """Wait for a process; return exit code, output and errors."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=seconds)
     assert "Traceback" not in err, err
     return process.returncode, out, err
 

@@ -1,6 +1,5 @@
 """Damaged and hostile files: as many rows as images, and no row of another's pixels."""
 
-import io
 import random
 import resource
 import struct
@@ -15,7 +14,7 @@ from PIL import Image
 from sihwa.scoring import Entry, ReadOptions, ScoreOptions, score_block, score_sources
 from tests.helpers import random_images
 from tests.score_helpers import facts, files_of, read, stub_inspector
-from tests.unit.images.forge import exif, png, raw_png, saved, tiff, write_zip
+from tests.unit.images.forge import exif, png, raw_png, saved, tiff, write_tar, write_zip
 
 Blob = bytes
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp"}
@@ -155,14 +154,7 @@ def test_score_sources_damaged_archives_never_crash(tmp_path: Path, kind: str) -
     if kind == "zip":
         write_zip(archive, members)
     else:
-        with tarfile.open(archive, "w") as file:
-            for name, blob in members.items():
-                info = tarfile.TarInfo(name)
-                info.size = len(blob)
-                file.addfile(info, io.BytesIO(blob))
-            link = tarfile.TarInfo("link.png")
-            link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-            file.addfile(link)
+        write_tar(archive, list(members.items()))
     whole, rng = archive.read_bytes(), random.Random(1)
     for number in range(60):
         archive.write_bytes(rng.choice(DAMAGE)(whole, rng))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.score_helpers import assert_same, finish, many_links, read, start
+from tests.score_helpers import PROGRAM, assert_same, finish, many_links, read, start
 
 CLUSTER = """
 import os, signal, sys
@@ -70,12 +70,12 @@ def by_path(out: Path) -> pd.DataFrame:
     return read(out).sort_values("path", ignore_index=True)
 
 
-def wait_for_parts(out: Path, count: int, process: subprocess.Popen[str]) -> int:
-    """Return how many parts a table has once there are so many."""
+def wait_for_shards(out: Path, count: int, process: subprocess.Popen[str]) -> int:
+    """Return how many shards a table has once there are so many."""
     deadline = time.monotonic() + 120
     while (found := len(list((out / "rows").glob("shard-*")))) < count:
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"only {found} parts came"
+        assert time.monotonic() < deadline, f"only {found} shards came"
         time.sleep(0.01)
     return found
 
@@ -104,6 +104,41 @@ def test_score_on_ray_of_this_machine_gives_the_rows_of_the_local_engine(
     assert "0 rows in" in out, "the local engine goes on with what Ray began"
 
 
+CRASHING = PROGRAM.replace(
+    "main()",
+    """
+import os, signal
+import sihwa.scoring.ray_engine as ray_engine
+class Crashing(ray_engine._Scorer):
+    def _rows(self, entries):
+        if any(entry.path.endswith("crash.png") for entry in entries):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._rows(entries)
+ray_engine._Scorer = Crashing
+main()
+""",
+)
+
+
+@pytest.mark.slow
+def test_score_on_ray_image_that_crashes_its_worker_costs_one_row(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    folder, out = many_links(tmp_path / "부품", 60), tmp_path / "ray"
+    (folder / "00030.png").rename(folder / "crash.png")
+    words = (tiny_bundle, folder, "--out")
+    ray = ("--engine", "ray", "--address", "local")
+    code, _, err = finish(start(*words, out, *ray, workers=1, program=CRASHING), 600)
+    assert code == 0, err
+    assert "retried" in err
+    assert finish(start(*words, tmp_path / "local"))[0] == 0
+    rows, expected = by_path(out), by_path(tmp_path / "local")
+    crashed = rows.path.str.endswith("crash.png")
+    assert rows[crashed].error.tolist() == ["the worker process that reads it dies each time"]
+    assert rows.path.tolist() == expected.path.tolist()
+    assert_same(rows[~crashed], expected[~crashed])
+
+
 @pytest.mark.slow
 def test_score_on_machines_of_which_one_is_killed_loses_and_doubles_nothing(
     tiny_bundle: Path, tmp_path: Path, machines: Machines
@@ -114,7 +149,7 @@ def test_score_on_machines_of_which_one_is_killed_loses_and_doubles_nothing(
         tiny_bundle, folder, "--out", out, "--engine", "ray", "--address", machines.address,
         workers=1,
     )  # fmt: skip
-    found = wait_for_parts(out, 20, process)
+    found = wait_for_shards(out, 20, process)
     assert machines.kill_one() > 0
     code, _, err = finish(process)
     assert code == 0, err
@@ -134,7 +169,7 @@ def test_score_on_machines_ended_in_the_middle_and_resumed_is_the_whole_table(
     folder, out = many_links(tmp_path / "부품", 3_000), tmp_path / "ray"
     words = (tiny_bundle, folder, "--out", out, "--engine", "ray", "--address", machines.address)
     process = start(*words, workers=1)
-    wait_for_parts(out, 20, process)
+    wait_for_shards(out, 20, process)
     process.send_signal(number)
     found, _, err = finish(process)
     assert found == code, err

@@ -114,7 +114,7 @@ def test_score_disk_full_in_the_middle_is_one_line_and_can_be_resumed(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_score_told_to_stop_writes_what_is_in_hand_and_says_how_to_go_on(
+def test_score_stopped_by_a_signal_writes_its_rows(
     tiny_bundle: Path, many: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     out = tmp_path / "scores.jsonl"
@@ -135,7 +135,7 @@ def test_score_told_to_stop_writes_what_is_in_hand_and_says_how_to_go_on(
     assert len(read(out)) == 410
 
 
-def test_score_second_process_is_told_that_the_first_writes(
+def test_score_second_process_on_one_table_is_refused(
     tiny_bundle: Path, many: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "scores.jsonl"
@@ -194,7 +194,7 @@ def test_score_watch_takes_each_file_once_it_is_complete(tiny_bundle: Path, tmp_
     assert names == {"early.png", "late.png", "slow.png"} | given
 
 
-def test_score_watch_counts_a_file_that_is_written_over_once_and_resume_scores_it_again(
+def test_score_watch_overwritten_file_is_counted_and_resume_scores_it_again(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     folder, out = tmp_path / "in", tmp_path / "scores.jsonl"

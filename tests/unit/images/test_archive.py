@@ -20,6 +20,7 @@ CONTENT = b"x" * 700
 STEP = 512 + 1024
 """Bytes of a member in a .tar: a header and two blocks of content."""
 DEFLATED = zipfile.ZIP_DEFLATED
+FLAGS = b"\x14\0\0\0\0\0"  # version, flags and method, in the header and in the directory
 SIZES = struct.pack("<II", 8, 8)  # stored, so both sizes of the 8 bytes are 8
 
 
@@ -89,11 +90,7 @@ def test_list_members_tar_with_an_impossible_size_ends(
         list(list_members(str(archive)))
 
 
-@pytest.mark.parametrize(
-    "method",
-    [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA],
-    ids=["deflate", "bzip2", "lzma"],
-)
+@pytest.mark.parametrize("method", [DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_read_bytes_zip_with_damaged_data_is_refused(tmp_path: Path, method: int) -> None:
     content = os.urandom(3000)
     archive = Path(write_zip(tmp_path / "a.zip", {"a.png": content, "b.png": content}, method))
@@ -105,17 +102,6 @@ def test_read_bytes_zip_with_damaged_data_is_refused(tmp_path: Path, method: int
         assert read_bytes(f"{archive}!/b.png") == content
 
 
-def test_read_bytes_zip_directory_that_points_outside_is_refused(tmp_path: Path) -> None:
-    archive = Path(write_zip(tmp_path / "a.zip", {"a.png": CONTENT}))
-    content = bytearray(archive.read_bytes())
-    place = content.index(b"PK\1\2") + 42
-    for offset in (10, len(content) - 10, 2**32 - 2):
-        content[place : place + 4] = offset.to_bytes(4, "little")
-        archive.write_bytes(content)
-        with pytest.raises(UnreadableImage, match=r"a\.zip"):
-            read_bytes(f"{archive}!/a.png")
-
-
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
@@ -124,6 +110,8 @@ def test_read_bytes_zip_directory_that_points_outside_is_refused(tmp_path: Path)
         pytest.param(SIZES, struct.pack("<II", 8, 7), "archive: Bad CRC-32", id="too small"),
         pytest.param(SIZES, struct.pack("<II", 8, 2**31), "bytes are more than the", id="huge"),
         pytest.param(b"PK\3\4", b"PK\3\5", "archive: Bad magic number", id="place"),
+        pytest.param(FLAGS, b"\x14\0\1\0\0\0", "encrypted; unpack the archive", id="encrypted"),
+        pytest.param(FLAGS, b"\x14\0\0\0c\0", "archive: .*compression method", id="compression"),
     ],
 )
 def test_read_bytes_damaged_member_is_refused(
@@ -134,25 +122,6 @@ def test_read_bytes_damaged_member_is_refused(
     change(path, old, new)
     os.utime(path, ns=(1, 1))
     with pytest.raises(UnreadableImage, match=rf"a\.zip!/b\.png: .*{reason}"):
-        read_bytes(f"{path}!/b.png")
-
-
-@pytest.mark.parametrize(
-    ("offset", "value", "reason"),
-    [
-        pytest.param(0, 1, "encrypted; unpack the archive with its password", id="encrypted"),
-        pytest.param(2, 99, "archive: .*compression method", id="compression"),
-    ],
-)
-def test_read_bytes_member_that_cannot_be_unpacked_is_refused(
-    offset: int, value: int, reason: str, tmp_path: Path
-) -> None:
-    path = write_zip(tmp_path / "a.zip", {"b.png": b"<pixels>"})
-    content = bytearray(Path(path).read_bytes())
-    content[6 + offset] = value  # of the local header and the directory: flags, then method
-    content[content.index(b"PK\1\2") + 8 + offset] = value
-    Path(path).write_bytes(content)
-    with pytest.raises(UnreadableImage, match=reason):
         read_bytes(f"{path}!/b.png")
 
 

@@ -71,14 +71,6 @@ def test_find_images_unusual_name_is_found_and_read(name: str, tmp_path: Path) -
     assert read_bytes(path) == os.fsencode(name)
 
 
-def test_find_images_composed_and_decomposed_name_stay_two(tmp_path: Path) -> None:
-    written = write(tmp_path, "한글.png", f"{NFD}.png")
-    if len(list(tmp_path.iterdir())) == 1:
-        pytest.skip("this file system treats both as one name")
-    assert find_images(tmp_path).images == tuple(sorted(written))
-    assert [read_bytes(path) for path in written] == ["한글.png".encode(), f"{NFD}.png".encode()]
-
-
 @posix
 def test_find_images_follows_links_to_files_not_to_folders(tmp_path: Path) -> None:
     (real,) = write(tmp_path, "store/a.png")

@@ -90,7 +90,7 @@ def test_score_block_whatever_is_wrong_gives_one_review_row(tmp_path: Path) -> N
     assert rows[-1]["error"] == "the inspector failed on 13 x 13 pixels: thirteen is unlucky"
 
 
-def test_score_block_one_image_that_the_runtime_refuses_does_not_spoil_its_batch(
+def test_score_block_image_that_the_runtime_refuses_fails_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = save_images(tmp_path, random_images(3, 20, 20))

@@ -30,7 +30,7 @@ def test_ray_engine_without_ray_names_the_pip_line(
 
 @pytest.mark.parametrize("address", ["head", "ray://head:10001", "h:x", "closed"])
 @pytest.mark.parametrize("through", ["argument", "environment"])
-def test_ray_engine_address_where_nothing_answers_is_told_at_once(
+def test_ray_engine_address_where_nothing_answers_is_refused_at_once(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, through: str, address: str
 ) -> None:
     ray = ModuleType("ray")
@@ -65,7 +65,7 @@ def machine(cores: float, cards: float = 0, alive: bool = True) -> dict[str, Any
         pytest.param([machine(16, 2)], "cpu", 0, ("cpu", 1, 16), id="cards not asked for"),
     ],
 )
-def test_machines_cards_are_used_if_there_with_their_share_of_cores(
+def test_plan_workers_gpus_get_their_share_of_cores(
     machines: list[dict[str, Any]], device: str, workers: int, expected: tuple[str, int, int]
 ) -> None:
     assert plan_workers(machines, device, workers) == expected
@@ -80,7 +80,7 @@ def test_machines_cards_are_used_if_there_with_their_share_of_cores(
         pytest.param([machine(8, 8)], "cuda:1", 0, "must be auto, cpu or cuda", id="one card"),
     ],
 )
-def test_machines_work_that_fits_nowhere_is_refused(
+def test_plan_workers_work_that_fits_nowhere_is_refused(
     machines: list[dict[str, Any]], device: str, workers: int, match: str
 ) -> None:
     with pytest.raises(SihwaError, match=match):

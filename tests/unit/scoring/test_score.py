@@ -2,65 +2,25 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from threading import Event
-from typing import Any
 
-import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
 
-import sihwa.scoring.shards
 from sihwa.errors import ConfigError, DatasetError, StorageError
 from sihwa.images import available_cores, read_image
-from sihwa.inspector import Inspector, Outputs
-from sihwa.scoring import (
-    LocalEngine,
-    ReadOptions,
-    ScoreOptions,
-    ScoreSummary,
-    row_schema,
-    score_sources,
-)
-from sihwa.scoring.table import open_table, table_folder
+from sihwa.scoring import LocalEngine, ReadOptions, ScoreOptions, row_schema, score_sources
 from tests.helpers import CLASSES, random_images, save_images
 from tests.score_helpers import (
+    FORMATS,
     MEASURED,
-    StubRuntime,
+    RESUME,
     assert_same,
     files_of,
     read,
+    score,
     stub_inspector,
 )
-from tests.unit.images.forge import write_zip
-
-FORMATS = ["scores.csv", "scores.jsonl", "scores.parquet", "scores"]
-RESUME = ScoreOptions(resume=True, batch_size=2, workers=2)
-
-
-@pytest.fixture
-def parts(tmp_path: Path) -> Path:
-    """Images of two sizes, and one of every kind of trouble that ends in a row."""
-    folder = tmp_path / "부품 (1조)"
-    save_images(folder, random_images(9, 30, 40))
-    save_images(folder / "b", random_images(9, 20, 20, seed=1))
-    pages = [Image.fromarray(page) for page in random_images(3, 16, 18)]
-    pages[0].save(folder / "a.tif", save_all=True, append_images=pages[1:])
-    (folder / "빈 파일.jpg").touch()
-    (folder / 'with "quotes", commas\nand lines.png').write_bytes(b"no image")
-    (folder / "notes.txt").touch()
-    if os.name != "nt":
-        Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.png")).write_bytes(b"no image")
-        os.mkfifo(folder / "pipe.png")
-    return folder
-
-
-def score(parts: object, out: Path, options: ScoreOptions = RESUME) -> ScoreSummary:
-    return score_sources(stub_inspector(), str(parts), out, options)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -94,221 +54,7 @@ def test_score_sources_any_format_workers_and_batch_size_give_one_table(
             assert_same(read(out), first)
 
 
-def test_resume_folder_with_parts_missing_becomes_the_whole_table(
-    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sihwa.scoring.shards, "_ROWS", 4)
-    out = tmp_path / "scores"
-    score(parts, out)
-    whole = read(out)
-    files = sorted((out / "rows").glob("*"))
-    assert len(files) > 4
-    for count in range(len(files) + 1):
-        for file in files[count:]:
-            file.unlink(missing_ok=True)
-        (out / "rows" / ".shard-00000007.parquet.0123.tmp").write_bytes(b"half a part")
-        score(parts, out)
-        assert_same(read(out), whole)
-        assert not list((out / "rows").glob(".*"))
-        files = sorted((out / "rows").glob("*"))
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_resume_changed_files_are_scored_again_and_touched_ones_not(
-    parts: Path, tmp_path: Path, name: str
-) -> None:
-    out = tmp_path / name
-    score(parts, out)
-    before = read(out)
-    shutil.copyfile(parts / "001.png", parts / "002.png")  # changed
-    os.utime(parts / "003.png", ns=(1, 1))  # the same content at another time
-    (parts / "004.png").unlink()  # gone
-    save_images(parts, random_images(1, 10, 10), prefix="aa")  # new
-    [page] = random_images(1, 16, 18, seed=9)
-    Image.fromarray(page).save(parts / "a.tif")  # three pages became one image
-    summary = score(parts, out)
-    after = read(out)
-    assert (summary.changed, summary.gone, summary.new_images) == (2, 1, 3)
-    assert summary.images == len(after) == len(before) - 2 + 1
-    assert len(set(zip(after.path, after.page, strict=True))) == len(after)
-    by_path = after.set_index("path")
-    assert by_path.sha256[str(parts / "001.png")] == by_path.sha256[str(parts / "002.png")]
-    assert str(parts / "004.png") in by_path.index
-    assert by_path.page[str(parts / "a.tif")] is None
-    assert [Path(path).name for path in after.path[-3:]] == ["002.png", "a.tif", "aa000.png"]
-    assert score(parts, out).new_images == 0
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_resume_changed_file_that_is_not_named_keeps_its_row(tmp_path: Path, name: str) -> None:
-    save_images(tmp_path / "d", random_images(2, 20, 20))
-    [other] = save_images(tmp_path / "e", random_images(1, 20, 20, seed=1))
-    words, out = [str(tmp_path / "d"), str(tmp_path / "e")], tmp_path / name
-    score_sources(stub_inspector(), words, out, RESUME)
-    before = read(out)
-    shutil.copy(tmp_path / "d" / "001.png", other)
-    summary = score(words[0], out)
-    assert (summary.images, summary.changed, summary.new_images, summary.gone) == (3, 0, 0, 1)
-    assert_same(read(out), before)
-    summary = score_sources(stub_inspector(), words, out, RESUME)
-    assert (summary.images, summary.changed, summary.new_images, summary.gone) == (3, 1, 1, 0)
-
-
-@pytest.mark.parametrize("source", ["a.zip", "list.txt"])
-def test_resume_member_that_left_its_archive_keeps_its_row(tmp_path: Path, source: str) -> None:
-    content = {
-        Path(p).name: Path(p).read_bytes() for p in save_images(tmp_path, random_images(3, 9, 9))
-    }
-    archive = write_zip(tmp_path / "a.zip", content)
-    (tmp_path / "list.txt").write_text("".join(f"a.zip!/{name}\n" for name in content))
-    out = tmp_path / "scores.csv"
-    score(tmp_path / source, out)
-    before = read(out)
-    del content["001.png"]
-    write_zip(tmp_path / "a.zip", content)
-    os.utime(archive, ns=(1, 1))
-    summary = score(tmp_path / source, out)
-    assert (summary.images, summary.changed, summary.new_images) == (3, 0, 0)
-    assert summary.gone == (source == "a.zip")  # a list names it still
-    assert_same(read(out), before)
-
-
-def test_resume_folder_that_could_not_be_listed_is_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save_images(tmp_path / "in" / "shut", random_images(2, 20, 20))
-    scandir = os.scandir
-
-    def refuse(path: str) -> object:
-        if os.fspath(path).endswith("shut"):
-            raise PermissionError(13, "Permission denied")
-        return scandir(path)
-
-    out = tmp_path / "scores.csv"
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "scandir", refuse)
-        assert score(tmp_path / "in", out).errors == {"cannot be listed": 1}
-    summary = score(tmp_path / "in", out)
-    assert (summary.images, summary.changed, summary.errors) == (2, 1, {})
-
-
-def test_resume_file_that_could_not_be_read_is_tried_again(parts: Path, tmp_path: Path) -> None:
-    out = tmp_path / "scores.csv"
-    (parts / "later.png").symlink_to(tmp_path / "later.png")
-    score(parts, out)
-    assert read(out).set_index("path").error[str(parts / "later.png")].startswith("No such file")
-    save_images(tmp_path, random_images(1, 20, 20))
-    (tmp_path / "000.png").rename(tmp_path / "later.png")
-    summary = score(parts, out)
-    assert read(out).set_index("path").error[str(parts / "later.png")] is None
-    assert summary.new_images == 1
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_score_sources_table_that_is_there_is_never_overwritten(
-    parts: Path, tmp_path: Path, name: str
-) -> None:
-    out = tmp_path / name
-    score(parts, out)
-    before = read(out)
-    with pytest.raises(ConfigError, match=r"exists already\. Add --resume"):
-        score(parts, out, ScoreOptions())
-    pd.testing.assert_frame_equal(read(out), before)
-
-
-@pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl"])
-def test_resume_file_of_someone_else_is_left_alone(parts: Path, tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("my own notes\n")
-    with pytest.raises(ConfigError, match=r"cannot resume without"):
-        score(parts, tmp_path / name)
-    assert (tmp_path / name).read_text() == "my own notes\n"
-
-
-def test_resume_damaged_later_part_leaves_the_parts_before_it(parts: Path, tmp_path: Path) -> None:
-    out = tmp_path / "scores"
-    score(parts / "001.png", out)
-    score(parts / "b", out)
-    first, second = sorted((out / "rows").iterdir())
-    before = first.read_bytes()
-    shutil.copy(parts / "002.png", parts / "001.png")
-    content = bytearray(second.read_bytes())
-    for damaged in (b"garbage", bytes(content[:-10])):
-        second.write_bytes(damaged)
-        with pytest.raises(
-            StorageError, match=r"shard-00000001\.parquet: not a shard .*Remove it and resume"
-        ):
-            score(parts, out)
-        assert first.read_bytes() == before
-
-
-def test_resume_part_that_is_none_of_the_table_is_refused_in_one_line(
-    parts: Path, tmp_path: Path
-) -> None:
-    score(parts / "b", tmp_path / "scores")
-    [part] = (tmp_path / "scores" / "rows").iterdir()
-    stray = part.with_name("shard-00000000 (1).parquet")
-    shutil.copy(part, stray)
-    with pytest.raises(StorageError, match=r"expected only files named like .*Move it"):
-        score(parts / "b", tmp_path / "scores")
-    stray.unlink()
-    pq.write_table(pq.read_table(part).drop(["page"]), part)
-    with pytest.raises(StorageError, match="its columns differ"):
-        score(parts / "b", tmp_path / "scores")
-
-
-def other_runtime() -> Inspector:
-    inspector = stub_inspector()
-    inspector.runtime = StubRuntime()
-    inspector.runtime.choice = type(StubRuntime.choice)("stub", "cpu", "bf16")
-    return inspector
-
-
-@pytest.mark.parametrize(
-    ("make", "read_options", "match"),
-    [
-        pytest.param(lambda: stub_inspector(metrics={"accuracy": 1.0}), {}, "INSPECTOR", id="id"),
-        pytest.param(
-            other_runtime,
-            {},
-            "in bf16.*--runtime, --device or .*auto depends on --batch-size",
-            id="bf16",
-        ),
-        pytest.param(stub_inspector, {"max_pixels": 5}, "--max-pixels", id="pixels"),
-        pytest.param(stub_inspector, {"pages": "error"}, "--pages", id="pages"),
-    ],
-)
-def test_resume_other_settings_are_refused_in_one_line(
-    parts: Path,
-    tmp_path: Path,
-    make: Callable[[], Inspector],
-    read_options: dict[str, Any],
-    match: str,
-) -> None:
-    out = tmp_path / "scores.csv"
-    score(parts, out)
-    before = out.read_bytes()
-    options = ScoreOptions(read=ReadOptions(**read_options), resume=True)
-    with pytest.raises(ConfigError, match=f"scores.csv was begun with .*{match}") as caught:
-        score_sources(make(), parts, out, options)
-    assert "\n" not in str(caught.value)
-    assert out.read_bytes() == before
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_score_sources_second_process_on_one_output_is_told(
-    parts: Path, tmp_path: Path, name: str
-) -> None:
-    out = tmp_path / name
-    inspector = stub_inspector()
-    with (
-        open_table(out, inspector.card, inspector.runtime.choice, ReadOptions()),
-        pytest.raises(StorageError, match="another process is writing there"),
-    ):
-        score(parts, out)
-    score(parts, out)
-
-
-def test_score_sources_time_of_change_beyond_64_bits_is_the_last_one(tmp_path: Path) -> None:
+def test_score_sources_time_beyond_64_bits_is_bounded(tmp_path: Path) -> None:
     [image] = save_images(tmp_path / "in", random_images(1, 20, 20))
     os.utime(image, ns=(2**63 + 5, 2**63 + 5))
     if image.stat().st_mtime_ns < 2**63:
@@ -316,40 +62,6 @@ def test_score_sources_time_of_change_beyond_64_bits_is_the_last_one(tmp_path: P
     score(tmp_path / "in", tmp_path / "scores.csv")
     assert int(read(tmp_path / "scores.csv").modified_ns[0]) == 2**63 - 1
     assert score(tmp_path / "in", tmp_path / "scores.csv").new_images == 0
-
-
-class StoppingRuntime(StubRuntime):
-    """Tells the run to stop after some inferences."""
-
-    def __init__(self, stop: Event, after: int) -> None:
-        super().__init__()
-        self.stop, self.after = stop, after
-
-    def run(self, image: NDArray[np.uint8]) -> Outputs:
-        if len(self.batches) >= self.after:
-            self.stop.set()
-        return super().run(image)
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_score_sources_stopped_anywhere_and_resumed_is_the_whole_table(
-    parts: Path, tmp_path: Path, name: str
-) -> None:
-    score(parts, tmp_path / f"whole-{name}")
-    whole = read(tmp_path / f"whole-{name}")
-    for after in (0, 1, 2, 4):
-        out, stop = tmp_path / f"{after}-{name}", Event()
-        inspector = stub_inspector()
-        inspector.runtime = StoppingRuntime(stop, after)
-        summary = score_sources(inspector, parts, out, RESUME, stop)
-        table = read(out)
-        state = json.loads((table_folder(out) / "summary.json").read_bytes())["state"]
-        assert state == "stopped"
-        assert summary.stopped
-        assert 0 < len(table) < len(whole) + (after > 1)
-        assert_same(table, whole.head(len(table)))
-        score(parts, out)
-        assert_same(read(out), whole)
 
 
 def test_score_sources_file_named_twice_has_one_row(parts: Path, tmp_path: Path) -> None:
@@ -371,9 +83,7 @@ def test_score_sources_no_image_at_all_is_refused_and_leaves_nothing(tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_score_sources_source_without_a_image_is_told_beside_others(
-    parts: Path, tmp_path: Path
-) -> None:
+def test_score_sources_source_without_images_is_reported(parts: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     words = [str(parts), f"{tmp_path}/nosuch*", str(tmp_path / "empty")]
     summary = score_sources(stub_inspector(), words, tmp_path / "s.csv")
@@ -415,7 +125,7 @@ def test_score_sources_evidence_is_drawn_for_the_chosen_decisions(
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place that takes no file")
-def test_score_sources_place_that_takes_no_file_is_told_as_such(parts: Path) -> None:
+def test_score_sources_unwritable_place_is_refused(parts: Path) -> None:
     with pytest.raises(StorageError, match=r"cannot write /proc/scores\.csv: "):
         score(parts, Path("/proc/scores.csv"))
 
@@ -464,11 +174,11 @@ def test_score_options_out_of_range_are_refused(name: str, value: object, match:
         make(**{name: value})  # type: ignore[arg-type]
 
 
-def test_score_sources_parts_have_the_schema_of_the_contract(parts: Path, tmp_path: Path) -> None:
+def test_score_sources_shards_have_the_schema_of_the_contract(parts: Path, tmp_path: Path) -> None:
     score(parts, tmp_path / "scores")
-    [part] = (tmp_path / "scores" / "rows").iterdir()
-    assert part.name == "shard-00000000.parquet"
-    assert pq.read_schema(part).equals(row_schema(CLASSES))
+    [shard] = (tmp_path / "scores" / "rows").iterdir()
+    assert shard.name == "shard-00000000.parquet"
+    assert pq.read_schema(shard).equals(row_schema(CLASSES))
 
 
 HOSTILE = ("=1+1.png", "=cmd|' C'!A0.png", "+1.png", "-2.png", "@SUM(1).png", "\t=1.png", "＝1.png")
@@ -476,7 +186,7 @@ HOSTILE = ("=1+1.png", "=cmd|' C'!A0.png", "+1.png", "-2.png", "@SUM(1).png", "\
 
 @pytest.mark.parametrize("source", ["*.png", "list.txt", "=folder"])
 @pytest.mark.parametrize("name", FORMATS)
-def test_score_sources_no_name_becomes_a_formula_and_each_still_names_its_file(
+def test_score_sources_no_name_becomes_a_formula(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,7 +1,6 @@
 import os
 import socket
 import subprocess
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from sihwa.errors import DatasetError
 from sihwa.images import find_images, read_bytes, read_content, walk_folder
 from sihwa.scoring import Sources
-from tests.unit.images.forge import write, write_zip
+from tests.unit.images.forge import change, write, write_tar, write_zip
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
 
@@ -50,19 +49,14 @@ def test_sources_folder_is_listed_in_the_order_of_whole_paths(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("word", "found"),
-    [
-        ("parts/", "parts/a.png"),
-        ("parts//", "parts/a.png"),
-        ("./parts/", "./parts/a.png"),
-        ("./", "./parts/a.png"),
-    ],
+    [("parts/", "parts/"), ("parts//", "parts/"), ("./parts/", "./parts/"), ("./", "./parts/")],
 )
 def test_sources_folder_may_be_given_with_slashes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, found: str
 ) -> None:
     write(tmp_path, "parts/a.png")
     monkeypatch.chdir(tmp_path)
-    assert listed(word) == [found]
+    assert listed(word) == [f"{found}a.png"]
 
 
 @posix
@@ -106,7 +100,7 @@ def test_walk_folder_deep_tree_needs_no_deep_stack(tmp_path: Path) -> None:
 
 
 @posix
-def test_sources_special_files_and_loops_are_told_and_not_followed(tmp_path: Path) -> None:
+def test_sources_special_files_and_loops_are_not_followed(tmp_path: Path) -> None:
     write(tmp_path, "a.png")
     os.mkfifo(tmp_path / "pipe.png")
     os.mkfifo(tmp_path / "pipe")
@@ -130,16 +124,6 @@ def test_sources_pipe_named_like_a_list_is_refused(tmp_path: Path, name: str) ->
     os.mkfifo(tmp_path / name)
     with pytest.raises(DatasetError, match=f"{name}: expected a regular file, got a pipe"):
         Sources([tmp_path / name])
-
-
-@posix
-def test_sources_names_of_any_bytes_are_listed(tmp_path: Path) -> None:
-    names = [b"\xff\xfe.png", "양품 🔩.png".encode(), b"new\nline.png", b" .png", b"'\".png"]
-    for name in names:
-        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(name)
-    found = listed(tmp_path)
-    assert [os.fsencode(Path(path).name) for path in found] == sorted(names)
-    assert [read_bytes(path) for path in found] == sorted(names)
 
 
 @posix
@@ -188,7 +172,7 @@ def test_sources_glob_names_what_a_shell_would(
     assert listed(pattern) == expected
 
 
-def test_sources_glob_reads_the_archives_that_it_names_and_loses_nothing_to_a_broken_one(
+def test_sources_glob_reads_the_archives_that_it_names(
     tmp_path: Path,
 ) -> None:
     write(tmp_path, "d/below/z.png", "d/c.png")
@@ -303,10 +287,7 @@ def test_sources_table_row_without_a_file_is_a_fault_alone(tmp_path: Path) -> No
 def test_sources_archives_are_listed_and_read_in_place(tmp_path: Path) -> None:
     members = {"b.png": b"one", "양품/a.png": b"two", "notes.txt": b"x"}
     write_zip(tmp_path / "a.zip", members, zipfile.ZIP_DEFLATED)
-    with tarfile.open(tmp_path / "a.tar", "w") as file:
-        for name, content in members.items():
-            (tmp_path / "content").write_bytes(content)
-            file.add(tmp_path / "content", name)
+    write_tar(tmp_path / "a.tar", list(members.items()))
     for archive in (tmp_path / "a.zip", tmp_path / "a.tar"):
         sources = Sources([archive])
         entries = list(sources)
@@ -327,14 +308,8 @@ def test_sources_list_names_members_as_they_are_written(tmp_path: Path, member: 
 
 
 def test_sources_archive_that_breaks_off_ends_in_a_fault(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "a.tar", "w") as file:
-        for name in ("a.png", "b.png", "c.png"):
-            (tmp_path / name).write_bytes(b"x" * 2000)
-            file.add(tmp_path / name, name)
-    content = bytearray((tmp_path / "a.tar").read_bytes())
-    place = content.index(b"b.png")
-    content[place + 100 : place + 160] = b"\xff" * 60
-    (tmp_path / "a.tar").write_bytes(content)
+    archive = write_tar(tmp_path / "a.tar", [("a.png", b"x" * 2000), ("b.png", b"y" * 2000)])
+    change(archive, b"0003720", b"\xff" * 7)  # both sizes
     (tmp_path / "a.zip").write_bytes(b"PK no zip")
     *_, last = Sources([tmp_path / "a.tar"])
     assert (last.path, str(last.fault)[:22]) == (str(tmp_path / "a.tar"), "not a readable .tar: b")

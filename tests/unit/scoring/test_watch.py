@@ -81,9 +81,7 @@ def test_arrivals_go_on_after_a_name_that_is_not_unicode(
 
 
 @posix
-def test_arrivals_link_that_leads_nowhere_arrives_as_one_does_in_a_folder(
-    tmp_path: Path, ledger: Ledger
-) -> None:
+def test_arrivals_link_that_leads_nowhere_arrives(tmp_path: Path, ledger: Ledger) -> None:
     with closing(Arrivals(Sources([str(tmp_path)]), Event())) as arrivals:
         watch = Watch(arrivals, ledger)
         (tmp_path / "dead.png").symlink_to("gone.png")
