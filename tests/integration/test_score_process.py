@@ -81,7 +81,7 @@ def disk(
     if request.param != "small disk":
         yield folder, partial(limit_files, 20_000)  # larger than any shard, not than the table
         return
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("this user may not mount a small disk")
     (folder / "ballast").write_bytes(bytes(1_998_576))

@@ -214,7 +214,8 @@ def _decode_jpeg(image: Image.Image, content: bytes) -> NDArray[np.uint8]:
     if image.mode == "CMYK":  # stored inverted, as Adobe does
         inks = 255 - simplejpeg.decode_jpeg(content, "CMYK")
         return np.array(Image.fromarray(inks, mode="CMYK").convert("RGB"))
-    return simplejpeg.decode_jpeg(content, "RGB")
+    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, "RGB")
+    return pixels
 
 
 def _orientation(image: Image.Image) -> int:

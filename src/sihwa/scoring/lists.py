@@ -4,7 +4,7 @@ import codecs
 import csv
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,7 +31,7 @@ def open_list(path: Path) -> Callable[[], Listing]:
         DatasetError: It cannot be read, is in UTF-16, or is a table without a column `path`.
     """
     suffix = path.suffix.lower()
-    names = []
+    names: Sequence[str] = ()
     try:
         if suffix == ".parquet":
             names = pq.read_schema(path).names
@@ -44,7 +44,7 @@ def open_list(path: Path) -> Callable[[], Listing]:
                     )
         if suffix == ".csv":
             with _open_csv(path) as text:
-                names = csv.DictReader(text).fieldnames or []
+                names = csv.DictReader(text).fieldnames or ()
     except (OSError, csv.Error, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise DatasetError(f"{path}: not a readable list: {reason}") from error
