@@ -119,7 +119,7 @@ PROGRAM = """
 import sys
 import sihwa.scoring.shards as shards
 shards._ROWS, shards._SECONDS = 16, 0.5  # many shards, so that a kill meets them
-from sihwa.commands.cli import main
+from sihwa.__main__ import main
 main()
 """
 
