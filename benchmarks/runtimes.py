@@ -31,7 +31,7 @@ from sihwa.inspector import (
     read_bundle,
 )
 from sihwa.inspector.image_list import as_on_the_line
-from sihwa.inspector.runtime import runtime_version
+from sihwa.inspector.runtime.registry import runtime_version
 from sihwa.storage import write_json
 from sihwa.terminal.progress import progress_bar
 

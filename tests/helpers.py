@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sihwa.inspector import Card, Int8Facts, MarginFacts, ParityProof, processor_of
-from sihwa.inspector.runtime import runtime_version
+from sihwa.inspector.runtime.registry import runtime_version
 from sihwa.model import ModelConfig
 from sihwa.storage import sha256_of_bytes
 

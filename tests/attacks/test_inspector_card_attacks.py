@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sihwa.inspector.card import FORMAT_VERSION, MAX_CARD_BYTES
+from sihwa.inspector.card import FORMAT_VERSION
+from sihwa.inspector.strict_json import MAX_CARD_BYTES
 from tests.attacks.forge import Json, forge, forge_text, refuse
 
 

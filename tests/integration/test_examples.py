@@ -27,7 +27,7 @@ from sihwa.inspector import (
     load_inspector,
     write_bundle,
 )
-from sihwa.inspector.parts import CARD_NAME, OPTIONAL_PARTS, PARTS
+from sihwa.inspector.bundle import CARD_NAME, OPTIONAL_PARTS, PARTS
 from sihwa.model import Network
 from tests.attacks.forge import forge_model
 from tests.golden.smallest import FOLDER, IMAGE

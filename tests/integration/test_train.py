@@ -184,7 +184,7 @@ def test_finish_refused_runtime_is_called_refused(
 def test_finish_keeps_an_int8_model_only_if_it_is_faster(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least_gain: float
 ) -> None:
-    monkeypatch.setattr("sihwa.export.proof._LEAST_GAIN", least_gain)
+    monkeypatch.setattr("sihwa.export.ship_check._LEAST_GAIN", least_gain)
     run = train(parts, tmp_path, "export.int8=true", "export.max_int8_flips=32")
     kept = least_gain == 0
     assert run.card is not None

@@ -22,7 +22,7 @@ from sihwa.benchmark.worker_process import last_line
 from sihwa.errors import RuntimeUnavailable
 from sihwa.images import available_cores, decode_image, read_bytes, read_image
 from sihwa.inspector import read_bundle
-from sihwa.inspector.card import Facts
+from sihwa.inspector.strict_json import Facts
 from sihwa.terminal.progress import progress_bar
 
 Work = Callable[[], object]

@@ -11,9 +11,9 @@ import pynvml
 
 from sihwa.images import available_cores
 from sihwa.inspector import processor_of
-from sihwa.inspector.card import Facts
 from sihwa.inspector.machine import cpu_facts, package_version
-from sihwa.inspector.runtime import runtime_version
+from sihwa.inspector.runtime.registry import runtime_version
+from sihwa.inspector.strict_json import Facts
 
 _CPU = Path("/sys/devices/system/cpu/cpu0")
 

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory, gettempdir
 from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import decode_image, read_bytes, split_member
 from sihwa.inspector import IMAGES_NAME
-from sihwa.inspector.card import Facts
 from sihwa.inspector.image_list import as_on_the_line, list_images, none_readable, spread
+from sihwa.inspector.strict_json import Facts
 from sihwa.storage import writing
 from sihwa.terminal.names import printable
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.inspector.card import Facts
+from sihwa.inspector.strict_json import Facts
 
 PERCENTS = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
 CONFIDENCE = 0.95

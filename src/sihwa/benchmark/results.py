@@ -23,7 +23,7 @@ from sihwa.benchmark.turns import BatchTurn, Measurement, MemoryFigure, Schedule
 from sihwa.benchmark.variant import LeftOut
 from sihwa.benchmark.verdict import Verdict
 from sihwa.errors import ConfigError
-from sihwa.inspector.card import Facts
+from sihwa.inspector.strict_json import Facts
 from sihwa.storage import write_json
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sihwa.benchmark.ceilings import Ceiling, is_convolution
 from sihwa.inspector import Bundle
-from sihwa.inspector.card import Facts
+from sihwa.inspector.strict_json import Facts
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 

@@ -17,7 +17,7 @@ from sihwa.benchmark.timing import STAGES, Timed
 from sihwa.benchmark.variant import LeftOut
 from sihwa.benchmark.worker_process import Worker
 from sihwa.errors import RuntimeUnavailable
-from sihwa.inspector.card import Facts
+from sihwa.inspector.strict_json import Facts
 
 
 class Schedule(Facts, frozen=True, kw_only=True):

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sihwa.inspector import Bundle, RuntimeChoice
-from sihwa.inspector.card import Facts
-from sihwa.inspector.choice import why_not
-from sihwa.inspector.runtime import check_choice, offered_choices
+from sihwa.inspector.choose_runtime import why_not
+from sihwa.inspector.runtime.registry import check_choice, offered_choices
+from sihwa.inspector.strict_json import Facts
 from sihwa.inspector.verification import Verification
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.benchmark.percentiles import bootstrap_interval
-from sihwa.inspector.card import Facts
+from sihwa.inspector.strict_json import Facts
 
 PERCENT = 99.9
 _RANKS = ("not enough", "too close to tell", "enough")

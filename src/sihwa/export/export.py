@@ -23,7 +23,7 @@ from sihwa.evaluation import Evaluation
 from sihwa.export.config import ExportConfig
 from sihwa.export.int8 import Int8Model, quantise_graph
 from sihwa.export.kept_images import choose_images, pack_images
-from sihwa.export.proof import calibration_images, drop_useless_int8_model, prove_bundle
+from sihwa.export.ship_check import calibration_images, check_may_ship, drop_useless_int8_model
 from sihwa.images import available_cores
 from sihwa.inspector import (
     Bundle,
@@ -101,7 +101,7 @@ def export_inspector(
     bundle = Bundle(_create_card(graph, weights, trained), graph, weights)
     if config.int8:
         bundle = _with_int8_model(bundle, manifest, trained.policy, config.max_int8_flips)
-    proof = prove_bundle(bundle, network, manifest, config.max_difference, device)
+    proof = check_may_ship(bundle, network, manifest, config.max_difference, device)
     bundle, proof = drop_useless_int8_model(bundle, proof)
     card = structs.replace(bundle.card, proof=tuple(proof))
     kept = choose_images(manifest, trained.probability, config.images)

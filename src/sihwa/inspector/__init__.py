@@ -1,6 +1,14 @@
 """The inspector: written, proved equal, loaded, run."""
 
-from sihwa.inspector.bundle import load_inspector, open_bundle, read_bundle, write_bundle
+from sihwa.inspector.bundle import (
+    GRAPH_NAME,
+    IMAGES_NAME,
+    INT8_NAME,
+    WEIGHTS_NAME,
+    Bundle,
+    read_bundle,
+    write_bundle,
+)
 from sihwa.inspector.card import (
     FORMAT_VERSION,
     Card,
@@ -9,15 +17,15 @@ from sihwa.inspector.card import (
     Int8Facts,
     MarginFacts,
     NetworkFacts,
+    ParityProof,
     PolicyFacts,
     WeightsFacts,
     card_policy,
     read_card,
 )
-from sihwa.inspector.evidence import EvidenceBox, evidence_box
-from sihwa.inspector.inspector import BATCH_BYTES, Inspection, Inspector, unread
+from sihwa.inspector.evidence import EvidenceBox, evidence_box, evidence_overlay
+from sihwa.inspector.inspector import Inspection, Inspector, load_inspector, open_bundle, unread
 from sihwa.inspector.machine import processor_of
-from sihwa.inspector.overlay import evidence_overlay
 from sihwa.inspector.parity import (
     TOLERANCE,
     ParityRules,
@@ -26,16 +34,9 @@ from sihwa.inspector.parity import (
     parity_rules,
     prove,
 )
-from sihwa.inspector.parity_proof import ParityProof
-from sihwa.inspector.parts import GRAPH_NAME, IMAGES_NAME, INT8_NAME, WEIGHTS_NAME, Bundle
-from sihwa.inspector.runtime import (
-    REFERENCE,
-    Outputs,
-    Runtime,
-    RuntimeChoice,
-    create_runtime,
-    installed_choices,
-)
+from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
+from sihwa.inspector.runtime.registry import REFERENCE, create_runtime, installed_choices
+from sihwa.inspector.size_batches import BATCH_BYTES, batches_by_size
 from sihwa.inspector.speed import MOST_TIMED, measure_speed, timed_images
 from sihwa.inspector.verification import Verification, read_verification
 
@@ -68,6 +69,7 @@ __all__ = [
     "RuntimeChoice",
     "Verification",
     "WeightsFacts",
+    "batches_by_size",
     "card_policy",
     "create_runtime",
     "evidence_box",

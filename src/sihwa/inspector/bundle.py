@@ -1,22 +1,24 @@
-"""The inspector on disk: a folder of parts (see `sihwa.inspector.parts`), or the graph alone."""
+"""The inspector on disk: a folder of parts, or the graph alone.
+
+inspector/
+├── inspector.onnx        the graph, with the card in its metadata: enough by itself
+├── weights.safetensors   the network for PyTorch: a GPU, or training on
+├── card.json             the card again, for readers without ONNX, with every part's SHA-256
+├── README.md             the card in words
+├── inspector.int8.onnx   the graph in 8-bit integers, if it was asked for and kept
+└── images.zip            some calibration images, for `sihwa verify`, unless refused
+"""
 
 import json
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.card import (
-    MAX_CARD_BYTES,
-    Card,
-    Facts,
-    Sha256,
-    parse_json,
-    printable,
-    read_card,
-)
-from sihwa.inspector.choice import choose_runtime
+from sihwa.inspector.bundle_readme import bundle_readme
+from sihwa.inspector.card import Card, read_card
 from sihwa.inspector.graph_file import (
     MAX_BYTES,
     OPSET,
@@ -25,25 +27,36 @@ from sihwa.inspector.graph_file import (
     find_card,
     parse_graph,
 )
-from sihwa.inspector.inspector import Inspector
-from sihwa.inspector.model_card import model_card
-from sihwa.inspector.onnx_messages import ModelProto
-from sihwa.inspector.parts import (
-    CARD_NAME,
-    GRAPH_NAME,
-    IMAGES_NAME,
-    INT8_NAME,
-    OPTIONAL_PARTS,
-    PARTS,
-    README_NAME,
-    WEIGHTS_NAME,
-    Bundle,
-)
-from sihwa.inspector.runtime import create_runtime
-from sihwa.inspector.runtime_choice import RuntimeChoice
-from sihwa.inspector.signature import check_signature, try_out
-from sihwa.inspector.verification import Verification, read_verification
+from sihwa.inspector.operators import ModelProto
+from sihwa.inspector.signature import check_signature
+from sihwa.inspector.strict_json import MAX_CARD_BYTES, Facts, Sha256, parse_json, printable
 from sihwa.storage import new_folder, sha256_of_bytes, write_bytes, write_json
+
+GRAPH_NAME = "inspector.onnx"
+WEIGHTS_NAME = "weights.safetensors"
+CARD_NAME = "card.json"
+README_NAME = "README.md"
+INT8_NAME = "inspector.int8.onnx"
+IMAGES_NAME = "images.zip"
+PARTS = (GRAPH_NAME, WEIGHTS_NAME, README_NAME)
+OPTIONAL_PARTS = (INT8_NAME, IMAGES_NAME)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked inspector in memory.
+
+    Attributes:
+        card: What it is, may decide and was proven to do.
+        graph: The whole ONNX file.
+        weights: The network's tensors as safetensors; None where only the graph is at hand.
+        int8_model: An ONNX file without a card; None where there is none.
+    """
+
+    card: Card
+    graph: bytes
+    weights: bytes | None = None
+    int8_model: bytes | None = None
 
 
 class PartFacts(Facts, frozen=True, kw_only=True):
@@ -70,7 +83,7 @@ def write_bundle(folder: Path, bundle: Bundle, images: bytes | None = None) -> N
     given = {
         GRAPH_NAME: append_card(bundle.graph, card.as_json()),
         WEIGHTS_NAME: bundle.weights,
-        README_NAME: model_card(card, has_images=images is not None).encode(),
+        README_NAME: bundle_readme(card, has_images=images is not None).encode(),
         INT8_NAME: bundle.int8_model,
         IMAGES_NAME: images,
     }
@@ -113,73 +126,6 @@ def read_bundle(path: Path) -> Bundle:
     _check_weights(card, parts[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
     _check_int8_model(card, parts.get(INT8_NAME), str(path / INT8_NAME))
     return Bundle(card, content, parts[WEIGHTS_NAME], parts.get(INT8_NAME))
-
-
-def load_inspector(
-    path: str | Path,
-    runtime: str = "auto",
-    device: str = "cpu",
-    precision: str = "auto",
-    threads: int = 0,
-    batch_size: int = 1,
-) -> Inspector:
-    """Check an inspector and load it into a runtime.
-
-    `auto` becomes the fastest combination that was proven to decide on this machine as the trained
-    network does: by `sihwa verify`, or at export on a machine of the same processor and versions.
-    Where no combination was proven, it becomes float32 in ONNX Runtime, the reference.
-
-    Args:
-        path: The inspector folder, or its .onnx file.
-        runtime: `auto`, `onnxruntime`, `openvino` or `torch`.
-        device: `cpu`, `cuda` or `cuda:N`.
-        precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`. A lower precision than float32, asked
-            for by name, must be proven here.
-        threads: Threads of one inference; 0 lets the runtime decide.
-        batch_size: Images that will come at once; `auto` takes the fastest for that.
-
-    Raises:
-        InvalidInspector: The inspector is missing, damaged, foreign or of another version.
-        ConfigError: There is no runtime, device or precision of that name.
-        RuntimeUnavailable: The runtime is not installed, or refused by its proof.
-    """
-    bundle = read_bundle(Path(path))
-    verification = read_verification(Path(path), bundle)
-    try:
-        asked = RuntimeChoice(runtime, device, precision)
-        return open_bundle(bundle, verification, asked, threads=threads, batch_size=batch_size)
-    except InvalidInspector as error:
-        raise InvalidInspector(f"{path}: {error}") from error
-
-
-def open_bundle(
-    bundle: Bundle,
-    verification: Verification,
-    asked: RuntimeChoice,
-    *,
-    threads: int = 0,
-    batch_size: int = 1,
-) -> Inspector:
-    """Load an inspector that was read already, perhaps on another machine.
-
-    Args:
-        bundle: The inspector, checked.
-        verification: What was verified of it; proofs of other processors than this do not count.
-        asked: Runtime, device and precision, each as in `load_inspector`.
-        threads: Threads of one inference; 0 lets the runtime decide.
-        batch_size: Images that will come at once.
-
-    Raises:
-        InvalidInspector: The runtime finds it to be none.
-        ConfigError: As in `load_inspector`.
-        RuntimeUnavailable: As there.
-    """
-    choice, reason = choose_runtime(
-        bundle, verification, asked.runtime, asked.device, asked.precision, batch_size
-    )
-    loaded = create_runtime(bundle, choice, threads)
-    try_out(bundle.card, loaded)
-    return Inspector(bundle.card, loaded, f"{choice} ({reason})")
 
 
 def _facts(content: bytes) -> PartFacts:

@@ -4,8 +4,6 @@ The types here are the schema: `read_card` refuses what does not fit them. What 
 in docs/inspector-format.md.
 """
 
-import hashlib
-import json
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,13 +11,22 @@ from msgspec import Meta
 
 from sihwa.decision import TopClassPolicy
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.parity_proof import Count, ParityProof, Positive
+from sihwa.inspector.runtime.interface import RuntimeChoice
+from sihwa.inspector.strict_json import (
+    Count,
+    Facts,
+    Positive,
+    Sha256,
+    canonical_json,
+    parse_json,
+    printable,
+)
+from sihwa.storage import sha256_of_bytes
 from sihwa.terminal.names import class_name_fault
 
 FORMAT = "sihwa-inspector"
 FORMAT_VERSION = 2
 """Raised whenever a reader of the version before could decide otherwise or fail."""
-MAX_CARD_BYTES = 2 * 2**20
 
 # Two inspectors made alike have one id: what differs from run to run or machine to machine is
 # left out of it.
@@ -27,16 +34,12 @@ _NOT_IDENTITY = ("id", "created", "environment", "proof")
 _DECIDES = ("classes", "accept_classes", "policy", "temperature")
 
 ClassName = Annotated[str, Meta(min_length=1, max_length=255)]
-# the length, too: $ also matches before a line break at the end
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", min_length=64, max_length=64)]
+Name = Annotated[str, Meta(max_length=60)]
+Rate = Annotated[float, Meta(ge=0, le=1e9)]
 ByteCount = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Created = Annotated[
     str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(Z|\+00:00)$", max_length=25)
 ]
-
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A group of facts in the card, read strictly."""
 
 
 class PolicyFacts(Facts, frozen=True, kw_only=True):
@@ -105,31 +108,96 @@ class Int8Facts(Facts, frozen=True, kw_only=True):
     allowed_flips: Count
 
 
+class ParityProof(Facts, frozen=True, kw_only=True):
+    """How one runtime compared with the reference, and whether it may decide.
+
+    It holds for this version and processor. An image compared in several sizes counts several
+    times; a flip is another outcome or another top class.
+    """
+
+    runtime: Name
+    version: Name
+    device: Name
+    precision: Name
+    processor: Annotated[str, Meta(max_length=200)]
+    images: Count
+    flips: Count
+    allowed_flips: Count
+    greatest_difference: Positive
+    greatest_unknown_difference: Positive
+    tolerance: Positive
+    images_per_second_1: Rate | None = None
+    images_per_second_32: Rate | None = None
+    worst_path: str = ""
+    """The image that differs most, flips first; not stored: paths of this machine do not ship."""
+
+    @property
+    def choice(self) -> RuntimeChoice:
+        """The runtime that was compared."""
+        return RuntimeChoice(self.runtime, self.device, self.precision)
+
+    @property
+    def proven(self) -> bool:
+        """Whether flips and differences stay within what is allowed."""
+        return not self._faults()
+
+    def verdict(self) -> str:
+        """Say in one sentence, for terminal, README and report, whether it is proven, and why."""
+        name = f"{self.runtime} {self.version} {self.device} {self.precision}"
+        return f"{name}: {self.outcome()}"
+
+    def outcome(self) -> str:
+        """Return the verdict without the runtime's name."""
+        if faults := self._faults():
+            return f"refused, {' and '.join(faults)}"
+        return (
+            f"proven, {self.flips} of {self.images} decisions flip, probabilities differ by at "
+            f"most {self.greatest_difference:.1e}"
+        )
+
+    def speed(self) -> str:
+        """Return the speed, in words."""
+        if self.images_per_second_1 is None or self.images_per_second_32 is None:
+            return "speed not measured"
+        return (
+            f"{self.images_per_second_1:.0f} images/s one by one, "
+            f"{self.images_per_second_32:.0f} in batches of 32"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what card and verification store."""
+        facts = msgspec.structs.asdict(self)
+        del facts["worst_path"]
+        return facts
+
+    def _faults(self) -> list[str]:
+        if not self.images:
+            return ["no image was compared"]
+        faults = []
+        if self.flips > self.allowed_flips:
+            faults.append(
+                f"{self.flips} of {self.images} decisions flip (allowed: {self.allowed_flips})"
+            )
+        if not self.greatest_difference <= self.tolerance:
+            faults.append(
+                f"a probability differs by {self.greatest_difference:.1e} (allowed: "
+                f"{self.tolerance:.0e})"
+            )
+        return faults
+
+
 class Card(Facts, frozen=True, kw_only=True):
     """Everything a reader needs besides the graph.
 
-    Attributes:
-        classes: Class names in the order of the probabilities, K of them.
-        accept_classes: Those that are good parts.
-        policy: How a decision is made.
-        temperature: Divisor of the logits that calibrates the probabilities, positive.
-        network: Name, architecture, input size in pixels, embedding width.
-        weights: Source and licence of the pretrained weights.
-        dataset: Name, fingerprint, licence, images per class and split.
-        training: The settings of the training, seed included; for people.
-        metrics: Figures on the test split with their intervals; for people.
-        graph: SHA-256 and length of the graph before its metadata, and its opset.
-        int8: The INT8 model; None where there is none.
-        proof: How each runtime compared with the trained network at export.
-        environment: Versions and processor of the machine that exported; for people.
-        created: UTC time, ISO 8601.
-        code_version: Version of this package.
+    `training`, `metrics` and `environment` are for people: no decision depends on them.
     """
 
     classes: Annotated[tuple[ClassName, ...], Meta(min_length=2, max_length=10_000)]
+    """In the order of the probabilities, K of them."""
     accept_classes: Annotated[tuple[ClassName, ...], Meta(max_length=10_000)]
     policy: PolicyFacts
     temperature: Annotated[float, Meta(gt=0)]
+    """Divisor of the logits that calibrates the probabilities; applied in the graph."""
     network: NetworkFacts
     weights: WeightsFacts
     dataset: DatasetFacts
@@ -139,20 +207,18 @@ class Card(Facts, frozen=True, kw_only=True):
     created: Created
     code_version: Annotated[str, Meta(min_length=1, max_length=60)]
     int8: Int8Facts | None = None
-    environment: dict[str, Any] = {}
+    environment: dict[str, Any] = msgspec.field(default_factory=dict)
     proof: Annotated[tuple[ParityProof, ...], Meta(max_length=100)] = ()
 
     @property
     def id(self) -> str:
         """First 16 hex digits of the SHA-256 over what the inspector is, in canonical JSON."""
-        content = {key: value for key, value in self._content().items() if key not in _NOT_IDENTITY}
-        return _digest(content)
+        return _digest({k: v for k, v in self._content().items() if k not in _NOT_IDENTITY})
 
     @property
     def thresholds_id(self) -> str:
         """First 16 hex digits of the SHA-256 over what turns outputs into decisions."""
-        content = self._content()
-        return _digest({key: content[key] for key in _DECIDES})
+        return _digest({k: v for k, v in self._content().items() if k in _DECIDES})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the card as it is written, id included."""
@@ -178,11 +244,7 @@ class Card(Facts, frozen=True, kw_only=True):
 
 
 def read_card(text: str, where: str) -> Card:
-    """Read a card.
-
-    Args:
-        text: As written by `Card.as_json`.
-        where: Its file, for messages.
+    """Read a card as written by `Card.as_json`; `where` is its file, for messages.
 
     Raises:
         InvalidInspector: Not a card, of another version of the format, or changed.
@@ -204,44 +266,22 @@ def read_card(text: str, where: str) -> Card:
     return card
 
 
-def parse_json(content: bytes, where: str) -> dict[str, Any]:
-    """Read a JSON object: UTF-8, no NaN or infinity.
-
-    Args:
-        content: At most `MAX_CARD_BYTES`.
-        where: Its file, for messages.
-
-    Raises:
-        InvalidInspector: Too long, not JSON, or not an object.
-    """
-    if len(content) > MAX_CARD_BYTES:
-        raise InvalidInspector(f"{where}: the JSON is longer than {MAX_CARD_BYTES} bytes")
-    try:
-        value: dict[str, Any] = msgspec.json.decode(content, type=dict[str, Any])
-    except (ValueError, RecursionError) as error:
-        raise InvalidInspector(f"{where}: not JSON: {printable(error)}. Copy it again") from error
-    return value
-
-
 def _check_version(version: object, where: str) -> None:
     if type(version) is not int:
         raise InvalidInspector(
             f"{where}: expected format_version {FORMAT_VERSION}, got {version!r:.60}"
         )
-    if version > FORMAT_VERSION:
+    if version != FORMAT_VERSION:
+        age, advice = ("newer", "Update it: pip install --upgrade sihwa")
+        if version < FORMAT_VERSION:
+            age, advice = ("older", "Export the inspector again")
         raise InvalidInspector(
-            f"{where}: format version {version} is newer than this program reads "
-            f"({FORMAT_VERSION}). Update it: pip install --upgrade sihwa"
-        )
-    if version < FORMAT_VERSION:
-        raise InvalidInspector(
-            f"{where}: format version {version} is older than this program reads "
-            f"({FORMAT_VERSION}). Export the inspector again"
+            f"{where}: format version {version} is {age} than this program reads "
+            f"({FORMAT_VERSION}). {advice}"
         )
 
 
 def _as_card(content: dict[str, Any], where: str) -> Card:
-    """Return the card that the keys give, after checking every type and range."""
     try:
         card = msgspec.convert(content, Card)
     except msgspec.ValidationError as error:
@@ -267,29 +307,12 @@ def _check_classes(card: Card, where: str) -> None:
         )
 
 
-def printable(text: object) -> str:
-    """Return a text for a message: on one line, at most 200 letters; it may come from a file."""
-    flat = " ".join(str(text).split())[:200]
-    return "".join(letter if letter.isprintable() else "?" for letter in flat)
-
-
-def canonical_json(value: object) -> str:
-    """Return JSON in one spelling: sorted keys, no spaces, UTF-8 letters kept.
-
-    Raises:
-        ValueError: It holds NaN or infinity.
-    """
-    return json.dumps(
-        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    )
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
-
-
 def card_policy(card: Card) -> TopClassPolicy:
     """Return the policy that a card describes."""
     return TopClassPolicy(
         card.classes, card.accept_classes, unknown_threshold=card.policy.unknown_threshold
     )
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return sha256_of_bytes(canonical_json(content).encode())[:16]

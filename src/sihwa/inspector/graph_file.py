@@ -16,15 +16,17 @@ from typing import Any
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.onnx_messages import (
+from sihwa.inspector.operators import (
+    OPERATORS,
     AttributeProto,
+    Damaged,
     GraphProto,
     ModelProto,
     NodeProto,
     TensorProto,
     ValueInfoProto,
+    check_arguments,
 )
-from sihwa.inspector.operators import OPERATORS, Damaged, check_arguments
 
 CARD_KEY = "sihwa.card"
 MAX_BYTES = 2**31 - 1

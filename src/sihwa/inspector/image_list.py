@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES, find_images, is_image_name
-from sihwa.inspector.parts import IMAGES_NAME
+from sihwa.inspector.bundle import IMAGES_NAME
 
 T = TypeVar("T")
 

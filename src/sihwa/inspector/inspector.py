@@ -3,7 +3,7 @@
 Axes: N images, H and W image size, K classes, D embedding width.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,17 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.decision import REVIEW, Decision, is_finite
-from sihwa.errors import ShapeError, UnreadableImage
+from sihwa.errors import InvalidInspector, ShapeError, UnreadableImage
 from sihwa.images import decode_image, read_image
+from sihwa.inspector.bundle import Bundle, read_bundle
 from sihwa.inspector.card import Card, card_policy
+from sihwa.inspector.choose_runtime import choose_runtime
 from sihwa.inspector.evidence import EvidenceBox, evidence_box
-from sihwa.inspector.runtime import Outputs, Runtime
-from sihwa.inspector.signature import run_checked
+from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
+from sihwa.inspector.runtime.registry import create_runtime
+from sihwa.inspector.signature import run_checked, try_out
+from sihwa.inspector.size_batches import batches_by_size
+from sihwa.inspector.verification import Verification, read_verification
 
 Image = NDArray[np.uint8] | str | Path | bytes
-_BATCH = 32
-BATCH_BYTES = 16 * 2**20
-"""Larger batches of pixels gain nothing: an image of this size keeps a core busy by itself."""
 _NOTHING = np.zeros(0, np.float32)
 
 
@@ -83,22 +85,18 @@ class Inspector:
         """
         single = isinstance(images, (np.ndarray, str, Path, bytes))
         given: list[Image] = [images] if single else list(images)  # type: ignore[list-item, arg-type]
-        results: list[Inspection | None] = [None] * len(given)
-        by_size: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
-        for place, one in enumerate(given):
-            try:
-                image = _as_image(one)
-            except UnreadableImage as error:
-                results[place] = unread(error.reason)
-                continue
-            by_size.setdefault(image.shape, []).append((place, image))
-        for same in by_size.values():
-            step = batch_length(same[0][1])
-            for start in range(0, len(same), step):
-                batch = same[start : start + step]
-                for (place, _), result in zip(batch, self._inspect(batch), strict=True):
-                    results[place] = result
-        return [result for result in results if result is not None]
+        found: dict[int, Inspection] = {}
+
+        def readable() -> Iterator[tuple[int, NDArray[np.uint8]]]:
+            for place, one in enumerate(given):
+                try:
+                    yield place, _as_image(one)
+                except UnreadableImage as error:
+                    found[place] = unread(error.reason)
+
+        for places, batch in batches_by_size(readable()):
+            found.update(zip(places, self.predict_batch(batch), strict=True))
+        return [found[place] for place in range(len(given))]
 
     def predict_batch(self, image: NDArray[np.uint8]) -> list[Inspection]:
         """Inspect images of one size, (N, H, W, 3), uint8 RGB.
@@ -132,13 +130,72 @@ class Inspector:
             )
         return inspections
 
-    def _inspect(self, batch: Sequence[tuple[int, NDArray[np.uint8]]]) -> list[Inspection]:
-        return self.predict_batch(np.stack([image for _, image in batch]))
+
+def load_inspector(
+    path: str | Path,
+    runtime: str = "auto",
+    device: str = "cpu",
+    precision: str = "auto",
+    threads: int = 0,
+    batch_size: int = 1,
+) -> Inspector:
+    """Check an inspector and load it into a runtime.
+
+    `auto` becomes the fastest combination that was proven to decide on this machine as the trained
+    network does: by `sihwa verify`, or at export on a machine of the same processor and versions.
+    Where no combination was proven, it becomes float32 in ONNX Runtime, the reference.
+
+    Args:
+        path: The inspector folder, or its .onnx file.
+        runtime: `auto`, `onnxruntime`, `openvino` or `torch`.
+        device: `cpu`, `cuda` or `cuda:N`.
+        precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`. A lower precision than float32, asked
+            for by name, must be proven here.
+        threads: Threads of one inference; 0 lets the runtime decide.
+        batch_size: Images that will come at once; `auto` takes the fastest for that.
+
+    Raises:
+        InvalidInspector: The inspector is missing, damaged, foreign or of another version.
+        ConfigError: There is no runtime, device or precision of that name.
+        RuntimeUnavailable: The runtime is not installed, or refused by its proof.
+    """
+    bundle = read_bundle(Path(path))
+    verification = read_verification(Path(path), bundle)
+    try:
+        asked = RuntimeChoice(runtime, device, precision)
+        return open_bundle(bundle, verification, asked, threads=threads, batch_size=batch_size)
+    except InvalidInspector as error:
+        raise InvalidInspector(f"{path}: {error}") from error
 
 
-def batch_length(image: NDArray[np.uint8]) -> int:
-    """Return how many images of this size go together: a large one fills memory by itself."""
-    return max(1, min(_BATCH, BATCH_BYTES // image.nbytes))
+def open_bundle(
+    bundle: Bundle,
+    verification: Verification,
+    asked: RuntimeChoice,
+    *,
+    threads: int = 0,
+    batch_size: int = 1,
+) -> Inspector:
+    """Load an inspector that was read already, perhaps on another machine.
+
+    Args:
+        bundle: The inspector, checked.
+        verification: What was verified of it; proofs of other processors than this do not count.
+        asked: Runtime, device and precision, each as in `load_inspector`.
+        threads: Threads of one inference; 0 lets the runtime decide.
+        batch_size: Images that will come at once.
+
+    Raises:
+        InvalidInspector: The runtime finds it to be none.
+        ConfigError: As in `load_inspector`.
+        RuntimeUnavailable: As there.
+    """
+    choice, reason = choose_runtime(
+        bundle, verification, asked.runtime, asked.device, asked.precision, batch_size
+    )
+    loaded = create_runtime(bundle, choice, threads)
+    try_out(bundle.card, loaded)
+    return Inspector(bundle.card, loaded, f"{choice} ({reason})")
 
 
 def unread(reason: str) -> Inspection:

@@ -7,10 +7,31 @@ within bounds: docs/decisions/0008-bounded-arguments.md.
 
 from collections.abc import Iterator, Mapping
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sihwa.inspector.onnx_messages import GraphProto, NodeProto, TensorProto
+if TYPE_CHECKING:
+    from onnx import AttributeProto as AttributeProto
+    from onnx import GraphProto as GraphProto
+    from onnx import ModelProto as ModelProto
+    from onnx import NodeProto as NodeProto
+    from onnx import TensorProto as TensorProto
+    from onnx import ValueInfoProto as ValueInfoProto
+else:  # those classes of `onnx` without the rest, whose import takes 50 ms
+    from importlib.util import find_spec, module_from_spec, spec_from_file_location
+    from pathlib import Path
+
+    _folder = Path(find_spec("onnx").origin).parent
+    _spec = spec_from_file_location("onnx.onnx_ml_pb2", _folder / "onnx_ml_pb2.py")
+    _messages = module_from_spec(_spec)
+    _spec.loader.exec_module(_messages)
+    AttributeProto = _messages.AttributeProto
+    GraphProto = _messages.GraphProto
+    ModelProto = _messages.ModelProto
+    NodeProto = _messages.NodeProto
+    TensorProto = _messages.TensorProto
+    ValueInfoProto = _messages.ValueInfoProto
 
 _OPERATORS = {
     "arithmetic": "Abs Add Ceil Clip Cos Div Erf Exp Floor Log Max Min Mul Neg Pow "

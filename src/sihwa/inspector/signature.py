@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from sihwa.errors import InvalidInspector, ShapeError
 from sihwa.inspector.card import Card
 from sihwa.inspector.graph_file import Port, Ports
-from sihwa.inspector.runtime import Outputs, Runtime
-from sihwa.inspector.runtime.registry import one_line
+from sihwa.inspector.runtime.interface import Outputs, Runtime, one_line
 
 MAX_SIDE = 65_535
 """Pixels; the graph computes positions in float32."""

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.inspector.inspector import batch_length
-from sihwa.inspector.runtime import Runtime
+from sihwa.inspector.runtime.interface import Runtime
+from sihwa.inspector.size_batches import batch_length
 
 TURN_S = 0.15
 """Shortest turn; a turn is at least one batch."""

@@ -16,9 +16,9 @@ from msgspec import Meta
 
 import sihwa
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.card import Facts, Sha256, canonical_json, parse_json, printable
-from sihwa.inspector.parity_proof import ParityProof
-from sihwa.inspector.parts import Bundle
+from sihwa.inspector.bundle import Bundle
+from sihwa.inspector.card import ParityProof
+from sihwa.inspector.strict_json import Facts, Sha256, canonical_json, parse_json, printable
 from sihwa.storage import sha256_of_bytes, write_json
 
 _FORMAT = "sihwa-verification"

@@ -12,27 +12,22 @@ from numpy.typing import NDArray
 
 from sihwa.errors import DatasetError, InvalidInspector, RuntimeUnavailable, UnreadableImage
 from sihwa.images import read_image
-from sihwa.inspector.bundle import read_bundle
-from sihwa.inspector.card import Card
+from sihwa.inspector.bundle import Bundle, read_bundle
+from sihwa.inspector.card import Card, ParityProof
 from sihwa.inspector.image_list import as_on_the_line, list_images, none_readable, spread
-from sihwa.inspector.inspector import BATCH_BYTES
 from sihwa.inspector.parity import ProofImages, parity_rules, prove
-from sihwa.inspector.parity_proof import ParityProof
-from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime import (
+from sihwa.inspector.runtime.interface import Outputs, Runtime
+from sihwa.inspector.runtime.registry import (
     REFERENCE,
-    Outputs,
-    Runtime,
     check_choice,
     create_runtime,
     installed_choices,
     why_none,
 )
 from sihwa.inspector.signature import run_checked, try_out
+from sihwa.inspector.size_batches import batches_by_size
 from sihwa.inspector.speed import MOST_TIMED, timed_images
 from sihwa.inspector.verification import read_verification, write_verification
-
-_BATCH = 32
 
 Images = NDArray[np.uint8]
 
@@ -160,16 +155,14 @@ class _Images:
 
     def batches(self) -> Iterator[tuple[list[str], Images]]:
         """Yield names and images of one size, (N, H, W, 3)."""
-        waiting: list[tuple[str, Images]] = []
+        yield from batches_by_size(self._readable())
+
+    def _readable(self) -> Iterator[tuple[str, Images]]:
         for path in self.paths:
             try:
-                waiting.append((path, read_image(path)))
+                yield path, read_image(path)
             except UnreadableImage as error:
                 self.unreadable.append(error)
-            if len(waiting) == _BATCH or sum(i.nbytes for _, i in waiting) > BATCH_BYTES:
-                yield from _by_size(waiting)
-                waiting = []
-        yield from _by_size(waiting)
 
     def timed(self) -> Images:
         """Return images to measure speed on, without those chosen as close calls if possible."""
@@ -179,11 +172,3 @@ class _Images:
             if found is not None:
                 return found
         raise DatasetError(none_readable(self.unreadable))
-
-
-def _by_size(named: Sequence[tuple[str, Images]]) -> Iterator[tuple[list[str], Images]]:
-    by_shape: dict[tuple[int, ...], list[tuple[str, Images]]] = {}
-    for name, image in named:
-        by_shape.setdefault(image.shape, []).append((name, image))
-    for same in by_shape.values():
-        yield [name for name, _ in same], np.stack([image for _, image in same])

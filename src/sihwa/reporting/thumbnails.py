@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sihwa.inspector.overlay import checked_image
+from sihwa.inspector.evidence import checked_image
 
 LONGEST_SIDE = 256
 JPEG_QUALITY = 85

@@ -17,7 +17,7 @@ from sihwa.export.int8 import (
     float32_nodes,
     quantise_graph,
 )
-from sihwa.export.proof import drop_useless_int8_model
+from sihwa.export.ship_check import drop_useless_int8_model
 from sihwa.inspector import (
     Bundle,
     Card,

@@ -21,11 +21,12 @@ from sihwa.inspector import (
     TOLERANCE,
     Card,
     Outputs,
+    bundle,
     card,
     graph_file,
-    parts,
     read_bundle,
     signature,
+    strict_json,
     unread,
     verification,
 )
@@ -126,7 +127,7 @@ def test_document_gives_the_limits_of_the_code() -> None:
     assert said.pop("h and w") == ("1", "`network.input_size`")
     assert {name: number(high) for name, (_, high) in said.items()} == {
         "bytes of a part": graph_file.MAX_BYTES,
-        "bytes of the card, and of `card.json`": card.MAX_CARD_BYTES,
+        "bytes of the card, and of `card.json`": strict_json.MAX_CARD_BYTES,
         "operators of the graph": graph_file.MAX_NODES,
         "axes of a tensor in the graph": graph_file.MAX_AXES,
         "opset": graph_file.OPSET,
@@ -165,17 +166,19 @@ def test_document_gives_decisions_and_reasons_word_for_word() -> None:
 @pytest.mark.parametrize("written", ["0.5", "1.0", "0.0001", "1e-05", "1e+16"])
 def test_document_shows_numbers_as_canonical_json_writes_them(written: str) -> None:
     assert f"`{written}`" in section("The card")
-    assert card.canonical_json(float(written)) == written
+    assert strict_json.canonical_json(float(written)) == written
 
 
 def test_document_says_what_canonical_json_escapes() -> None:
     escaped = {
-        chr(code) for code in range(0x300) if card.canonical_json(chr(code)) != f'"{chr(code)}"'
+        chr(code)
+        for code in range(0x300)
+        if strict_json.canonical_json(chr(code)) != f'"{chr(code)}"'
     }
     assert escaped == {'"', "\\", *map(chr, range(0x20))}
-    assert card.canonical_json('\0"\\\b\f\n\r\t') == r'"\u0000\"\\\b\f\n\r\t"'
+    assert strict_json.canonical_json('\0"\\\b\f\n\r\t') == r'"\u0000\"\\\b\f\n\r\t"'
     assert (
-        card.canonical_json({"b": 1, "a": [1, None], "z": 2, "가": 3})
+        strict_json.canonical_json({"b": 1, "a": [1, None], "z": 2, "가": 3})
         == '{"a":[1,null],"b":1,"z":2,"가":3}'
     )
 
@@ -205,8 +208,8 @@ def test_document_names_the_kind_of_every_refused_letter(letter: str) -> None:
 def test_document_layout_is_that_of_a_written_folder(tiny_bundle: Path) -> None:
     listed = re.findall(r"── (\S+)", section("Layout"))
     written = {path.name for path in tiny_bundle.iterdir()}
-    assert written == {*parts.PARTS, parts.CARD_NAME}
-    assert sorted(listed) == sorted({*written, *parts.OPTIONAL_PARTS})
+    assert written == {*bundle.PARTS, bundle.CARD_NAME}
+    assert sorted(listed) == sorted({*written, *bundle.OPTIONAL_PARTS})
     assert verification.verification_path(tiny_bundle).name in section("Layout")
 
 
@@ -221,7 +224,7 @@ def test_document_describes_what_verify_leaves_beside_the_inspector(
     assert described["format"] == f"`{content['format']}`"
     assert described["format_version"] == str(content["format_version"])
     names = re.findall(r"`([\w.]+)`", described["graphs"])
-    assert names == [parts.GRAPH_NAME, parts.WEIGHTS_NAME, parts.INT8_NAME]
+    assert names == [bundle.GRAPH_NAME, bundle.WEIGHTS_NAME, bundle.INT8_NAME]
     there = [tiny_bundle / name for name in names if (tiny_bundle / name).exists()]
     assert content["graphs"] == [sha256_of_bytes(path.read_bytes()) for path in there]
     digest = content.pop("digest")

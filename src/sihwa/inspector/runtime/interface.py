@@ -1,17 +1,45 @@
-"""The interface that every runtime fulfils.
+"""The interface of every runtime, and the choice of one.
 
 Axes: N images, H and W image size, K classes, h and w evidence-map size, D embedding width.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.inspector.runtime_choice import RuntimeChoice
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+_FEW = 4  # docs/decisions/0012-batches-of-four.md
+_LONGEST = 300
+"""Characters shown of a library's message."""
 
-_PART = 4  # docs/decisions/0012-batches-of-four.md
+
+@dataclass(frozen=True)
+class RuntimeChoice:
+    """One way to run an inspector: which library, where, how precisely.
+
+    In every precision, preprocessing and everything after the feature map stay in float32: they
+    cost little and decide much. See docs/decisions/0005-what-stays-in-float32.md.
+    """
+
+    runtime: str
+    device: str
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.runtime} on {self.device} in {self.precision}"
+
+    @property
+    def kind(self) -> str:
+        """The kind of device: `cpu` or `cuda`."""
+        return self.device.partition(":")[0]
+
+    @property
+    def device_index(self) -> int:
+        """Which of several devices of its kind, from 0."""
+        return int(self.device.partition(":")[2] or 0)
 
 
 class Outputs(NamedTuple):
@@ -37,14 +65,19 @@ class Runtime(Protocol):
         ...
 
 
-def run_in_parts(run: Callable[[NDArray[np.uint8]], Outputs], image: NDArray[np.uint8]) -> Outputs:
-    """Run images a few at a time, so that feature maps stay in the processor's cache.
-
-    Args:
-        run: Runs any number of images.
-        image: (N, H, W, 3), any N.
-    """
-    if len(image) <= _PART:
+def run_in_small_batches(
+    run: Callable[[NDArray[np.uint8]], Outputs], image: NDArray[np.uint8]
+) -> Outputs:
+    """Run images (N, H, W, 3) a few at a time: their feature maps stay in the processor's cache."""
+    if len(image) <= _FEW:
         return run(image)
-    parts = [run(image[begin : begin + _PART]) for begin in range(0, len(image), _PART)]
-    return Outputs(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    batches = [run(image[begin : begin + _FEW]) for begin in range(0, len(image), _FEW)]
+    return Outputs(*(np.concatenate(values) for values in zip(*batches, strict=True)))
+
+
+def one_line(error: Exception) -> str:
+    """Return a library's message as one printable line: it may quote names from the graph."""
+    flat = " ".join(str(error).split())
+    if len(flat) > _LONGEST:  # the reason comes last
+        flat = "… " + flat[-_LONGEST:].partition(" ")[2]
+    return "".join(letter if letter.isprintable() else "?" for letter in flat)

@@ -7,9 +7,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from sihwa.errors import RuntimeUnavailable
-from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime.interface import Outputs, run_in_parts
-from sihwa.inspector.runtime_choice import RuntimeChoice
+from sihwa.inspector.bundle import Bundle
+from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice, run_in_small_batches
 
 # what goes wrong is raised; it need not be printed too, and some of it no session's own level holds
 onnxruntime.set_default_logger_severity(4)
@@ -60,7 +59,7 @@ class OnnxRuntime:
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """Run images of one size, (N, H, W, 3), uint8 RGB."""
         if self.choice.kind == "cpu":
-            return run_in_parts(self._run, image)
+            return run_in_small_batches(self._run, image)
         return self._run(image)
 
     def _run(self, image: NDArray[np.uint8]) -> Outputs:

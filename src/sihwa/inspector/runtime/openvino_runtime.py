@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.images import available_cores
-from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime.interface import Outputs, run_in_parts
-from sihwa.inspector.runtime_choice import RuntimeChoice
+from sihwa.inspector.bundle import Bundle
+from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice, run_in_small_batches
 
 _KEPT = "256"
 """Compiled operations that stay in the cache. A network has fewer; the rest is for the resize,
@@ -91,7 +90,7 @@ class OpenVinoRuntime:
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """Run images of one size, (N, H, W, 3), uint8 RGB."""
-        return run_in_parts(self._run, image)
+        return run_in_small_batches(self._run, image)
 
     def _run(self, image: NDArray[np.uint8]) -> Outputs:
         if not hasattr(self._local, "requests"):

@@ -9,15 +9,12 @@ from types import ModuleType
 
 from sihwa.decision import Margin
 from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable
+from sihwa.inspector.bundle import Bundle
 from sihwa.inspector.card import card_policy
 from sihwa.inspector.machine import package_version
-from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime.interface import Runtime
+from sihwa.inspector.runtime.interface import PRECISIONS, Runtime, RuntimeChoice, one_line
 from sihwa.inspector.runtime.second_pass import SecondPass
-from sihwa.inspector.runtime_choice import PRECISIONS, RuntimeChoice
 
-_LONGEST = 300
-"""Characters shown of a library's message."""
 REFERENCE = RuntimeChoice("onnxruntime", "cpu", "fp32")
 """The reference of `sihwa verify`, and the runtime that decides if nothing is proven."""
 
@@ -164,14 +161,6 @@ def _load(bundle: Bundle, choice: RuntimeChoice, threads: int) -> Runtime:
             f"{choice.runtime} refuses the graph: {one_line(error)}. Copy or export it again"
         ) from error
     return runtime
-
-
-def one_line(error: Exception) -> str:
-    """Return a library's message as one printable line: it may quote names from the graph."""
-    flat = " ".join(str(error).split())
-    if len(flat) > _LONGEST:  # the reason comes last
-        flat = "… " + flat[-_LONGEST:].partition(" ")[2]
-    return "".join(letter if letter.isprintable() else "?" for letter in flat)
 
 
 def _fault(bundle: Bundle, choice: RuntimeChoice) -> str | None:

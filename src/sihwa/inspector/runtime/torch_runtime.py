@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sihwa.errors import ConfigError, InvalidInspector, ModelError
+from sihwa.inspector.bundle import WEIGHTS_NAME, Bundle
 from sihwa.inspector.card import Card
-from sihwa.inspector.parts import WEIGHTS_NAME, Bundle
-from sihwa.inspector.runtime.interface import Outputs
-from sihwa.inspector.runtime_choice import RuntimeChoice
+from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
 from sihwa.model import ModelConfig, Network, create_network, predict, use_exact_float32
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

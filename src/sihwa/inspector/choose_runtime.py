@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from sihwa.errors import RuntimeUnavailable
+from sihwa.inspector.bundle import Bundle
+from sihwa.inspector.card import ParityProof
 from sihwa.inspector.machine import processor_of
-from sihwa.inspector.parity_proof import ParityProof
-from sihwa.inspector.parts import Bundle
-from sihwa.inspector.runtime import (
+from sihwa.inspector.runtime.interface import RuntimeChoice
+from sihwa.inspector.runtime.registry import (
     REFERENCE,
-    RuntimeChoice,
     check_choice,
     is_offered,
     runtime_version,

@@ -7,7 +7,7 @@ import pytest
 
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector import Bundle, Card, ParityProof, RuntimeChoice
-from sihwa.inspector.choice import choose_runtime
+from sihwa.inspector.choose_runtime import choose_runtime
 from sihwa.inspector.verification import Verification
 from tests.helpers import changed, parity_proof
 
@@ -144,7 +144,7 @@ def test_choose_runtime_on_a_gpu_counts_proofs_of_that_card(
     bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cards = {"cuda:0": "card A", "cuda:1": "card B"}
-    monkeypatch.setattr("sihwa.inspector.choice.processor_of", cards.__getitem__)
+    monkeypatch.setattr("sihwa.inspector.choose_runtime.processor_of", cards.__getitem__)
     made = bundle(parity_proof("torch", "fp16", 900.0, device="cuda", processor="card B"))
     assert choose(made, device="cuda:1")[0] == RuntimeChoice("torch", "cuda:1", "fp16")
     choice, reason = choose(made, device="cuda:0")
@@ -154,7 +154,7 @@ def test_choose_runtime_on_a_gpu_counts_proofs_of_that_card(
 
 def test_choose_runtime_imports_no_runtime(tiny_bundle: Path) -> None:
     program = (
-        "import sys; from sihwa.inspector.choice import choose_runtime\n"
+        "import sys; from sihwa.inspector.choose_runtime import choose_runtime\n"
         "from sihwa.inspector import read_bundle\n"
         "from sihwa.inspector.verification import Verification\n"
         f"bundle = read_bundle(__import__('pathlib').Path({str(tiny_bundle)!r}))\n"

@@ -1,6 +1,6 @@
 """The proof at export: every installed runtime against the trained network.
 
-`prove_bundle` decides whether an inspector may ship; `drop_useless_int8_model` whether its INT8
+`check_may_ship` decides whether an inspector may ship; `drop_useless_int8_model` whether its INT8
 model may.
 
 Axes: N images, H and W image size.
@@ -40,7 +40,7 @@ _LEAST_GAIN = 1.1  # an INT8 model that is not a tenth faster is not worth anoth
 _NETWORK_CODE = RuntimeChoice("torch", "cpu", "fp32")
 
 
-def prove_bundle(
+def check_may_ship(
     bundle: Bundle,
     network: Network,
     manifest: Manifest,

@@ -6,7 +6,7 @@ from typing import Any
 from sihwa.inspector.card import Card
 
 
-def model_card(card: Card, has_images: bool = False) -> str:
+def bundle_readme(card: Card, has_images: bool = False) -> str:
     """Return the README of an inspector folder.
 
     Args:
