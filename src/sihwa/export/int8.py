@@ -26,6 +26,7 @@ from sihwa.decision import Margin, TopClassPolicy
 from sihwa.errors import RuntimeUnavailable
 from sihwa.export.refit import refit_head
 from sihwa.inspector import TOLERANCE, in_other_sizes
+from sihwa.inspector.backbone import Operator, find_backbone
 from sihwa.terminal.progress import progress_bar
 from sihwa.terminal.quiet import quieten
 
@@ -200,28 +201,16 @@ def _margin(readings: _Readings, reference: _Readings, policy: TopClassPolicy) -
 
 
 def float32_nodes(model: onnx.ModelProto, first: int) -> list[str]:
-    """Return the operators that stay in float32: preprocessing, head and the first convolutions.
-
-    The backbone, which is quantised, is everything between the first and the last convolution; the
-    convolution that makes the evidence map belongs to the head.
-    """
-    nodes = model.graph.node  # in topological order
+    """Return the operators that stay in float32: preprocessing, head and the first convolutions."""
+    nodes = model.graph.node
     convolutions = [node.name for node in nodes if _is_convolution(node)]
-    after: set[str] = set()  # tensors that depend on a convolution
-    for node in nodes:
-        if _is_convolution(node) or after.intersection(node.input):
-            after.update(filter(None, node.output))
-    before: set[str] = set()  # tensors that a convolution depends on
-    for node in reversed(nodes):
-        if _is_convolution(node) or before.intersection(node.output):
-            before.update(filter(None, node.input))
-    backbone = {
-        node.name
+    operators = [
+        # an input that is left out has no name
+        Operator(node.name, _is_convolution(node), [*filter(None, node.input)], node.output)
         for node in nodes
-        if _is_convolution(node) or (after.intersection(node.input) and before & set(node.output))
-    }
-    backbone -= set(convolutions[:first])
-    return [node.name for node in nodes if node.name not in backbone]
+    ]
+    quantised = find_backbone(operators) - set(convolutions[:first])
+    return [node.name for node in nodes if node.name not in quantised]
 
 
 def _is_convolution(node: onnx.NodeProto) -> bool:

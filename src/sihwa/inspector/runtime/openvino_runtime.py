@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.images import available_cores
+from sihwa.inspector.backbone import Operator, computed_from, find_backbone
 from sihwa.inspector.bundle import Bundle
 from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice, run_in_small_batches
 
@@ -110,9 +111,7 @@ class OpenVinoRuntime:
 def split_backbone(model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 -- openvino has no types
     """Split a graph into what precedes its convolutional backbone, the backbone, and the rest.
 
-    Only the backbone runs at lower precision: from the first convolution to the last, without the
-    one that makes the evidence map. OpenVINO 2026.4 ignores precision marks on single operations in
-    bfloat16, so the graph is split.
+    OpenVINO 2026.4 ignores precision marks on single operations in bfloat16, so the graph is split.
 
     Args:
         model: The graph, from `image` to the outputs. It cannot be used afterwards.
@@ -122,15 +121,12 @@ def split_backbone(model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 -- openv
         takes the images, from which it reads N.
     """
     nodes = model.get_ordered_ops()
-    evidence = model.output("evidence").get_node().input_value(0).get_node()
-    convolutions = [
-        node
-        for node in nodes
-        if node.get_type_name() in _CONVOLUTIONS and node.get_name() != evidence.get_name()
-    ]
-    backbone = _reached(convolutions, _users) & _reached(convolutions, _sources)
+    evidence = model.output("evidence").get_node().input_value(0).get_node().get_name()
+    operators = [_operator(node, evidence) for node in nodes]
+    backbone = find_backbone(operators)
     # constants stay in the part that uses them
-    outside = _reached(model.get_parameters(), _users) - backbone
+    images = {parameter.get_name() for parameter in model.get_parameters()}
+    outside = computed_from(images, operators) - backbone
     entries, exits = [], []
     for node in nodes:
         for port in node.inputs():
@@ -140,9 +136,9 @@ def split_backbone(model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 -- openv
             if node.get_name() not in backbone and source in backbone:
                 exits.append(port)
     maps, taken = _cut(exits)
-    images, given = _cut(entries)
+    preprocessed, given = _cut(entries)
     return (
-        openvino.Model(images, model.get_parameters(), "before"),
+        openvino.Model(preprocessed, model.get_parameters(), "before"),
         openvino.Model(maps, given, "backbone"),
         openvino.Model(model.get_results(), [*taken, *model.get_parameters()], "after"),
     )
@@ -168,21 +164,7 @@ def _cut(ports: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     return list(sources.values()), list(parameters.values())
 
 
-def _reached(start: Iterable[Any], step: Callable[[Any], Iterable[Any]]) -> set[str]:
-    """Return the names of `start` and of every node reachable from it."""
-    open_nodes = list(start)
-    found = {node.get_name() for node in open_nodes}
-    while open_nodes:
-        for node in step(open_nodes.pop()):
-            if node.get_name() not in found:
-                found.add(node.get_name())
-                open_nodes.append(node)
-    return found
-
-
-def _users(node: Any) -> list[Any]:  # noqa: ANN401
-    return [port.get_node() for out in node.outputs() for port in out.get_target_inputs()]
-
-
-def _sources(node: Any) -> list[Any]:  # noqa: ANN401
-    return [value.get_node() for value in node.input_values()]
+def _operator(node: Any, evidence: str) -> Operator:  # noqa: ANN401
+    name = node.get_name()
+    takes = [value.get_node().get_name() for value in node.input_values()]
+    return Operator(name, node.get_type_name() in _CONVOLUTIONS and name != evidence, takes, [name])
