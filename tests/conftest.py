@@ -8,19 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from sihwa.inspector import (
-    Bundle,
-    Card,
-    DatasetFacts,
-    GraphFacts,
-    NetworkFacts,
-    PolicyFacts,
-    WeightsFacts,
-    write_bundle,
-)
+from sihwa.inspector import Bundle, Card, GraphFacts, WeightsFacts, write_bundle
 from sihwa.model import OPSET, Network, create_network, export_graph
 from sihwa.storage import sha256_of_bytes
-from tests.helpers import CLASSES, random_images, tiny_config
+from tests.helpers import CLASSES, made_card, random_images, tiny_config
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # so it is in a script's background job, and in all that it starts; some tests press Ctrl-C
@@ -74,25 +65,9 @@ def tiny_weights(tiny_network: Network) -> bytes:
 
 @pytest.fixture(scope="session")
 def tiny_card(tiny_graph: bytes, tiny_weights: bytes) -> Card:
-    return Card(
-        classes=CLASSES,
-        accept_classes=("good",),
-        policy=PolicyFacts(unknown_threshold=None),
-        temperature=0.5,
-        network=NetworkFacts(
-            name="tiny",
-            architecture="test_efficientnet",
-            input_size=64,
-            stages=0,
-            embedding_width=256,
-        ),
+    return made_card(
         weights=WeightsFacts(source="none", licence="none", sha256=sha256_of_bytes(tiny_weights)),
-        dataset=DatasetFacts(name="made", fingerprint="0" * 64, licence="none", count={}),
-        training={"seed": 0},
-        metrics={},
         graph=GraphFacts(sha256=sha256_of_bytes(tiny_graph), bytes=len(tiny_graph), opset=OPSET),
-        created="2026-01-02T03:04:05+00:00",
-        code_version="0",
     )
 
 

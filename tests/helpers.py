@@ -10,7 +10,18 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sihwa.inspector import Card, Int8Facts, MarginFacts, ParityProof, processor_of
+from sihwa.inspector import (
+    Card,
+    DatasetFacts,
+    GraphFacts,
+    Int8Facts,
+    MarginFacts,
+    NetworkFacts,
+    ParityProof,
+    PolicyFacts,
+    WeightsFacts,
+    processor_of,
+)
 from sihwa.inspector.runtime.registry import runtime_version
 from sihwa.model import ModelConfig
 from sihwa.storage import sha256_of_bytes
@@ -28,6 +39,31 @@ def tiny_config(**changes: object) -> ModelConfig:
         "stages": 0,
     }
     return ModelConfig(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def made_card(**changes: object) -> Card:
+    """Return a card of three classes, with other values where given."""
+    card = Card(
+        classes=CLASSES,
+        accept_classes=("good",),
+        policy=PolicyFacts(unknown_threshold=None),
+        temperature=0.5,
+        network=NetworkFacts(
+            name="tiny",
+            architecture="test_efficientnet",
+            input_size=64,
+            stages=0,
+            embedding_width=256,
+        ),
+        weights=WeightsFacts(source="none", licence="none", sha256="0" * 64),
+        dataset=DatasetFacts(name="made", fingerprint="0" * 64, licence="none", count={}),
+        training={"seed": 0},
+        metrics={},
+        graph=GraphFacts(sha256="0" * 64, bytes=1, opset=18),
+        created="2026-01-02T03:04:05+00:00",
+        code_version="0",
+    )
+    return changed(card, **changes)
 
 
 def changed(card: Card, **changes: object) -> Card:

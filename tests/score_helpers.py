@@ -14,19 +14,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sihwa.inspector import (
-    Card,
-    DatasetFacts,
-    GraphFacts,
-    Inspector,
-    NetworkFacts,
-    Outputs,
-    PolicyFacts,
-    RuntimeChoice,
-    WeightsFacts,
-)
+from sihwa.inspector import Inspector, NetworkFacts, Outputs, PolicyFacts, RuntimeChoice
 from sihwa.scoring import ScoreOptions, ScoreSummary, file_of_row, row_schema, score_sources
-from tests.helpers import CLASSES, random_images, save_images
+from tests.helpers import CLASSES, made_card, random_images, save_images
 
 FORMATS = ["scores.csv", "scores.jsonl", "scores.parquet", "scores"]
 RESUME = ScoreOptions(resume=True, batch_size=2, workers=2)
@@ -57,25 +47,11 @@ class StubRuntime:
 
 
 def stub_inspector(**changes: object) -> Inspector:
-    card = Card(
-        **{
-            "classes": CLASSES,
-            "accept_classes": ("good",),
-            "policy": PolicyFacts(unknown_threshold=2.0),
-            "temperature": 1.0,
-            "network": NetworkFacts(
-                name="stub", architecture="stub", input_size=64, stages=0, embedding_width=4
-            ),
-            "weights": WeightsFacts(source="none", licence="none", sha256="0" * 64),
-            "dataset": DatasetFacts(name="made", fingerprint="0" * 64, licence="none", count={}),
-            "training": {},
-            "metrics": {},
-            "graph": GraphFacts(sha256="0" * 64, bytes=1, opset=18),
-            "created": "2026-01-02T03:04:05+00:00",
-            "code_version": "0",
-            **changes,
-        }  # type: ignore[arg-type]
+    network = NetworkFacts(
+        name="stub", architecture="stub", input_size=64, stages=0, embedding_width=4
     )
+    given = {"policy": PolicyFacts(unknown_threshold=2.0), "network": network, **changes}
+    card = made_card(**given)
     return Inspector(card, StubRuntime(), "a stub")
 
 

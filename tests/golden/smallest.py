@@ -24,6 +24,7 @@ from sihwa.inspector import (
     write_bundle,
 )
 from sihwa.storage import sha256_of_bytes
+from tests.helpers import made_card
 
 FOLDER = Path(__file__).parent / "inspector_v2"
 TEMPERATURE = 0.5
@@ -91,11 +92,10 @@ def smallest_graph() -> bytes:
 
 def smallest_card(graph: bytes, weights: bytes) -> Card:
     """Return the card of the graph and its weights."""
-    return Card(
+    return made_card(
         classes=("good", "얼룩"),
         accept_classes=("good",),
         policy=PolicyFacts(unknown_threshold=0.25),
-        temperature=TEMPERATURE,
         network=NetworkFacts(
             name="smallest",
             architecture="average colour",
@@ -112,10 +112,7 @@ def smallest_card(graph: bytes, weights: bytes) -> Card:
             licence="none",
             count={"good": {"test": 1, "train": 2}, "얼룩": {"test": 1, "train": 2}},
         ),
-        training={"seed": 0},
-        metrics={},
         graph=GraphFacts(sha256=sha256_of_bytes(graph), bytes=len(graph), opset=18),
-        created="2026-01-02T03:04:05+00:00",
         code_version="0.1.0",
     )
 

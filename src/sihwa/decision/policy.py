@@ -55,10 +55,6 @@ class TopClassPolicy:
     accept_classes: tuple[str, ...]
     unknown_threshold: float | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what the card stores besides the classes."""
-        return {"kind": "top_class", "unknown_threshold": self.unknown_threshold}
-
     def decide(
         self, probability: NDArray[np.floating], unknown: NDArray[np.floating]
     ) -> list[Decision]:
@@ -89,31 +85,18 @@ class TopClassPolicy:
         ]
 
     def distances(self, probability: NDArray[np.floating], unknown: NDArray[np.floating]) -> Margin:
-        """Return the distance of N images from each border, (N,) each.
-
-        Args:
-            probability: Class probabilities, (N, K), each in [0, 1].
-            unknown: How unlike the training images each is, (N,).
-        """
+        """Return the distance of N images from each border, (N,) each; arguments as in `decide`."""
         lead = _lead(probability, probability.argmax(1))
         if self.unknown_threshold is None:
             return Margin(lead, np.full(len(unknown), np.inf))
         return Margin(lead, np.abs(unknown.astype(np.float64) - self.unknown_threshold))
 
     def is_close(
-        self,
-        probability: NDArray[np.floating],
-        unknown: NDArray[np.floating],
-        margin: Margin,
+        self, probability: NDArray[np.floating], unknown: NDArray[np.floating], margin: Margin
     ) -> NDArray[np.bool_]:
         """Return which of N decisions are within a margin of some border, (N,).
 
-        NaN and inf count as close calls.
-
-        Args:
-            probability: Class probabilities, (N, K), each in [0, 1].
-            unknown: How unlike the training images each is, (N,).
-            margin: The bound on both distances.
+        NaN and inf count as close calls. Arguments as in `decide`.
 
         >>> policy = TopClassPolicy(("good", "scratch"), ("good",), unknown_threshold=3.0)
         >>> two = np.array([[0.9, 0.1], [0.6, 0.4]])
@@ -134,13 +117,8 @@ class TopClassPolicy:
     ) -> Margin:
         """Return by how much inexact figures overstate the distance from each border, (N,) each.
 
-        A decision flips only if a distance is overstated by at least its full amount.
-
-        Args:
-            probability: Inexact class probabilities, (N, K).
-            unknown: Inexact unknown scores, (N,).
-            exact_probability: Exact class probabilities, (N, K).
-            exact_unknown: Exact unknown scores, (N,).
+        A decision flips only if a distance is overstated by at least its full amount. Arguments as
+        in `decide`, first the inexact figures, then the exact ones.
         """
         top = probability.argmax(1)
         lead = _lead(probability, top) - _lead(exact_probability, top)
@@ -174,10 +152,6 @@ def is_finite(
     probability: NDArray[np.floating], unknown: NDArray[np.floating]
 ) -> NDArray[np.bool_]:
     """Return for each image whether all its figures are finite, (N,); else it has no top class.
-
-    Args:
-        probability: Class probabilities, (N, K).
-        unknown: Unknown scores, (N,).
 
     >>> is_finite(np.array([[0.9, 0.1], [np.nan, 0.1]]), np.array([1.0, 1.0])).tolist()
     [True, False]

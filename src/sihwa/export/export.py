@@ -8,7 +8,6 @@ import platform
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -54,23 +53,15 @@ _INT8_IMAGES = 360  # at most so many of a split fit an INT8 model, and as many 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network with everything that its inspector's card states.
-
-    Attributes:
-        network: Trained and calibrated.
-        manifest: Every image with its split.
-        probability: Calibrated probabilities of every image, (N, K).
-        evaluation: Figures on the test split.
-        policy: Turns probabilities into decisions.
-        model: Settings of the network.
-        training: Settings of the training.
-        seed: Seed of the run.
-    """
+    """A trained network with everything that its inspector's card states."""
 
     network: Network
+    """Trained and calibrated."""
     manifest: Manifest
     probability: NDArray[np.floating]
+    """Calibrated probabilities of every image, (N, K)."""
     evaluation: Evaluation
+    """Figures on the test split."""
     policy: TopClassPolicy
     model: ModelConfig
     training: TrainingConfig
@@ -179,7 +170,7 @@ def _create_card(graph: bytes, weights: bytes, trained: Trained) -> Card:
             embedding_width=trained.network.classifier.in_features,
         ),
         weights=WeightsFacts(
-            source=_weights_source(model),
+            source=Path(model.weights).name,  # of a file no more: paths of this machine do not ship
             licence=_weights_licence(model),
             sha256=sha256_of_bytes(weights),
         ),
@@ -194,27 +185,18 @@ def _create_card(graph: bytes, weights: bytes, trained: Trained) -> Card:
         graph=GraphFacts(sha256=sha256_of_bytes(graph), bytes=len(graph), opset=OPSET),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         code_version=sihwa.__version__,
-        environment=_environment(),
+        environment={
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "processor": processor_of("cpu"),
+            "cores": available_cores(),
+        },
     )
-
-
-def _weights_source(model: ModelConfig) -> str:
-    """Return the setting, or a file's name without the training machine's path."""
-    return Path(model.weights).name
 
 
 def _weights_licence(model: ModelConfig) -> str:
     if model.weights == "package":
         return "Apache-2.0"
     return "none: not pretrained" if model.weights == "none" else "see their source"
-
-
-def _environment() -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "processor": processor_of("cpu"),
-        "cores": available_cores(),
-    }

@@ -45,21 +45,18 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Int8Model:
-    """A graph in 8-bit integers.
-
-    Attributes:
-        graph: ONNX with QuantizeLinear and DequantizeLinear, without metadata.
-        float32_layers: Convolutions of the backbone that stayed in float32.
-        layers: Convolutions of the backbone.
-        margin: A decision nearer than this to a border needs a second pass, in float32.
-        second_passes: Share of the calibration images that need one, in [0, 1].
-    """
+    """A graph in 8-bit integers."""
 
     graph: bytes
+    """ONNX with QuantizeLinear and DequantizeLinear, without metadata."""
     float32_layers: int
+    """Convolutions of the backbone that stayed in float32."""
     layers: int
+    """Convolutions of the backbone."""
     margin: Margin
+    """A decision nearer than this to a border needs a second pass, in float32."""
     second_passes: float
+    """Share of the calibration images that need one, in [0, 1]."""
 
 
 class _Readings(NamedTuple):
@@ -92,9 +89,6 @@ def quantise_graph(
 
     Returns:
         The models, most INT8 layers first; without those that give NaN or inf.
-
-    Raises:
-        RuntimeUnavailable: NNCF is not installed.
     """
     nncf = _import_nncf()
     model = onnxscript.optimizer.optimize(  # folds constants: NNCF sees no weights behind operators

@@ -112,9 +112,7 @@ def drop_useless_int8_model(
     bundle: Bundle, proofs: list[ParityProof]
 ) -> tuple[Bundle, list[ParityProof]]:
     """Drop the INT8 model and its proofs if it is refused, or not faster than any other."""
-    if bundle.int8_model is None:
-        return bundle, proofs
-    reason = _why_useless(proofs)
+    reason = _why_useless(proofs) if bundle.int8_model is not None else ""
     if not reason:
         return bundle, proofs
     log.warning("the INT8 model is dropped: %s", reason)

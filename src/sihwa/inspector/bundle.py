@@ -71,8 +71,7 @@ def write_bundle(folder: Path, bundle: Bundle, images: bytes | None = None) -> N
 
     Args:
         folder: Must not exist, or be empty.
-        bundle: The card, whose `graph` and `int8` facts must be those of the graph and the
-            INT8 model; the ONNX graph without metadata; the network's tensors as safetensors.
+        bundle: Its graph without a card; the card's facts must be those of the other parts.
         images: A .zip of images to verify the inspector with.
 
     Raises:
@@ -128,10 +127,6 @@ def read_bundle(path: Path) -> Bundle:
     return Bundle(card, content, parts[WEIGHTS_NAME], parts.get(INT8_NAME))
 
 
-def _facts(content: bytes) -> PartFacts:
-    return PartFacts(sha256=sha256_of_bytes(content), bytes=len(content))
-
-
 def _check_seal(card: Card, text: str, content: bytes, where: str) -> None:
     """Check that the file is the graph that the card was written for, the card, and no more."""
     length = card.graph.bytes
@@ -151,7 +146,6 @@ def _check_seal(card: Card, text: str, content: bytes, where: str) -> None:
 def _check_graph(
     card: Card, model: ModelProto, length: int, where: str, *, with_card: bool = True
 ) -> None:
-    """Check what a graph holds, and that it takes and gives what the card says."""
     check_signature(card, check_graph(model, length, where, with_card=with_card), where)
 
 
@@ -220,6 +214,10 @@ def _read_parts(folder: Path, card: Card) -> dict[str, bytes]:
                 "Remove it, or copy the inspector again"
             )
     return {name: _read_part(folder / name, facts) for name, facts in parts.items()}
+
+
+def _facts(content: bytes) -> PartFacts:
+    return PartFacts(sha256=sha256_of_bytes(content), bytes=len(content))
 
 
 def _read_part(path: Path, facts: PartFacts) -> bytes:

@@ -1,4 +1,4 @@
-"""The model card: what an inspector is, for people, as Markdown."""
+"""README.md of an inspector folder: the card in words."""
 
 import math
 from typing import Any
@@ -7,12 +7,7 @@ from sihwa.inspector.card import Card
 
 
 def bundle_readme(card: Card, has_images: bool = False) -> str:
-    """Return the README of an inspector folder.
-
-    Args:
-        card: What it is.
-        has_images: Whether calibration images lie in the folder.
-    """
+    """Return the README of an inspector folder, with or without calibration images in it."""
     sections = {
         "What it was trained on": _trained_on(card),
         "What it may decide": _decides(card),

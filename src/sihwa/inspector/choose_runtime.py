@@ -24,9 +24,7 @@ _ADVICE = "run `sihwa verify INSPECTOR` here"
 def choose_runtime(
     bundle: Bundle,
     verification: Verification,
-    runtime: str,
-    device: str,
-    precision: str,
+    asked: RuntimeChoice,
     batch_size: int = 1,
 ) -> tuple[RuntimeChoice, str]:
     """Choose the runtime that decides, by the first of three rules that gives one.
@@ -42,30 +40,29 @@ def choose_runtime(
     Args:
         bundle: The inspector.
         verification: What `sihwa verify` found on this machine.
-        runtime: A runtime's name, or `auto`.
-        device: `cpu`, `cuda` or `cuda:N`.
-        precision: A precision, or `auto`.
+        asked: Its runtime and precision may be `auto`.
         batch_size: Images per call; 1 compares speeds one by one, more those in batches of 32.
 
     Returns:
         The choice, and the reason in a few words.
 
     Raises:
-        RuntimeUnavailable: There is no such runtime, or rule 3 allows none.
+        ConfigError: There is no runtime, device or precision of that name.
+        RuntimeUnavailable: They cannot be combined, or rule 3 allows none.
     """
-    check_choice(runtime, device, precision)
-    asked = [
+    check_choice(asked.runtime, asked.device, asked.precision)
+    fitting = [
         proof
-        for proof in _valid_proofs(bundle, verification, device)
-        if runtime in ("auto", proof.runtime) and precision in ("auto", proof.precision)
+        for proof in _valid_proofs(bundle, verification, asked.device)
+        if asked.runtime in ("auto", proof.runtime) and asked.precision in ("auto", proof.precision)
     ]
-    proven = [proof for proof in asked if proof.proven]
+    proven = [proof for proof in fitting if proof.proven]
     note = _note(verification)
     if here := [proof for proof in proven if proof in verification.proof]:
-        return _fastest(here, device, batch_size, "verified", note)
+        return _fastest(here, asked.device, batch_size, "verified", note)
     if proven:
-        return _fastest(proven, device, batch_size, "proven at export", note)
-    return _choose_unproven(bundle, RuntimeChoice(runtime, device, precision), asked, note)
+        return _fastest(proven, asked.device, batch_size, "proven at export", note)
+    return _choose_unproven(bundle, asked, fitting, note)
 
 
 def why_not(bundle: Bundle, verification: Verification, choice: RuntimeChoice) -> str | None:
@@ -106,7 +103,7 @@ def _choose_unproven(
     is_low = choice.precision != "fp32"
     for proof in refused:
         if is_low or replace(proof.choice, device=asked.device) == choice:
-            raise RuntimeUnavailable(_refusal(proof))
+            raise RuntimeUnavailable(f"{proof.verdict()}. Use precision=auto, or another runtime")
     if not is_low:
         return choice, f"not proven on this machine{note}: {_ADVICE}"
     if faults := why_none(bundle, asked.device, asked.runtime, asked.precision):
@@ -144,10 +141,6 @@ def _holds_here(proof: ParityProof, bundle: Bundle, device: str) -> bool:
         and proof.version == runtime_version(proof.runtime)
         and proof.processor == processor_of(device)
     )
-
-
-def _refusal(proof: ParityProof) -> str:
-    return f"{proof.verdict()}. Use precision=auto, or another runtime"
 
 
 def _note(verification: Verification) -> str:

@@ -71,12 +71,9 @@ def evidence_overlay(image: NDArray[np.uint8], evidence: NDArray[np.floating]) -
     """Tint the image, in grey, where the evidence for the predicted class lies.
 
     Args:
-        image: uint8 (H, W, 3), RGB.
+        image: uint8 (H, W, 3), RGB, as is the result.
         evidence: (h, w), any scale: only what is above 0 counts, relative to its largest.
             What is not finite counts as 0.
-
-    Returns:
-        uint8 (H, W, 3); the grey image where there is no evidence at all.
 
     Raises:
         ShapeError: The shapes are not these.
@@ -101,11 +98,7 @@ def _stretched(evidence: NDArray[np.floating], size: tuple[int, int]) -> NDArray
 
 
 def checked_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the image, C-contiguous.
-
-    Raises:
-        ShapeError: It is not uint8 (H, W, 3), or empty.
-    """
+    """Return the image, C-contiguous, or raise ShapeError if it is not uint8 (H, W, 3)."""
     value = np.asarray(image)
     if value.ndim != 3 or value.shape[2] != 3 or value.size == 0 or value.dtype != np.uint8:
         raise ShapeError(

@@ -11,12 +11,13 @@ appended to the graph as metadata, so that any reader can hash the bytes before 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.operators import (
+    ELEMENTS,
     OPERATORS,
     AttributeProto,
     Damaged,
@@ -36,18 +37,6 @@ MAX_AXES = 8
 OPSET = 18
 """The one that sihwa.model exports; another meaning of an operator is another decision."""
 
-_ELEMENTS: dict[int, tuple[str, int]] = {
-    TensorProto.FLOAT: ("float32", 4),
-    TensorProto.UINT8: ("uint8", 1),
-    TensorProto.INT8: ("int8", 1),
-    TensorProto.INT32: ("int32", 4),
-    TensorProto.INT64: ("int64", 8),
-    TensorProto.BOOL: ("bool", 1),
-    TensorProto.FLOAT16: ("float16", 2),
-    TensorProto.DOUBLE: ("float64", 8),
-    TensorProto.BFLOAT16: ("bfloat16", 2),
-}
-"""Name and bytes of each element type that an inspector may hold."""
 _VALUE_FIELD = {
     AttributeProto.FLOAT: "f",
     AttributeProto.INT: "i",
@@ -80,8 +69,7 @@ class Port:
         return f"{self.element} ({axes})"
 
 
-@dataclass(frozen=True)
-class Ports:
+class Ports(NamedTuple):
     """The declared inputs and outputs of a graph, by name."""
 
     inputs: dict[str, Port]
@@ -96,11 +84,7 @@ def append_card(graph: bytes, card: str) -> bytes:
 
 
 def parse_graph(content: bytes, where: str) -> ModelProto:
-    """Parse an ONNX file, of which nothing else is checked yet.
-
-    Raises:
-        InvalidInspector: It is too long, or not a protocol buffer.
-    """
+    """Parse an ONNX file, of which nothing else is checked yet."""
     if len(content) > MAX_BYTES:
         raise InvalidInspector(f"{where}: {len(content)} bytes are more than an ONNX file can hold")
     try:
@@ -112,11 +96,7 @@ def parse_graph(content: bytes, where: str) -> ModelProto:
 
 
 def find_card(model: ModelProto, where: str) -> str:
-    """Return the text of the card.
-
-    Raises:
-        InvalidInspector: There is not exactly one.
-    """
+    """Return the text of the card, of which there must be exactly one."""
     cards = [entry.value for entry in model.metadata_props if entry.key == CARD_KEY]
     if len(cards) != 1:
         raise _refusal(where, f"expected one card, found {len(cards)}")
@@ -138,9 +118,6 @@ def check_graph(model: ModelProto, length: int, where: str, *, with_card: bool =
         length: Bytes of the file.
         where: Its name, for messages.
         with_card: Whether it must hold a card, or must not.
-
-    Raises:
-        InvalidInspector: With the file and the reason.
     """
     try:
         _check_fields(model)
@@ -223,11 +200,11 @@ def _check_attribute(attribute: AttributeProto) -> None:
 def _check_tensor(tensor: TensorProto) -> None:
     """Check that a tensor is as long as it declares, so that loading it allocates no more."""
     _check_fields(tensor)
-    if tensor.data_type not in _ELEMENTS or len(tensor.dims) > MAX_AXES:
+    if tensor.data_type not in ELEMENTS or len(tensor.dims) > MAX_AXES:
         raise Damaged(
             f"it holds a tensor of {len(tensor.dims)} axes and element type {tensor.data_type}"
         )
-    declared = prod(tensor.dims) * _ELEMENTS[tensor.data_type][1]
+    declared = prod(tensor.dims) * ELEMENTS[tensor.data_type][1]
     if declared != len(tensor.raw_data):
         raise Damaged(f"a tensor declares {declared} bytes and has {len(tensor.raw_data)}")
 
@@ -240,7 +217,7 @@ def _ports(values: Iterable[ValueInfoProto]) -> dict[str, Port]:
             raise Damaged(f"it has {value.name[:60]!r} twice")
         tensor = value.type.tensor_type
         shape = [a.dim_value if a.HasField("dim_value") else None for a in tensor.shape.dim]
-        ports[value.name] = Port(_ELEMENTS.get(tensor.elem_type, ("other", 0))[0], tuple(shape))
+        ports[value.name] = Port(ELEMENTS.get(tensor.elem_type, ("other", 0))[0], tuple(shape))
     return ports
 
 

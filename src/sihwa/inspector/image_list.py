@@ -48,13 +48,10 @@ def list_images(inspector: Path, source: Path | None, usage: str) -> tuple[str, 
 
 
 def as_on_the_line(listed: Sequence[T], source: Path | None) -> Sequence[T]:
-    """Return the images that speed is measured on.
+    """Return the listed images that speed is measured on.
 
-    The first half of the kept images are close calls, which may need a second pass: left out.
-
-    Args:
-        listed: As `list_images` returns them.
-        source: Where they come from; None for those kept in the inspector.
+    The first half of the kept images (source None) are close calls, which may need a second pass:
+    they are left out.
     """
     return listed if source is not None else listed[len(listed) // 2 :]
 

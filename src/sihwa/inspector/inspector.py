@@ -35,13 +35,12 @@ class Inspection:
         decision: Accept, reject or review, and why.
         top_class: The most probable class; None for an image that could not be read, or for
             which the network gave NaN or inf.
-        probability: Probabilities of the card's classes, (K,), as the network gave them, which
-            may be no numbers; empty if unread.
+        probability: Of the card's classes, (K,), as the network gave them, NaN included; empty
+            if unread.
         evidence: The map of the top class, (h, w); empty if there is none.
         box: Around the strongest evidence, in pixels, if any.
         embedding: (D,); empty if unread.
-        unknown: How unlike the training images it is; about 1 is ordinary; None if unread, and
-            no number where the network gave none.
+        unknown: How unlike the training images it is; about 1 is ordinary; None if unread.
         error: Why the image could not be read, else None.
     """
 
@@ -99,12 +98,7 @@ class Inspector:
         return [found[place] for place in range(len(given))]
 
     def predict_batch(self, image: NDArray[np.uint8]) -> list[Inspection]:
-        """Inspect images of one size, (N, H, W, 3), uint8 RGB.
-
-        Raises:
-            ShapeError: They are not (N, H, W, 3) uint8, empty, or longer than 65,535 pixels.
-            InvalidInspector: The runtime fails on them, or gives what the card does not say.
-        """
+        """Inspect images of one size, (N, H, W, 3), uint8 RGB; raises as `predict` does."""
         outputs = run_checked(self.card, self.runtime, image)
         return self.interpret(outputs, image.shape[1], image.shape[2])
 
@@ -176,23 +170,8 @@ def open_bundle(
     threads: int = 0,
     batch_size: int = 1,
 ) -> Inspector:
-    """Load an inspector that was read already, perhaps on another machine.
-
-    Args:
-        bundle: The inspector, checked.
-        verification: What was verified of it; proofs of other processors than this do not count.
-        asked: Runtime, device and precision, each as in `load_inspector`.
-        threads: Threads of one inference; 0 lets the runtime decide.
-        batch_size: Images that will come at once.
-
-    Raises:
-        InvalidInspector: The runtime finds it to be none.
-        ConfigError: As in `load_inspector`.
-        RuntimeUnavailable: As there.
-    """
-    choice, reason = choose_runtime(
-        bundle, verification, asked.runtime, asked.device, asked.precision, batch_size
-    )
+    """Load an inspector that was read already, perhaps on another machine; as `load_inspector`."""
+    choice, reason = choose_runtime(bundle, verification, asked, batch_size)
     loaded = create_runtime(bundle, choice, threads)
     try_out(bundle.card, loaded)
     return Inspector(bundle.card, loaded, f"{choice} ({reason})")

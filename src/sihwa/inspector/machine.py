@@ -9,6 +9,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -20,14 +21,7 @@ _EXTENSIONS = (
 
 
 def processor_of(device: str) -> str:
-    """Return the processor behind a device, with what chooses its arithmetic.
-
-    Args:
-        device: `cpu`, `cuda` or `cuda:N`.
-
-    >>> processor_of("cpu") == processor_of("cpu") != ""
-    True
-    """
+    """Return the processor behind `cpu`, `cuda` or `cuda:N`, with what chooses its arithmetic."""
     return _graphics_card(device.partition(":")[2] or "0") if device != "cpu" else _cpu()
 
 
@@ -48,39 +42,34 @@ def package_version(*distributions: str) -> str | None:
 def cpu_facts() -> dict[str, str]:
     """Return what Linux says of the first core, by its names there; nothing on other systems."""
     with contextlib.suppress(OSError):
-        return _facts(Path("/proc/cpuinfo").read_text("utf-8", errors="replace"))
+        first = Path("/proc/cpuinfo").read_text("utf-8", errors="replace").partition("\n\n")[0]
+        pairs = (line.partition(":") for line in first.splitlines())
+        return {key.strip().lower(): value.strip() for key, _, value in pairs}
     return {}
 
 
 @cache
 def _cpu() -> str:
-    if sys.platform.startswith("linux"):
-        with contextlib.suppress(OSError):
-            return _from_cpuinfo(Path("/proc/cpuinfo").read_text("utf-8", errors="replace"))
+    if facts := cpu_facts():
+        return _named(facts)
     name = platform.processor() or platform.machine()
     if sys.platform == "darwin":
         name = _first_line("sysctl", "-n", "machdep.cpu.brand_string") or name
     return _plain(name)
 
 
-def _from_cpuinfo(text: str) -> str:
-    r"""Return what Linux says of the first core.
+def _named(facts: Mapping[str, str]) -> str:
+    """Return a CPU's name with what chooses its arithmetic.
 
-    >>> _from_cpuinfo("model name: X\ncpu family: 25\nmodel: 1\nflags: fpu avx2\n\nmodel: 2")
+    >>> _named({"model name": "X", "cpu family": "25", "model": "1", "flags": "fpu avx2"})
     'X (family 25, model 1; avx2)'
     """
-    facts = _facts(text)
     present = set((facts.get("flags") or facts.get("features") or "").split())
     family = facts.get("cpu family") or facts.get("cpu implementer") or "?"
     model = facts.get("model") or facts.get("cpu part") or "?"
     name = facts.get("model name") or platform.machine()
     extensions = " ".join(name for name in _EXTENSIONS if name in present)
     return _plain(f"{name} (family {family}, model {model}; {extensions})")
-
-
-def _facts(text: str) -> dict[str, str]:
-    pairs = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
-    return {key.strip().lower(): value.strip() for key, _, value in pairs}
 
 
 @cache

@@ -54,16 +54,20 @@ MAX_ARGUMENT_BYTES = 256
 MAX_NUMBERS = 2**24
 """Of a tensor whose shape is an argument."""
 
-_NUMBERS: dict[int, str] = {
-    TensorProto.FLOAT: "<f4",
-    TensorProto.UINT8: "u1",
-    TensorProto.INT8: "i1",
-    TensorProto.INT32: "<i4",
-    TensorProto.INT64: "<i8",
-    TensorProto.FLOAT16: "<f2",
-    TensorProto.DOUBLE: "<f8",
+ELEMENTS: dict[int, tuple[str, int]] = {
+    TensorProto.FLOAT: ("float32", 4),
+    TensorProto.UINT8: ("uint8", 1),
+    TensorProto.INT8: ("int8", 1),
+    TensorProto.INT32: ("int32", 4),
+    TensorProto.INT64: ("int64", 8),
+    TensorProto.BOOL: ("bool", 1),
+    TensorProto.FLOAT16: ("float16", 2),
+    TensorProto.DOUBLE: ("float64", 8),
+    TensorProto.BFLOAT16: ("bfloat16", 2),
 }
-"""How the numbers of an element type are stored."""
+"""Name and bytes of each element type that an inspector may hold."""
+_NOT_NUMBERS = (TensorProto.BOOL, TensorProto.BFLOAT16)
+"""Of no bounded argument."""
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 _TRUTHS = frozenset(
     ["And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or"]
@@ -98,9 +102,6 @@ def check_arguments(graph: GraphProto) -> None:
     steps of zero do in OpenVINO, negative pads let it write outside its memory, and shapes of any
     size keep it busy for minutes. Element types are followed from the tensors on: the types that a
     file declares are not trusted.
-
-    Raises:
-        Damaged: An argument is something else.
     """
     constants = {tensor.name: tensor for tensor in graph.initializer}
     element = {tensor.name: tensor.data_type for tensor in graph.initializer}
@@ -146,9 +147,9 @@ def _is(kind: str, tensor: TensorProto | None) -> bool:
     if tensor is None or kind == _ANY:
         return tensor is not None
     content = tensor.raw_data
-    if not 0 < len(content) <= MAX_ARGUMENT_BYTES or tensor.data_type not in _NUMBERS:
+    if not 0 < len(content) <= MAX_ARGUMENT_BYTES or tensor.data_type in _NOT_NUMBERS:
         return False
-    numbers = np.frombuffer(content, _NUMBERS[tensor.data_type])
+    numbers = np.frombuffer(content, np.dtype(ELEMENTS[tensor.data_type][0]).newbyteorder("<"))
     if kind == _SHAPE:
         return bool((numbers >= 1).all()) and prod(numbers.tolist()) <= MAX_NUMBERS
     return bool((numbers > 0 if kind == _POSITIVE else numbers >= 0).all())

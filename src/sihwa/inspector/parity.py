@@ -35,32 +35,25 @@ _MOST_PIXELS = 4_000_000
 
 @dataclass(frozen=True)
 class ProofImages:
-    """The images to prove runtimes on.
-
-    Attributes:
-        batches: Names, and images of one size, (N, H, W, 3); read once.
-        count: Their number in all, to choose those compared in other sizes evenly.
-        timed: Returns images for measuring speed, (N, H, W, 3); called after the last batch.
-    """
+    """The images to prove runtimes on."""
 
     batches: Iterable[tuple[Sequence[str], Images]]
+    """Names, and images of one size, (N, H, W, 3); read once."""
     count: int
+    """Of all images, to choose those compared in other sizes evenly."""
     timed: Callable[[], Images]
+    """Returns images for measuring speed, (N, H, W, 3); called after the last batch."""
 
 
 @dataclass(frozen=True)
 class ParityRules:
-    """What counts as deciding alike.
-
-    Attributes:
-        policy: Turns outputs into decisions.
-        tolerance: Greatest allowed difference in probability, by precision.
-        allowed_flips: How many decisions may differ, by precision; others allow none.
-    """
+    """What counts as deciding alike."""
 
     policy: TopClassPolicy
     tolerance: Mapping[str, float] = field(default_factory=lambda: TOLERANCE)
+    """Greatest allowed difference in probability, by precision."""
     allowed_flips: Mapping[str, int] = field(default_factory=dict)
+    """How many decisions may differ, by precision; others allow none."""
 
 
 def parity_rules(card: Card, tolerance: Mapping[str, float]) -> ParityRules:
@@ -121,14 +114,9 @@ def prove(
 
 
 def in_other_sizes(paths: Sequence[str], image: Images) -> Iterator[tuple[list[str], Images]]:
-    """Yield the images smaller, larger and in another aspect ratio: a line's camera may change.
+    """Yield images (N, H, W, 3) smaller, larger and in another aspect ratio, with their names.
 
-    Args:
-        paths: Their names, N of them.
-        image: The images, (N, H, W, 3).
-
-    Yields:
-        Names with the size, and images (N, H', W', 3).
+    The camera of a line may change.
     """
     height, width = image.shape[1:3]
     for tall, wide in _OTHER_SIZES:
@@ -153,7 +141,6 @@ class _Tally:
     def add(
         self, names: Sequence[str], outputs: Outputs, expected: Outputs, policy: TopClassPolicy
     ) -> None:
-        """Compare the outputs for N images with the expected ones."""
         apart = np.abs(outputs.probability - expected.probability)
         apart[np.isnan(outputs.probability) & np.isnan(expected.probability)] = 0
         # NaN on one side is the greatest difference there can be
@@ -172,7 +159,6 @@ class _Tally:
         self.worst = max(self.worst, *zip(flipped, difference.tolist(), names, strict=True))
 
     def proof(self, choice: RuntimeChoice, rules: ParityRules) -> ParityProof:
-        """Return the proof, without speed."""
         return ParityProof(
             runtime=choice.runtime,
             version=runtime_version(choice.runtime) or "unknown",

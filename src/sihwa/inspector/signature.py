@@ -22,16 +22,7 @@ _TRIAL = (2, 5, 7)  # N, H, W: small, odd, and all different
 
 
 def check_signature(card: Card, ports: Ports, where: str) -> None:
-    """Check the declared inputs and outputs: names, element types, axes.
-
-    Args:
-        card: Gives K and D, and the input size that h and w cannot exceed.
-        ports: What the graph declares.
-        where: Its file, for messages.
-
-    Raises:
-        InvalidInspector: With what was expected and what is declared.
-    """
+    """Check the declared inputs and outputs: names, element types, axes."""
     evidence = ports.outputs.get("evidence", Port("float32", ()))
     _compare(ports.inputs, {"image": Port("uint8", (None, None, None, 3))}, where)
     _compare(ports.outputs, _expected_outputs(card, None, evidence), where)
@@ -39,11 +30,7 @@ def check_signature(card: Card, ports: Ports, where: str) -> None:
 
 
 def try_out(card: Card, runtime: Runtime) -> None:
-    """Run two tiny images and check the shapes that really come out.
-
-    Raises:
-        InvalidInspector: It does not run, or gives other shapes than the card says.
-    """
+    """Run two tiny images and check the shapes that really come out."""
     run_checked(card, runtime, np.zeros((*_TRIAL, 3), np.uint8))
 
 

@@ -50,11 +50,7 @@ def measure_speed(
 def timed_images(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
     """Return images of one size, that of the first, to measure speed on: (N, H, W, 3).
 
-    Args:
-        images: Read until 128 have that size or fill 64 MiB, (H, W, 3) each.
-
-    Returns:
-        At least one image, or None if there are none.
+    Images (H, W, 3) are read until 128 have that size or fill 64 MiB; None if there are none.
     """
     kept: list[NDArray[np.uint8]] = []
     for image in images:

@@ -21,8 +21,6 @@ from sihwa.inspector.card import ParityProof
 from sihwa.inspector.strict_json import Facts, Sha256, canonical_json, parse_json, printable
 from sihwa.storage import sha256_of_bytes, write_json
 
-_FORMAT = "sihwa-verification"
-_FORMAT_VERSION = 2
 _MAX_BYTES = 2**20
 
 
@@ -42,17 +40,13 @@ class _File(Facts, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Verification:
-    """What `sihwa verify` found on this machine.
-
-    Attributes:
-        proof: One entry per runtime, device and precision, as in the card.
-        note: Why the file beside the inspector does not count; empty if it does.
-        is_damaged: Whether there is a file that cannot be read: it may have held a refusal.
-    """
+    """What `sihwa verify` found on this machine."""
 
     proof: tuple[ParityProof, ...] = ()
     note: str = ""
+    """Why the file beside the inspector does not count; empty if it does."""
     is_damaged: bool = False
+    """Whether there is a file that cannot be read: it may have held a refusal."""
 
 
 def verification_path(inspector: Path) -> Path:
@@ -64,14 +58,10 @@ def verification_path(inspector: Path) -> Path:
 def write_verification(
     inspector: Path, bundle: Bundle, proof: Sequence[ParityProof], images: int
 ) -> Path:
-    """Write a verification, replacing an older one, and return its path.
-
-    Raises:
-        StorageError: The disk refuses.
-    """
+    """Write a verification, replacing an older one, and return its path."""
     content = {
-        "format": _FORMAT,
-        "format_version": _FORMAT_VERSION,
+        "format": "sihwa-verification",
+        "format_version": 2,
         "inspector": bundle.card.id,
         "graphs": _graphs(bundle),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -124,6 +114,5 @@ def _graphs(bundle: Bundle) -> list[str]:
 
 
 def _digest(content: dict[str, Any]) -> str:
-    """Return the SHA-256 of everything but the digest."""
     sealed = {key: value for key, value in content.items() if key != "digest"}
     return sha256_of_bytes(canonical_json(sealed).encode())

@@ -34,25 +34,20 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class VerifiedInspector:
-    """The result of a verification.
-
-    Attributes:
-        proof: One entry per installed runtime, device and precision; at least one.
-        count: Images that were compared, some of them in several sizes.
-        written: The file with the result, which `load_inspector` reads.
-        unreadable: Images that could not be read, with path and reason.
-        left_out: Images beyond the limit.
-        before: Comparisons of the verification that this one replaces, 0 for none.
-        unusable: Installed runtimes that cannot run this inspector, and why.
-    """
+    """The result of a verification."""
 
     proof: list[ParityProof]
+    """One entry per installed runtime, device and precision; at least one."""
     count: int
+    """Images that were compared, some of them in several sizes."""
     written: Path
     unreadable: list[UnreadableImage]
     left_out: int
+    """Images beyond the limit."""
     before: int = 0
+    """Comparisons of the verification that this one replaces, 0 for none."""
     unusable: tuple[str, ...] = ()
+    """Installed runtimes that cannot run this inspector, and why."""
 
 
 def verify_inspector(
@@ -72,8 +67,7 @@ def verify_inspector(
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.
         RuntimeUnavailable: No runtime runs it on one of the devices.
-        DatasetError: There are no images.
-        DatasetError: No image can be read.
+        DatasetError: There are no images, or none can be read.
         StorageError: The result cannot be written.
     """
     bundle = read_bundle(path)
@@ -83,34 +77,30 @@ def verify_inspector(
     on_the_line = set(as_on_the_line(listed, source))
     images = _Images(chosen, [path for path in chosen if path in on_the_line])
     for device in devices:
-        _require_runtime(bundle, device)
+        check_choice("auto", device, "auto")
+        if reasons := why_none(bundle, device):
+            raise RuntimeUnavailable(
+                f"expected a device that some runtime uses here, got {device}. {reasons}"
+            )
     runtimes, unusable = _usable_runtimes(bundle, devices, path)
     reference = _Checked(bundle.card, create_runtime(bundle, REFERENCE))
     rules = parity_rules(bundle.card, {p.precision: p.tolerance for p in bundle.card.proof})
     try:
-        proofs = prove(
-            reference.run,
-            runtimes,
-            ProofImages(images.batches(), len(chosen), images.timed),
-            rules,
-        )
+        given = ProofImages(images.batches(), len(chosen), images.timed)
+        proofs = prove(reference.run, runtimes, given, rules)
     except InvalidInspector as error:
         raise InvalidInspector(f"{path}: {error}") from error
     before = max((proof.images for proof in read_verification(path, bundle).proof), default=0)
     count = len(chosen) - len(images.unreadable)
-    written = write_verification(path, bundle, proofs, count)
-    left_out = len(listed) - len(chosen)
     return VerifiedInspector(
-        proofs, count, written, images.unreadable, left_out, before, tuple(unusable)
+        proof=proofs,
+        count=count,
+        written=write_verification(path, bundle, proofs, count),
+        unreadable=images.unreadable,
+        left_out=len(listed) - len(chosen),
+        before=before,
+        unusable=tuple(unusable),
     )
-
-
-def _require_runtime(bundle: Bundle, device: str) -> None:
-    check_choice("auto", device, "auto")
-    if reasons := why_none(bundle, device):
-        raise RuntimeUnavailable(
-            f"expected a device that some runtime uses here, got {device}. {reasons}"
-        )
 
 
 def _usable_runtimes(

@@ -13,6 +13,7 @@ from tests.helpers import changed, parity_proof
 
 REFERENCE = RuntimeChoice("onnxruntime", "cpu", "fp32")
 OPENVINO = RuntimeChoice("openvino", "cpu", "fp32")
+AUTO = RuntimeChoice("auto", "cpu", "auto")
 NOTHING = Verification()
 MakeBundle = Callable[..., Bundle]
 
@@ -36,7 +37,7 @@ def choose(
     device: str = "cpu",
     precision: str = "auto",
 ) -> tuple[RuntimeChoice, str]:
-    return choose_runtime(bundle, verification, runtime, device, precision)
+    return choose_runtime(bundle, verification, RuntimeChoice(runtime, device, precision))
 
 
 def test_choose_runtime_nothing_proven_is_the_reference(bundle: MakeBundle) -> None:
@@ -62,7 +63,7 @@ def test_choose_runtime_batches_compare_speed_in_batches(bundle: MakeBundle) -> 
         parity_proof("openvino", "fp32", 90.0, images_per_second_32=200.0),
     )
     assert choose(made)[0] == REFERENCE
-    choice, reason = choose_runtime(made, NOTHING, "auto", "cpu", "auto", batch_size=16)
+    choice, reason = choose_runtime(made, NOTHING, AUTO, batch_size=16)
     assert choice == OPENVINO
     assert "200 images/s in batches of 32" in reason
 
@@ -154,11 +155,11 @@ def test_choose_runtime_on_a_gpu_counts_proofs_of_that_card(
 
 def test_choose_runtime_imports_no_runtime(tiny_bundle: Path) -> None:
     program = (
-        "import sys; from sihwa.inspector.choose_runtime import choose_runtime\n"
-        "from sihwa.inspector import read_bundle\n"
-        "from sihwa.inspector.verification import Verification\n"
-        f"bundle = read_bundle(__import__('pathlib').Path({str(tiny_bundle)!r}))\n"
-        "choose_runtime(bundle, Verification(), 'auto', 'cpu', 'auto')\n"
+        "import pathlib, sys\n"
+        "from sihwa.inspector import RuntimeChoice, Verification, read_bundle\n"
+        "from sihwa.inspector.choose_runtime import choose_runtime\n"
+        f"bundle = read_bundle(pathlib.Path({str(tiny_bundle)!r}))\n"
+        "choose_runtime(bundle, Verification(), RuntimeChoice('auto', 'cpu', 'auto'))\n"
         "print(*sorted({'torch', 'openvino', 'onnxruntime'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

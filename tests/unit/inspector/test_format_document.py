@@ -24,6 +24,7 @@ from sihwa.inspector import (
     bundle,
     card,
     graph_file,
+    operators,
     read_bundle,
     signature,
     strict_json,
@@ -115,7 +116,7 @@ def test_document_lists_the_operators_and_types_of_the_graph() -> None:
     assert text.split("```")[1].split() == sorted(OPERATORS)
     held = re.search(r"and hold (.*?)\. There", text, re.S)
     assert held is not None
-    types = {element for element, _ in graph_file._ELEMENTS.values()}
+    types = {element for element, _ in operators.ELEMENTS.values()}
     assert set(re.findall(r"`(\w+)`", held[1])) == types
     assert f"opset {graph_file.OPSET}, " in text
 

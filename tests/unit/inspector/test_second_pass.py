@@ -52,19 +52,19 @@ def second_pass(exact: Painted, lead: float = 1.0, unknown: float = 0.1) -> Seco
     return SecondPass(Painted("int8", 0.0), exact, POLICY, Margin(lead, unknown))
 
 
-def test_second_pass_takes_close_calls_from_the_exact_runtime_and_all_else_from_the_quick() -> None:
+def test_second_pass_replaces_close_calls_alone() -> None:
     exact = Painted("fp32", 0.5)
-    looked = second_pass(exact)
+    runtime = second_pass(exact)
     # sure; a close call; sure; nearly unknown
-    outputs = looked.run(painted((250, 0), (130, 0), (3, 0), (255, 195)))
+    outputs = runtime.run(painted((250, 0), (130, 0), (3, 0), (255, 195)))
     assert exact.asked == [[130, 255]]
     for values in (outputs.embedding[:, 0], outputs.evidence[:, 0, 0, 0]):
         assert values.tolist() == [0.0, 0.5, 0.0, 0.5]
     assert outputs.unknown == pytest.approx([0.0, 0.5, 0.0, 2.45])
-    assert looked.choice == RuntimeChoice("fake", "cpu", "int8")
+    assert runtime.choice == RuntimeChoice("fake", "cpu", "int8")
 
 
-def test_second_pass_leaves_the_quick_one_s_own_arrays_alone(
+def test_second_pass_does_not_write_into_quick_outputs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     quick = Painted("int8", 0.0)
@@ -75,29 +75,27 @@ def test_second_pass_leaves_the_quick_one_s_own_arrays_alone(
     assert own.embedding.tolist() == [[0.0]]
 
 
-def test_second_pass_without_close_calls_asks_nobody() -> None:
+def test_second_pass_without_close_calls_runs_no_exact_model() -> None:
     exact = Painted("fp32", 0.5)
     assert second_pass(exact).run(painted((250, 0), (3, 0))).embedding.tolist() == [[0.0], [0.0]]
     assert exact.asked == []
 
 
-def test_second_pass_that_sees_other_shapes_fails() -> None:
+def test_second_pass_other_shapes_are_an_error() -> None:
     with pytest.raises(ValueError, match="the INT8 model gives"):
         second_pass(Painted("fp32", 0.5, cells=2)).run(painted((130, 0)))
 
 
 @pytest.fixture
 def bundle(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes) -> Bundle:
-    """The graph stands in for its twin."""
+    """The graph stands in for its INT8 model."""
     facts = int8_facts(tiny_graph, margin=MarginFacts(lead=0.3, unknown=0.05))
     whole = read_bundle(tiny_bundle)
     return Bundle(changed(tiny_card, int8=facts), tiny_graph, whole.weights, tiny_graph)
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_create_runtime_in_8_bits_looks_twice_within_the_card_s_margin(
-    bundle: Bundle, runtime: str
-) -> None:
+def test_create_runtime_int8_has_the_second_pass_of_the_card(bundle: Bundle, runtime: str) -> None:
     loaded = create_runtime(bundle, RuntimeChoice(runtime, "cpu", "int8"))
     assert isinstance(loaded, SecondPass)
     assert loaded.choice == RuntimeChoice(runtime, "cpu", "int8")
@@ -109,7 +107,7 @@ def test_create_runtime_in_8_bits_looks_twice_within_the_card_s_margin(
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_run_checked_int8_model_that_gives_no_numbers_is_looked_at_again(
+def test_run_checked_int8_model_that_gives_nan_is_run_again(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = create_runtime(bundle, RuntimeChoice("onnxruntime", "cpu", "int8"))
@@ -124,14 +122,13 @@ def test_run_checked_int8_model_that_gives_no_numbers_is_looked_at_again(
     np.testing.assert_array_equal(outputs.probability, honest(random_images(3, 40, 30)).probability)
 
 
-def test_run_checked_int8_model_of_another_shape_is_one_line(
+def test_run_checked_int8_model_of_another_shape_is_refused(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = create_runtime(bundle, RuntimeChoice("onnxruntime", "cpu", "int8"))
     assert isinstance(loaded, SecondPass)
     honest = loaded._exact.run
-    wide = {"lead": 1e9, "unknown": 1e9}
-    loaded._margin = Margin(**wide)
+    loaded._margin = Margin(lead=1e9, unknown=1e9)
     monkeypatch.setattr(
         loaded._quick,
         "run",

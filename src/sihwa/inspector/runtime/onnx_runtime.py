@@ -31,10 +31,6 @@ class OnnxRuntime:
         bundle: The inspector, already checked; its INT8 model is run in `int8`.
         choice: `cpu` in `fp32` or `int8`, `cuda` in `fp32`, or `cuda` in `fp16` by TensorRT.
         threads: Threads of one inference; 0 lets the library decide.
-
-    Raises:
-        RuntimeUnavailable: The library is there, but cannot use the device.
-        RuntimeError: The library refuses the graph.
     """
 
     def __init__(self, bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> None:

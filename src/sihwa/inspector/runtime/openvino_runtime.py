@@ -4,7 +4,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterable
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ which differs with each image size: without a limit, each new size took 0.6 MB m
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KEPT)
 
 
-def _import_openvino() -> ModuleType:
+def _import_openvino() -> Any:  # noqa: ANN401 -- openvino has no types
     """Import OpenVINO without its model converter, which takes half of the import time.
 
     OpenVINO imports without the converter if that is missing. Later imports of it work again.
@@ -37,11 +36,10 @@ def _import_openvino() -> ModuleType:
     finally:
         if skip:
             del sys.modules[converter]
-    module: ModuleType = openvino
-    return module
+    return openvino
 
 
-openvino: Any = _import_openvino()
+openvino = _import_openvino()
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 
@@ -61,9 +59,6 @@ class OpenVinoRuntime:
         bundle: The inspector, already checked; its INT8 model is run in `int8`.
         choice: Device `cpu`, precision `fp32`, `bf16` or `int8`.
         threads: Threads of one inference; 0 lets the library decide.
-
-    Raises:
-        RuntimeError: The library refuses the graph.
     """
 
     def __init__(self, bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> None:
@@ -145,23 +140,16 @@ def split_backbone(model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 -- openv
 
 
 def _cut(ports: Iterable[Any]) -> tuple[list[Any], list[Any]]:
-    """Replace the source of each input by a parameter, one per source.
-
-    Returns:
-        The former sources and the parameters, in the same order.
-    """
-    sources: dict[tuple[str, int], Any] = {}
-    parameters: dict[tuple[str, int], Any] = {}
+    """Replace the source of each input by a parameter; return former sources and parameters."""
+    cuts: dict[tuple[str, int], tuple[Any, Any]] = {}
     for port in ports:
         source = port.get_source_output()
         key = source.get_node().get_name(), source.get_index()
-        if key not in sources:
-            sources[key] = source
-            parameters[key] = openvino.op.Parameter(
-                source.get_element_type(), source.get_partial_shape()
-            )
-        port.replace_source_output(parameters[key].output(0))
-    return list(sources.values()), list(parameters.values())
+        if key not in cuts:
+            kind = source.get_element_type(), source.get_partial_shape()
+            cuts[key] = source, openvino.op.Parameter(*kind)
+        port.replace_source_output(cuts[key][1].output(0))
+    return [source for source, _ in cuts.values()], [given for _, given in cuts.values()]
 
 
 def _operator(node: Any, evidence: str) -> Operator:  # noqa: ANN401

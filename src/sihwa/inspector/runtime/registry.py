@@ -59,12 +59,7 @@ _OFFERS = {
 
 
 def check_choice(runtime: str, device: str, precision: str) -> None:
-    """Check that runtime, device and precision exist and can be combined; `auto` fits all.
-
-    Raises:
-        ConfigError: One of them does not exist.
-        RuntimeUnavailable: They cannot be combined; the message lists what can.
-    """
+    """Check that runtime, device and precision exist and can be combined; `auto` fits all."""
     if runtime not in ("auto", *_OFFERS):
         raise ConfigError(f"runtime must be one of auto, {', '.join(_OFFERS)}; got {runtime!r}")
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,2})?", device):
@@ -75,8 +70,8 @@ def check_choice(runtime: str, device: str, precision: str) -> None:
         )
     offers = _OFFERS.items() if runtime == "auto" else [(runtime, _OFFERS[runtime])]
     kind = device.partition(":")[0]
-    pairs = [(name, kind, p) for name, offer in offers for p in offer.precisions.get(kind, ())]
-    if not any(precision in ("auto", offered) for _, _, offered in pairs):
+    offered = {p for _, offer in offers for p in offer.precisions.get(kind, ())}
+    if not offered & ({*PRECISIONS} if precision == "auto" else {precision}):
         lists = [
             f"{name} runs on {on} in {' or '.join(precisions)}"
             for name, offer in offers
@@ -137,8 +132,7 @@ def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> R
         InvalidInspector: The runtime refuses the graph or the weights.
     """
     check_choice(choice.runtime, choice.device, choice.precision)
-    reason = _fault(bundle, choice)
-    if reason is not None:
+    if reason := _fault(bundle, choice):
         raise RuntimeUnavailable(f"{choice}: {reason}")
     loaded = _load(bundle, choice, threads)
     if choice.precision != "int8":

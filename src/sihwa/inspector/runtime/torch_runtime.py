@@ -7,9 +7,8 @@ timm has, and the file of weights must hold its tensors, by name and shape.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.torch
@@ -71,27 +70,26 @@ class TorchRuntime:
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """Run images of one size, (N, H, W, 3), uint8 RGB."""
         with torch.inference_mode():
-            given = torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
-            return Outputs(*(value.cpu().numpy() for value in self._forward(given)))
+            outputs = self._forward(self._on_device(image))
+            return Outputs(*(value.cpu().numpy() for value in outputs))
 
     def device_ns(self, image: NDArray[np.uint8]) -> int | None:
         """Return how long a GPU itself works on images that it has, in ns; None on a CPU."""
         if self._device.type != "cuda":
             return None
         with torch.inference_mode():
-            given = torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
+            given = self._on_device(image)
             return time_by_events(
                 lambda: self._forward(given),
                 lambda: torch.cuda.Event(enable_timing=True),  # type: ignore[no-untyped-call]
             )
 
+    def _on_device(self, image: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
+
 
 def time_by_events(work: Callable[[], object], new_event: Callable[[], Any]) -> int:
-    """Return the ns between two events of a device, one put before the work and one after it.
-
-    The device passes them in the order of its work, so nothing of Python or of the transfers to
-    and from it is in the figure.
-    """
+    """Return the ns that the device itself spends on the work, without Python and transfers."""
     begin, end = new_event(), new_event()
     begin.record()
     work()
@@ -101,17 +99,17 @@ def time_by_events(work: Callable[[], object], new_event: Callable[[], Any]) -> 
 
 
 def rebuild_network(bundle: Bundle) -> Network:
-    """Build the network that a card describes, with the weights beside it, on the CPU.
-
-    Raises:
-        InvalidInspector: There is no such network, or the weights are not its own.
-    """
+    """Build the network that a card describes, with the weights beside it, on the CPU."""
     assert bundle.weights is not None
     network = _without_weights(bundle.card)
     given = safetensors.torch.load(bundle.weights)
     own = network.state_dict()
     strange = sorted(own.keys() ^ given.keys())
-    wrong = strange or [name for name in own if _kind(own[name]) != _kind(given[name])]
+    wrong = strange or [
+        name
+        for name, value in own.items()
+        if (value.shape, value.dtype) != (given[name].shape, given[name].dtype)
+    ]
     if wrong:
         raise InvalidInspector(
             f"{WEIGHTS_NAME}: {wrong[0][:100]!a} does not fit the card's network "
@@ -138,10 +136,6 @@ def _without_weights(card: Card) -> Network:
         raise InvalidInspector(f"the card's network cannot be built: {error}") from error
 
 
-def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
-    return tensor.shape, tensor.dtype
-
-
 class _LowerPrecision(nn.Module):
     """A backbone that computes in 16 bits; what comes before and after it stays in float32."""
 
@@ -158,9 +152,8 @@ class _LowerPrecision(nn.Module):
         return wide, [wide if stage is final else stage.float() for stage in maps]
 
 
-@dataclass(frozen=True)
-class _Captured:
-    """What a GPU was told once for one shape, to be told again in a single call."""
+class _Captured(NamedTuple):
+    """The recorded work for one shape, and the buffers that it reads and writes."""
 
     image: Tensor
     outputs: tuple[Tensor, ...]
@@ -172,10 +165,6 @@ class CapturedGraphs:
 
     A small network keeps a GPU waiting for Python between its kernels; a captured graph is one
     call. A graph has one set of buffers, so threads take turns.
-
-    Args:
-        forward: The network.
-        capture: Makes the graph for a first batch of a shape.
     """
 
     def __init__(self, forward: Forward, capture: Callable[[Forward, Tensor], _Captured]) -> None:
