@@ -68,10 +68,7 @@ class _Readings(NamedTuple):
 
 
 def quantise_graph(
-    graph: bytes,
-    training: Sequence[Images],
-    calibration: Sequence[Images],
-    policy: TopClassPolicy,
+    graph: bytes, training: Sequence[Images], calibration: Sequence[Images], policy: TopClassPolicy
 ) -> list[Int8Model]:
     """Make several INT8 models, each with the margin outside which it decides like the graph.
 
@@ -188,8 +185,7 @@ def _margin(readings: _Readings, reference: _Readings, policy: TopClassPolicy) -
     distance = policy.distances(readings.probability, readings.unknown)
     too_far = (difference > _TOLERANCE_SHARE * TOLERANCE["int8"]) & (distance.unknown > unknown)
     lead = max(
-        _SAFETY_FACTOR * float(overstated.lead.max()),
-        float(distance.lead[too_far].max(initial=0)),
+        _SAFETY_FACTOR * float(overstated.lead.max()), float(distance.lead[too_far].max(initial=0))
     )
     return Margin(lead, unknown)
 

@@ -1,10 +1,7 @@
 """The inspector: written, proved equal, loaded, run."""
 
 from sihwa.inspector.bundle import (
-    GRAPH_NAME,
     IMAGES_NAME,
-    INT8_NAME,
-    WEIGHTS_NAME,
     Bundle,
     read_bundle,
     write_bundle,
@@ -21,7 +18,6 @@ from sihwa.inspector.card import (
     PolicyFacts,
     WeightsFacts,
     card_policy,
-    read_card,
 )
 from sihwa.inspector.evidence import EvidenceBox, evidence_box, evidence_overlay
 from sihwa.inspector.inspector import Inspection, Inspector, load_inspector, open_bundle, unread
@@ -43,13 +39,10 @@ from sihwa.inspector.verification import Verification, read_verification
 __all__ = [
     "BATCH_BYTES",
     "FORMAT_VERSION",
-    "GRAPH_NAME",
     "IMAGES_NAME",
-    "INT8_NAME",
     "MOST_TIMED",
     "REFERENCE",
     "TOLERANCE",
-    "WEIGHTS_NAME",
     "Bundle",
     "Card",
     "DatasetFacts",
@@ -83,7 +76,6 @@ __all__ = [
     "processor_of",
     "prove",
     "read_bundle",
-    "read_card",
     "read_verification",
     "timed_images",
     "unread",

@@ -87,15 +87,16 @@ def write_bundle(folder: Path, bundle: Bundle, images: bytes | None = None) -> N
         IMAGES_NAME: images,
     }
     parts = {name: content for name, content in given.items() if content is not None}
-    graph = parts[GRAPH_NAME]
-    _check_graph(card, parse_graph(graph, GRAPH_NAME), len(graph), GRAPH_NAME)
-    _check_weights(card, bundle.weights, WEIGHTS_NAME)
-    _check_int8_model(card, bundle.int8_model, INT8_NAME)
     facts = {name: _facts(content) for name, content in parts.items()}
     with new_folder(folder) as temporary:
         for name, content in parts.items():
             write_bytes(temporary / name, content)
         write_json(temporary / CARD_NAME, {**card.as_dict(), "parts": msgspec.to_builtins(facts)})
+        try:
+            read_bundle(temporary)
+        except InvalidInspector as error:
+            message = str(error).replace(str(temporary), str(folder))
+            raise InvalidInspector(message) from error
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -22,10 +22,7 @@ _ADVICE = "run `sihwa verify INSPECTOR` here"
 
 
 def choose_runtime(
-    bundle: Bundle,
-    verification: Verification,
-    asked: RuntimeChoice,
-    batch_size: int = 1,
+    bundle: Bundle, verification: Verification, asked: RuntimeChoice, batch_size: int = 1
 ) -> tuple[RuntimeChoice, str]:
     """Choose the runtime that decides, by the first of three rules that gives one.
 

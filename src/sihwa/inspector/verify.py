@@ -51,10 +51,7 @@ class VerifiedInspector:
 
 
 def verify_inspector(
-    path: Path,
-    source: Path | None = None,
-    devices: Sequence[str] = ("cpu",),
-    limit: int = 500,
+    path: Path, source: Path | None = None, devices: Sequence[str] = ("cpu",), limit: int = 500
 ) -> VerifiedInspector:
     """Prove each runtime and precision against float32 in ONNX Runtime; store the result.
 

@@ -21,39 +21,37 @@ REFERENCE = RuntimeChoice("onnxruntime", "cpu", "fp32")
 
 @dataclass(frozen=True)
 class _Offer:
+    """A runtime; its name is that of the package it needs."""
+
     module: str
     constructor: str
-    package: str
-    distributions: tuple[str, ...]
-    pip: str
     precisions: dict[str, tuple[str, ...]]
     """By kind of device."""
+    pip: str
+    distributions: tuple[str, ...]
 
 
 _OFFERS = {
     "onnxruntime": _Offer(
         "onnx_runtime",
         "OnnxRuntime",
+        {"cpu": ("fp32", "int8"), "cuda": ("fp32", "fp16")},
         "onnxruntime",
         ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"),
-        "onnxruntime",
-        {"cpu": ("fp32", "int8"), "cuda": ("fp32", "fp16")},
     ),
     "openvino": _Offer(
         "openvino_runtime",
         "OpenVinoRuntime",
+        {"cpu": ("fp32", "bf16", "int8")},
         "openvino",
         ("openvino",),
-        "openvino",
-        {"cpu": ("fp32", "bf16", "int8")},
     ),
     "torch": _Offer(
         "torch_runtime",
         "TorchRuntime",
-        "torch",
-        ("torch",),
-        '"sihwa[train]"',
         {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16")},
+        '"sihwa[train]"',
+        ("torch",),
     ),
 }
 
@@ -89,7 +87,7 @@ def is_offered(choice: RuntimeChoice) -> bool:
 def runtime_version(runtime: str) -> str | None:
     """Return the version of a runtime, None where it is not installed; imports nothing."""
     offer = _OFFERS.get(runtime)
-    if offer is None or importlib.util.find_spec(offer.package) is None:
+    if offer is None or importlib.util.find_spec(runtime) is None:
         return None
     return package_version(*offer.distributions)
 

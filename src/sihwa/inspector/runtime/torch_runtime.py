@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from sihwa.errors import ConfigError, InvalidInspector, ModelError
 from sihwa.inspector.bundle import WEIGHTS_NAME, Bundle
-from sihwa.inspector.card import Card
 from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
 from sihwa.model import ModelConfig, Network, create_network, predict, use_exact_float32
 
@@ -101,7 +100,19 @@ def time_by_events(work: Callable[[], object], new_event: Callable[[], Any]) -> 
 def rebuild_network(bundle: Bundle) -> Network:
     """Build the network that a card describes, with the weights beside it, on the CPU."""
     assert bundle.weights is not None
-    network = _without_weights(bundle.card)
+    facts = bundle.card.network
+    try:
+        config = ModelConfig(
+            name=facts.name,
+            architecture=facts.architecture,
+            weights="none",
+            input_size=facts.input_size,
+            stages=facts.stages,
+        )
+        with torch.device("meta"):  # no memory yet: a card may ask for the largest there is
+            network = create_network(config, len(bundle.card.classes))
+    except (ConfigError, ModelError) as error:
+        raise InvalidInspector(f"the card's network cannot be built: {error}") from error
     given = safetensors.torch.load(bundle.weights)
     own = network.state_dict()
     strange = sorted(own.keys() ^ given.keys())
@@ -113,27 +124,10 @@ def rebuild_network(bundle: Bundle) -> Network:
     if wrong:
         raise InvalidInspector(
             f"{WEIGHTS_NAME}: {wrong[0][:100]!a} does not fit the card's network "
-            f"{bundle.card.network.architecture[:60]!a}. Copy or export the inspector again"
+            f"{facts.architecture[:60]!a}. Copy or export the inspector again"
         )
     network.load_state_dict(given, assign=True)
     return network.requires_grad_(False).eval()
-
-
-def _without_weights(card: Card) -> Network:
-    """Build a network that takes no memory yet: a card may ask for the largest there is."""
-    facts = card.network
-    try:
-        config = ModelConfig(
-            name=facts.name,
-            architecture=facts.architecture,
-            weights="none",
-            input_size=facts.input_size,
-            stages=facts.stages,
-        )
-        with torch.device("meta"):
-            return create_network(config, len(card.classes))
-    except (ConfigError, ModelError) as error:
-        raise InvalidInspector(f"the card's network cannot be built: {error}") from error
 
 
 class _LowerPrecision(nn.Module):
