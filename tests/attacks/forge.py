@@ -71,6 +71,17 @@ def forge(
     reseal(folder)
 
 
+def put(*path: str | int, to: object) -> Callable[[Json], None]:
+    """Return a change that sets the value at a path of keys."""
+
+    def change(content: Any) -> None:  # noqa: ANN401 -- any JSON
+        for key in path[:-1]:
+            content = content[key]
+        content[path[-1]] = to
+
+    return change
+
+
 def forge_text(folder: Path, change: Callable[[bytes], bytes]) -> None:
     """Change the text of the card in the graph, which need not remain a text."""
     graph = graph_of(folder)
@@ -109,9 +120,3 @@ def external(model: onnx.ModelProto, location: str) -> None:
 def custom_node() -> onnx.NodeProto:
     """Return an operator that only its maker's library knows; its name clears a terminal."""
     return helper.make_node("Run", ["image"], ["ran"], domain="evil\n\x1b[2J")
-
-
-def branch(*nodes: onnx.NodeProto) -> onnx.GraphProto:
-    """Return a graph to be hidden inside an operator."""
-    output = helper.make_tensor_value_info("ran", TensorProto.UINT8, None)
-    return helper.make_graph(nodes, "branch", [], [output])

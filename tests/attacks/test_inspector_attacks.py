@@ -1,5 +1,6 @@
 """Hostile and damaged inspector folders: parts missing, swapped, tampered with, or no files."""
 
+import io
 import json
 import os
 import pickle
@@ -8,19 +9,14 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sihwa.errors import InvalidInspector
 from sihwa.inspector import load_inspector
-from tests.attacks.forge import (
-    external,
-    forge,
-    forge_model,
-    graph_of,
-    refuse,
-)
+from tests.attacks.forge import external, forge, forge_model, graph_of, refuse
 from tests.helpers import random_images, save_images
 
 PARTS = ["inspector.onnx", "card.json", "weights.safetensors", "README.md"]
@@ -29,50 +25,30 @@ needs_links = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_load_inspector_part_missing_is_refused(tiny_bundle: Path, part: str) -> None:
-    (tiny_bundle / part).unlink()
-    refuse(tiny_bundle, f"expected an inspector folder, found no {part}")
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_load_inspector_part_is_a_folder_is_refused(tiny_bundle: Path, part: str) -> None:
-    (tiny_bundle / part).unlink()
-    (tiny_bundle / part).mkdir()
-    refuse(tiny_bundle, "expected a plain file, found a folder", part)
+REPLACED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda _: None, "expected an inspector folder, found no"),
+    "folder": (Path.mkdir, "expected a plain file, found a folder"),
+    "fifo": (os.mkfifo, "expected a plain file"),
+    "link_out_of_the_folder": (lambda p: p.symlink_to(f"../{p.name}"), "a folder, a link"),
+    "link_to_itself": (lambda p: p.symlink_to(p.name), "a folder, a link"),
+}
 
 
 @needs_links
 @pytest.mark.parametrize("part", PARTS)
-def test_load_inspector_part_is_a_fifo_is_refused_without_waiting(
-    tiny_bundle: Path, part: str
+@pytest.mark.parametrize(("make", "reason"), REPLACED.values(), ids=list(REPLACED))
+def test_load_inspector_part_that_is_no_file_is_refused_without_waiting(
+    tiny_bundle: Path, make: Callable[[Path], object], reason: str, part: str
 ) -> None:
-    (tiny_bundle / part).unlink()
-    os.mkfifo(tiny_bundle / part)
-    refuse(tiny_bundle, "expected a plain file", part)
+    (tiny_bundle / part).rename(tiny_bundle.parent / part)
+    make(tiny_bundle / part)
+    refuse(tiny_bundle, reason, "" if "found no" in reason else part)
 
 
 @needs_links
 def test_load_inspector_given_a_fifo_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "inspector.onnx")
     refuse(tmp_path / "inspector.onnx", "found a special file")
-
-
-@needs_links
-@pytest.mark.parametrize("part", PARTS)
-def test_load_inspector_part_is_a_link_out_of_the_folder_is_refused(
-    tiny_bundle: Path, part: str
-) -> None:
-    (tiny_bundle / part).rename(tiny_bundle.parent / part)
-    (tiny_bundle / part).symlink_to(f"../{part}")
-    refuse(tiny_bundle, "expected a plain file, found a folder, a link", part)
-
-
-@needs_links
-def test_load_inspector_part_is_a_link_to_itself_is_refused(tiny_bundle: Path) -> None:
-    (tiny_bundle / "README.md").unlink()
-    (tiny_bundle / "README.md").symlink_to("README.md")
-    refuse(tiny_bundle, "expected a plain file", "README.md")
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -82,6 +58,16 @@ def test_load_inspector_part_of_ten_gigabytes_of_nothing_is_refused(
     with (tiny_bundle / part).open("wb") as file:
         file.truncate(10 * 2**30)
     refuse(tiny_bundle, "bytes are more than|its length or SHA-256", part)
+
+
+def test_load_inspector_ten_gigabytes_that_the_card_tells_of_are_refused(tiny_bundle: Path) -> None:
+    path = tiny_bundle / "card.json"
+    card = json.loads(path.read_bytes())
+    card["parts"]["weights.safetensors"]["bytes"] = 10 * 2**30
+    path.write_text(json.dumps(card), "utf-8")
+    with (tiny_bundle / "weights.safetensors").open("wb") as file:
+        file.truncate(10 * 2**30)
+    refuse(tiny_bundle, "10737418240 bytes are more than", "weights.safetensors")
 
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part != "card.json"])
@@ -148,11 +134,34 @@ def test_load_inspector_other_files_in_the_folder_are_never_read(
     )
 
 
-def test_load_inspector_zip_of_the_folder_is_refused(tiny_bundle: Path) -> None:
-    archive = tiny_bundle.parent / "inspector.zip"
-    with zipfile.ZipFile(archive, "w") as file:
-        file.write(tiny_bundle / "inspector.onnx", "inspector.onnx")
-    refuse(archive, "not an inspector's graph")
+class Program:
+    """What runs when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, str]]:
+        return open, (str(self.mark), "w")
+
+
+@pytest.mark.parametrize("part", ["inspector.onnx", "weights.safetensors", "card.json"])
+@pytest.mark.parametrize("packed", [False, True], ids=["pickle", "pickle_in_zip"])
+def test_load_inspector_program_for_a_part_is_refused_and_not_run(
+    tiny_bundle: Path, tmp_path: Path, part: str, packed: bool
+) -> None:
+    mark = tmp_path / "ran"
+    content = pickle.dumps(Program(mark))
+    pickle.loads(content).close()
+    assert mark.exists(), "the program does what it should not be let do"
+    mark.unlink()
+    if packed:  # as PyTorch packs a state dict
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("archive/data.pkl", content)
+        content = archive.getvalue()
+    (tiny_bundle / part).write_bytes(content)
+    refuse(tiny_bundle, "not an ONNX file|its length or SHA-256|not JSON", part)
+    assert not mark.exists()
 
 
 WEIGHTS = {
@@ -175,9 +184,10 @@ def test_load_inspector_in_torch_hostile_weights_are_refused(
     refuse(tiny_bundle, "torch refuses|not a safetensors file", runtime="torch")
 
 
-def test_load_inspector_path_with_a_null_character_is_refused() -> None:
+@pytest.mark.parametrize("path", ["a\0b", "nothing"])
+def test_load_inspector_path_of_nothing_is_refused(path: str) -> None:
     with pytest.raises(InvalidInspector, match=r"expected an inspector folder|cannot be read"):
-        load_inspector("a\0b")
+        load_inspector(path)
 
 
 def _truncate(folder: Path) -> None:

@@ -9,18 +9,7 @@ import pytest
 
 from sihwa.inspector.card import FORMAT_VERSION
 from sihwa.inspector.strict_json import MAX_CARD_BYTES
-from tests.attacks.forge import Json, forge, forge_text, refuse
-
-
-def put(*path: str, to: object) -> Callable[[Json], None]:
-    """Return a change that sets the value at a path of keys."""
-
-    def change(card: Json) -> None:
-        for key in path[:-1]:
-            card = card[key]
-        card[path[-1]] = to
-
-    return change
+from tests.attacks.forge import Json, forge, forge_text, put, refuse
 
 
 def drop(*path: str) -> Callable[[Json], None]:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from sihwa.errors import DatasetError, InvalidInspector, SihwaError
+from sihwa.errors import InvalidInspector, SihwaError
 from sihwa.inspector import Bundle, Card, MarginFacts, load_inspector, read_bundle, write_bundle
 from sihwa.inspector.graph_file import append_card
 from sihwa.inspector.verify import verify_inspector
@@ -95,13 +96,8 @@ def test_load_inspector_int8_model_with_a_card_of_its_own_is_refused(full_bundle
     refuse(full_bundle, "expected none as metadata", INT8)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"PK\x03\x04", bytes(1000)], ids=["empty", "zip", "zeros"]
-)
-def test_load_inspector_refuses_int8_file_that_is_no_graph(
-    full_bundle: Path, content: bytes
-) -> None:
-    put_int8_model(full_bundle, content or b"\n")
+def test_load_inspector_int8_file_that_is_no_graph_is_refused(full_bundle: Path) -> None:
+    put_int8_model(full_bundle, bytes(1000))
     refuse(full_bundle, "not an inspector's graph", INT8)
 
 
@@ -134,12 +130,6 @@ def test_load_inspector_part_that_card_json_does_not_list_is_refused(
         verify_inspector(tiny_bundle)
 
 
-@pytest.mark.parametrize("part", [INT8, IMAGES])
-def test_load_inspector_listed_part_is_missing_is_refused(full_bundle: Path, part: str) -> None:
-    (full_bundle / part).unlink()
-    refuse(full_bundle, "missing, but card.json lists it", part)
-
-
 def test_load_inspector_int8_model_gone_from_folder_and_list_is_refused(full_bundle: Path) -> None:
     (full_bundle / INT8).unlink()
     reseal(full_bundle)
@@ -147,7 +137,7 @@ def test_load_inspector_int8_model_gone_from_folder_and_list_is_refused(full_bun
 
 
 @pytest.mark.parametrize("part", [INT8, IMAGES])
-@pytest.mark.parametrize("kind", ["byte changed", "cut", "ten gigabytes of nothing"])
+@pytest.mark.parametrize("kind", ["byte changed", "cut", "ten gigabytes of nothing", "missing"])
 def test_load_inspector_optional_part_damaged_is_refused(
     full_bundle: Path, part: str, kind: str
 ) -> None:
@@ -157,19 +147,16 @@ def test_load_inspector_optional_part_damaged_is_refused(
     path.write_bytes(content[:-1] if kind == "cut" else content)
     if kind.startswith("ten"):
         os.truncate(path, 10 * 2**30)
-    refuse(full_bundle, "its length or SHA-256 is not the one in card.json", part)
+    if kind == "missing":
+        path.unlink()
+    refuse(full_bundle, "missing, but card.json lists|its length or SHA-256 is not", part)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no FIFOs, and links need rights")
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
 @pytest.mark.parametrize("part", [INT8, IMAGES])
-def test_load_inspector_optional_part_is_a_fifo_or_link_is_refused(
-    full_bundle: Path, part: str
-) -> None:
+def test_load_inspector_optional_part_is_a_link_is_refused(full_bundle: Path, part: str) -> None:
     (full_bundle / part).rename(full_bundle.parent / part)
     (full_bundle / part).symlink_to(f"../{part}")
-    refuse(full_bundle, "expected a plain file", part)
-    (full_bundle / part).unlink()
-    os.mkfifo(full_bundle / part)
     refuse(full_bundle, "expected a plain file", part)
 
 
@@ -199,8 +186,6 @@ def _bomb() -> bytes:
     """Return a PNG of a few kilobytes that claims 60,000 × 60,000 pixels."""
     content = bytearray(png(1))
     content[16:24] = (60_000).to_bytes(4, "big") * 2
-    import zlib
-
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     return bytes(content)
 
@@ -208,7 +193,6 @@ def _bomb() -> bytes:
 ARCHIVES: dict[str, tuple[bytes, str]] = {
     "no_archive": (b"\x00" * 100, "not a readable .zip"),
     "empty": (packed(), "no image found"),
-    "bomb_of_zeros": (packed(bytes(200 * 2**20)), "the only image cannot be read"),
     "bomb_of_pixels": (packed(_bomb()), "the only image cannot be read: .*pixels"),
     "scripts": (packed(b"import os", names="{}.py"), "no image found"),
     "text_as_images": (packed(b"text", b"text"), "none of 2 images can be read"),
@@ -223,7 +207,6 @@ def test_verify_hostile_images_end_with_one_line(
     reseal(full_bundle)
     with pytest.raises(SihwaError, match=reason) as caught:
         verify_inspector(full_bundle)
-    assert isinstance(caught.value, DatasetError | InvalidInspector | SihwaError)
     assert str(caught.value).isprintable()
     assert not list(full_bundle.parent.glob("*.verified.json"))
 

@@ -10,67 +10,41 @@ import torch
 from safetensors.torch import load, save
 
 from sihwa.inspector import load_inspector
-from tests.attacks.forge import Json, forge, refuse
-from tests.attacks.test_inspector_card_attacks import put
+from tests.attacks.forge import forge, put, refuse
 
-CARDS: dict[str, tuple[Callable[[Json], Any], str]] = {
-    "architecture_unknown": (put("network", "architecture", to="evilnet"), "knows no network"),
-    "architecture_from_the_hub": (
-        put("network", "architecture", to="hf-hub:someone/resnet18"),
-        "knows no network",
-    ),
-    "architecture_from_a_folder": (
-        put("network", "architecture", to="local-dir:/etc"),
-        "knows no network",
-    ),
-    "architecture_with_unknown_tag": (
-        put("network", "architecture", to="test_efficientnet.evil"),
-        r"Invalid pretrained tag \(evil\)",
-    ),
-    "architecture_of_gigabytes": (
-        put("network", "architecture", to="resnetv2_152x4_bit"),
-        "does not fit the card's network 'resnetv2_152x4_bit'",
-    ),
-    "architecture_without_a_map": (
-        put("network", "architecture", to="vit_base_patch16_224"),
-        "cannot be built",
-    ),
-    "architecture_of_another": (
-        put("network", "architecture", to="resnet18"),
-        "does not fit the card's network 'resnet18'",
-    ),
-    "stages_of_another": (put("network", "stages", to=2), "does not fit the card's network"),
-    "input_size_odd": (put("network", "input_size", to=65), "cannot be built: model.input_size"),
+FITS_NOT = "does not fit the card's network"
+CARDS = {
+    "unknown": ("architecture", "evilnet", "knows no network"),
+    "from_the_hub": ("architecture", "hf-hub:someone/resnet18", "knows no network"),
+    "from_a_folder": ("architecture", "local-dir:/etc", "knows no network"),
+    "of_an_unknown_tag": ("architecture", "test_efficientnet.evil", r"pretrained tag \(evil\)"),
+    "of_gigabytes": ("architecture", "resnetv2_152x4_bit", f"{FITS_NOT} 'resnetv2_152x4_bit'"),
+    "without_a_map": ("architecture", "vit_base_patch16_224", "cannot be built"),
+    "of_another": ("architecture", "resnet18", f"{FITS_NOT} 'resnet18'"),
+    "stages_of_another": ("stages", 2, FITS_NOT),
+    "input_size_odd": ("input_size", 65, "cannot be built: model.input_size"),
 }
 
 
-@pytest.mark.parametrize(("change", "reason"), CARDS.values(), ids=list(CARDS))
+@pytest.mark.parametrize(("key", "value", "reason"), CARDS.values(), ids=list(CARDS))
 def test_load_inspector_in_torch_hostile_network_is_refused(
-    tiny_bundle: Path, change: Callable[[Json], Any], reason: str
+    tiny_bundle: Path, key: str, value: object, reason: str
 ) -> None:
-    forge(tiny_bundle, change=change)
+    forge(tiny_bundle, change=put("network", key, to=value))
     refuse(tiny_bundle, reason, runtime="torch")
 
 
-def _without_bias(tensors: dict[str, torch.Tensor]) -> None:
-    del tensors["classifier.bias"]
+OTHER_TENSORS: dict[str, Callable[[dict[str, torch.Tensor]], Any]] = {
+    "fewer": lambda tensors: tensors.pop("classifier.bias"),
+    "more": lambda tensors: tensors.update(__class__=torch.zeros(1)),
+    "integers": lambda tensors: tensors.update({"classifier.bias": torch.zeros(3).int()}),
+    "of_another_shape": lambda tensors: tensors.update({"classifier.weight": torch.zeros(4, 256)}),
+}
 
 
-def _with_more(tensors: dict[str, torch.Tensor]) -> None:
-    tensors["__class__"] = torch.zeros(1)
-
-
-def _of_integers(tensors: dict[str, torch.Tensor]) -> None:
-    tensors["classifier.bias"] = tensors["classifier.bias"].to(torch.int32)
-
-
-def _of_another_shape(tensors: dict[str, torch.Tensor]) -> None:
-    tensors["classifier.weight"] = torch.zeros(4, 256)
-
-
-@pytest.mark.parametrize("change", [_without_bias, _with_more, _of_integers, _of_another_shape])
+@pytest.mark.parametrize("change", OTHER_TENSORS.values(), ids=list(OTHER_TENSORS))
 def test_load_inspector_in_torch_weights_of_another_network_are_refused(
-    tiny_bundle: Path, change: Callable[[dict[str, torch.Tensor]], None]
+    tiny_bundle: Path, change: Callable[[dict[str, torch.Tensor]], Any]
 ) -> None:
     path = tiny_bundle / "weights.safetensors"
     tensors = load(path.read_bytes())

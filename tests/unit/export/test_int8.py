@@ -18,14 +18,7 @@ from sihwa.export.int8 import (
     quantise_graph,
 )
 from sihwa.export.ship_check import drop_useless_int8_model
-from sihwa.inspector import (
-    Bundle,
-    Card,
-    ParityProof,
-    RuntimeChoice,
-    card_policy,
-    create_runtime,
-)
+from sihwa.inspector import Bundle, Card, ParityProof, RuntimeChoice, card_policy, create_runtime
 from sihwa.inspector.graph_file import check_graph, parse_graph
 from tests.helpers import changed, int8_facts, parity_proof, random_images
 
@@ -100,9 +93,7 @@ def test_quantise_graph_uses_seven_bits_per_weight(int8_model: Int8Model) -> Non
     assert max(largest) <= 64
 
 
-def test_quantise_graph_refits_evidence_with_the_classifier(
-    int8_model: Int8Model,
-) -> None:
+def test_quantise_graph_refits_evidence_with_the_classifier(int8_model: Int8Model) -> None:
     model = onnx.load_from_string(int8_model.graph)
     value = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     made_by = {name: node for node in model.graph.node for name in node.output}
@@ -112,9 +103,7 @@ def test_quantise_graph_refits_evidence_with_the_classifier(
     np.testing.assert_array_equal(weight.ravel(), value["classifier.weight"].ravel())
 
 
-def test_quantise_graph_gives_three_with_more_float32_layers(
-    int8_models: list[Int8Model],
-) -> None:
+def test_quantise_graph_gives_three_with_more_float32_layers(int8_models: list[Int8Model]) -> None:
     layers = [int8_model.float32_layers for int8_model in int8_models]
     assert layers == sorted(set(layers))
     assert len(layers) == 3
@@ -260,10 +249,7 @@ def test_drop_useless_int8_model_keeps_a_useful_one(
     ],
 )
 def test_drop_useless_int8_model_drops_it_and_says_why(
-    with_int8_model: Bundle,
-    given: list[ParityProof],
-    reason: str,
-    caplog: pytest.LogCaptureFixture,
+    with_int8_model: Bundle, given: list[ParityProof], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     bundle, left = drop_useless_int8_model(with_int8_model, given)
     assert (bundle.int8_model, bundle.card.int8) == (None, None)

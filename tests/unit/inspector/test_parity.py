@@ -5,14 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sihwa.decision import TopClassPolicy
-from sihwa.inspector import (
-    Outputs,
-    ParityProof,
-    ParityRules,
-    ProofImages,
-    RuntimeChoice,
-    prove,
-)
+from sihwa.inspector import Outputs, ParityProof, ParityRules, ProofImages, RuntimeChoice, prove
 
 POLICY = TopClassPolicy(("good", "scratch"), ("good",))
 EXACT = np.array([[0.9, 0.1], [0.2, 0.8], [0.50001, 0.49999]])

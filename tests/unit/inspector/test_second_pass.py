@@ -64,9 +64,7 @@ def test_second_pass_replaces_close_calls_alone() -> None:
     assert runtime.choice == RuntimeChoice("fake", "cpu", "int8")
 
 
-def test_second_pass_does_not_write_into_quick_outputs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_second_pass_does_not_write_into_quick_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = Painted("int8", 0.0)
     image = painted((130, 0))
     own = quick.run(image)
