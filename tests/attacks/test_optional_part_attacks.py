@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import os
 import zipfile
 import zlib
@@ -217,8 +216,3 @@ def test_verify_member_named_like_a_path_writes_nothing(full_bundle: Path) -> No
     before = sorted(full_bundle.parent.rglob("*"))
     found = verify_inspector(full_bundle)
     assert set(full_bundle.parent.rglob("*")) - set(before) == {found.written}
-
-
-def test_card_json_lists_what_lies_in_the_folder(full_bundle: Path) -> None:
-    listed = json.loads((full_bundle / "card.json").read_bytes())["parts"]
-    assert {path.name for path in full_bundle.iterdir()} == {*listed, "card.json"}

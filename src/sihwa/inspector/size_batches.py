@@ -49,4 +49,5 @@ def _bytes(same: list[tuple[Key, Images]]) -> int:
 
 def _stack(same: list[tuple[Key, Images]]) -> tuple[list[Key], Images]:
     keys, images = zip(*same, strict=True)
-    return list(keys), np.stack(images)
+    # one large image is not worth a copy
+    return list(keys), np.stack(images) if len(images) > 1 else images[0][None]

@@ -93,16 +93,6 @@ def test_quantise_graph_uses_seven_bits_per_weight(int8_model: Int8Model) -> Non
     assert max(largest) <= 64
 
 
-def test_quantise_graph_refits_evidence_with_the_classifier(int8_model: Int8Model) -> None:
-    model = onnx.load_from_string(int8_model.graph)
-    value = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
-    made_by = {name: node for node in model.graph.node for name in node.output}
-    [evidence] = [node for node in model.graph.node if "evidence" in node.output]
-    name = evidence.input[1]
-    weight = value[name] if name in value else value[made_by[name].input[0]]
-    np.testing.assert_array_equal(weight.ravel(), value["classifier.weight"].ravel())
-
-
 def test_quantise_graph_gives_three_with_more_float32_layers(int8_models: list[Int8Model]) -> None:
     layers = [int8_model.float32_layers for int8_model in int8_models]
     assert layers == sorted(set(layers))

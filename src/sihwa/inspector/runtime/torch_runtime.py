@@ -84,7 +84,8 @@ class TorchRuntime:
             )
 
     def _on_device(self, image: NDArray[np.uint8]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
+        # PyTorch warns of arrays that cannot be written: those are copied
+        return torch.from_numpy(np.require(image, requirements=["C", "W"])).to(self._device)
 
 
 def time_by_events(work: Callable[[], object], new_event: Callable[[], Any]) -> int:
