@@ -17,8 +17,7 @@ from the disk. The peers live in an environment of their own (benchmarks/peers.t
 Then, one image at a time, OpenVINO's benchmark_app against our OpenVINO runtime on one graph:
 its median against ours, as the graph is (any image size) and compiled for one size only.
 
-Figures go to a JSON file; `--results docs/results.md` writes the table of ratios there, between the
-marks <!-- peers --> and <!-- /peers -->.
+Figures go to a JSON file, and the tables of docs/results.md to the terminal, as Markdown.
 """
 
 import argparse
@@ -33,19 +32,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from sihwa.benchmark.environment import describe_environment
 from sihwa.benchmark.variant import Variant, list_variants
 from sihwa.benchmark.worker_process import Worker
-from sihwa.errors import ConfigError, RuntimeUnavailable, SihwaError, StorageError
+from sihwa.errors import RuntimeUnavailable, SihwaError, StorageError
 from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import RuntimeChoice, read_bundle
 from sihwa.inspector.image_list import list_images
 from sihwa.inspector.image_list import spread as spread_evenly
 from sihwa.inspector.verification import read_verification
-from sihwa.storage import usable_folder, write_json, write_text
+from sihwa.storage import usable_folder, write_json
 from sihwa.terminal.console import a_path
 from sihwa.terminal.guard import begin_work, guarding
 from sihwa.terminal.progress import progress_bar
@@ -57,7 +54,6 @@ QUIET = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "f
 """In their favour: without the network here, looking for updates would take seconds."""
 TABLE = "scores.csv"
 """In a folder of each run's own."""
-MARKS = ("<!-- peers -->", "<!-- /peers -->")
 
 Seconds = dict[str, list[float]]
 Ratio = tuple[float, float, float]
@@ -70,25 +66,18 @@ def main() -> None:
     parser.add_argument("images", type=a_path, help="a folder or an archive")
     parser.add_argument("--rounds", type=at_least_one, default=5, help="counted runs of each")
     parser.add_argument("--limit", type=at_least_one, default=1800, help="most images")
-    parser.add_argument(
-        "--yolo", default="yolo11n-cls,yolo11s-cls", help="networks of Ultralytics, with commas"
-    )
-    parser.add_argument(
-        "--calls", type=at_least_one, default=300, help="of benchmark_app, each round"
-    )
+    parser.add_argument("--yolo", default="yolo11n-cls,yolo11s-cls", help="Ultralytics' networks")
+    parser.add_argument("--calls", type=at_least_one, default=300, help="one by one, each round")
     parser.add_argument(
         "--environment", type=Path, default=Path(".venv-peers"), help="where the peers live"
     )
     parser.add_argument(
         "--out", type=a_path, default=Path("outputs/benchmarks/peers.json"), help="of the figures"
     )
-    parser.add_argument("--results", type=a_path, help="Markdown with the marks, for the table")
     given = parser.parse_args()
     python = given.environment / BIN / "python"
     if not os.path.isfile(python):  # noqa: PTH113 -- also false without permission
         raise RuntimeUnavailable(f"{python} is not there: run `make bench-peers` once")
-    if given.results:
-        around_the_marks(given.results)  # now rather than after many minutes of measuring
     if given.out.is_dir():
         raise StorageError(f"--out {given.out} is a folder; name the file in it")
     read_bundle(given.inspector)
@@ -103,9 +92,10 @@ def main() -> None:
         }
         seconds = take_turns(commands, given.rounds, root, len(paths))
         latency = time_benchmark_app(given.inspector, paths, given.rounds, given.calls)
+    peers = versions(python)
     results = {
         "environment": msgspec.to_builtins(describe_environment(("cpu",))),
-        "peers": versions(python),
+        "peers": peers,
         "images": len(paths),
         "rounds": given.rounds,
         "seconds": seconds,
@@ -115,11 +105,14 @@ def main() -> None:
             name: ratio(latency["ours"], taken) for name, taken in latency.items()
         },
     }
-    show(results)
+    for title, header, rows in tables(results):
+        print(f"{title}:\n")
+        for cells in (header, ["---"] * len(header), *rows):
+            print(f"| {' | '.join(cells)} |")
+        print()
+    print(f"Peers: {', '.join(f'{name} {version}' for name, version in peers.items())}.")
     write_json(given.out, results)
     print(given.out)
-    if given.results:
-        write_table(given.results, results)
 
 
 class PeerFailed(SihwaError):
@@ -155,7 +148,7 @@ def export_models(python: Path, names: Sequence[str], root: Path) -> list[Path]:
 
 
 def quiet(root: Path) -> dict[str, str]:
-    """Return the environment of the peers: their settings go to a folder of ours."""
+    """Return the environment variables of the peers; their settings go to a folder of ours."""
     return {**os.environ, **QUIET, "YOLO_CONFIG_DIR": str(root)}
 
 
@@ -292,15 +285,6 @@ def ratio(theirs: Sequence[float], ours: Sequence[float]) -> Ratio:
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
-def show(results: dict[str, object]) -> None:
-    """Print both tables."""
-    for title, header, rows in tables(results):
-        table = Table(*header, title=title, title_justify="left")
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
-
-
 def tables(results: dict) -> list[tuple[str, list[str], list[list[str]]]]:  # type: ignore[type-arg]
     """Return title, header and rows of each table."""
     count = results["images"]
@@ -330,38 +314,6 @@ def tables(results: dict) -> list[tuple[str, list[str], list[list[str]]]]:  # ty
 def spread(found: Ratio) -> str:
     """Return a ratio with its range."""
     return f"{found[0]:.2f} ({found[1]:.2f} to {found[2]:.2f})"
-
-
-def write_table(path: Path, results: dict[str, object]) -> None:
-    """Write the tables between the marks of a Markdown file."""
-    before, after = around_the_marks(path)
-    lines = []
-    for title, header, rows in tables(results):
-        lines += [f"{title}:", "", *map(markdown, (header, ["---"] * len(header), *rows)), ""]
-    known = ", ".join(f"{name} {version}" for name, version in results["peers"].items())  # type: ignore[attr-defined]
-    lines.append(f"Peers: {known}.")
-    write_text(path, "\n".join([before + MARKS[0], "", *lines, MARKS[1] + after]))
-
-
-def around_the_marks(path: Path) -> tuple[str, str]:
-    """Return what a Markdown file says before the first mark and after the second."""
-    try:
-        text = path.read_text("utf-8") if path.is_file() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--results {path} cannot be read as text in UTF-8: {error}") from error
-    before, begin, rest = text.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not (begin and end):
-        came = "neither or one" if path.is_file() else "no file"
-        raise ConfigError(
-            f"--results {path}: expected Markdown with {' and '.join(MARKS)}, {came} is there"
-        )
-    return before, after
-
-
-def markdown(cells: Sequence[str]) -> str:
-    """Return one row of a table."""
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def describe(inspector: Inspector) -> dict[str, object]:
         "processor": processor,
         "cores": available_cores(),
         "runtime": str(inspector.runtime.choice),
-        "network": inspector.card.network["name"],
+        "network": inspector.card.network.name,
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
     }
@@ -138,7 +138,7 @@ def link(paths: Sequence[Path], folder: Path, count: int) -> Path:
 def compare(
     inspector: Inspector, folder: Path, links: Path, sample: Sequence[Path], rounds: int
 ) -> dict[str, object]:
-    """Take all measurements in turn, so that what else the machine does falls on all of them."""
+    """Take all measurements in turn, so that other load slows all of them alike."""
     paths = list(map(str, sample))
     images = [decode_image(read_bytes(path), path) for path in paths]
     infer_all(inspector, images[:64], 32)  # the first inferences are slower

@@ -51,7 +51,7 @@ def test_open_gpus_without_driver_is_empty(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 class FakeEvent:
-    """A moment of a device whose time is a number that somebody moves."""
+    """A moment of a device whose time the test sets."""
 
     now_ms = 0.0
 
