@@ -11,12 +11,10 @@ from the disk. The peers live in an environment of their own (benchmarks/peers.t
   than EfficientNet-Lite0 (yolo11n-cls) and a larger one (yolo11s-cls), saving nothing. Networks are
   built without weights: how fast they are does not depend on them;
 - a plain torchvision loop, efficientnet_b0, DataLoader, batches of 32;
-- timm's way of inference, which its package has as functions: create_dataset, create_loader,
-  create_model, tf_efficientnet_lite0.
+- timm's functions for inference, tf_efficientnet_lite0.
 
-Then, one image at a time, OpenVINO's benchmark_app against our OpenVINO runtime on one graph:
-its median against ours, as the graph is (any image size) and compiled for one size only.
-
+Then, one image at a time, the median of OpenVINO's benchmark_app against our OpenVINO runtime on
+one graph, as it is (any image size) and compiled for one size only.
 Figures go to a JSON file, and the tables of docs/results.md to the terminal, as Markdown.
 """
 

@@ -46,6 +46,9 @@ class Samples(Facts, frozen=True):
         turns: How many.
         zlib: The samples as 8-byte integers: the lowest byte of each, then the next of each, and
             so on up to the highest, compressed. In JSON this is base64.
+
+    >>> Samples.of([[1, 5_000_000_000]]).ns.tolist()
+    [[1, 5000000000]]
     """
 
     turns: int
