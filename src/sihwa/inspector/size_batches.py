@@ -13,13 +13,13 @@ Images = NDArray[np.uint8]
 Key = TypeVar("Key")
 
 BATCH = 32
-BATCH_BYTES = 16 * 2**20
+_BATCH_BYTES = 16 * 2**20
 """Larger batches of pixels gain nothing: an image of this size keeps a core busy by itself."""
 
 
 def batch_length(image: Images, most: int = BATCH) -> int:
     """Return how many images of this size go together, 1 to `most`."""
-    return max(1, min(most, BATCH_BYTES // image.nbytes))
+    return max(1, min(most, _BATCH_BYTES // image.nbytes))
 
 
 def batches_by_size(
@@ -37,7 +37,7 @@ def batches_by_size(
         same.append((key, image))
         if len(same) >= batch_length(image, most):
             yield _stack(waiting.pop(image.shape))
-        elif sum(map(_bytes, waiting.values())) >= BATCH_BYTES:
+        elif sum(map(_bytes, waiting.values())) >= _BATCH_BYTES:
             yield _stack(waiting.pop(max(waiting, key=lambda shape: _bytes(waiting[shape]))))
     for same in waiting.values():
         yield _stack(same)

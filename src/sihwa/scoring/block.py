@@ -4,7 +4,6 @@ One function, which depends on nothing but its arguments, so that any thread, pr
 that has the inspector loaded can do a share of the work. Axes: H and W image size in pixels.
 """
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from sihwa.errors import UnreadableImage
 from sihwa.images import Member, decode_image, decode_pages, read_content
-from sihwa.inspector import BATCH_BYTES, Inspection, Inspector, unread
+from sihwa.inspector import Inspection, Inspector, batches_by_size, unread
 from sihwa.scoring.options import BATCH_SIZE, ReadOptions
 from sihwa.scoring.rows import Facts, Row, make_row
 from sihwa.storage import sha256_of_bytes
@@ -46,8 +45,6 @@ class _Image:
     """One image on its way to its row."""
 
     facts: Facts
-    pixels: NDArray[np.uint8] | None
-    fault: str
     milliseconds: float
     row: Row = field(default_factory=dict)
 
@@ -85,77 +82,56 @@ def score_block(
     ids = {"inspector": card.id, "thresholds": card.thresholds_id}  # digests of the whole card
     images = []
 
-    def read() -> Iterator[_Image]:
-        for entry in entries:
-            for image in _read(entry, options):
-                images.append(image)
-                yield image
+    def finish(image: _Image, inspection: Inspection) -> None:
+        image.row = make_row(
+            inspection, image.facts, card.classes, milliseconds=image.milliseconds, **ids
+        )
 
-    for batch in _batches(read(), batch_size):
+    def readable() -> Iterator[tuple[_Image, NDArray[np.uint8]]]:
+        for entry in entries:
+            for image, pixels in _read(entry, options):
+                images.append(image)
+                if isinstance(pixels, UnreadableImage):
+                    finish(image, unread(pixels.reason))
+                else:
+                    yield image, pixels
+
+    for batch, pixels in batches_by_size(readable(), batch_size):
         begin = time.perf_counter()
-        inspections = _inspect(inspector, batch)
+        inspections = _inspect(inspector, pixels)
         share = 1000 * (time.perf_counter() - begin) / len(batch)
-        for image, inspection in zip(batch, inspections, strict=True):
-            milliseconds = image.milliseconds + share
-            image.row = make_row(
-                inspection, image.facts, card.classes, milliseconds=milliseconds, **ids
-            )
-            if on_inspected and image.pixels is not None:
-                on_inspected(image.row, image.pixels, inspection)
-            image.pixels = None  # a block's pixels together would take too much memory
+        for image, one, inspection in zip(batch, pixels, inspections, strict=True):
+            image.milliseconds += share
+            finish(image, inspection)
+            if on_inspected:
+                on_inspected(image.row, one, inspection)
     return [image.row for image in images]
 
 
-def _batches(images: Iterable[_Image], most: int) -> Iterator[list[_Image]]:
-    """Group images of one size; one without pixels waits for no other."""
-    waiting: dict[tuple[int, ...], list[_Image]] = {}
-    held = 0
-
-    def bytes_of(shape: tuple[int, ...]) -> int:
-        return len(waiting[shape]) * math.prod(shape)
-
-    for image in images:
-        if image.pixels is None:
-            yield [image]
-            continue
-        shape = image.pixels.shape
-        waiting.setdefault(shape, []).append(image)
-        held += image.pixels.nbytes
-        if len(waiting[shape]) < most:
-            if held < BATCH_BYTES:
-                continue
-            shape = max(waiting, key=bytes_of)
-        held -= bytes_of(shape)
-        yield waiting.pop(shape)
-    yield from waiting.values()
-
-
-def _inspect(inspector: Inspector, batch: list[_Image]) -> list[Inspection]:
-    """Inspect images of one size; one that the runtime fails on fails alone."""
-    images = [image.pixels for image in batch if image.pixels is not None]
-    if not images:
-        return [unread(batch[0].fault)]
+def _inspect(inspector: Inspector, images: NDArray[np.uint8]) -> list[Inspection]:
+    """Inspect images of one size, (N, H, W, 3); one that the runtime fails on fails alone."""
     try:
         with _one_at_a_time if images[0].nbytes > _LARGE_BYTES else nullcontext():
-            return inspector.predict_batch(np.stack(images) if len(images) > 1 else images[0][None])
+            return inspector.predict_batch(images)
     except Exception as error:  # each library raises its own kinds
         if len(images) > 1:
-            return [inspection for image in batch for inspection in _inspect(inspector, [image])]
+            return [found for image in images for found in _inspect(inspector, image[None])]
         height, width, _ = images[0].shape
         cause = error.__cause__ or error
         text = " ".join(str(cause).split())[:160] or type(cause).__name__
         return [unread(f"the inspector failed on {width} x {height} pixels: {text}")]
 
 
-def _read(entry: Entry, options: ReadOptions) -> Iterator[_Image]:
+def _read(
+    entry: Entry, options: ReadOptions
+) -> Iterator[tuple[_Image, NDArray[np.uint8] | UnreadableImage]]:
     begin = time.perf_counter()
     for facts, pixels in _decode(entry, options):
         milliseconds = 1000 * (time.perf_counter() - begin)
-        if isinstance(pixels, UnreadableImage):
-            yield _Image(facts, None, pixels.reason, milliseconds)
-        else:
+        if not isinstance(pixels, UnreadableImage):
             height, width, _ = pixels.shape
-            yield _Image(facts._replace(width=width, height=height), pixels, "", milliseconds)
+            facts = facts._replace(width=width, height=height)
+        yield _Image(facts, milliseconds), pixels
         begin = time.perf_counter()
 
 
