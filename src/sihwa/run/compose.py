@@ -1,9 +1,8 @@
 """From the command line to validated settings: `dataset=neu_det seed=3` to a `TrainConfig`.
 
 Hydra composes the options that were chosen (`dataset=neu_det`); the single settings (`seed=3`) are
-set afterwards, one by one, so that an error names the setting that caused it. The schema decides
-how a value is read: the text of a text setting is kept as it was typed, all others go through
-Hydra's grammar.
+set afterwards, one by one, so that an error names the setting that caused it. The text of a text
+setting is kept as it was typed; OmegaConf converts all others to the type in the schema.
 """
 
 import copy
@@ -19,8 +18,6 @@ from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -59,7 +56,17 @@ def compose_config(overrides: Sequence[str]) -> TrainConfig:
     Raises:
         ConfigError: An override is misspelt, of the wrong type, out of range or missing.
     """
-    return to_config(compose_settings(overrides))
+    config = compose_settings(overrides)
+    try:
+        if missing := sorted(OmegaConf.missing_keys(config)):
+            raise ConfigError(f"{missing[0]} is required: add {missing[0]}=VALUE")
+        result = OmegaConf.to_object(config)  # the dataclasses check their ranges
+    except OmegaConfBaseException as error:
+        if isinstance(error.__cause__, SihwaError):
+            raise error.__cause__ from None
+        raise ConfigError(f"{error.full_key}: {_first_line(error)}") from error
+    assert isinstance(result, TrainConfig)
+    return result
 
 
 def compose_settings(overrides: Sequence[str]) -> DictConfig:
@@ -68,17 +75,25 @@ def compose_settings(overrides: Sequence[str]) -> DictConfig:
     Raises:
         ConfigError: An override is misspelt or of the wrong type.
     """
-    options, values = _sort_overrides(overrides)
-    for group, option in options:
-        if option not in options_of(group):
-            raise _unknown_option(group, option)
-    config = copy.deepcopy(_compose_options(tuple(map("=".join, options))))
+    groups = config_groups()
+    options, values = [], []
+    for override in overrides:
+        key, sign, text = override.lstrip("+").partition("=")
+        if not (key and sign):
+            raise ConfigError(f"{override!r} is not of the form setting=value")
+        if key not in groups:
+            values.append((key, text))
+        elif text in options_of(key):
+            options.append(f"{key}={text}")
+        else:
+            raise _unknown_option(key, text)
+    config = copy.deepcopy(_compose_options(tuple(options)))
     types = dict(_setting_types(config))
     for key, text in values:
         if key not in types:
             raise _unknown_setting(key, types)
         try:
-            OmegaConf.update(config, key, _read_value(key, text, types[key]), merge=True)
+            OmegaConf.update(config, key, _read_value(text, types[key]))
         except OmegaConfBaseException as error:
             raise _wrong_value(key, text, types[key]) from error
     return config
@@ -88,64 +103,19 @@ def expand_multirun(overrides: Sequence[str]) -> list[list[str]]:
     """Return the overrides of each run of `--multirun`: every combination of the given values.
 
     >>> expand_multirun(["seed=1,2", "model=resnet18,resnet50"])[:2]
-    [['model=resnet18', 'seed=1'], ['model=resnet18', 'seed=2']]
-
-    Raises:
-        ConfigError: An option is unknown, or a word is not of the form setting=value.
+    [['seed=1', 'model=resnet18'], ['seed=1', 'model=resnet50']]
     """
-    options, values = _sort_overrides(overrides)
-    runs = []
-    for chosen in itertools.product(*(_choices(group, text) for group, text in options)):
-        types = dict(_setting_types(compose_settings(chosen)))
-        each = (_choices(key, text, types.get(key)) for key, text in values)
-        runs += [[*chosen, *one] for one in itertools.product(*each)]
-    return runs
-
-
-def to_config(config: DictConfig) -> TrainConfig:
-    """Turn composed settings into dataclasses, which check their ranges.
-
-    Raises:
-        ConfigError: A mandatory value is missing or a value is out of range.
-    """
-    try:
-        if missing := sorted(OmegaConf.missing_keys(config)):
-            raise ConfigError(f"{missing[0]} is required: add {missing[0]}=VALUE")
-        result = OmegaConf.to_object(config)
-    except OmegaConfBaseException as error:
-        if isinstance(error.__cause__, SihwaError):
-            raise error.__cause__ from None
-        raise ConfigError(f"{error.full_key}: {_first_line(error)}") from error
-    assert isinstance(result, TrainConfig)
-    return result
-
-
-def _sort_overrides(
-    overrides: Sequence[str],
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Return (group, option) and (setting, text) pairs."""
-    groups = config_groups()
-    pairs = []
+    choices = []
     for override in overrides:
-        key, sign, text = override.partition("=")
-        key = key.lstrip("+")  # what `+` would add is refused as an unknown setting
-        if key.startswith("~"):
-            raise ConfigError(f"{override!r}: a setting cannot be removed, only given a value")
-        if not (key and sign):
-            raise ConfigError(f"{override!r} is not of the form setting=value")
-        pairs.append((key, text))
-    return [one for one in pairs if one[0] in groups], [
-        one for one in pairs if one[0] not in groups
-    ]
+        key, _, text = override.partition("=")
+        several = [f"{key}={value.strip()}" for value in _CHOICES.findall(text)]
+        choices.append(several or [override])
+    return [list(run) for run in itertools.product(*choices)]
 
 
 @lru_cache
 def _compose_options(options: tuple[str, ...]) -> DictConfig:
-    """Compose options that exist; not to be changed, since it is cached.
-
-    Raises:
-        ConfigError: They do not go together.
-    """
+    """Compose options that exist; the result is cached, so it must not be changed."""
     register_schemas()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         try:
@@ -172,48 +142,27 @@ def _setting_types(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, 
             yield from _setting_types(config[name], f"{prefix}{name}.")
 
 
-def _read_value(key: str, text: str, kind: Any) -> Any:  # noqa: ANN401 -- a type and its value
-    """Read a value as its setting's type asks.
+def _read_value(text: str, kind: Any) -> str | list[str] | None:  # noqa: ANN401 -- a type
+    """Return what OmegaConf converts to the type: text without its quotes, a list, or None.
 
-    >>> _read_value("dataset.root", "2026_01_31", str)
-    '2026_01_31'
-    >>> _read_value("dataset.accept_classes", "[1_1, true, 'a, b']", list[str])
+    >>> _read_value("2026_01_31", str), _read_value("null", float)
+    ('2026_01_31', None)
+    >>> _read_value("[1_1, true, 'a, b']", list[str])
     ['1_1', 'true', 'a, b']
     """
-    quote = text[:1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else ""
-    if kind is str:
-        return text[1:-1] if quote else text
-    if kind == list[str] and text.startswith("[") and text.endswith("]"):
+    if get_origin(kind) is list and text.startswith("[") and text.endswith("]"):
         quotechar = "'" if "'" in text and '"' not in text else '"'
         reader = csv.reader([text[1:-1]], quotechar=quotechar, skipinitialspace=True)
         return [item.strip() for item in next(reader, [])]
-    try:
-        parsed = OverridesParser.create().parse_override(f"{key}={text}")
-    except HydraException:
-        return text
-    if parsed.is_sweep_override():
-        raise ConfigError(f"{key}: several values ({text}) need --multirun; a list, [{text}]")
-    return parsed.value()
-
-
-def _choices(key: str, text: str, kind: Any = None) -> list[str]:  # noqa: ANN401 -- a type
-    """Return an override for each value that `--multirun` is given for one setting."""
-    if kind in (str, list[str]):
-        return [f"{key}={value.strip()}" for value in _CHOICES.findall(text)] or [f"{key}="]
-    try:
-        parsed = OverridesParser.create().parse_override(f"{key}={text}")
-        value: Any = parsed.value()
-        if isinstance(value, Glob):
-            names = value.filter(options_of(key)) or value.include
-            return [f"{key}={name}" for name in names]
-        if parsed.is_discrete_sweep():
-            return [f"{key}={value}" for value in parsed.sweep_string_iterator()]
-    except HydraException:  # composing names the mistake
-        pass
-    return [f"{key}={text}"]
+    if text == "null" and kind is not str:
+        return None
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1] if is_quoted else text
 
 
 def _wrong_value(key: str, text: str, kind: Any) -> ConfigError:  # noqa: ANN401 -- a type
+    if "," in text and kind in (int, float, bool):
+        return ConfigError(f"{key}: several values ({text}) need --multirun")
     expected = _KINDS.get(kind, f"one of its settings by name, {key}.NAME=VALUE")
     if get_origin(kind) is list:
         expected = f"a list, such as '[{text}]'"

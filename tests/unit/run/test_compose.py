@@ -131,7 +131,7 @@ def test_compose_config_every_option_composes(option: Path) -> None:
         pytest.param(["cache_dir=' '"], "^cache_dir must name a folder", id="blank"),
         pytest.param(["+foo=1"], "unknown setting 'foo'", id="added"),
         pytest.param(["++training.fold=5"], "nearest: training.folds", id="forced"),
-        pytest.param(["~training"], "cannot be removed", id="deleted"),
+        pytest.param(["~training"], "not of the form setting=value", id="deleted"),
         pytest.param(["hydra/launcher=joblib"], "hydra/launcher", id="of Hydra"),
     ],
 )
@@ -153,9 +153,7 @@ def test_compose_config_training_by_descent_brings_its_augmentation(way: str) ->
         (["seed=1,2,x"], "seed: expected a whole number, got 'x'"),
         (["sede=1,2"], "unknown setting 'sede'"),
         (["model=resnet18,resnet81"], "got 'resnet81'"),
-        (["model=glob(r*)", "sede=3"], "unknown setting 'sede'"),
-        (["model=glob(x*)"], r"got 'x\*'"),
-        (["training.folds=range(1,4)"], "training.folds must be at least 2, got 1"),
+        (["seed=range(1,4)"], r"seed: expected a whole number, got 'range\(1'"),
     ],
 )
 def test_expand_multirun_mistake_in_any_run_is_named(overrides: list[str], message: str) -> None:
@@ -164,7 +162,7 @@ def test_expand_multirun_mistake_in_any_run_is_named(overrides: list[str], messa
 
 
 def test_expand_multirun_gives_every_combination() -> None:
-    given = ["model=glob(resnet*)", "seed=range(0,2)", "dataset.licence=1_1, 'a, b'", "device=cpu"]
+    given = ["model=resnet18,resnet50", "seed=0,1", "dataset.licence=1_1, 'a, b'", "device=cpu"]
     found = expand_multirun(given)
     assert len(found) == 8
     assert found[-1] == ["model=resnet50", "seed=1", "dataset.licence='a, b'", "device=cpu"]
