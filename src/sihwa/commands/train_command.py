@@ -1,6 +1,7 @@
 """The training command: read the flags, compose the settings, train, show the figures."""
 
 import argparse
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,10 +91,8 @@ def _run_named(named: Sequence[str], others: Sequence[str], arguments: Sequence[
     if flags:
         raise ConfigError(f"{named[0]} takes no flags; remove {' '.join(flags)}")
     if kind == "sweep":
-        from sihwa.run.sweep import show_sweep
-
         begin_work()
-        show_sweep(name, others)
+        _sweep_and_show(name, others)
         return
     if others:
         raise ConfigError(
@@ -102,6 +101,17 @@ def _run_named(named: Sequence[str], others: Sequence[str], arguments: Sequence[
     begin_work()
     folder = Path(name).expanduser().resolve()
     _train_and_show(read_config(folder), folder)
+
+
+def _sweep_and_show(name: str, overrides: Sequence[str]) -> None:
+    from sihwa.run.sweep import run_sweep  # Optuna takes long to import
+
+    found = run_sweep(name, overrides)
+    text = (
+        f"best of {found.trials} trials: held-out log-loss {found.score:.4f}; study: {found.path}\n"
+        f"python train.py {shlex.join(found.settings)}"
+    )
+    Console().print(text, soft_wrap=True, highlight=False)
 
 
 def _train_and_show(config: TrainConfig, resumed: Path | None = None) -> None:

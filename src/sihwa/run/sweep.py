@@ -5,24 +5,22 @@ plug-in for it: docs/decisions/0015-optuna-itself.md.
 """
 
 import logging
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import optuna
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import TrialState
-from rich.console import Console
 
 from sihwa.dataset import Manifest, read_dataset
 from sihwa.errors import ConfigError, StorageError
 from sihwa.model import create_network
 from sihwa.run.compose import compose_config, config_dir
-from sihwa.run.config import TrainConfig
 from sihwa.run.processes import choose_device
 from sihwa.storage import hold, sha256_of_bytes
 from sihwa.terminal.progress import progress_bar
@@ -34,8 +32,7 @@ _SWEPT_GROUPS = ("augmentation", "model", "training")
 """Groups whose settings a trial may change."""
 
 
-@dataclass
-class Range:
+class Range(msgspec.Struct, forbid_unknown_fields=True):
     """The values that one setting may take: an interval or a list of choices."""
 
     low: Any = None
@@ -44,31 +41,25 @@ class Range:
     """Upper end, greater than `low`."""
     log: bool = False
     """Whether to sample on a logarithmic scale."""
-    choices: list[Any] = field(default_factory=list)
+    choices: list[Any] = []
     """Values to choose from, instead of an interval."""
 
-    @property
-    def ends(self) -> tuple[Any, ...]:
-        """The two ends of the interval or all choices; empty if the range is invalid."""
-        ends = (self.low, self.high)
-        are_numbers = all(type(end) in (int, float) for end in ends)
-        has_interval = are_numbers and self.low < self.high
-        if has_interval == bool(self.choices) or (not has_interval and ends != (None, None)):
-            return ()
-        if self.log and not (has_interval and self.low > 0):
-            return ()
-        return tuple(self.choices) or (self.low, self.high)
+    def is_valid(self) -> bool:
+        """Return whether there is either a list of choices or an interval to sample from."""
+        if self.choices:
+            return (self.low, self.high, self.log) == (None, None, False)
+        are_numbers = all(type(end) in (int, float) for end in (self.low, self.high))
+        return are_numbers and self.low < self.high and (self.low > 0 or not self.log)
 
 
-@dataclass
-class SweepConfig:
+class SweepConfig(msgspec.Struct, forbid_unknown_fields=True):
     """What a sweep tries."""
 
     trials: int = 20
     """Total number of trials, including those of earlier calls; at least 1."""
-    settings: list[str] = field(default_factory=list)
+    settings: list[str] = []
     """Settings of all trials, written as on the command line."""
-    space: dict[str, Range] = field(default_factory=dict)
+    space: dict[str, Range] = {}
     """The settings that vary, each with its range."""
 
     def __post_init__(self) -> None:
@@ -84,7 +75,7 @@ class SweepConfig:
                     f"{key}: expected a setting of {', '.join(_SWEPT_GROUPS)}; the images, the "
                     "splits and the evaluation are the same in all trials"
                 )
-            if not span.ends:
+            if not span.is_valid():
                 raise ConfigError(
                     f"{key}: expected either low < high (positive for log) or choices, got low "
                     f"{span.low}, high {span.high}, log {span.log}, choices {span.choices}"
@@ -120,16 +111,9 @@ def read_sweep(name: str) -> SweepConfig:
         options = ", ".join(sorted(one.stem for one in own.glob("*.yaml")))
         raise ConfigError(f"sweep must be one of {options} or a .yaml file; got {name!r}")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(SweepConfig), OmegaConf.load(path))
-        result = OmegaConf.to_object(merged)
+        return msgspec.convert(OmegaConf.to_container(OmegaConf.load(path)), SweepConfig)
     except (OmegaConfBaseException, ConfigError, yaml.YAMLError, OSError, ValueError) as error:
-        cause = error.__cause__ if isinstance(error.__cause__, ConfigError) else error
-        said = str(cause) if isinstance(error, yaml.YAMLError) else str(cause).splitlines()[0]
-        key = getattr(error, "full_key", None)
-        where = f" {key}:" if key and key not in said else ""
-        raise ConfigError(f"sweep {path}:{where} {' '.join(said.split())}") from error
-    assert isinstance(result, SweepConfig)
-    return result
+        raise ConfigError(f"sweep {path}: {' '.join(str(error).split())}") from error
 
 
 def run_sweep(name: str, overrides: Sequence[str]) -> SweepResult:
@@ -146,83 +130,73 @@ def run_sweep(name: str, overrides: Sequence[str]) -> SweepResult:
         StorageError: The study cannot be read or written, or another process uses it.
     """
     sweep = read_sweep(name)
-    shared = [*sweep.settings, *overrides]
     compose_config(overrides)  # so that a misspelt setting is not blamed on the sweep
-    _check_space(name, sweep, shared)
-    base = compose_config(shared)
+    sweep.settings = [*sweep.settings, *overrides]
+    _check_space(name, sweep)
+    base = compose_config(sweep.settings)
     manifest = read_dataset(base.dataset, base.seed)
     # another data set, or another space, is another study
-    facts = repr((sorted(shared), sorted(sweep.space.items()), manifest.fingerprint))
+    facts = repr((sorted(sweep.settings), sorted(sweep.space.items()), manifest.fingerprint))
     digest = sha256_of_bytes(facts.encode())[:12]
     folder = Path(base.output_dir).expanduser() / "sweeps" / f"{Path(name).stem}-{digest}"
     with hold(folder / ".lock", folder, "Wait for that sweep to end, or stop it"):
-        return _run_trials(folder, sweep, shared, base, manifest)
+        study = _open_study(folder / "study.sqlite", base.seed)
+        done = len(study.get_trials(states=[TrialState.COMPLETE]))
+        with progress_bar("sweep", max(0, sweep.trials - done), "trials") as advance:
+            for _ in range(sweep.trials - done):
+                study.optimize(lambda trial: _score(trial, sweep, manifest, folder), n_trials=1)
+                advance(1, f"best log-loss {study.best_value:.4f}")
+        finished = len(study.get_trials(states=[TrialState.COMPLETE]))
+        settings = [*sweep.settings, *study.best_trial.user_attrs["settings"]]
+        return SweepResult(settings, study.best_value, finished, folder / "study.sqlite")
 
 
-def _run_trials(
-    folder: Path,
-    sweep: SweepConfig,
-    shared: Sequence[str],
-    base: TrainConfig,
-    manifest: Manifest,
-) -> SweepResult:
-    study = _open_study(folder / "study.sqlite", base.seed)
-
-    def objective(trial: optuna.Trial) -> float:
-        chosen = [_word(key, _propose(trial, key, span)) for key, span in sweep.space.items()]
-        config = compose_config([*shared, *chosen])
-        network = create_network(config.model, len(manifest.classes), config.seed)
-        work = TrainContext(
-            folder / f"trial-{trial.number}",
-            Path(config.cache_dir),
-            choose_device(config.device),
-            config.seed,
-            config.augmentation,
+def _score(trial: optuna.Trial, sweep: SweepConfig, manifest: Manifest, folder: Path) -> float:
+    """Train with proposed settings; return the log-loss of the held-out images."""
+    chosen = [_override(key, _propose(trial, key, span)) for key, span in sweep.space.items()]
+    config = compose_config([*sweep.settings, *chosen])
+    network = create_network(config.model, len(manifest.classes), config.seed)
+    context = TrainContext(
+        folder / f"trial-{trial.number}",
+        Path(config.cache_dir),
+        choose_device(config.device),
+        config.seed,
+        config.augmentation,
+    )
+    score = train_network(network, manifest, config.training, context).score
+    if score is None:
+        raise ConfigError(
+            "sweep: the training holds out no images to score a trial on; add "
+            "training.selection.held_out=0.2"
         )
-        score = train_network(network, manifest, config.training, work).score
-        if score is None:
-            raise ConfigError(
-                "sweep: the training holds out no images to score a trial on; add "
-                "training.selection.held_out=0.2"
-            )
-        trial.set_user_attr("settings", chosen)
-        log.info("trial %d: held-out log-loss %.4f with %s", trial.number, score, " ".join(chosen))
-        return score
-
-    done = len(study.get_trials(states=[TrialState.COMPLETE]))
-    with progress_bar("sweep", max(0, sweep.trials - done), "trials") as advance:
-        for _ in range(sweep.trials - done):
-            study.optimize(objective, n_trials=1)
-            advance(1, f"best log-loss {study.best_value:.4f}")
-    finished = len(study.get_trials(states=[TrialState.COMPLETE]))
-    best = study.best_trial
-    settings = [*shared, *best.user_attrs["settings"]]
-    return SweepResult(settings, study.best_value, finished, folder / "study.sqlite")
+    trial.set_user_attr("settings", chosen)
+    log.info("trial %d: held-out log-loss %.4f with %s", trial.number, score, " ".join(chosen))
+    return score
 
 
-def _check_space(name: str, sweep: SweepConfig, shared: Sequence[str]) -> None:
-    """Compose the settings with both ends of each range before any training.
-
-    Raises:
-        ConfigError: The chosen training lacks a setting of the sweep, or refuses a value of it.
-    """
-    ends = [_word(key, value) for key, span in sweep.space.items() for value in span.ends]
-    for chosen in (shared, *([*shared, end] for end in ends)):
+def _check_space(name: str, sweep: SweepConfig) -> None:
+    """Compose the settings with both ends of each range before any training."""
+    ends = [
+        [_override(key, value)]
+        for key, span in sweep.space.items()
+        for value in span.choices or (span.low, span.high)
+    ]
+    for chosen in ([], *ends):
         try:
-            compose_config(chosen)
+            compose_config([*sweep.settings, *chosen])
         except ConfigError as error:
-            tried = "" if chosen is shared else f" with {chosen[-1]}"
+            tried = f" with {chosen[0]}" if chosen else ""
             raise ConfigError(
                 f"sweep={name} does not fit these settings{tried}: {error}. Change its range, "
                 "or choose training=stages or training=finetune"
             ) from error
 
 
-def _word(key: str, value: object) -> str:
+def _override(key: str, value: object) -> str:
     """Return a setting as on the command line.
 
-    >>> _word("training.layers", None), _word("training.ema", 0.5), _word("model.pool", True)
-    ('training.layers=null', 'training.ema=0.5', 'model.pool=true')
+    >>> _override("training.layers", None), _override("model.pool", True)
+    ('training.layers=null', 'model.pool=true')
     """
     if value is None:
         return f"{key}=null"
@@ -232,8 +206,6 @@ def _word(key: str, value: object) -> str:
 def _propose(trial: optuna.Trial, key: str, span: Range) -> Any:  # noqa: ANN401 -- any setting
     if span.choices:
         return trial.suggest_categorical(key, span.choices)
-    assert span.low is not None
-    assert span.high is not None
     if isinstance(span.low, int) and isinstance(span.high, int):
         return trial.suggest_int(key, span.low, span.high, log=span.log)
     return trial.suggest_float(key, span.low, span.high, log=span.log)
@@ -257,15 +229,3 @@ def _open_study(path: Path, seed: int) -> optuna.Study:
     # with the same seed, a resumed sweep would propose the same values again
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     return study
-
-
-def show_sweep(name: str, overrides: Sequence[str]) -> None:
-    """Run a sweep and print the best settings as a command."""
-    found = run_sweep(name, overrides)
-    console = Console()
-    console.print(
-        f"best of {found.trials} trials: held-out log-loss {found.score:.4f}; study: {found.path}\n"
-        f"python train.py {shlex.join(found.settings)}",
-        soft_wrap=True,
-        highlight=False,
-    )

@@ -47,7 +47,7 @@ def test_sweep_config_invalid_range_names_the_setting(
         ("trails: 3\nspace: {model.stages: {choices: [1]}}", "trails"),
         ("trials: 3", "expected trials of at least 1 and a space"),
         ("space: [", "while parsing"),
-        ("- seed", "merge"),
+        ("- seed", "Expected `object`, got `array`"),
     ],
 )
 def test_read_sweep_invalid_file_names_the_reason(text: str, message: str, tmp_path: Path) -> None:
