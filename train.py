@@ -1,4 +1,4 @@
-"""Make an inspector from photographs: python train.py [setting=value ...], --help shows them."""
+"""Make an inspector from images: python train.py [setting=value ...], --help shows them."""
 
 import sys
 

@@ -27,7 +27,7 @@ def _new_app(description: str | None = None) -> typer.Typer:
     )
 
 
-app = _new_app("From a folder of part photographs to a qualified inspector on a cheap factory PC.")
+app = _new_app("From a folder of part images to a qualified inspector on a cheap factory PC.")
 
 
 def main() -> None:
@@ -82,4 +82,4 @@ def _root(
 
 @app.command("train", add_help_option=False)
 def _train() -> None:
-    """Make an inspector from photographs: [bold]sihwa train --help[/] shows the settings."""
+    """Make an inspector from images: [bold]sihwa train --help[/] shows the settings."""

@@ -33,7 +33,7 @@ from sihwa.terminal.names import printable
 
 
 class EngineName(StrEnum):
-    """Where the work is done."""
+    """Where images are scored."""
 
     local = "local"
     ray = "ray"

@@ -1,20 +1,22 @@
 """The text of `--help`: examples, options, and what each setting means."""
 
-import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import is_dataclass
 
 import yaml
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from sihwa.run.compose import config_groups, options_of
 
 _WIDTH = 100
 _COLUMN = 38
 """Where meanings begin."""
-_USAGE = """sihwa train: from photographs to an inspector.
+_FIELD = re.compile(r'^    (\w+): [^\n]*\n    """(.+?)"""', re.MULTILINE | re.DOTALL)
+"""A field of a dataclass, and the docstring below it."""
+_USAGE = """sihwa train: from images to an inspector.
 
 python train.py [setting=value ...]        sihwa train [setting=value ...]
 
@@ -40,26 +42,22 @@ Settings (setting=value)
 
 
 def help_text(config: DictConfig) -> str:
-    """Return the whole of `--help`, with the values of the options that were chosen.
-
-    Args:
-        config: Composed; mandatory values may be missing.
-    """
+    """Return the whole of `--help` for composed settings; mandatory values may be missing."""
     options = "\n".join(f"{group}: {', '.join(options_of(group))}" for group in config_groups())
     return _USAGE.format(options=options, settings="\n".join(_lines(config, "")))
 
 
 def _lines(config: DictConfig, indent: str) -> Iterator[str]:
     """Yield a line or more per setting: its name, its value and what it means."""
-    for name, meaning in _meanings(OmegaConf.get_type(config)).items():
-        value = None if OmegaConf.is_missing(config, name) else config[name]
-        if isinstance(value, DictConfig):
+    meanings = _meanings(OmegaConf.get_type(config))
+    for name, value in OmegaConf.to_container(config, resolve=True).items():
+        if isinstance(value, dict):
             yield f"{indent}{name}:"
-            yield from _lines(value, indent + "  ")
+            yield from _lines(config[name], indent + "  ")
             continue
-        shown = "???" if OmegaConf.is_missing(config, name) else _yaml(value)
-        first = f"{indent}{name}: {shown}"
-        lines = textwrap.wrap(meaning, _WIDTH - _COLUMN) or [""]
+        shown = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=10_000)
+        first = f"{indent}{name}: {value if value == '???' else shown.strip()[1:-1]}"
+        lines = textwrap.wrap(meanings[name], _WIDTH - _COLUMN)
         if len(first) >= _COLUMN:
             yield first
             first = ""
@@ -67,25 +65,10 @@ def _lines(config: DictConfig, indent: str) -> Iterator[str]:
         yield from (" " * _COLUMN + line for line in lines[1:])
 
 
-def _yaml(value: Any) -> str:  # noqa: ANN401 -- whatever YAML holds
-    plain = OmegaConf.to_container(value) if isinstance(value, ListConfig) else value
-    text = yaml.safe_dump([plain], default_flow_style=True, allow_unicode=True, width=1_000_000)
-    return str(text).strip()[1:-1]
-
-
 def _meanings(settings: type | None) -> dict[str, str]:
-    """Return the docstring after each field of a dataclass, those of its bases first."""
+    """Return the docstring below each field of a dataclass and of its bases."""
     found: dict[str, str] = {}
     for kind in reversed(inspect.getmro(settings) if settings else ()):
-        if not hasattr(kind, "__dataclass_fields__"):
-            continue
-        [body] = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-        assert isinstance(body, ast.ClassDef)
-        for field, after in zip(body.body, [*body.body[1:], None], strict=True):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                text = ""
-                match after:
-                    case ast.Expr(value=ast.Constant(value=str(docstring))):
-                        text = " ".join(docstring.replace("`", "").split())
-                found[field.target.id] = text or found.get(field.target.id, "")
-    return found
+        if is_dataclass(kind):
+            found |= dict(_FIELD.findall(inspect.getsource(kind)))
+    return {name: " ".join(text.replace("`", "").split()) for name, text in found.items()}

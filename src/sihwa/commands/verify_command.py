@@ -77,17 +77,16 @@ def show_verified(found: VerifiedInspector) -> None:
     for reason in found.unusable:
         say(f"not usable: {reason}")
     comparisons = found.proof[0].images
-    lines = [
+    say(
         f"{comparisons} comparisons with float32 in ONNX Runtime on the CPU: {found.count} images, "
         "some of them also in other sizes. Δ: greatest difference in probability and in unknown "
         "score. images/s: one by one, and in batches of 32"
-    ]
+    )
     if found.left_out:
-        lines.append(f"{found.left_out} images beyond --limit were left out")
+        say(f"{found.left_out} images beyond --limit were left out")
     if found.before > comparisons:
-        lines.append(f"this replaces a verification of {found.before} comparisons")
-    for line in (*lines, f"-> {found.written}"):
-        say(line)
+        say(f"this replaces a verification of {found.before} comparisons")
+    say(f"-> {found.written}")
 
 
 def _proof_row(proof: ParityProof) -> list[str]:

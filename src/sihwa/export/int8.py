@@ -28,7 +28,7 @@ from sihwa.export.refit import refit_head
 from sihwa.inspector import TOLERANCE, in_other_sizes
 from sihwa.inspector.backbone import Operator, find_backbone
 from sihwa.terminal.progress import progress_bar
-from sihwa.terminal.quiet import quieten
+from sihwa.terminal.console import quieten
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 from sihwa.model.network import Network, Prediction
 from sihwa.terminal.guard import keeping_interrupts
-from sihwa.terminal.quiet import quieten
+from sihwa.terminal.console import quieten
 
 op: Any = opset18  # its types demand wrappers that it creates itself
 OPSET = 18

@@ -1,7 +1,10 @@
-"""What commands share: results on standard output, notes on standard error, paths as arguments."""
+"""What commands share: results on standard output, notes on standard error, quiet packages."""
 
+import contextlib
+import logging
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,7 @@ _ABORTED = 130
 
 
 def run_commands(app: Callable[..., Any]) -> None:
-    """Run a Typer app; its errors are one line instead of a box.
-
-    Raises:
-        ConfigError: A word on the command line is not understood.
-        KeyboardInterrupt: Ctrl-C was pressed.
-    """
+    """Run a Typer app; its errors are one line instead of a box."""
     try:
         code = app(standalone_mode=False)
     except Exception as error:
@@ -37,11 +35,7 @@ def run_commands(app: Callable[..., Any]) -> None:
 
 
 def a_path(text: str) -> Path:
-    """Return a path given on the command line; refuse an empty one, as from `"$UNSET"`.
-
-    Raises:
-        ConfigError: It is empty.
-    """
+    """Return a path given on the command line; refuse an empty one, as from `"$UNSET"`."""
     if not text:
         raise ConfigError("empty path; use . for the current directory")
     return Path(text)
@@ -55,3 +49,18 @@ def say(line: str) -> None:
 def note(line: str) -> None:
     """Print a line on standard error, with control characters in names escaped."""
     print(printable(line), file=sys.stderr)  # noqa: T201
+
+
+@contextlib.contextmanager
+def quieten(*loggers: str) -> Iterator[None]:
+    """Hide warnings and the messages of these loggers; exceptions still propagate."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, loggers)}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)

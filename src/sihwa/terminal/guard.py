@@ -88,11 +88,7 @@ def begin_work() -> None:
 
 
 def raise_if_interrupted() -> None:
-    """Raise an interrupt again that a library may have swallowed.
-
-    Raises:
-        KeyboardInterrupt: A signal came.
-    """
+    """Raise an interrupt again that a library may have swallowed."""
     if _state.received is not None:
         raise KeyboardInterrupt
 

@@ -3,7 +3,7 @@ import warnings
 
 import pytest
 
-from sihwa.terminal.quiet import quieten
+from sihwa.terminal.console import quieten
 
 
 def test_quieten_hides_warnings_and_named_loggers_until_its_end(
