@@ -27,8 +27,8 @@ from sihwa.errors import RuntimeUnavailable
 from sihwa.export.refit import refit_head
 from sihwa.inspector import TOLERANCE, in_other_sizes
 from sihwa.inspector.backbone import Operator, find_backbone
-from sihwa.terminal.progress import progress_bar
 from sihwa.terminal.console import quieten
+from sihwa.terminal.progress import progress_bar
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from sihwa.model.network import Network, Prediction
-from sihwa.terminal.guard import keeping_interrupts
 from sihwa.terminal.console import quieten
+from sihwa.terminal.guard import keeping_interrupts
 
 op: Any = opset18  # its types demand wrappers that it creates itself
 OPSET = 18
