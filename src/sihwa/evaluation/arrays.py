@@ -63,28 +63,6 @@ def checked_label(
     return value.astype(np.int64)
 
 
-def checked_top_probability(probability: FloatArray) -> npt.NDArray[np.float64]:
-    """Return `probability` as float64 (N,), N >= 1, each in [0, 1]."""
-    value = np.asarray(probability, dtype=np.float64)
-    if value.ndim != 1 or value.size == 0:
-        raise ShapeError(f"probability must be (N,) with N at least 1, but got shape {value.shape}")
-    wrong = ~((value >= 0) & (value <= 1))
-    if wrong.any():
-        raise ShapeError(f"probability must be in [0, 1], but got {value[wrong][0]:g}")
-    return value
-
-
-def checked_correct(correct: BoolArray, count: int) -> BoolArray:
-    """Return `correct` as bool (N,) of length `count`."""
-    value = np.asarray(correct)
-    if value.shape != (count,) or value.dtype != np.bool_:
-        raise ShapeError(
-            f"correct must be bool of shape ({count},), "
-            f"but got {value.dtype} of shape {value.shape}"
-        )
-    return value
-
-
 def _refuse_row(wrong: npt.ArrayLike, rule: str, value: npt.NDArray[np.float64]) -> None:
     if np.any(wrong):
         row = int(np.argmax(wrong))

@@ -1,4 +1,4 @@
-"""Metrics of the confusion matrix.
+"""Metrics of the confusion matrix; each raises ShapeError for anything but counts, (..., K, K).
 
 Axes: N images, K classes; a leading ... means any number of matrices at once.
 """
@@ -35,25 +35,6 @@ def confusion_matrix(
     return np.bincount(cell, minlength=class_count**2).reshape(class_count, class_count)
 
 
-def accuracy(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
-    """Return the share of images given the right label.
-
-    Args:
-        confusion: Counts, (..., K, K), rows true, columns predicted.
-
-    Returns:
-        Shares in [0, 1], (...); NaN for a matrix of zeros.
-
-    Raises:
-        ShapeError: The last two axes are not equal, or a count is negative.
-
-    >>> float(accuracy(np.array([[3, 1], [0, 4]])))
-    0.875
-    """
-    matrix = _checked(confusion)
-    return _share(_diagonal(matrix).sum(-1), matrix.sum((-2, -1)))
-
-
 def recall(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
     """Return, per class, the share of its images given this label.
 
@@ -63,33 +44,11 @@ def recall(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
     Returns:
         Shares in [0, 1], (..., K); NaN for a class with no image.
 
-    Raises:
-        ShapeError: The last two axes are not equal, or a count is negative.
-
     >>> recall(np.array([[3, 1], [0, 4]])).tolist()
     [0.75, 1.0]
     """
     matrix = _checked(confusion)
     return _share(_diagonal(matrix), matrix.sum(-1))
-
-
-def precision(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
-    """Return, per class, the share of images given this label that belong to it.
-
-    Args:
-        confusion: Counts, (..., K, K), rows true, columns predicted.
-
-    Returns:
-        Shares in [0, 1], (..., K); NaN for a class never predicted.
-
-    Raises:
-        ShapeError: The last two axes are not equal, or a count is negative.
-
-    >>> precision(np.array([[3, 1], [0, 4]])).tolist()
-    [1.0, 0.8]
-    """
-    matrix = _checked(confusion)
-    return _share(_diagonal(matrix), matrix.sum(-2))
 
 
 def balanced_accuracy(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
@@ -100,9 +59,6 @@ def balanced_accuracy(confusion: IntArray | FloatArray) -> npt.NDArray[np.float6
 
     Returns:
         Means in [0, 1], (...); NaN for a matrix of zeros.
-
-    Raises:
-        ShapeError: The last two axes are not equal, or a count is negative.
 
     Source: Brodersen et al. 2010, "The balanced accuracy and its posterior distribution".
 
@@ -125,9 +81,6 @@ def macro_f1(
 
     Returns:
         Means in [0, 1], (...); NaN for a matrix of zeros.
-
-    Raises:
-        ShapeError: The last two axes are not equal, or a count is negative.
 
     >>> round(float(macro_f1(np.array([[3, 1], [0, 4]]))), 4)
     0.873

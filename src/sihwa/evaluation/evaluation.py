@@ -4,7 +4,7 @@ Axes: N images, K classes, R resamples.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from sihwa.errors import ConfigError, ShapeError
 from sihwa.evaluation.arrays import (
-    BoolArray,
     FloatArray,
     IntArray,
     checked_label,
@@ -21,10 +20,19 @@ from sihwa.evaluation.arrays import (
 )
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import confusion_matrix
-from sihwa.evaluation.figure import Figure
-from sihwa.evaluation.intervals import EXACT, clopper_pearson, upper_bound
+from sihwa.evaluation.intervals import EXACT, Figure, clopper_pearson, upper_bound
 from sihwa.evaluation.probability import ReliabilityBin, reliability_bins
-from sihwa.evaluation.sampled import BIN_COUNT, SampledFigures
+from sihwa.evaluation.sampled import SampledFigures
+
+_FIGURES = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "escapes",
+    "overkill",
+    "expected_calibration_error",
+    "log_loss",
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,7 +76,7 @@ class Evaluation:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON values: the content of metrics.json."""
-        named = {name: getattr(self, name) for name in FIGURE_NAMES}
+        named = {name: getattr(self, name) for name in _FIGURES}
         return {
             "count": self.count,
             "seed": self.seed,
@@ -76,25 +84,14 @@ class Evaluation:
             "accept_classes": list(self.accept_classes),
             "error_bound": self.error_bound,
             "escape_bound": self.escape_bound,
-            "figures": {name: figure.as_dict() for name, figure in named.items() if figure},
+            "figures": {name: asdict(figure) for name, figure in named.items() if figure},
             "per_class": [
-                {"class": name, "recall": found.as_dict(), "precision": true.as_dict()}
+                {"class": name, "recall": asdict(found), "precision": asdict(true)}
                 for name, found, true in zip(self.classes, self.recall, self.precision, strict=True)
             ],
             "confusion": self.confusion.tolist(),
-            "reliability": [one.as_dict() for one in self.reliability],
+            "reliability": [asdict(one) for one in self.reliability],
         }
-
-
-FIGURE_NAMES = (
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "escapes",
-    "overkill",
-    "expected_calibration_error",
-    "log_loss",
-)
 
 
 def evaluate(
@@ -120,9 +117,6 @@ def evaluate(
         config: Confidence of the intervals, and R; the defaults if None.
         seed: Seed of the simulated and bootstrap intervals.
 
-    Returns:
-        Every figure with its interval.
-
     Raises:
         ShapeError: Shapes, lengths or ranges are wrong, or N is 0.
         ConfigError: An accept class is unknown, or no class is left for defects.
@@ -131,28 +125,39 @@ def evaluate(
     >>> result.accuracy.value, round(result.accuracy.low, 3)
     (1.0, 0.158)
     """
-    config = config or EvaluationConfig()
     stated = checked_probability(probability)
-    names = _checked_names(classes, stated.shape[1])
+    names, accept = tuple(classes), tuple(accept_classes)
+    _check_names(names, stated.shape[1])
+    _check_accept(accept, names)
     true = checked_label(label, len(names), len(stated))
-    accept = _checked_accept(accept_classes, names)
+    return _measure(stated, true, names, accept, config or EvaluationConfig(), seed)
+
+
+def _measure(
+    stated: npt.NDArray[np.float64],
+    true: npt.NDArray[np.int64],
+    classes: tuple[str, ...],
+    accept_classes: tuple[str, ...],
+    config: EvaluationConfig,
+    seed: int,
+) -> Evaluation:
     predicted = stated.argmax(axis=1)
-    confusion = confusion_matrix(true, predicted, len(names))
+    confusion = confusion_matrix(true, predicted, len(classes))
     confusion.setflags(write=False)
     top, correct = np.minimum(stated.max(axis=1), 1.0), predicted == true
-
     rate = partial(_exact_rate, confidence=config.confidence)
     found, per_class, per_prediction = np.diagonal(confusion), confusion.sum(1), confusion.sum(0)
     accuracy = rate(correct.sum(), true.size, "no image")
     escapes = overkill = None
-    if accept.any():
+    if accept_classes:
+        accept = np.isin(classes, accept_classes)
         bad, good = confusion[~accept], confusion[accept]
         escapes = rate(bad[:, accept].sum(), bad.sum(), "no image of a defect")
         overkill = rate(good[:, ~accept].sum(), good.sum(), "no image of a good part")
     sampled = SampledFigures(config.confidence, config.resamples, np.random.default_rng(seed))
     return Evaluation(
-        classes=names,
-        accept_classes=tuple(accept_classes),
+        classes=classes,
+        accept_classes=accept_classes,
         count=true.size,
         confusion=confusion,
         accuracy=accuracy,
@@ -166,7 +171,7 @@ def evaluate(
         overkill=overkill,
         error_bound=upper_bound(int((~correct).sum()), true.size, config.confidence),
         escape_bound=_bound(escapes),
-        reliability=reliability_bins(top, correct, bin_count=BIN_COUNT),
+        reliability=reliability_bins(top, correct),
         seed=seed,
     )
 
@@ -187,23 +192,18 @@ def _bound(figure: Figure | None) -> float | None:
     return upper_bound(figure.occurrences, figure.count, figure.confidence)
 
 
-def _checked_names(classes: Sequence[str], count: int) -> tuple[str, ...]:
-    names = tuple(classes)
-    if len(names) != count or len(set(names)) != len(names):
+def _check_names(classes: tuple[str, ...], count: int) -> None:
+    if len(classes) != count or len(set(classes)) != len(classes):
         raise ShapeError(
             f"classes must be {count} different names, one per column of probability, "
-            f"but got {list(names)}"
+            f"but got {list(classes)}"
         )
-    return names
 
 
-def _checked_accept(accept_classes: Sequence[str], classes: tuple[str, ...]) -> BoolArray:
-    unknown = [name for name in accept_classes if name not in classes]
-    if unknown:
+def _check_accept(accept_classes: tuple[str, ...], classes: tuple[str, ...]) -> None:
+    if unknown := [name for name in accept_classes if name not in classes]:
         raise ConfigError(f"accept_classes must be among {list(classes)}, but got {unknown}")
-    accept = np.array([name in accept_classes for name in classes])
-    if accept.all():
+    if set(accept_classes) == set(classes):
         raise ConfigError(
             f"accept_classes must leave at least one class of defects, but got all: {list(classes)}"
         )
-    return accept

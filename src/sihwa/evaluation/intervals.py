@@ -1,15 +1,15 @@
-"""Confidence intervals: exact for rates, simulated or bootstrap for other figures.
+"""Figures with confidence intervals: exact for rates, simulated or bootstrap for the others.
 
     clopper_pearson    accuracy, recall, precision, escapes, overkill
     redrawn_interval   balanced accuracy, macro F1
     bootstrap_sums     calibration error, log loss
     upper_bound        one-sided bounds of the error rate and the escape rate
 
-
 Axes: N images, K classes, R draws or resamples.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,28 @@ EXACT = "exact (Clopper-Pearson)"
 
 # cells of image counts held at once while resampling: 32 MiB
 CELLS_AT_ONCE = 4_194_304
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """One figure with its confidence interval, or the reason why it is undefined."""
+
+    value: float | None
+    """The point estimate; None where it is undefined."""
+    low: float | None
+    """Lower end of the interval."""
+    high: float | None
+    """Upper end of the interval."""
+    method: str
+    """How the interval was computed, e.g. 'exact (Clopper-Pearson)'."""
+    confidence: float
+    """Two-sided confidence of the interval, in (0, 1)."""
+    count: int
+    """Number of images; the denominator of a rate."""
+    occurrences: int | None = None
+    """The numerator of a rate; None for other figures."""
+    reason: str | None = None
+    """Why the figure is undefined; None where it is defined."""
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -37,9 +59,6 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
     Returns:
         Lower and upper end, in [0, 1].
 
-    Raises:
-        ShapeError: An argument is out of its range.
-
     Source: Clopper and Pearson 1934, Biometrika 26(4).
 
     >>> low, high = clopper_pearson(360, 360)
@@ -47,7 +66,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
     (0.9898, 1.0)
     """
     _check_counts(successes, trials)
-    tail = (1 - check_confidence(confidence)) / 2
+    tail = (1 - _check_confidence(confidence)) / 2
     failures = trials - successes
     low = stats.beta.ppf(tail, successes, failures + 1) if successes else 0.0
     high = stats.beta.ppf(1 - tail, successes + 1, failures) if failures else 1.0
@@ -65,16 +84,13 @@ def upper_bound(occurrences: int, trials: int, confidence: float = 0.95) -> floa
     Returns:
         The bound in [0, 1]; without occurrences it is about 3 / trials at 0.95.
 
-    Raises:
-        ShapeError: An argument is out of its range.
-
     Source: Clopper and Pearson 1934, Biometrika 26(4).
 
     >>> round(upper_bound(0, 360), 4)
     0.0083
     """
     _check_counts(occurrences, trials)
-    check_confidence(confidence)
+    _check_confidence(confidence)
     if occurrences == trials:
         return 1.0
     return float(stats.beta.ppf(confidence, occurrences + 1, trials - occurrences))
@@ -143,12 +159,7 @@ def bootstrap_sums(
     return np.concatenate(parts)
 
 
-def check_confidence(confidence: float) -> float:
-    """Return `confidence`.
-
-    Raises:
-        ShapeError: It is not in (0, 1).
-    """
+def _check_confidence(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise ShapeError(f"confidence must be in (0, 1), but got {confidence:g}")
     return confidence

@@ -1,25 +1,23 @@
-"""Calibration: how well stated probabilities match observed accuracy, and the temperature.
+"""Probabilities: softmax, temperature, log loss, and how well they match observed accuracy.
 
-Axes: N images, K classes, B bins.
+`softmax`, `fit_temperature` and `log_loss` raise ShapeError where shapes or ranges are wrong.
+
+Axes: N images, K classes, B bins, R draws.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from sihwa.errors import ShapeError
 from sihwa.evaluation.arrays import (
     BoolArray,
     FloatArray,
     IntArray,
-    checked_correct,
     checked_label,
     checked_logit,
     checked_probability,
-    checked_top_probability,
 )
 
 # cells of drawn answers held at once: 32 MiB
@@ -28,6 +26,8 @@ LOWEST_TEMPERATURE = 0.01
 HIGHEST_TEMPERATURE = 100.0
 # a probability of 0 for the true class would make the mean infinite
 LOWEST_PROBABILITY = 1e-12
+BIN_COUNT = 15
+_EDGES = np.linspace(0, 1, BIN_COUNT + 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,10 +45,6 @@ class ReliabilityBin:
     accuracy: float
     """Their observed accuracy."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the bin as JSON values."""
-        return asdict(self)
-
 
 def softmax(logit: FloatArray) -> npt.NDArray[np.float64]:
     """Turn logits into probabilities, in float64.
@@ -58,9 +54,6 @@ def softmax(logit: FloatArray) -> npt.NDArray[np.float64]:
 
     Returns:
         Probabilities, (N, K); each row sums to 1.
-
-    Raises:
-        ShapeError: Not (N, K) with N >= 1 and K >= 2, or not finite.
 
     >>> softmax(np.array([[1000.0, 1000.0]])).tolist()
     [[0.5, 0.5]]
@@ -82,9 +75,6 @@ def fit_temperature(logit: FloatArray, label: IntArray) -> float:
 
     Returns:
         T in [0.01, 100]; 1 if all logits of each row are equal.
-
-    Raises:
-        ShapeError: Shapes or ranges are wrong, or N is 0.
 
     Source: Guo et al. 2017, arXiv 1706.04599, section 4.2; Platt 1999, "Probabilistic outputs
     for support vector machines", section 2.2, for the weights.
@@ -118,9 +108,6 @@ def log_loss(probability: FloatArray, label: IntArray) -> npt.NDArray[np.float64
     Returns:
         Losses in nats, (N,), at most 27.6 (a probability below 1e-12 counts as 1e-12).
 
-    Raises:
-        ShapeError: Shapes or ranges are wrong, or N is 0.
-
     >>> log_loss(np.array([[0.5, 0.5]]), np.array([1])).round(4).tolist()
     [0.6931]
     """
@@ -130,133 +117,76 @@ def log_loss(probability: FloatArray, label: IntArray) -> npt.NDArray[np.float64
     return np.maximum(0.0, -np.log(np.maximum(stated, LOWEST_PROBABILITY)))
 
 
-def expected_calibration_error(
-    probability: FloatArray, correct: BoolArray, *, bin_count: int = 15
-) -> float:
-    """Measure the gap between stated probability and observed accuracy.
+def calibration_gaps(top: FloatArray, correct: BoolArray) -> npt.NDArray[np.float64]:
+    """Return right (1) or wrong (0) minus probability, each in the column of its bin.
 
-    Images are put into bins of equal width by their top probability; in each bin the mean
-    probability is compared with the accuracy.
+    Bins are of equal width over [0, 1]. The expected calibration error is the sum of the absolute
+    column sums, over N.
 
     Args:
-        probability: Top probability per image, (N,), each in [0, 1].
+        top: Top probability per image, (N,), each in [0, 1].
         correct: Whether the top class was the true one, (N,).
-        bin_count: B, at least 1.
 
     Returns:
-        Mean absolute gap in [0, 1], each bin weighted by its images; 0 is perfect.
-
-    Raises:
-        ShapeError: Lengths differ, N is 0, or a value is out of range.
+        Gaps in [-1, 1], (N, B), zero outside the image's own bin.
 
     Source: Guo et al. 2017, arXiv 1706.04599, eq. 3.
 
-    >>> expected_calibration_error(np.array([0.75, 0.75]), np.array([True, False]), bin_count=1)
+    >>> gap = calibration_gaps(np.array([0.75, 0.75]), np.array([True, False]))
+    >>> float(np.abs(gap.sum(axis=0)).sum() / 2)
     0.25
     """
-    gap = calibration_gaps(probability, correct, bin_count=bin_count)
-    return float(np.abs(gap.sum(axis=0)).sum() / len(gap))
-
-
-def calibration_gaps(
-    probability: FloatArray, correct: BoolArray, *, bin_count: int
-) -> npt.NDArray[np.float64]:
-    """Return right (1) or wrong (0) minus probability, each in the column of its bin.
-
-    Args:
-        probability: Top probability per image, (N,), each in [0, 1].
-        correct: Whether the top class was the true one, (N,).
-        bin_count: B, at least 1.
-
-    Returns:
-        Gaps in [-1, 1], (N, B), zero outside the image's own bin: the calibration error is
-        the sum of the absolute column sums, over N.
-
-    Raises:
-        ShapeError: Lengths differ, N is 0, or a value is out of range.
-    """
-    stated = checked_top_probability(probability)
-    right = checked_correct(correct, stated.size)
-    gap = np.zeros((stated.size, _checked_bin_count(bin_count)))
-    gap[np.arange(stated.size), _bin_of(stated, bin_count)] = right - stated
+    gap = np.zeros((top.size, BIN_COUNT))
+    gap[np.arange(top.size), _bin_of(top)] = correct - top
     return gap
 
 
 def calibrated_errors(
-    probability: FloatArray, *, bin_count: int, draw_count: int, rng: np.random.Generator
+    top: FloatArray, *, draw_count: int, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Draw the calibration errors that a perfectly calibrated inspector would show.
+    """Draw the calibration errors (R,) that a perfectly calibrated inspector would show.
 
     They are above 0: each answer is right or wrong, never 93 % right.
-
-    Args:
-        probability: Top probability per image, (N,), each in [0, 1].
-        bin_count: B, at least 1.
-        draw_count: R.
-        rng: Random generator.
-
-    Returns:
-        Expected calibration errors, (R,).
-
-    Raises:
-        ShapeError: N is 0, or a value is out of range.
 
     Source: Bröcker and Smith 2007, "Increasing the reliability of reliability diagrams"
     (consistency resampling).
     """
-    stated = checked_top_probability(probability)
-    inside = np.zeros((stated.size, _checked_bin_count(bin_count)))
-    inside[np.arange(stated.size), _bin_of(stated, bin_count)] = 1
-    expected = stated @ inside
-    step = max(1, CELLS_AT_ONCE // stated.size)
+    inside = np.zeros((top.size, BIN_COUNT))
+    inside[np.arange(top.size), _bin_of(top)] = 1
+    expected = top @ inside
+    step = max(1, CELLS_AT_ONCE // top.size)
     parts = [
-        (rng.random((min(step, draw_count - start), stated.size)) < stated).astype(float) @ inside
+        (rng.random((min(step, draw_count - start), top.size)) < top).astype(float) @ inside
         for start in range(0, draw_count, step)
     ]
-    return np.asarray(np.abs(np.concatenate(parts) - expected).sum(axis=1) / stated.size)
+    return np.asarray(np.abs(np.concatenate(parts) - expected).sum(axis=1) / top.size)
 
 
-def reliability_bins(
-    probability: FloatArray, correct: BoolArray, *, bin_count: int = 15
-) -> tuple[ReliabilityBin, ...]:
+def reliability_bins(top: FloatArray, correct: BoolArray) -> tuple[ReliabilityBin, ...]:
     """Return the non-empty bins of the reliability diagram, lowest first.
 
     Args:
-        probability: Top probability per image, (N,), each in [0, 1].
+        top: Top probability per image, (N,), each in [0, 1].
         correct: Whether the top class was the true one, (N,).
-        bin_count: Bins of equal width over [0, 1], at least 1.
 
-    Raises:
-        ShapeError: Lengths differ, N is 0, or a value is out of range.
-
-    >>> reliability_bins(np.array([0.9, 0.7]), np.array([True, False]), bin_count=1)[0].accuracy
+    >>> reliability_bins(np.array([0.97, 0.95]), np.array([True, False]))[0].accuracy
     0.5
     """
-    stated = checked_top_probability(probability)
-    right = checked_correct(correct, stated.size)
-    edge = np.linspace(0, 1, _checked_bin_count(bin_count) + 1)
-    bin_of = _bin_of(stated, bin_count)
+    bin_of = _bin_of(top)
     return tuple(
         ReliabilityBin(
-            low=float(edge[number]),
-            high=float(edge[number + 1]),
+            low=float(_EDGES[number]),
+            high=float(_EDGES[number + 1]),
             count=int((bin_of == number).sum()),
-            confidence=float(stated[bin_of == number].mean()),
-            accuracy=float(right[bin_of == number].mean()),
+            confidence=float(top[bin_of == number].mean()),
+            accuracy=float(correct[bin_of == number].mean()),
         )
         for number in np.unique(bin_of)
     )
 
 
-def _bin_of(stated: npt.NDArray[np.float64], bin_count: int) -> npt.NDArray[np.int64]:
-    inner_edges = np.linspace(0, 1, bin_count + 1)[1:-1]
-    return np.searchsorted(inner_edges, stated, side="left")
-
-
-def _checked_bin_count(bin_count: int) -> int:
-    if bin_count < 1:
-        raise ShapeError(f"bin_count must be at least 1, but got {bin_count}")
-    return bin_count
+def _bin_of(top: FloatArray) -> npt.NDArray[np.int64]:
+    return np.searchsorted(_EDGES[1:-1], top, side="left")
 
 
 def _smoothed_target(label: npt.NDArray[np.int64], class_count: int) -> npt.NDArray[np.float64]:

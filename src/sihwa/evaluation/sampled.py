@@ -12,11 +12,8 @@ import numpy.typing as npt
 
 from sihwa.evaluation.arrays import BoolArray, FloatArray, IntArray
 from sihwa.evaluation.confusion import balanced_accuracy, macro_f1
-from sihwa.evaluation.figure import Figure
-from sihwa.evaluation.intervals import bootstrap_sums, redrawn_interval
+from sihwa.evaluation.intervals import Figure, bootstrap_sums, redrawn_interval
 from sihwa.evaluation.probability import calibrated_errors, calibration_gaps, log_loss
-
-BIN_COUNT = 15
 
 
 @dataclass(frozen=True)
@@ -26,9 +23,7 @@ class SampledFigures:
     confidence: float
     """Two-sided, in (0, 1)."""
     resample_count: int
-    """R."""
     rng: np.random.Generator
-    """Random generator."""
 
     def balanced_accuracy(self, confusion: npt.NDArray[np.int64]) -> Figure:
         """Return the mean recall; `confusion` holds counts, (K, K), rows true."""
@@ -53,13 +48,11 @@ class SampledFigures:
             correct: Whether the top class was the true one, (N,).
             accuracy: Their accuracy with its interval.
         """
-        gap = calibration_gaps(top, correct, bin_count=BIN_COUNT)
+        gap = calibration_gaps(top, correct)
         value = float(np.abs(gap.sum(axis=0)).sum() / len(gap))
         resampled = np.abs(self._sums(gap)).sum(axis=1) / len(gap)
         high, low = 2 * value - self._ends(resampled)
-        calibrated = calibrated_errors(
-            top, bin_count=BIN_COUNT, draw_count=self.resample_count, rng=self.rng
-        )
+        calibrated = calibrated_errors(top, draw_count=self.resample_count, rng=self.rng)
         if value <= self._ends(calibrated)[1]:
             low = 0.0
         ends = (accuracy.low or 0.0, accuracy.high or 0.0)

@@ -144,7 +144,7 @@ def write_robustness(folder: Path, manifest: Manifest, robustness: Robustness) -
     names = ("accuracy", "escapes", "overkill")
     content = {
         kind: [
-            {"strength": strength, **{n: f.as_dict() for n in names if (f := getattr(one, n))}}
+            {"strength": strength, **{n: asdict(f) for n in names if (f := getattr(one, n))}}
             for strength, one in zip(STRENGTHS, evaluations, strict=True)
         ]
         for kind, evaluations in robustness.items()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics
 
 from sihwa.errors import ConfigError, ShapeError
 from sihwa.evaluation import EvaluationConfig, clopper_pearson, evaluate, softmax, upper_bound
@@ -58,18 +59,14 @@ def test_evaluate_mistake_among_defects_is_no_escape() -> None:
 
 def test_evaluate_no_error_claims_no_certainty() -> None:
     label = np.repeat([0, 1, 2], 120)
-    result = evaluate(sure(list(label)), label, CLASSES)
+    probability = np.full((360, 3), 0.0005)
+    probability[np.arange(360), label] = 0.999
+    result = evaluate(probability, label, CLASSES)
     assert result.error_bound == pytest.approx(0.0083, abs=1e-4)
     for figure in (result.accuracy, result.balanced_accuracy, result.macro_f1):
         assert figure.value == figure.high == 1.0
         assert figure.low == pytest.approx(0.9898, abs=2e-3)
-
-
-def test_evaluate_no_error_calibration_error_is_not_certain() -> None:
-    label = np.repeat([0, 1, 2], 120)
-    probability = np.full((360, 3), 0.0005)
-    probability[np.arange(360), label] = 0.999
-    error = evaluate(probability, label, CLASSES).expected_calibration_error
+    error = result.expected_calibration_error
     assert error.value == pytest.approx(0.001)
     # the accuracy may be as low as this; a plain bootstrap gives 0.001 – 0.001
     assert error.high == pytest.approx(0.999 - clopper_pearson(360, 360)[0])
@@ -98,7 +95,7 @@ def test_evaluate_class_never_seen_is_null_with_a_reason() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
-def test_evaluate_any_answers_intervals_hold_every_value(
+def test_evaluate_any_answers_equal_scikit_learn_within_their_intervals(
     answers: list[tuple[int, int]],
 ) -> None:
     label, predicted = np.array(answers).T
@@ -114,6 +111,13 @@ def test_evaluate_any_answers_intervals_hold_every_value(
         if figure["value"] is not None:
             assert figure["low"] <= figure["value"] <= figure["high"]
     assert sum(map(sum, content["confusion"])) == content["count"] == len(answers)
+    assert result.accuracy.value == pytest.approx(metrics.accuracy_score(label, predicted))
+    for ours, theirs in (
+        (result.precision, metrics.precision_score),
+        (result.recall, metrics.recall_score),
+    ):
+        expected = theirs(label, predicted, labels=range(3), average=None, zero_division=np.nan)
+        np.testing.assert_allclose([figure.value or 0 for figure in ours], np.nan_to_num(expected))
 
 
 def test_evaluate_same_seed_gives_the_same_and_another_seed_nearly() -> None:
