@@ -1,17 +1,29 @@
 """The report's page: figures turned into text and geometry for the template."""
 
+import base64
+import io
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
 from sihwa.inspector import evidence_overlay
-from sihwa.reporting.curves import curve_drawings
-from sihwa.reporting.drawings import Axis
-from sihwa.reporting.figure_rows import FigureRow, figure_row, figure_rows
-from sihwa.reporting.numerals import percent, percent_bound, percent_interval
+from sihwa.inspector.evidence import checked_image
+from sihwa.reporting.drawings import Axis, line_points
+from sihwa.reporting.figure_rows import (
+    FigureRow,
+    figure_row,
+    figure_rows,
+    percent,
+    percent_bound,
+    percent_interval,
+)
 from sihwa.reporting.report import ErrorImage, Report
 from sihwa.reporting.template import load_template
-from sihwa.reporting.thumbnails import image_uri
 from sihwa.reporting.wording import WORDS, sentence
 from sihwa.storage import write_text
 
@@ -20,14 +32,12 @@ if TYPE_CHECKING:
 
 _PLOT_SIDE = 200  # of the reliability diagram, in its own units
 _LARGEST_RADIUS = 13
+_CURVE_WIDTH, _CURVE_HEIGHT = 200, 100
+_LONGEST_SIDE = 256  # of an image in the page, in pixels
 
 
 def write_report(path: Path, report: Report) -> None:
     """Write the report as one HTML page that needs no other file and no network.
-
-    Args:
-        path: The page; replaced whole, or not at all.
-        report: What to show; names and paths may hold any character.
 
     Raises:
         StorageError: The file system refused.
@@ -44,8 +54,8 @@ def render(report: Report) -> str:
     return load_template("sihwa.reporting", "report.html.j2").render(
         title=report.title,
         words=WORDS,
-        subtitle=sentence("subtitle", count=evaluation.count, class_count=len(evaluation.classes)),
-        interval_name=sentence("interval", confidence=_confidence(evaluation)),
+        subtitle=f"{evaluation.count} test images, {len(evaluation.classes)} classes",
+        interval_name=f"{_confidence(evaluation)} interval",
         headline=_headline(evaluation),
         conclusions=[*map(_unbroken, _conclusions(evaluation)), WORDS["proof_limits"]],
         figures=figure_rows(evaluation),
@@ -57,7 +67,7 @@ def render(report: Report) -> str:
         errors=[_error(one) for one in report.errors],
         splits=_splits(report),
         robustness=_robustness(report),
-        curves=curve_drawings(report.curves),
+        curves=_curves(report.curves),
         facts=report.facts,
     )
 
@@ -188,8 +198,8 @@ def _errors_text(report: Report) -> str:
 
 def _error(error: ErrorImage) -> dict[str, Any]:
     return {
-        "image": image_uri(error.image),
-        "overlay": image_uri(evidence_overlay(error.image, error.evidence)),
+        "image": _image_uri(error.image),
+        "overlay": _image_uri(evidence_overlay(error.image, error.evidence)),
         "path": error.path,
         "true_class": error.true_class,
         "predicted_class": error.predicted_class,
@@ -221,3 +231,36 @@ def _splits(report: Report) -> dict[str, Any]:
         "totals": totals,
         "total": sum(totals),
     }
+
+
+def _image_uri(image: npt.NDArray[np.uint8]) -> str:
+    """Return an image (H, W, 3) as a small JPEG in a data URI."""
+    small = Image.fromarray(checked_image(image))
+    small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    small.save(stream, format="JPEG", quality=85, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _curves(curves: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
+    """Return one drawing per curve with a finite value; others are left out of the line."""
+    drawings = []
+    for name, values in curves.items():
+        finite = [(epoch, value) for epoch, value in enumerate(values) if math.isfinite(value)]
+        if finite:
+            low, high = min(value for _, value in finite), max(value for _, value in finite)
+            x = Axis(0, len(values) - 1, _CURVE_WIDTH)
+            y = Axis(low, high, _CURVE_HEIGHT, upward=True)
+            last_epoch, last = finite[-1]
+            drawings.append(
+                {
+                    "name": name,
+                    "points": line_points(finite, x, y),
+                    "end": (x.place(last_epoch), y.place(last)),
+                    "high": f"{high:.4g}",
+                    "low": f"{low:.4g}",
+                    "last": f"{last:.4g}",
+                    "epochs": len(values),
+                }
+            )
+    return drawings

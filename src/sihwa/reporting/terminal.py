@@ -7,9 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sihwa.reporting.figure_rows import FigureRow, figure_rows
-from sihwa.reporting.numerals import percent, percent_interval
-from sihwa.reporting.wording import WORDS, sentence
+from sihwa.reporting.figure_rows import FigureRow, figure_rows, percent, percent_interval
 
 if TYPE_CHECKING:
     from sihwa.evaluation import Evaluation, Figure
@@ -24,9 +22,9 @@ def metrics_table(evaluation: "Evaluation") -> RenderableType:
 
 
 def _figures(evaluation: "Evaluation") -> Table:
-    interval = sentence("interval", confidence=_confidence(evaluation.accuracy))
-    table = _table(WORDS["figure"], WORDS["value"], interval)
-    table.add_column(WORDS["method"], style="dim", ratio=1)
+    interval = f"{evaluation.accuracy.confidence * 100:g} % interval"
+    table = _table("Figure", "Value", interval)
+    table.add_column("Method", style="dim", ratio=1)
     rows = figure_rows(evaluation)
     for row in rows:
         table.add_row(Text(row.name), row.value, row.interval, Text(_basis(row)))
@@ -35,8 +33,7 @@ def _figures(evaluation: "Evaluation") -> Table:
 
 
 def _classes(evaluation: "Evaluation") -> Table:
-    recall_name, precision_name = f"{WORDS['recall']}, %", f"{WORDS['precision']}, %"
-    table = _table(WORDS["class"], WORDS["images"], recall_name, precision_name)
+    table = _table("Class", "Images", "Recall, %", "Precision, %")
     rows = zip(evaluation.classes, evaluation.recall, evaluation.precision, strict=True)
     for name, recall, precision in rows:
         table.add_row(Text(name), str(recall.count), _rate(recall), _rate(precision))
@@ -63,7 +60,3 @@ def _rate(figure: "Figure") -> Text:
 def _basis(row: FigureRow) -> str:
     kind = row.method.partition(" (")[0]
     return f"{kind}, {row.share}" if row.share else kind
-
-
-def _confidence(figure: "Figure") -> str:
-    return f"{figure.confidence * 100:g} %"

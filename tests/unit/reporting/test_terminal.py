@@ -9,7 +9,7 @@ from rich.console import Console
 
 from sihwa.evaluation import evaluate
 from sihwa.reporting import metrics_table
-from sihwa.reporting.numerals import decimal_interval, percent, percent_interval
+from sihwa.reporting.figure_rows import decimal_interval, percent, percent_interval
 
 
 def shown(classes: list[str], accept: list[str]) -> str:
@@ -25,9 +25,6 @@ def test_metrics_table_accept_class_shows_escapes_and_overkill() -> None:
     assert "Escapes" in text
     assert "exact, 1 of 2" in text
     assert "exact (Clopper-Pearson)" in text
-
-
-def test_metrics_table_no_accept_class_shows_neither() -> None:
     assert "Escapes" not in shown(["good", "crack"], [])
 
 
