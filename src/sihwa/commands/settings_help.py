@@ -5,6 +5,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import is_dataclass
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -50,7 +51,8 @@ def help_text(config: DictConfig) -> str:
 def _lines(config: DictConfig, indent: str) -> Iterator[str]:
     """Yield a line or more per setting: its name, its value and what it means."""
     meanings = _meanings(OmegaConf.get_type(config))
-    for name, value in OmegaConf.to_container(config, resolve=True).items():
+    settings: Any = OmegaConf.to_container(config, resolve=True)
+    for name, value in settings.items():
         if isinstance(value, dict):
             yield f"{indent}{name}:"
             yield from _lines(config[name], indent + "  ")
