@@ -96,7 +96,7 @@ def pressed(*given):
     os.kill(os.getpid(), signal.SIG{0})
     return take_turns(*given)
 sihwa.benchmark.measure.take_turns = pressed
-from sihwa.commands.cli import main
+from sihwa.__main__ import main
 main()
 """
 

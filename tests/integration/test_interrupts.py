@@ -31,11 +31,8 @@ SWALLOW = f"try:\n    exec({PRESS!r})\n    while True: pass\nexcept BaseExceptio
     ("words", "package"),
     [
         pytest.param(["-m", "sihwa"], "typer", id="sihwa at typer"),
-        pytest.param(["-m", "sihwa"], "numpy", id="sihwa at numpy"),
         pytest.param(["-m", "sihwa", "train"], "hydra", id="sihwa train at hydra"),
-        pytest.param(["train.py"], "pyarrow", id="train.py at pyarrow"),
         pytest.param(["train.py", "resume=nowhere"], "torch", id="train.py at torch"),
-        pytest.param(["train.py"], "omegaconf", id="train.py at omegaconf"),
         pytest.param(["scripts/score.py"], "typer", id="score.py at typer"),
         pytest.param(["scripts/verify.py"], "msgspec", id="verify.py at msgspec"),
     ],

@@ -213,10 +213,10 @@ def test_finish_four_images_a_class_ship_no_path_of_this_machine(tmp_path: Path)
     run = train(make_parts(tmp_path / "parts", count=4), tmp_path, f"model.weights='{weights}'")
     assert run.manifest.counts["양품"] == {"train": 2, "calibration": 1, "test": 1}
     files = contents(run.inspector)
-    assert {"card.json", "inspector.onnx", "README.md", "images.zip"} < files.keys()
-    for name, content in files.items():
-        assert b"backbone.safetensors" in content or name in ("weights.safetensors", "images.zip")
-        assert "미리 배운".encode() not in content
+    named = {name for name, content in files.items() if weights.name.encode() in content}
+    assert named == {"card.json", "inspector.onnx", "README.md"}
+    for content in files.values():
+        assert weights.parent.name.encode() not in content
         assert str(tmp_path).encode() not in content
 
 

@@ -151,15 +151,6 @@ def test_resume_edited_config_is_one_clear_error(
         resume(tmp_path)
 
 
-def test_resume_command_with_other_settings_is_refused(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), f"resume={tmp_path}", "seed=3"],
-        capture_output=True, encoding="utf-8", check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "remove seed=3" in done.stderr
-
-
 def test_cross_validate_tests_every_image_once_and_resumes(parts: Path, tmp_path: Path) -> None:
     result = cross_validate(compose_config(settings(parts, tmp_path, "evaluation.folds=3")))
     written = json.loads((result.folder / "cross_validation.json").read_text())

@@ -12,9 +12,8 @@ from sihwa.commands.benchmark_command import benchmark
 from sihwa.commands.score_command import score
 from sihwa.commands.verify_command import verify
 from sihwa.terminal.console import run_commands
-from sihwa.terminal.guard import guarding
 
-__all__ = ["benchmark", "main", "run", "run_alone", "score", "train", "verify"]
+__all__ = ["benchmark", "run", "run_alone", "score", "train", "verify"]
 
 
 def _new_app(description: str | None = None) -> typer.Typer:
@@ -28,12 +27,6 @@ def _new_app(description: str | None = None) -> typer.Typer:
 
 
 app = _new_app("From a folder of part images to a qualified inspector on a cheap factory PC.")
-
-
-def main() -> None:
-    """Run the command line under its guard."""
-    with guarding():
-        run()
 
 
 def run() -> None:

@@ -23,17 +23,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What the calibrated network gives for every image.
-
-    Attributes:
-        probability: Calibrated probabilities, (N, K).
-        unknown: Unknown score: how unlike the training images each is, (N,).
-        policy: Turns both into decisions.
-    """
+    """What the calibrated network gives for every image."""
 
     probability: NDArray[np.floating]
+    """Calibrated probabilities, (N, K)."""
     unknown: NDArray[np.floating]
+    """Unknown score: how unlike the training images each is, (N,)."""
     policy: TopClassPolicy
+    """Turns both into decisions."""
 
 
 def calibrate(

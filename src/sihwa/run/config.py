@@ -1,19 +1,12 @@
 """The settings of a training run, and their registration as Hydra schemas."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
 from sihwa.augmentation import AugmentationConfig
-from sihwa.dataset import (
-    DatasetConfig,
-    ElpvConfig,
-    ImageFolderConfig,
-    NeuDetConfig,
-    TabularConfig,
-)
+from sihwa.dataset import DatasetConfig, ElpvConfig, ImageFolderConfig, NeuDetConfig, TabularConfig
 from sihwa.decision import DecisionConfig
 from sihwa.errors import ConfigError
 from sihwa.evaluation.config import EvaluationConfig
@@ -22,7 +15,6 @@ from sihwa.model import ModelConfig
 from sihwa.training import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
 
 DEVICES = ("auto", "cpu", "cuda")
-_GREATEST_SEED = 2**32 - 1
 
 
 @dataclass
@@ -56,8 +48,8 @@ class TrainConfig:
         """Reject an unknown device, a seed out of range and an empty folder."""
         if self.device not in DEVICES:
             raise ConfigError(f"device must be one of {', '.join(DEVICES)}; got {self.device!r}")
-        if not 0 <= self.seed <= _GREATEST_SEED:
-            raise ConfigError(f"seed must be in [0, {_GREATEST_SEED}], got {self.seed}")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed must be in [0, {2**32 - 1}], got {self.seed}")
         for name in ("output_dir", "cache_dir"):
             if not getattr(self, name).strip():
                 raise ConfigError(f"{name} must name a folder; use . for the current directory")
@@ -68,7 +60,7 @@ class TrainConfig:
             )
 
 
-_SCHEMAS: dict[str, dict[str, Any]] = {
+SCHEMAS: dict[str, dict[str, Any]] = {
     "dataset": {
         "elpv": ElpvConfig,
         "image_folder": ImageFolderConfig,
@@ -82,13 +74,14 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "evaluation": {"evaluation": EvaluationConfig},
     "export": {"export": ExportConfig},
 }
+"""Group → name of a schema → its dataclass."""
 
 
 def register_schemas() -> None:
     """Tell Hydra the type of every setting, so that it refuses a misspelt one."""
     store = ConfigStore.instance()
     store.store(name="schema_train", node=TrainConfig)
-    for group, schemas in _SCHEMAS.items():
+    for group, schemas in SCHEMAS.items():
         for name, node in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=node)
 
@@ -97,14 +90,5 @@ def schema_names(config: TrainConfig) -> dict[str, str]:
     """Return the schema of each group of settings: {"dataset": "elpv", ...}."""
     return {
         group: next(name for name, node in schemas.items() if node is type(getattr(config, group)))
-        for group, schemas in _SCHEMAS.items()
+        for group, schemas in SCHEMAS.items()
     }
-
-
-def schema_nodes(names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the dataclass of each group, given the names of their schemas.
-
-    Raises:
-        KeyError: There is no such group or schema.
-    """
-    return {group: _SCHEMAS[group][name] for group, name in names.items()}

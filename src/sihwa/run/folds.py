@@ -21,15 +21,12 @@ from sihwa.training import world
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What the folds measured.
-
-    Attributes:
-        folder: The run folder; `fold-1`, `fold-2`, ... in it are run folders themselves.
-        figures: Name of a figure → its value in each fold; folds without it are left out.
-    """
+    """What the folds measured."""
 
     folder: Path
+    """The run folder; `fold-1`, `fold-2`, ... in it are run folders themselves."""
     figures: dict[str, list[float]]
+    """Name of a figure → its value in each fold; folds without it are left out."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of cross_validation.json."""

@@ -26,11 +26,7 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 
 def share_folder(folder: Path | None) -> Path:
-    """Return the first process's run folder in every process.
-
-    Args:
-        folder: The run folder in the first process, None in the others.
-    """
+    """Return the first process's run folder in every process; `folder` is None in the others."""
     shared = [folder]
     if world()[1] > 1:
         distributed.broadcast_object_list(shared, src=0)
@@ -39,11 +35,7 @@ def share_folder(folder: Path | None) -> Path:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return where PyTorch runs; `auto` is a GPU if there is one.
-
-    Raises:
-        ConfigError: `cuda` was asked for and there is no GPU.
-    """
+    """Return where PyTorch runs; `auto` is a GPU if there is one."""
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ConfigError("device=cuda: PyTorch sees no CUDA device; use device=cpu or auto")

@@ -1,7 +1,4 @@
-"""Robustness: the test repeated on corrupted images, as a worse camera would take them.
-
-Axes: N images of one size, H and W image size, K classes.
-"""
+"""Robustness: the test repeated on corrupted images, as a worse camera would take them."""
 
 import logging
 from dataclasses import replace
@@ -27,14 +24,7 @@ Robustness = dict[str, list[Evaluation]]
 def measure_robustness(
     network: Network, manifest: Manifest, config: EvaluationConfig, device: torch.device
 ) -> Robustness:
-    """Repeat the test under every corruption of the settings.
-
-    Args:
-        network: Trained and calibrated.
-        manifest: Its test images are corrupted, in memory.
-        config: Names the corruptions; none by default.
-        device: Where PyTorch runs.
-    """
+    """Repeat the test under every corruption of the settings; images are corrupted in memory."""
     if not config.corruptions:
         return {}
     rows = np.flatnonzero(manifest.split == "test").tolist()

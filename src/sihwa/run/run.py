@@ -63,15 +63,15 @@ class Run:
 
     @classmethod
     def start(cls, config: TrainConfig) -> Self:
-        """Read the images and make the run folder.
-
-        Raises:
-            SihwaError: Images, network or folders cannot be used; no run folder is made.
-        """
+        """Read the images and make the run folder, unless images, network or cache fail."""
         device = choose_device(config.device)
         manifest = read_dataset(config.dataset, config.seed)
         network = create_network(config.model, len(manifest.classes), config.seed)
-        _require_cache(Path(config.cache_dir).expanduser())
+        try:
+            with usable_folder(Path(config.cache_dir).expanduser()):
+                pass
+        except StorageError as error:
+            raise StorageError(f"cache_dir: {error}. Choose another: cache_dir=PATH") from error
         folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
         write_inputs(folder, manifest, config)
         return cls(folder, config, manifest, network, device)
@@ -178,14 +178,6 @@ def _train(
 ) -> TrainResult:
     work = TrainContext(folder, Path(config.cache_dir), device, config.seed, config.augmentation)
     return train_network(network, manifest, config.training, work)
-
-
-def _require_cache(folder: Path) -> None:
-    try:
-        with usable_folder(folder):
-            pass
-    except StorageError as error:
-        raise StorageError(f"cache_dir: {error}. Choose another folder: cache_dir=PATH") from error
 
 
 def _log_data(manifest: Manifest) -> None:

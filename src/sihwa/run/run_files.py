@@ -26,7 +26,7 @@ from sihwa.dataset import Manifest
 from sihwa.errors import ConfigError
 from sihwa.images import read_image
 from sihwa.run.calibrate import Calibrated
-from sihwa.run.config import TrainConfig, schema_names, schema_nodes
+from sihwa.run.config import SCHEMAS, TrainConfig, schema_names
 from sihwa.run.robustness import Robustness
 from sihwa.storage import replacing, write_json, write_text
 
@@ -45,7 +45,7 @@ def read_config(folder: Path) -> TrainConfig:
     """Read the settings of a run from its folder; types and ranges are checked.
 
     Raises:
-        ConfigError: There is no config.yaml, or not one that a run of this version wrote.
+        ConfigError: There is no config.yaml, or this version did not write it.
     """
     path = folder / "config.yaml"
     if not path.is_file():
@@ -79,8 +79,8 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
 
 def _config_from(content: dict[str, Any]) -> TrainConfig:
     groups = {
-        group: msgspec.convert(content[group], node)
-        for group, node in schema_nodes(content["schema"]).items()
+        group: msgspec.convert(content[group], SCHEMAS[group][name])
+        for group, name in content["schema"].items()
     }
     others = {name: value for name, value in content.items() if name not in groups}
     return replace(msgspec.convert(others, TrainConfig), **groups)
@@ -100,10 +100,7 @@ def _names(settings: Mapping[str, Any], prefix: str = "") -> set[str]:
 
 
 def write_contact_sheet(folder: Path, manifest: Manifest, config: TrainConfig) -> None:
-    """Write augmentation.png: training images, each beside augmented copies of it.
-
-    Nothing is written if augmentation is off.
-    """
+    """Write augmentation.png: training images, each beside augmented copies, if there are any."""
     augmenter = Augmenter(config.augmentation)
     if not augmenter:
         return
@@ -135,10 +132,7 @@ def write_predictions(folder: Path, manifest: Manifest, calibrated: Calibrated) 
 
 
 def write_robustness(folder: Path, manifest: Manifest, robustness: Robustness) -> None:
-    """Write corruptions.json, the figures, and corruptions.png, an image under each corruption.
-
-    Nothing is written if no corruption was measured.
-    """
+    """Write corruptions.json and an image under each corruption, if any was measured."""
     if not robustness:
         return
     names = ("accuracy", "escapes", "overkill")
