@@ -20,7 +20,7 @@ with guarding():
             while True: pass
         except BaseException:
             raise RuntimeError("an error of the library's own")
-    sihwa.run.compose.to_config = pressed
+    sihwa.run.compose.OmegaConf.to_object = pressed
     train(["dataset=elpv"])
 """
 LINE = "interrupted; no partial files were left behind\n"
