@@ -29,7 +29,7 @@ from sihwa.training import world
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ConfigError(
-            f"{message}. Flags are --help, --version, --multirun, --cfg job and --resolve; "
+            f"{message}. Flags are --help, --version, --multirun and --cfg job; "
             "settings take no dashes: setting=value"
         )
 
@@ -46,8 +46,7 @@ def launch(arguments: Sequence[str]) -> None:
     elif named:
         _run_named(named, others, arguments)
     elif flags.cfg:
-        config = compose_settings(settings)
-        print(OmegaConf.to_yaml(config, resolve=flags.resolve), end="")  # noqa: T201
+        print(OmegaConf.to_yaml(compose_settings(settings), resolve=True), end="")  # noqa: T201
     else:
         _run_all(expand_multirun(settings) if flags.multirun else [settings])
 
@@ -60,13 +59,11 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     (True, ['seed=1,2', 'dataset=elpv'])
     """
     parser = _Parser(add_help=False, allow_abbrev=False)
-    for names in (("-h", "--help"), ("-m", "--multirun"), ("--version",), ("--resolve",)):
+    for names in (("-h", "--help"), ("-m", "--multirun"), ("--version",)):
         parser.add_argument(*names, action="store_true")
     parser.add_argument("-c", "--cfg", choices=["job"])
     parser.add_argument("settings", nargs="*")
     flags = parser.parse_intermixed_args(arguments)
-    if flags.resolve and not flags.cfg:
-        raise ConfigError("--resolve goes with --cfg job, whose references it resolves")
     return flags, flags.settings
 
 

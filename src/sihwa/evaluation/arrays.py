@@ -13,12 +13,14 @@ from sihwa.errors import ShapeError
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
 
 # probabilities from float16 or from a CSV file with four digits pass
 SUM_TOLERANCE = 1e-3
 
 
-def checked_logit(logit: FloatArray, name: str = "logit") -> npt.NDArray[np.float64]:
+def checked_logit(logit: FloatArray, name: str = "logit") -> Float64:
     """Return `logit` as float64 (N, K), N >= 1, K >= 2, finite."""
     value = np.asarray(logit)
     if value.ndim != 2 or value.shape[0] < 1 or value.shape[1] < 2:
@@ -28,12 +30,12 @@ def checked_logit(logit: FloatArray, name: str = "logit") -> npt.NDArray[np.floa
         )
     if value.dtype.kind not in "fiu":
         raise ShapeError(f"{name} must hold real numbers, but got dtype {value.dtype}")
-    real: npt.NDArray[np.float64] = value.astype(np.float64)
+    real: Float64 = value.astype(np.float64)
     _refuse_row(~np.isfinite(real).all(axis=1), f"{name} must be finite", real)
     return real
 
 
-def checked_probability(probability: FloatArray) -> npt.NDArray[np.float64]:
+def checked_probability(probability: FloatArray) -> Float64:
     """Return `probability` as float64 (N, K), each row in [0, 1] and summing to 1."""
     value = checked_logit(probability, "probability")
     outside = ((value < 0) | (value > 1)).any(axis=1)
@@ -45,7 +47,7 @@ def checked_probability(probability: FloatArray) -> npt.NDArray[np.float64]:
 
 def checked_label(
     label: IntArray, class_count: int, count: int | None = None, name: str = "label"
-) -> npt.NDArray[np.int64]:
+) -> Int64:
     """Return `label` as int64 (N,), each in [0, `class_count`), of length `count` if given."""
     value = np.asarray(label)
     if value.ndim != 1 or value.size == 0:
@@ -63,7 +65,7 @@ def checked_label(
     return value.astype(np.int64)
 
 
-def _refuse_row(wrong: npt.ArrayLike, rule: str, value: npt.NDArray[np.float64]) -> None:
+def _refuse_row(wrong: npt.ArrayLike, rule: str, value: Float64) -> None:
     if np.any(wrong):
         row = int(np.argmax(wrong))
         shown = ", ".join(f"{number:g}" for number in value[row, :8])

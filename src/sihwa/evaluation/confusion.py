@@ -1,30 +1,23 @@
-"""Metrics of the confusion matrix; each raises ShapeError for anything but counts, (..., K, K).
+"""Metrics of the confusion matrix.
+
+Each takes counts (..., K, K), rows true, columns predicted; others raise ShapeError.
 
 Axes: N images, K classes; a leading ... means any number of matrices at once.
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from sihwa.errors import ShapeError
-from sihwa.evaluation.arrays import BoolArray, FloatArray, IntArray, checked_label
+from sihwa.evaluation.arrays import BoolArray, Float64, FloatArray, Int64, IntArray, checked_label
 
 
-def confusion_matrix(
-    label: IntArray, predicted: IntArray, class_count: int
-) -> npt.NDArray[np.int64]:
+def confusion_matrix(label: IntArray, predicted: IntArray, class_count: int) -> Int64:
     """Count images by true class (rows) and predicted class (columns).
 
     Args:
         label: True class per image, (N,), each in [0, K).
         predicted: Predicted class per image, (N,), each in [0, K).
         class_count: K.
-
-    Returns:
-        Counts, (K, K).
-
-    Raises:
-        ShapeError: Lengths differ, N is 0, or a class is out of range.
 
     >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
     [[1, 1], [0, 1]]
@@ -35,14 +28,8 @@ def confusion_matrix(
     return np.bincount(cell, minlength=class_count**2).reshape(class_count, class_count)
 
 
-def recall(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
-    """Return, per class, the share of its images given this label.
-
-    Args:
-        confusion: Counts, (..., K, K), rows true, columns predicted.
-
-    Returns:
-        Shares in [0, 1], (..., K); NaN for a class with no image.
+def recall(confusion: IntArray | FloatArray) -> Float64:
+    """Return, per class, the share of its images given this label: (..., K), NaN for no image.
 
     >>> recall(np.array([[3, 1], [0, 4]])).tolist()
     [0.75, 1.0]
@@ -51,14 +38,8 @@ def recall(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
     return _share(_diagonal(matrix), matrix.sum(-1))
 
 
-def balanced_accuracy(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
-    """Return the mean recall over the classes that have images.
-
-    Args:
-        confusion: Counts, (..., K, K), rows true, columns predicted.
-
-    Returns:
-        Means in [0, 1], (...); NaN for a matrix of zeros.
+def balanced_accuracy(confusion: IntArray | FloatArray) -> Float64:
+    """Return the mean recall over the classes that have images: (...), NaN for no image.
 
     Source: Brodersen et al. 2010, "The balanced accuracy and its posterior distribution".
 
@@ -69,18 +50,16 @@ def balanced_accuracy(confusion: IntArray | FloatArray) -> npt.NDArray[np.float6
     return _mean_where(recall(matrix), matrix.sum(-1) > 0)
 
 
-def macro_f1(
-    confusion: IntArray | FloatArray, *, counted: BoolArray | None = None
-) -> npt.NDArray[np.float64]:
+def macro_f1(confusion: IntArray | FloatArray, *, counted: BoolArray | None = None) -> Float64:
     """Return the plain mean of the classes' F1, the harmonic mean of precision and recall.
 
     Args:
-        confusion: Counts, (..., K, K), rows true, columns predicted.
+        confusion: Counts, (..., K, K).
         counted: Which classes enter the mean, (K,); by default those that occur as a true or
             as a predicted class, as in scikit-learn.
 
     Returns:
-        Means in [0, 1], (...); NaN for a matrix of zeros.
+        Means in [0, 1], (...); NaN for no image.
 
     >>> round(float(macro_f1(np.array([[3, 1], [0, 4]]))), 4)
     0.873
@@ -93,26 +72,24 @@ def macro_f1(
     return _mean_where(np.nan_to_num(f1), np.broadcast_to(counted, f1.shape))
 
 
-def _checked(confusion: IntArray | FloatArray) -> npt.NDArray[np.float64]:
+def _checked(confusion: IntArray | FloatArray) -> Float64:
     value = np.asarray(confusion)
     if value.ndim < 2 or value.shape[-1] != value.shape[-2] or value.shape[-1] < 1:
         raise ShapeError(f"confusion must be (..., K, K), but got shape {value.shape}")
-    count: npt.NDArray[np.float64] = value.astype(np.float64)
+    count: Float64 = value.astype(np.float64)
     if not (count >= 0).all():
         raise ShapeError(f"confusion must hold counts of at least 0, but got {count.min():g}")
     return count
 
 
-def _diagonal(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _diagonal(matrix: Float64) -> Float64:
     return np.diagonal(matrix, axis1=-2, axis2=-1)
 
 
-def _share(
-    part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _share(part: Float64, whole: Float64) -> Float64:
     undefined = np.full(np.shape(whole), np.nan)
     return np.asarray(np.divide(part, whole, out=undefined, where=whole > 0))
 
 
-def _mean_where(value: npt.NDArray[np.float64], where: BoolArray) -> npt.NDArray[np.float64]:
+def _mean_where(value: Float64, where: BoolArray) -> Float64:
     return _share(np.where(where, value, 0.0).sum(-1), where.sum(-1).astype(np.float64))

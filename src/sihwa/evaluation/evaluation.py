@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sihwa.errors import ConfigError, ShapeError
 from sihwa.evaluation.arrays import (
+    Float64,
     FloatArray,
+    Int64,
     IntArray,
     checked_label,
     checked_probability,
@@ -45,7 +46,7 @@ class Evaluation:
     """Classes of good parts; empty if there are none."""
     count: int
     """Images, N."""
-    confusion: npt.NDArray[np.int64]
+    confusion: Int64
     """Counts, (K, K), rows true, columns predicted; read-only."""
     accuracy: Figure
     """Share of images given the right label; exact interval."""
@@ -134,8 +135,8 @@ def evaluate(
 
 
 def _measure(
-    stated: npt.NDArray[np.float64],
-    true: npt.NDArray[np.int64],
+    stated: Float64,
+    true: Int64,
     classes: tuple[str, ...],
     accept_classes: tuple[str, ...],
     config: EvaluationConfig,

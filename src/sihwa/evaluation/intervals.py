@@ -12,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
 from sihwa.errors import ShapeError
-from sihwa.evaluation.arrays import IntArray
+from sihwa.evaluation.arrays import Float64, IntArray
 
 EXACT = "exact (Clopper-Pearson)"
 
@@ -56,9 +55,6 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
         trials: At least 1.
         confidence: In (0, 1).
 
-    Returns:
-        Lower and upper end, in [0, 1].
-
     Source: Clopper and Pearson 1934, Biometrika 26(4).
 
     >>> low, high = clopper_pearson(360, 360)
@@ -74,15 +70,9 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
 
 
 def upper_bound(occurrences: int, trials: int, confidence: float = 0.95) -> float:
-    """Return the exact one-sided upper bound of a rate.
+    """Return the exact one-sided upper bound of a rate, in [0, 1].
 
-    Args:
-        occurrences: In [0, trials].
-        trials: At least 1.
-        confidence: In (0, 1).
-
-    Returns:
-        The bound in [0, 1]; without occurrences it is about 3 / trials at 0.95.
+    Without occurrences it is about 3 / trials at a confidence of 0.95.
 
     Source: Clopper and Pearson 1934, Biometrika 26(4).
 
@@ -98,7 +88,7 @@ def upper_bound(occurrences: int, trials: int, confidence: float = 0.95) -> floa
 
 def redrawn_interval(
     confusion: IntArray,
-    metric: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+    metric: Callable[[Float64], Float64],
     *,
     confidence: float,
     draw_count: int,
@@ -118,9 +108,6 @@ def redrawn_interval(
         draw_count: R.
         rng: Random generator.
 
-    Returns:
-        Lower and upper end.
-
     Source: Fay and Feuer 1997, "Confidence intervals for directly standardized rates", for the
     one added error in the stratum of the largest weight.
     """
@@ -136,19 +123,8 @@ def redrawn_interval(
     return float(low), float(high)
 
 
-def bootstrap_sums(
-    value: npt.NDArray[np.float64], *, resample_count: int, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
-    """Return the column sums of `value` over images drawn with replacement.
-
-    Args:
-        value: Contribution of each image, (N, M).
-        resample_count: R.
-        rng: Random generator.
-
-    Returns:
-        Sums, (R, M).
-    """
+def bootstrap_sums(value: Float64, *, resample_count: int, rng: np.random.Generator) -> Float64:
+    """Return the column sums (R, M) of `value` (N, M) over images drawn with replacement."""
     image_count = len(value)
     step = max(1, CELLS_AT_ONCE // image_count)
     share = np.full(image_count, 1 / image_count)
@@ -166,11 +142,11 @@ def _check_confidence(confidence: float) -> float:
 
 
 def _redrawn(
-    alpha: npt.NDArray[np.float64],
+    alpha: Float64,
     per_class: IntArray,
     draw_count: int,
     rng: np.random.Generator,
-) -> npt.NDArray[np.float64]:
+) -> Float64:
     weight = rng.standard_gamma(alpha, size=(draw_count, *alpha.shape))
     total = weight.sum(axis=2, keepdims=True)
     share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)

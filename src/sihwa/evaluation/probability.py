@@ -8,12 +8,13 @@ Axes: N images, K classes, B bins, R draws.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import optimize
 
 from sihwa.evaluation.arrays import (
     BoolArray,
+    Float64,
     FloatArray,
+    Int64,
     IntArray,
     checked_label,
     checked_logit,
@@ -46,7 +47,7 @@ class ReliabilityBin:
     """Their observed accuracy."""
 
 
-def softmax(logit: FloatArray) -> npt.NDArray[np.float64]:
+def softmax(logit: FloatArray) -> Float64:
     """Turn logits into probabilities, in float64.
 
     Args:
@@ -88,7 +89,9 @@ def fit_temperature(logit: FloatArray, label: IntArray) -> float:
     true = checked_label(label, value.shape[1], value.shape[0])
     if np.ptp(value, axis=1).max() == 0:
         return 1.0
-    target = _smoothed_target(true, value.shape[1])
+    doubt = 1 / (true.size + 2)
+    target = np.full(value.shape, doubt / (value.shape[1] - 1))
+    target[np.arange(true.size), true] = 1 - doubt
     fit = optimize.minimize_scalar(
         lambda log_t: -(target * _log_softmax(value / np.exp(log_t))).sum(axis=1).mean(),
         bounds=(np.log(LOWEST_TEMPERATURE), np.log(HIGHEST_TEMPERATURE)),
@@ -98,7 +101,7 @@ def fit_temperature(logit: FloatArray, label: IntArray) -> float:
     return float(np.exp(fit.x))
 
 
-def log_loss(probability: FloatArray, label: IntArray) -> npt.NDArray[np.float64]:
+def log_loss(probability: FloatArray, label: IntArray) -> Float64:
     """Return each image's negative log probability of its true class.
 
     Args:
@@ -117,7 +120,7 @@ def log_loss(probability: FloatArray, label: IntArray) -> npt.NDArray[np.float64
     return np.maximum(0.0, -np.log(np.maximum(stated, LOWEST_PROBABILITY)))
 
 
-def calibration_gaps(top: FloatArray, correct: BoolArray) -> npt.NDArray[np.float64]:
+def calibration_gaps(top: FloatArray, correct: BoolArray) -> Float64:
     """Return right (1) or wrong (0) minus probability, each in the column of its bin.
 
     Bins are of equal width over [0, 1]. The expected calibration error is the sum of the absolute
@@ -141,9 +144,7 @@ def calibration_gaps(top: FloatArray, correct: BoolArray) -> npt.NDArray[np.floa
     return gap
 
 
-def calibrated_errors(
-    top: FloatArray, *, draw_count: int, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def calibrated_errors(top: FloatArray, *, draw_count: int, rng: np.random.Generator) -> Float64:
     """Draw the calibration errors (R,) that a perfectly calibrated inspector would show.
 
     They are above 0: each answer is right or wrong, never 93 % right.
@@ -185,18 +186,11 @@ def reliability_bins(top: FloatArray, correct: BoolArray) -> tuple[ReliabilityBi
     )
 
 
-def _bin_of(top: FloatArray) -> npt.NDArray[np.int64]:
+def _bin_of(top: FloatArray) -> Int64:
     return np.searchsorted(_EDGES[1:-1], top, side="left")
 
 
-def _smoothed_target(label: npt.NDArray[np.int64], class_count: int) -> npt.NDArray[np.float64]:
-    doubt = 1 / (label.size + 2)
-    target = np.full((label.size, class_count), doubt / (class_count - 1))
-    target[np.arange(label.size), label] = 1 - doubt
-    return target
-
-
-def _log_softmax(logit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _log_softmax(logit: Float64) -> Float64:
     # the largest logit becomes 0, so exp cannot overflow
     shifted = logit - logit.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

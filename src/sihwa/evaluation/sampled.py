@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
-from sihwa.evaluation.arrays import BoolArray, FloatArray, IntArray
+from sihwa.evaluation.arrays import BoolArray, Float64, FloatArray, Int64, IntArray
 from sihwa.evaluation.confusion import balanced_accuracy, macro_f1
 from sihwa.evaluation.intervals import Figure, bootstrap_sums, redrawn_interval
 from sihwa.evaluation.probability import calibrated_errors, calibration_gaps, log_loss
@@ -25,11 +24,11 @@ class SampledFigures:
     resample_count: int
     rng: np.random.Generator
 
-    def balanced_accuracy(self, confusion: npt.NDArray[np.int64]) -> Figure:
+    def balanced_accuracy(self, confusion: Int64) -> Figure:
         """Return the mean recall; `confusion` holds counts, (K, K), rows true."""
         return self._redrawn(confusion, balanced_accuracy)
 
-    def macro_f1(self, confusion: npt.NDArray[np.int64]) -> Figure:
+    def macro_f1(self, confusion: Int64) -> Figure:
         """Return the mean F1; `confusion` holds counts, (K, K), rows true."""
         # a class that never occurs is left out of the mean in every draw too
         counted = confusion.sum(0) + confusion.sum(1) > 0
@@ -69,8 +68,8 @@ class SampledFigures:
 
     def _redrawn(
         self,
-        confusion: npt.NDArray[np.int64],
-        metric: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+        confusion: Int64,
+        metric: Callable[[Float64], Float64],
     ) -> Figure:
         low, high = redrawn_interval(
             confusion,
@@ -83,10 +82,10 @@ class SampledFigures:
         method = f"simulated (Dirichlet rows, {self.resample_count} draws)"
         return self._figure(value, low, high, method, int(confusion.sum()))
 
-    def _sums(self, value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _sums(self, value: Float64) -> Float64:
         return bootstrap_sums(value, resample_count=self.resample_count, rng=self.rng)
 
-    def _ends(self, resampled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _ends(self, resampled: Float64) -> Float64:
         tail = (1 - self.confidence) / 2
         return np.quantile(resampled, [tail, 1 - tail])
 

@@ -60,10 +60,8 @@ def calibrate(
     threshold = unknown_threshold(unknown[calibration], config.decision.unknown_rate)
     if threshold is None and config.decision.unknown_rate > 0:
         log.warning(
-            "no image will be called unknown: %d calibration images are too few for "
-            "decision.unknown_rate=%g",
-            calibration.sum(),
-            config.decision.unknown_rate,
+            f"no image will be called unknown: {calibration.sum()} calibration images are too few "
+            f"for decision.unknown_rate={config.decision.unknown_rate:g}"
         )
     policy = TopClassPolicy(manifest.classes, manifest.accept_classes, threshold)
     return Calibrated(softmax(logit / temperature), unknown, policy)

@@ -181,13 +181,8 @@ def _train(
 
 
 def _log_data(manifest: Manifest) -> None:
-    log.info(
-        "%s: %d images, %d classes, fingerprint %s",
-        manifest.name,
-        manifest.table.num_rows,
-        len(manifest.classes),
-        manifest.fingerprint[:16],
-    )
+    counts = f"{manifest.table.num_rows} images, {len(manifest.classes)} classes"
+    log.info("%s: %s, fingerprint %s", manifest.name, counts, manifest.fingerprint[:16])
     for name, splits in manifest.counts.items():
         log.info("  %s: %s", name, ", ".join(f"{k} {v}" for k, v in splits.items()))
     for note in manifest.notes:

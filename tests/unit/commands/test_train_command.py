@@ -11,7 +11,6 @@ from sihwa.errors import SihwaError
     [
         (["--help", "datset=elpv"], "nearest: dataset"),
         (["--foo"], "arguments: --foo. Flags are --help"),
-        (["--resolve"], "goes with --cfg job"),
         (["sweep=a", "sweep=b"], "expected one sweep"),
         (["sweep=a", "-m"], "takes no flags; remove -m"),
         (["resume=a", "seed=3"], "remove seed=3"),
@@ -34,7 +33,7 @@ def test_launch_mistake_is_refused_before_any_run(
         (["--help", "dataset=neu_det"], "\n  input_size: 224  "),
         (["--version"], "sihwa "),
         (["--cfg", "job", "seed=3"], "\nseed: 3\n"),
-        (["-c", "job", "--resolve", "output_dir=out"], "\noutput_dir: out\n"),
+        (["-c", "job", "cache_dir=${oc.env:HOME}/x"], "/x\n"),
     ],
 )
 def test_launch_flag_prints_without_training(
