@@ -46,7 +46,7 @@ def launch(arguments: Sequence[str]) -> None:
     elif named:
         _run_named(named, others, arguments)
     elif flags.cfg:
-        print(OmegaConf.to_yaml(compose_settings(settings), resolve=True), end="")  # noqa: T201
+        print(OmegaConf.to_yaml(compose_settings(settings)), end="")  # noqa: T201
     else:
         _run_all(expand_multirun(settings) if flags.multirun else [settings])
 

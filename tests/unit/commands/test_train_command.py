@@ -33,7 +33,7 @@ def test_launch_mistake_is_refused_before_any_run(
         (["--help", "dataset=neu_det"], "\n  input_size: 224  "),
         (["--version"], "sihwa "),
         (["--cfg", "job", "seed=3"], "\nseed: 3\n"),
-        (["-c", "job", "cache_dir=${oc.env:HOME}/x"], "/x\n"),
+        (["-c", "job", "output_dir=out"], "\noutput_dir: out\n"),
     ],
 )
 def test_launch_flag_prints_without_training(
