@@ -106,24 +106,10 @@ def test_resume_after_a_kill_gives_the_same_files(
         resume(folder)
 
 
-def test_resume_no_run_folder_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"expected a run folder, .* holds no config"):
-        resume(tmp_path)
-
-
 @pytest.mark.parametrize(
     "text",
-    [
-        b"a: [",
-        b"schema: {dataset: moon}",
-        b"schema: 5",
-        b"- 1",
-        b"\xff\xfe",
-        b"#" * 2_000_000,
-        b"a: " + b"[" * 5_000,
-        b"a: &a [1]\nb: *a",
-    ],
-    ids=["no YAML", "schema", "number", "list", "no text", "long", "deep", "alias"],
+    [b"a: [", b"schema: {dataset: moon}", b"schema: 5", b"- 1", b"\xff\xfe", b"#" * 2_000_000],
+    ids=["no YAML", "schema", "number", "list", "no text", "long"],
 )
 def test_resume_foreign_config_is_one_clear_error(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "config.yaml").write_bytes(text)

@@ -41,9 +41,7 @@ def test_help_text_shows_values_as_yaml() -> None:
     assert "\nseed: 7                               Seeds splits, folds" in text
     assert "\n  root: ???    " in text
     assert "\n    train_per_class: null " in text
-    assert "\n  accept_classes: []  " in text
     assert "\n  mlflow: ''  " in text
-    assert "\n  int8: false  " in text
     # an inherited setting has the meaning that its base class gives
     assert "  epochs: 14                          Passes over the training images" in text
     assert "\ntraining: finetune, probe, stages" in text

@@ -129,19 +129,6 @@ def test_evaluate_same_seed_gives_the_same_and_another_seed_nearly() -> None:
     assert other["low"] == pytest.approx(first["figures"]["macro_f1"]["low"], abs=0.02)
 
 
-def test_evaluate_shuffled_images_keeps_every_value() -> None:
-    probability, label = drawn()
-    order = np.random.default_rng(1).permutation(len(label))
-    before, after = (
-        evaluate(probability[rows], label[rows], CLASSES).as_dict()
-        for rows in (np.arange(len(label)), order)
-    )
-    assert before["confusion"] == after["confusion"]
-    for name, figure in before["figures"].items():
-        assert after["figures"][name]["value"] == pytest.approx(figure["value"])
-        assert after["figures"][name]["low"] == pytest.approx(figure["low"], abs=0.02)
-
-
 def test_evaluate_higher_confidence_widens_every_interval() -> None:
     probability, label = drawn()
     narrow = evaluate(probability, label, CLASSES, config=EvaluationConfig(confidence=0.8))

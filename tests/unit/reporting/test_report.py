@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from sihwa.augmentation import CORRUPTIONS
-from sihwa.errors import ShapeError
 from sihwa.evaluation import Evaluation, EvaluationConfig, evaluate
 from sihwa.reporting import MOST_ERRORS, ErrorImage, Report, write_report
 from sihwa.reporting.page import render
@@ -173,12 +172,6 @@ def test_render_confusion_puts_true_in_rows() -> None:
     evaluation = measured([1] * 7 + [0] * 3, [0] * 10, ["good", "crack"])
     cells = re.findall(r'<td class="(right|wrong)[^>]*>(\d+)</td>', render(report(evaluation)))
     assert cells == [("right", "3"), ("wrong", "7"), ("wrong", "0"), ("right", "0")]
-
-
-def test_render_grey_image_is_refused() -> None:
-    grey = np.zeros((5, 5), dtype=np.uint8)
-    with pytest.raises(ShapeError, match=r"uint8 \(H, W, 3\), but got uint8 of shape \(5, 5\)"):
-        render(report(errors=[wrong(image=grey)]))
 
 
 def test_wording_every_key_is_used() -> None:
