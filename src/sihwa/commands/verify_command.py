@@ -7,7 +7,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sihwa.inspector import ParityProof
 from sihwa.inspector.verify import VerifiedInspector, verify_inspector
 from sihwa.terminal.console import a_path, say
 from sihwa.terminal.guard import begin_work
@@ -67,7 +66,15 @@ def show_verified(found: VerifiedInspector) -> None:
     for name in ("flips", "Δ prob.", "Δ unknown", "images/s", "by 32"):
         table.add_column(name, justify="right", no_wrap=True)
     for proof in found.proof:
-        table.add_row(*_proof_row(proof))
+        table.add_row(
+            f"{proof.runtime} {proof.device} {proof.precision}",
+            "[green]proven[/]" if proof.proven else "[red]refused[/]",
+            f"{proof.flips} of {proof.images}",
+            f"{proof.greatest_difference:.1e}",
+            f"{proof.greatest_unknown_difference:.1e}",
+            f"{proof.images_per_second_1:.0f}",
+            f"{proof.images_per_second_32:.0f}",
+        )
     Console().print(table)
     for proof in found.proof:
         if not proof.proven:
@@ -87,15 +94,3 @@ def show_verified(found: VerifiedInspector) -> None:
     if found.before > comparisons:
         say(f"this replaces a verification of {found.before} comparisons")
     say(f"-> {found.written}")
-
-
-def _proof_row(proof: ParityProof) -> list[str]:
-    return [
-        f"{proof.runtime} {proof.device} {proof.precision}",
-        "[green]proven[/]" if proof.proven else "[red]refused[/]",
-        f"{proof.flips} of {proof.images}",
-        f"{proof.greatest_difference:.1e}",
-        f"{proof.greatest_unknown_difference:.1e}",
-        f"{proof.images_per_second_1:.0f}",
-        f"{proof.images_per_second_32:.0f}",
-    ]

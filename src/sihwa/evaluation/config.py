@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from sihwa.augmentation import CORRUPTIONS
 from sihwa.errors import ConfigError
 
-_MOST_RESAMPLES = 100_000
-
 
 @dataclass
 class EvaluationConfig:
@@ -26,9 +24,9 @@ class EvaluationConfig:
         """Reject values out of range."""
         if not 0 < self.confidence < 1:
             raise ConfigError(f"evaluation.confidence must be in (0, 1), got {self.confidence}")
-        if not 100 <= self.resamples <= _MOST_RESAMPLES:
+        if not 100 <= self.resamples <= 100_000:
             raise ConfigError(
-                f"evaluation.resamples must be in [100, {_MOST_RESAMPLES}], got {self.resamples}"
+                f"evaluation.resamples must be in [100, 100000], got {self.resamples}"
             )
         if not 1 <= self.folds <= 100:
             raise ConfigError(f"evaluation.folds must be in [1, 100], got {self.folds}")

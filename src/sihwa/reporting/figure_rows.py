@@ -19,16 +19,13 @@ UNDEFINED = "–"
 
 @dataclass(frozen=True, slots=True)
 class FigureRow:
-    """One figure as text."""
+    """One figure as text; value and interval are a dash if undefined."""
 
     name: str
-    """What is measured."""
     note: str
-    """Its definition in a few words."""
+    """The definition in a few words."""
     value: str
-    """The figure; a dash if undefined."""
     interval: str
-    """Its interval; a dash if undefined."""
     share: str
     """'354 of 360' for a rate, otherwise empty."""
     method: str

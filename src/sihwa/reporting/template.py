@@ -4,12 +4,7 @@ import jinja2
 
 
 def load_template(package: str, name: str) -> jinja2.Template:
-    """Return a template of a package; it may include style.css and others of this package.
-
-    Args:
-        package: The package with a folder `templates`.
-        name: File name of the template.
-    """
+    """Return a file of a package's `templates`; it may include those of this package."""
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
             [jinja2.PackageLoader(package), jinja2.PackageLoader("sihwa.reporting")]

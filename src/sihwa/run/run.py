@@ -16,26 +16,11 @@ from sihwa.evaluation import Evaluation, evaluate
 from sihwa.export import Trained, export_inspector
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network, create_network
+from sihwa.run import run_files, run_folder
 from sihwa.run.calibrate import Calibrated, calibrate
 from sihwa.run.config import TrainConfig
 from sihwa.run.processes import choose_device, share_folder
 from sihwa.run.robustness import Robustness, measure_robustness
-from sihwa.run.run_files import (
-    read_config,
-    write_contact_sheet,
-    write_inputs,
-    write_predictions,
-    write_robustness,
-)
-from sihwa.run.run_folder import (
-    advise_to_resume,
-    clear_unfinished,
-    create_run_folder,
-    hold_run,
-    is_fold,
-    point_latest,
-    run_log,
-)
 from sihwa.run.run_report import RunResult, write_run_report
 from sihwa.storage import usable_folder, write_json
 from sihwa.training import TrainContext, TrainResult, train_network
@@ -63,7 +48,7 @@ class Run:
 
     @classmethod
     def start(cls, config: TrainConfig) -> Self:
-        """Read the images and make the run folder, unless images, network or cache fail."""
+        """Read the images and make the run folder; after an error there is none."""
         device = choose_device(config.device)
         manifest = read_dataset(config.dataset, config.seed)
         network = create_network(config.model, len(manifest.classes), config.seed)
@@ -72,8 +57,8 @@ class Run:
                 pass
         except StorageError as error:
             raise StorageError(f"cache_dir: {error}. Choose another: cache_dir=PATH") from error
-        folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
-        write_inputs(folder, manifest, config)
+        folder = run_folder.create_run_folder(Path(config.output_dir), datetime.now().astimezone())
+        run_files.write_inputs(folder, manifest, config)
         return cls(folder, config, manifest, network, device)
 
     @classmethod
@@ -84,7 +69,7 @@ class Run:
             ConfigError: It is not a run folder, or the run is finished.
         """
         folder = folder.expanduser().resolve()
-        config = read_config(folder)
+        config = run_files.read_config(folder)
         if (folder / "report.html").exists():
             raise ConfigError(f"resume: the run in {folder} is finished; see its report.html")
         device = choose_device(config.device)
@@ -113,17 +98,18 @@ class Run:
     @contextlib.contextmanager
     def _in_folder(self) -> Iterator[None]:
         """Hold the folder, log to its train.log, and point `latest` to it at the end."""
-        with hold_run(self.folder), run_log(self.folder / "train.log"):
-            with advise_to_resume(self.folder):
-                clear_unfinished(self.folder)
+        with run_folder.hold_run(self.folder), run_folder.run_log(self.folder / "train.log"):
+            with run_folder.advise_to_resume(self.folder):
+                run_folder.clear_unfinished(self.folder)
                 log.info("run folder %s", self.folder)
                 _log_data(self.manifest)
                 yield
-            if not is_fold(self.folder):
-                log.info("latest: %s", point_latest(Path(self.config.output_dir), self.folder))
+            if not run_folder.is_fold(self.folder):
+                latest = run_folder.point_latest(Path(self.config.output_dir), self.folder)
+                log.info("latest: %s", latest)
 
     def _train(self) -> TrainResult:
-        write_contact_sheet(self.folder, self.manifest, self.config)
+        run_files.write_contact_sheet(self.folder, self.manifest, self.config)
         folder = share_folder(self.folder)
         return _train(self.network, self.manifest, self.config, folder, self.device)
 
@@ -137,14 +123,14 @@ class Run:
             config=self.config.evaluation,
             seed=self.config.seed,
         )
-        write_predictions(self.folder, self.manifest, calibrated)
+        run_files.write_predictions(self.folder, self.manifest, calibrated)
         write_json(self.folder / "metrics.json", evaluation.as_dict())
         return evaluation
 
     def _measure_robustness(self) -> Robustness:
         config, device = self.config.evaluation, self.device
         robustness = measure_robustness(self.network, self.manifest, config, device)
-        write_robustness(self.folder, self.manifest, robustness)
+        run_files.write_robustness(self.folder, self.manifest, robustness)
         return robustness
 
     def _export(

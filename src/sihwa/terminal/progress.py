@@ -39,14 +39,9 @@ class _RateColumn(ProgressColumn):
 def progress_bar(
     title: str, total: int | Callable[[], int | None] | None, unit: str = "images"
 ) -> Iterator[Advance]:
-    """Show a bar on standard error with count, rate and time left; yield `advance(count)`.
+    """Show a bar with count, rate and time left on standard error, if that is a terminal.
 
-    Args:
-        title: What is being done, in a few words.
-        total: Number of units; None if unknown; or a function that returns it at each step.
-        unit: What is counted, in the plural.
-
-    Nothing is printed when standard error is not a terminal.
+    Yields `advance(count)`. `total` is None if unknown, or a function that returns it at each step.
 
     >>> with progress_bar("reading", 2) as advance:
     ...     advance(2)
