@@ -115,8 +115,8 @@ def score(
 
     An image that cannot be read gets a row with decision review and the error.
     A run that was stopped, killed or ran out of disk continues with --resume.
-    docs/row-contract.md lists the columns; docs/scale.md tells how many
-    machines share the work.
+    docs/row-contract.md lists the columns, docs/scale.md explains several
+    machines.
 
     [bold]Examples[/]
 

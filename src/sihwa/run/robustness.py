@@ -1,4 +1,4 @@
-"""Robustness: the test repeated on corrupted images, as a worse camera would take them."""
+"""Robustness: the test repeated on corrupted images."""
 
 import logging
 from dataclasses import replace

@@ -21,12 +21,12 @@ _LINES = {
 
 
 class _State:
-    """What the guard of this process knows."""
+    """State of the guard in this process."""
 
     received: int | None = None
     """The signal that came: a library may swallow its exception or raise another for it."""
     is_working = False
-    """Whether files may be half written, so that only an exception removes them."""
+    """Whether files may be partly written, so that an exception has to remove them."""
     output_lost = False
     """Whether standard output could not be written."""
 
@@ -36,7 +36,7 @@ _state = _State()
 
 @contextlib.contextmanager
 def guarding() -> Iterator[None]:
-    """Run a command such that however it ends, it ends in at most one line and an exit code.
+    """Run a command so that it ends with at most one line and an exit code.
 
     Until `begin_work` is called, a signal ends the process at once: an exception would be caught
     by packages in the middle of their import, or turned into an error by OmegaConf.
@@ -51,7 +51,7 @@ def guarding() -> Iterator[None]:
 
     def receive(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         _state.received = number
-        if os.getpid() != process:  # a forked worker, which has nothing to say
+        if os.getpid() != process:  # a forked worker prints nothing
             os._exit(128 + number)
         if not _state.is_working:
             with contextlib.suppress(OSError):
@@ -155,9 +155,9 @@ class _Notes(io.TextIOWrapper):
 
 
 class _Results(_Notes):
-    """The same, but it says once that it cannot write: the work goes on and ends in exit code 1.
+    """Reports once that it cannot write; the command continues and exits with code 1.
 
-    A reader that has ended, such as `| head`, has all it wants: that is no error.
+    A reader that has ended, such as `| head`, is no error.
     """
 
     def _lose(self, error: OSError) -> None:
