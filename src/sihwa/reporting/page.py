@@ -24,7 +24,7 @@ from sihwa.reporting.figure_rows import (
 )
 from sihwa.reporting.report import ErrorImage, Report
 from sihwa.reporting.template import load_template
-from sihwa.reporting.wording import WORDS, sentence
+from sihwa.reporting.wording import WORDS
 from sihwa.storage import write_text
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ _PLOT_SIDE = 200  # of the reliability diagram, in its own units
 _LARGEST_RADIUS = 13
 _CURVE_WIDTH, _CURVE_HEIGHT = 200, 100
 _LONGEST_SIDE = 256  # of an image in the page, in pixels
+_LIMITS = (
+    "All of this holds for images like the test images: the same camera, light, parts and kinds of "
+    "defect. It says nothing about a defect of no class in this list, nor about the line after a "
+    "change. The labels are taken as the truth, their mistakes included."
+)
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -57,7 +62,7 @@ def render(report: Report) -> str:
         subtitle=f"{evaluation.count} test images, {len(evaluation.classes)} classes",
         interval_name=f"{_confidence(evaluation)} interval",
         headline=_headline(evaluation),
-        conclusions=[*map(_unbroken, _conclusions(evaluation)), WORDS["proof_limits"]],
+        conclusions=[*map(_unbroken, _conclusions(evaluation)), _LIMITS],
         figures=figure_rows(evaluation),
         classes=_classes(evaluation),
         confusion=_confusion(evaluation),
@@ -97,41 +102,39 @@ def _recalls(evaluation: "Evaluation") -> "list[tuple[str, Figure]]":
 
 def _conclusions(evaluation: "Evaluation") -> list[str]:
     """Say what the figures prove of errors, of escapes, and of the rarest class."""
-    confidence = _confidence(evaluation)
+    confidence, bound = _confidence(evaluation), percent_bound(evaluation.error_bound)
     wrong = evaluation.count - (evaluation.accuracy.occurrences or 0)
-    sentences = [
-        sentence(
-            "proof_errors" if wrong else "proof_no_error",
-            errors=wrong,
-            count=evaluation.count,
-            confidence=confidence,
-            bound=percent_bound(evaluation.error_bound),
-        )
-    ]
-    if evaluation.escapes and evaluation.escape_bound is None:
-        sentences.append(WORDS["proof_no_defect"])
-    elif evaluation.escapes and evaluation.escape_bound is not None:
-        sentences.append(
-            sentence(
-                "proof_escapes",
-                escapes=evaluation.escapes.occurrences,
-                count=evaluation.escapes.count,
-                confidence=confidence,
-                bound=percent_bound(evaluation.escape_bound),
-                needed=math.ceil(math.log(1 - evaluation.escapes.confidence) / math.log(1 - 0.01)),
-            )
+    errors = (
+        f"{wrong} of {evaluation.count} test images got a wrong label. At {confidence} confidence "
+        f"the data prove that the true error rate is at most {bound}."
+    )
+    if not wrong:
+        errors = (
+            f"None of {evaluation.count} test images got a wrong label. That does not make the "
+            f"error rate zero: at {confidence} confidence the data prove that it is at most "
+            f"{bound}."
         )
     name, rarest = min(_recalls(evaluation), key=lambda one: one[1].count)
-    sentences.append(
-        sentence(
-            "proof_rarest",
-            name=name,
-            count=rarest.count,
-            confidence=confidence,
-            interval=percent_interval(rarest.low, rarest.high),
-        )
+    rarest_class = (
+        f"The rarest class in the test is “{name}” with {rarest.count} images. At {confidence} "
+        f"confidence its recall lies in {percent_interval(rarest.low, rarest.high)}; only more "
+        "images of it narrow that."
     )
-    return sentences
+    return [errors, *_escape_conclusion(evaluation, confidence), rarest_class]
+
+
+def _escape_conclusion(evaluation: "Evaluation", confidence: str) -> list[str]:
+    if evaluation.escapes is None:
+        return []
+    if evaluation.escape_bound is None:
+        return ["No test image shows a defective part, so nothing is known about escapes."]
+    needed = math.ceil(math.log(1 - evaluation.escapes.confidence) / math.log(1 - 0.01))
+    return [
+        f"{evaluation.escapes.occurrences} of {evaluation.escapes.count} images of defects were "
+        f"accepted: at {confidence} confidence at most {percent_bound(evaluation.escape_bound)} of "
+        "defective parts escape. To prove an escape rate of 1 % takes "
+        f"{needed} defective images without a single escape."
+    ]
 
 
 def _unbroken(text: str) -> str:
@@ -191,9 +194,13 @@ def _circles(evaluation: "Evaluation") -> list[dict[str, Any]]:
 
 def _errors_text(report: Report) -> str:
     if not report.errors:
-        return WORDS["errors_none"]
+        return "No test image got a wrong label."
     total = report.evaluation.count - (report.evaluation.accuracy.occurrences or 0)
-    return sentence("errors_note", shown=len(report.errors), total=total)
+    return (
+        f"{len(report.errors)} of {total} wrong images, the most confident first. The overlay "
+        "shows where the evidence for the predicted class lies, not why. A mistake in the labels "
+        "looks like an error here: judge the image first."
+    )
 
 
 def _error(error: ErrorImage) -> dict[str, Any]:
