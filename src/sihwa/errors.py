@@ -17,6 +17,8 @@ kind of reaction, not for each message. Commands print the notes of an error (`a
 message, and exit with `exit_code`; a traceback is a defect.
 """
 
+from collections.abc import Sequence
+
 
 class SihwaError(Exception):
     """Any error that a user can cause; its text is one line."""
@@ -80,3 +82,35 @@ class RuntimeUnavailable(SihwaError):
 
 class StorageError(SihwaError):
     """A file cannot be written: disk full, no permission, in use."""
+
+
+def check_settings(prefix: str, settings: object, **allowed: str | Sequence[str]) -> None:
+    """Refuse settings outside their interval or choices, such as `ema="[0, 1)"`.
+
+    Args:
+        prefix: Their place, such as `training.optimizer.`.
+        settings: The object that holds them.
+        allowed: An interval as text, or the choices.
+
+    Raises:
+        ConfigError: A setting is not allowed.
+    """
+    for name, expected in allowed.items():
+        value = getattr(settings, name)
+        if not isinstance(expected, str):
+            if value not in expected:
+                choices = ", ".join(expected)
+                raise ConfigError(f"{prefix}{name} must be one of {choices}; got {value!r}")
+        elif not _is_inside(value, expected):
+            raise ConfigError(f"{prefix}{name} must be in {expected}, got {value}")
+
+
+def _is_inside(value: float, interval: str) -> bool:
+    """Tell whether a value is in an interval.
+
+    >>> [_is_inside(value, "[0, 1)") for value in (0, 0.5, 1, float("nan"))]
+    [True, True, False, False]
+    """
+    low, high = map(float, interval[1:-1].split(","))
+    above = low < value if interval[0] == "(" else low <= value
+    return above and (value < high if interval[-1] == ")" else value <= high)

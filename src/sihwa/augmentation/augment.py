@@ -27,7 +27,6 @@ class Augmenter:
             self._pipeline = create_pipeline(config)
 
     def __bool__(self) -> bool:
-        """Whether any change is on."""
         return self.config.changes_something
 
     def __call__(self, image: NDArray[np.uint8], key: Sequence[int]) -> NDArray[np.uint8]:

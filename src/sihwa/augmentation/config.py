@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 
-from sihwa.errors import ConfigError
+from sihwa.errors import ConfigError, check_settings
 
-SYMMETRIES = ("none", "mirror", "flip", "turn")
-
-_MOST = {
-    "brightness": 0.5,
-    "contrast": 0.5,
-    "uneven_light": 0.2,
-    "defocus_px": 10.0,
-    "noise": 0.2,
-    "shift": 0.2,
+_STRENGTHS = {
+    "brightness": "[0, 0.5]",
+    "contrast": "[0, 0.5]",
+    "uneven_light": "[0, 0.2]",
+    "defocus_px": "[0, 10]",
+    "noise": "[0, 0.2]",
+    "shift": "[0, 0.2]",
 }
 
 
@@ -43,17 +41,9 @@ class AugmentationConfig:
     """Probability of each change except symmetry, in [0, 1]."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
-        if self.symmetry not in SYMMETRIES:
-            raise ConfigError(
-                f"augmentation.symmetry must be one of {', '.join(SYMMETRIES)}; "
-                f"got {self.symmetry!r}"
-            )
-        for name, most in {**_MOST, "probability": 1.0}.items():
-            if not 0 <= getattr(self, name) <= most:
-                raise ConfigError(
-                    f"augmentation.{name} must be in [0, {most:g}], got {getattr(self, name)}"
-                )
+        symmetries = ("none", "mirror", "flip", "turn")
+        check_settings("augmentation.", self, symmetry=symmetries, **_STRENGTHS)
+        check_settings("augmentation.", self, probability="[0, 1]")
         if self.motion_px and not (3 <= self.motion_px <= 31 and self.motion_px % 2):
             raise ConfigError(
                 "augmentation.motion_px must be 0 or an odd number in [3, 31], "
@@ -63,4 +53,5 @@ class AugmentationConfig:
     @property
     def changes_something(self) -> bool:
         """Whether any change is on."""
-        return self.symmetry != "none" or any(getattr(self, name) for name in (*_MOST, "motion_px"))
+        strengths = (*_STRENGTHS, "motion_px")
+        return self.symmetry != "none" or any(getattr(self, name) for name in strengths)

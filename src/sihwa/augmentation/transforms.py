@@ -29,47 +29,26 @@ def _symmetries(symmetry: str) -> list[Any]:
 def _exposures(config: AugmentationConfig) -> list[Any]:
     """Return the changes in the order in which a camera makes them."""
     chance = config.probability
-    offers: list[tuple[float, Any, dict[str, Any]]] = [
-        (
-            config.shift,
-            albumentations.CropAndPad,
-            {
-                "percent": (0.0, config.shift),  # from 0: it only pads
-                "border_mode": cv2.BORDER_REFLECT_101,
-                "keep_size": True,
-            },
-        ),
-        (
-            config.uneven_light,
-            albumentations.OneOf,
-            {"transforms": _uneven_light(config.uneven_light)},
-        ),
-        (
-            max(config.brightness, config.contrast),
-            albumentations.RandomBrightnessContrast,
-            {
-                "brightness_limit": config.brightness,
-                "contrast_limit": config.contrast,
-                "brightness_by_max": True,
-            },
-        ),
-        (
-            config.defocus_px,
-            albumentations.GaussianBlur,
-            {"blur_limit": 0, "sigma_limit": (0.1, max(0.1, config.defocus_px))},
-        ),
-        (
-            config.motion_px,
-            albumentations.MotionBlur,
-            {"blur_limit": (3, max(3, config.motion_px))},
-        ),
-        (
-            config.noise,
-            albumentations.GaussNoise,
-            {"std_range": (0.0, config.noise), "per_channel": False},
-        ),
-    ]
-    return [make(**settings, p=chance) for strength, make, settings in offers if strength > 0]
+    changes: list[Any] = []
+    if config.shift:
+        # from 0: it only pads
+        percent, border = (0.0, config.shift), cv2.BORDER_REFLECT_101
+        changes += [albumentations.CropAndPad(percent=percent, border_mode=border, p=chance)]
+    if config.uneven_light:
+        changes += [albumentations.OneOf(_uneven_light(config.uneven_light), p=chance)]
+    if config.brightness or config.contrast:
+        changes += [
+            albumentations.RandomBrightnessContrast(config.brightness, config.contrast, p=chance)
+        ]
+    if config.defocus_px:
+        sigma = (0.1, max(0.1, config.defocus_px))
+        changes += [albumentations.GaussianBlur(blur_limit=0, sigma_limit=sigma, p=chance)]
+    if config.motion_px:
+        changes += [albumentations.MotionBlur(blur_limit=(3, config.motion_px), p=chance)]
+    if config.noise:
+        deviation = (0.0, config.noise)
+        changes += [albumentations.GaussNoise(std_range=deviation, per_channel=False, p=chance)]
+    return changes
 
 
 def _uneven_light(strength: float) -> list[Any]:

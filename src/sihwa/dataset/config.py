@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sihwa.errors import ConfigError
+from sihwa.errors import ConfigError, check_settings
 
 
 @dataclass
@@ -18,10 +18,7 @@ class SplitConfig:
     Shows how many images a class needs."""
 
     def __post_init__(self) -> None:
-        """Reject shares that leave a split empty."""
-        for name, share in (("calibration", self.calibration), ("test", self.test)):
-            if not 0 < share < 1:
-                raise ConfigError(f"dataset.split.{name} must be in (0, 1), got {share}")
+        check_settings("dataset.split.", self, calibration="(0, 1)", test="(0, 1)")
         if self.calibration + self.test >= 1:
             raise ConfigError(
                 "dataset.split.calibration + dataset.split.test must be below 1, got "
@@ -50,11 +47,7 @@ class DatasetConfig:
     """Licence of the images, copied into the inspector's card."""
 
     def __post_init__(self) -> None:
-        """Reject an unknown way to treat unreadable images."""
-        if self.on_unreadable not in ("fail", "drop"):
-            raise ConfigError(
-                f"dataset.on_unreadable must be fail or drop, got {self.on_unreadable!r}"
-            )
+        check_settings("dataset.", self, on_unreadable=("fail", "drop"))
 
 
 @dataclass
@@ -65,10 +58,8 @@ class ElpvConfig(DatasetConfig):
     """`binary`: functional, defective. `four`: the four degrees that the assessors gave."""
 
     def __post_init__(self) -> None:
-        """Reject an unknown set of classes."""
         DatasetConfig.__post_init__(self)
-        if self.classes not in ("binary", "four"):
-            raise ConfigError(f"dataset.classes must be binary or four, got {self.classes!r}")
+        check_settings("dataset.", self, classes=("binary", "four"))
 
 
 @dataclass

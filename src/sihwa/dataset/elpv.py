@@ -22,8 +22,7 @@ def find_elpv(config: ElpvConfig) -> Source:
     """List the images of the installed package; the column cell_type is mono or poly.
 
     Raises:
-        DatasetError: The package is not installed.
-        DatasetError: Its label file is damaged.
+        DatasetError: The package is not installed, or its label file is damaged.
     """
     package = importlib.util.find_spec("elpv_dataset")
     if package is None or package.origin is None:

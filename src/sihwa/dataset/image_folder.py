@@ -21,9 +21,8 @@ def find_image_folder(config: ImageFolderConfig) -> Source:
     A single outer folder, as archives often have, is skipped.
 
     Raises:
-        DatasetError: There is neither a folder nor a .zip.
-        DatasetError: It holds no image.
-        DatasetError: An image is outside every class folder, or splits and classes are mixed.
+        DatasetError: There is no image, one is outside every class folder, or splits and classes
+            are mixed.
     """
     root, listing = list_root(config.root)
     pairs = [(path, relative_parts(path, root)) for path in listing.images]

@@ -55,12 +55,7 @@ class Source:
 
 
 def list_root(root: str) -> tuple[Path, Listing]:
-    """Return the absolute root and the images in it.
-
-    Raises:
-        DatasetError: There is neither a folder nor a .zip.
-        DatasetError: It holds no image.
-    """
+    """Return the absolute root and the images in it; refuse one without any."""
     if not root.strip():
         raise DatasetError("dataset.root: empty path; use . for the current directory")
     place = Path(root).expanduser().absolute()
@@ -94,9 +89,6 @@ def clean_label(label: str, where: str) -> str:
     """Return a label in Unicode form NFC, without spaces around it.
 
     macOS stores file names decomposed (NFD), so one Korean name would give two classes.
-
-    Raises:
-        DatasetError: It is empty or holds a control character.
     """
     clean = unicodedata.normalize("NFC", label).strip()
     fault = class_name_fault(clean)

@@ -130,11 +130,7 @@ class Manifest:
         )
 
     def write(self, path: Path) -> None:
-        """Write the manifest as Parquet, whole or not at all.
-
-        Raises:
-            StorageError: The file cannot be written.
-        """
+        """Write the manifest as Parquet, whole or not at all."""
         dropped = [(image.path, image.reason) for image in self.dropped]
         facts = _Facts(self.name, self.classes, self.accept_classes, self.licence, dropped,
                        self.notes, self.fingerprint)  # fmt: skip
@@ -159,21 +155,15 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest written by a run.
 
     Raises:
-        DatasetError: There is no such file.
-        DatasetError: Not a manifest, or changed since it was written.
+        DatasetError: There is none, or it was changed since it was written.
     """
     try:
         table = pq.read_table(path, partitioning=None)
-        facts = msgspec.json.decode(table.schema.metadata[_METADATA], type=_Facts)
-        manifest = Manifest(
-            table=table.replace_schema_metadata(None),
-            name=facts.name,
-            classes=facts.classes,
-            accept_classes=facts.accept_classes,
-            licence=facts.licence,
-            dropped=tuple(UnreadableImage(*image) for image in facts.dropped),
-            notes=facts.notes,
-        )
+        decoded = msgspec.json.decode(table.schema.metadata[_METADATA], type=_Facts)
+        facts = msgspec.structs.asdict(decoded)
+        fingerprint = facts.pop("fingerprint")
+        facts["dropped"] = tuple(UnreadableImage(*image) for image in decoded.dropped)
+        manifest = Manifest(table.replace_schema_metadata(None), **facts)
         _require_complete(manifest)
     except FileNotFoundError as error:
         raise DatasetError(f"no manifest at {path}") from error
@@ -181,7 +171,7 @@ def read_manifest(path: Path) -> Manifest:
         raise DatasetError(
             f"{path}: not a manifest.parquet written by a run; copy it again, or train again"
         ) from error
-    if manifest.fingerprint != facts.fingerprint:
+    if manifest.fingerprint != fingerprint:
         raise DatasetError(
             f"{path}: its rows were changed after the run wrote it; read it as dataset=manifest"
         )

@@ -31,9 +31,7 @@ def find_neu_det(config: NeuDetConfig) -> Source:
     In the train and validation layout, validation is the test split, as in papers that use it.
 
     Raises:
-        DatasetError: There is neither a folder nor a .zip.
-        DatasetError: It holds no image.
-        DatasetError: A name has no known class, or an annotation is damaged.
+        DatasetError: There is no image, a name has no known class, or an annotation is damaged.
     """
     root, listing = list_root(config.root)
     items = [_read_item(path, relative_parts(path, root)) for path in listing.images]

@@ -4,7 +4,9 @@ Axes: N images, C independent components, K classes, S splits.
 """
 
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +41,7 @@ def assign_splits(
 
     Raises:
         DatasetError: Byte-identical images with two labels, a group or byte-identical images
-            in two given splits, or given splits without train.
-        DatasetError: A class has too few independent images.
+            in two given splits, no given train, or too few independent images of a class.
     """
     component = find_components([item.group for item in items], sha256)
     _require_one_label(items, sha256)
@@ -174,44 +175,42 @@ def _targets(total: int, wanted: Sequence[str], shares: SplitConfig) -> NDArray[
 
 
 def _require_one_label(items: Sequence[Item], sha256: Sequence[str]) -> None:
-    first: dict[str, Item] = {}
-    for item, content in zip(items, sha256, strict=True):
-        other = first.setdefault(content, item)
-        if other.label != item.label:
+    for one, other in _pairs(items, sha256):
+        if one.label != other.label:
             raise DatasetError(
-                f"byte-identical images with two labels: {other.path} is {other.label!r}, "
-                f"{item.path} is {item.label!r}; correct one, or remove both"
+                f"byte-identical images with two labels: {one.path} is {one.label!r}, "
+                f"{other.path} is {other.label!r}; correct one, or remove both"
             )
 
 
 def _require_one_given_split(items: Sequence[Item], component: Sequence[str]) -> None:
-    first: dict[str, Item] = {}
-    for item, name in zip(items, component, strict=True):
-        other = first.setdefault(name, item)
-        if other.split != item.split:
+    for one, other in _pairs(items, component):
+        if one.split != other.split:
             raise DatasetError(
-                f"{other.path} (split {other.split}) and {item.path} (split {item.split}) are "
+                f"{one.path} (split {one.split}) and {other.path} (split {other.split}) are "
                 "byte-identical or of one group, so test figures would be too good; put them into "
                 "one split"
             )
 
 
+def _pairs(items: Sequence[Item], key: Sequence[str]) -> Iterator[tuple[Item, Item]]:
+    """Yield the first item of each key beside every other one."""
+    first: dict[str, Item] = {}
+    for item, name in zip(items, key, strict=True):
+        yield first.setdefault(name, item), item
+
+
 def _require_enough(label: Sequence[str], split: Sequence[str], component: Sequence[str]) -> None:
-    components: dict[tuple[str, str], set[str]] = {}
-    for name, part, one in zip(label, split, component, strict=True):
-        components.setdefault((name, part), set()).add(one)
-    found = {
-        (name, part): len(components.get((name, part), ()))
-        for name in sorted(set(label))
-        for part in SPLITS
-    }
-    for (name, part), count in found.items():
-        if count < _LEAST[part]:
+    found = Counter(
+        (name, part) for name, part, _ in set(zip(label, split, component, strict=True))
+    )
+    for name, part in itertools.product(sorted(set(label)), SPLITS):
+        if found[name, part] < _LEAST[part]:
             total = sum(found[name, other] for other in SPLITS)
             raise DatasetError(
                 f"class {name!r}: expected at least {_LEAST[part]} independent image(s) in "
-                f"{part}, got {count} ({total} in all: byte-identical images and those of one "
-                "group count once); add images of it, or remove the class"
+                f"{part}, got {found[name, part]} ({total} in all: byte-identical images and those "
+                "of one group count once); add images of it, or remove the class"
             )
 
 

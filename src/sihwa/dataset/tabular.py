@@ -21,9 +21,8 @@ def find_tabular(config: TabularConfig) -> Source:
     """List the images of a table; paths are relative to it, other columns become attributes.
 
     Raises:
-        DatasetError: There is no such file.
-        DatasetError: It has no row.
-        DatasetError: A column is missing, or a row has no label, an unknown split, a path twice.
+        DatasetError: There is no row, a column is missing, or a row has no label, an unknown split
+            or the path of another.
     """
     path = Path(config.path).expanduser().absolute()
     if not path.is_file():

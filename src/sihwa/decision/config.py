@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sihwa.errors import ConfigError
+from sihwa.errors import check_settings
 
 
 @dataclass
@@ -15,6 +15,4 @@ class DecisionConfig:
     """Share of ordinary images that may be sent to review as unknown, in [0, 1); 0 sends none."""
 
     def __post_init__(self) -> None:
-        """Reject a rate outside [0, 1)."""
-        if not 0 <= self.unknown_rate < 1:
-            raise ConfigError(f"decision.unknown_rate must be in [0, 1), got {self.unknown_rate}")
+        check_settings("decision.", self, unknown_rate="[0, 1)")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from sihwa.augmentation import CORRUPTIONS
-from sihwa.errors import ConfigError
+from sihwa.errors import ConfigError, check_settings
 
 
 @dataclass
@@ -21,15 +21,9 @@ class EvaluationConfig:
     """Corruptions that repeat the test at five strengths: noise, uneven_light, motion, jpeg."""
 
     def __post_init__(self) -> None:
-        """Reject values out of range."""
-        if not 0 < self.confidence < 1:
-            raise ConfigError(f"evaluation.confidence must be in (0, 1), got {self.confidence}")
-        if not 100 <= self.resamples <= 100_000:
-            raise ConfigError(
-                f"evaluation.resamples must be in [100, 100000], got {self.resamples}"
-            )
-        if not 1 <= self.folds <= 100:
-            raise ConfigError(f"evaluation.folds must be in [1, 100], got {self.folds}")
+        check_settings(
+            "evaluation.", self, confidence="(0, 1)", resamples="[100, 100000]", folds="[1, 100]"
+        )
         for name in self.corruptions:
             if name not in CORRUPTIONS:
                 raise ConfigError(

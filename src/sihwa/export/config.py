@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sihwa.errors import ConfigError
+from sihwa.errors import ConfigError, check_settings
 
 MAX_IMAGES = 200
 
@@ -25,11 +25,7 @@ class ExportConfig:
     who gets the inspector gets them too."""
 
     def __post_init__(self) -> None:
-        """Reject values outside their ranges."""
-        if not 0 < self.max_difference <= 0.01:
-            raise ConfigError(
-                f"export.max_difference must be in (0, 0.01], got {self.max_difference}"
-            )
+        check_settings("export.", self, max_difference="(0, 0.01]", images=f"[0, {MAX_IMAGES}]")
         if self.max_int8_flips < 0:
             raise ConfigError(
                 f"export.max_int8_flips must be at least 0, got {self.max_int8_flips}"
@@ -38,5 +34,3 @@ class ExportConfig:
             raise ConfigError(
                 "export.int8=true needs an inspector, but export=none makes none; leave one out"
             )
-        if not 0 <= self.images <= MAX_IMAGES:
-            raise ConfigError(f"export.images must be in [0, {MAX_IMAGES}], got {self.images}")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sihwa.errors import ConfigError
+from sihwa.errors import ConfigError, check_settings
 
 
 @dataclass
@@ -23,10 +23,8 @@ class ModelConfig:
     0 for that map alone. Earlier stages keep textures that deep layers discard."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
         if not 32 <= self.input_size <= 1024 or self.input_size % 32:
             raise ConfigError(
                 f"model.input_size must be a multiple of 32 in [32, 1024], got {self.input_size}"
             )
-        if not 0 <= self.stages <= 4:
-            raise ConfigError(f"model.stages must be in [0, 4], got {self.stages}")
+        check_settings("model.", self, stages="[0, 4]")

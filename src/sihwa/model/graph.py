@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,8 +24,7 @@ OPSET = 18
 # the tracer prints the whole stack when it turns Ctrl-C into an error
 _CHATTY = ("torch.onnx", "torch._subclasses.fake_tensor")
 
-_templates: OrderedDict[tuple[str, int], onnx.ModelProto] = OrderedDict()
-_MOST_TEMPLATES = 2  # one run needs one; each is as large as a network
+_templates: dict[tuple[str, int], onnx.ModelProto] = {}
 
 
 def export_graph(network: Network) -> bytes:
@@ -37,13 +35,15 @@ def export_graph(network: Network) -> bytes:
     fold them into anything; here they become constants.
     """
     key = (network.backbone_digest(), network.classifier.out_features)
-    template = _templates.get(key)
-    if template is None:
-        template = _export(_OpenEnd(network), list(Prediction._fields), _end_of(network))
-        _templates[key] = template
-        if len(_templates) > _MOST_TEMPLATES:
-            _templates.popitem(last=False)
-    return _serialise(_with_end(template, _end_of(network)))
+    if key not in _templates:
+        _templates.clear()  # a run needs one, and each is as large as a network
+        _templates[key] = _export(_OpenEnd(network), list(Prediction._fields), _end_of(network))
+    model = onnx.ModelProto()
+    model.CopyFrom(_templates[key])
+    del model.graph.input[1:]
+    for name, tensor in _end_of(network).items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(tensor.numpy(), name))
+    return _serialise(model)
 
 
 def export_activation(layers: nn.Module) -> bytes:
@@ -74,25 +74,10 @@ def _end_of(network: Network) -> dict[str, Tensor]:
     }
 
 
-def _with_end(template: onnx.ModelProto, end: dict[str, Tensor]) -> onnx.ModelProto:
-    """Return the graph with all inputs except the image turned into constants."""
-    model = onnx.ModelProto()
-    model.CopyFrom(template)
-    del model.graph.input[1:]
-    for name, tensor in end.items():
-        model.graph.initializer.append(onnx.numpy_helper.from_array(tensor.numpy(), name))
-    return model
-
-
 def _export(module: nn.Module, outputs: list[str], end: dict[str, Tensor]) -> onnx.ModelProto:
     # sizes must differ from each other and from 0 and 1, on which the exporter specialises
     example = torch.zeros(2, 300, 260, 3, dtype=torch.uint8)
-    axis = torch.export.Dim
-    shape = {
-        0: axis("N", min=1, max=65536),
-        1: axis("H", min=1, max=65536),
-        2: axis("W", min=1, max=65536),
-    }
+    shape = {place: torch.export.Dim(name, min=1, max=65536) for place, name in enumerate("NHW")}
     with (
         torch.no_grad(),
         keeping_interrupts(),

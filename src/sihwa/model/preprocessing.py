@@ -59,17 +59,20 @@ def _resize_lines(line: Tensor, length: int, size: int) -> Tensor:
     An output line needs few input lines of a large image, so bands of lines are gathered as bytes
     and multiplied as small matrices.
     """
-    index, weight = _band_weights(length, size, line.device)
+    index, weight = _antialias_filter(length, size, line.device)
     bands = line.index_select(1, index.reshape(-1))
     bands = bands.reshape(line.shape[0], index.shape[0], index.shape[1], line.shape[2])
     mixed: Tensor = torch.matmul(weight, bands.to(torch.float32))
     return mixed.reshape(line.shape[0], size, line.shape[2])
 
 
-def _band_weights(length: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _antialias_filter(length: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return input positions (B, T) of each band of outputs, and their weights (B, R, T)."""
-    reach, centre = _geometry(length, size, device)
+    ratio = length / size
+    centre = (torch.arange(size, dtype=torch.float32, device=device) + 0.5) * ratio - 0.5
     centre = centre.reshape(size // _BAND, _BAND)
+    # half the filter's width, a symbol when exported
+    reach: float = torch.sym_max(ratio, 1.0)  # type: ignore[assignment]
     # a band spans R - 1 centres and the filter's width; 4 more for rounding at both ends
     tap_count = (_BAND + 1) * length // size + 4
     first = torch.floor(centre[:, 0] - reach)
@@ -79,11 +82,3 @@ def _band_weights(length: int, size: int, device: torch.device) -> tuple[Tensor,
     index = torch.clamp(position, min=0, max=length - 1).to(torch.int64)
     weight = weight * inside[:, None, :]
     return index, weight / weight.sum(-1, keepdim=True)
-
-
-def _geometry(length: int, size: int, device: torch.device) -> tuple[float, Tensor]:
-    """Return the filter's half-width and the output centres (S,), in input positions."""
-    ratio = length / size
-    centre = (torch.arange(size, dtype=torch.float32, device=device) + 0.5) * ratio - 0.5
-    reach: float = torch.sym_max(ratio, 1.0)  # type: ignore[assignment]  # a symbol when exported
-    return reach, centre

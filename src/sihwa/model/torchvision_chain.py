@@ -3,7 +3,6 @@
 Axes: N images, S input size, C, h and w feature-map size.
 """
 
-import difflib
 import warnings
 from typing import Any
 
@@ -44,40 +43,28 @@ class Chain(nn.Module):
         """Do nothing: the chain ends before the classifier."""
 
 
-def create_torchvision(name: str) -> nn.Module:
-    """Return torchvision's network of that name, with random weights."""
-    known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f"; nearest: {', '.join(near)}" if near else ""
-        raise ModelError(f"model.architecture: torchvision knows no network {name!r}{hint}")
+def torchvision_names() -> list[str]:
+    """Return the names of torchvision's classifiers."""
+    names: list[str] = torchvision.models.list_models(module=torchvision.models)
+    return names
+
+
+def create_torchvision(name: str, *, pretrained: bool) -> nn.Module:
+    """Return torchvision's network of that name; no code in downloaded weights is run."""
     settings = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
     network: nn.Module = torchvision.models.get_model(name, weights=None, **settings)
+    if pretrained:
+        weights: Any = torchvision.models.get_model_weights(name).DEFAULT
+        network.load_state_dict(
+            weights.get_state_dict(
+                progress=False, check_hash=True, weights_only=True, map_location="cpu"
+            )
+        )
     return network
 
 
-def fetch_torchvision(name: str) -> dict[str, Tensor]:
-    """Download the pretrained weights of torchvision's network; no code in them is run."""
-    try:
-        weights: Any = torchvision.models.get_model_weights(name).DEFAULT
-        state: dict[str, Tensor] = weights.get_state_dict(
-            progress=False, check_hash=True, weights_only=True, map_location="cpu"
-        )
-    except Exception as error:  # of the download
-        raise ModelError(
-            f"model.weights=hub: the weights of {PREFIX + name!r} could not be fetched "
-            f"({type(error).__name__}). Without internet use model.weights=PATH, a file copied "
-            "from another machine"
-        ) from error
-    return state
-
-
-def take_apart(network: nn.Module, name: str, size: int) -> Chain:
-    """Return a network's layers up to its pooling.
-
-    Raises:
-        ModelError: It is not a chain of convolutional layers.
-    """
+def take_apart(network: nn.Module, architecture: str, size: int) -> Chain:
+    """Return a network's layers up to its pooling; refuse one that is not a chain of them."""
     layers = _layers(network)
     image = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     # some networks apply a ReLU that is not one of their layers
@@ -85,7 +72,7 @@ def take_apart(network: nn.Module, name: str, size: int) -> Chain:
         if _equals_pooled_map(network.eval(), nn.Sequential(*candidate).eval(), image):
             return Chain(nn.Sequential(*candidate), size)
     raise ModelError(
-        f"model.architecture: {PREFIX + name!r} is not a chain of convolutional layers; choose "
+        f"model.architecture: {architecture!r} is not a chain of convolutional layers; choose "
         "another, or the network of that name in timm"
     )
 
@@ -104,8 +91,6 @@ def _layers(network: nn.Module) -> list[nn.Module]:
 
 def _flat(module: nn.Module) -> list[nn.Module]:
     """Return blocks: sequences are flattened, modules with their own forward pass are not."""
-    if type(module) is nn.Sequential:
-        return [block for child in module for block in _flat(child)]
     if type(module).forward is nn.Sequential.forward:
         return [block for child in module.children() for block in _flat(child)]
     return [module]

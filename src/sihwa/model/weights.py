@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sihwa.errors import ModelError
@@ -74,39 +75,23 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             f"model.weights: expected package, hub, none or a file, got {str(path)!r}, "
             "which does not exist"
         )
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
+        # neither runs code in the file
         if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        state = _read_pickled(path)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(
-            f"model.weights: {path} is not a file of tensors: {str(error).splitlines()[0][:200]}"
-        ) from error
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes raise nearly anything
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        if isinstance(error, pickle.UnpicklingError):
+            reason = "damaged, or more than tensors and numbers"
+        raise ModelError(f"model.weights: {path} is not a file of tensors: {reason}") from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ModelError(
             f"model.weights: {path} is not a state dict (name → tensor); if it contains one, save "
             "that alone: torch.save(torch.load(FILE)['state_dict'], NEW)"
         )
     return state
-
-
-def _read_pickled(path: Path) -> Any:  # noqa: ANN401 -- whatever was saved
-    """Read what `torch.save` wrote if it is tensors and plain values; never run code in it.
-
-    Raises:
-        ValueError: It is damaged or holds anything else.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError("damaged, or more than tensors and numbers") from error
-    except OSError:
-        raise
-    except Exception as error:  # damaged bytes raise nearly anything there
-        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _rename_by_order(

@@ -8,13 +8,11 @@ from hydra.core.config_store import ConfigStore
 from sihwa.augmentation import AugmentationConfig
 from sihwa.dataset import DatasetConfig, ElpvConfig, ImageFolderConfig, NeuDetConfig, TabularConfig
 from sihwa.decision import DecisionConfig
-from sihwa.errors import ConfigError
+from sihwa.errors import ConfigError, check_settings
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.export.config import ExportConfig
 from sihwa.model import ModelConfig
 from sihwa.training import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
-
-DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass
@@ -45,11 +43,7 @@ class TrainConfig:
     """Folder of reusable intermediate results: embeddings by image content."""
 
     def __post_init__(self) -> None:
-        """Reject an unknown device, a seed out of range and an empty folder."""
-        if self.device not in DEVICES:
-            raise ConfigError(f"device must be one of {', '.join(DEVICES)}; got {self.device!r}")
-        if not 0 <= self.seed < 2**32:
-            raise ConfigError(f"seed must be in [0, {2**32 - 1}], got {self.seed}")
+        check_settings("", self, device=("auto", "cpu", "cuda"), seed="[0, 4294967295]")
         for name in ("output_dir", "cache_dir"):
             if not getattr(self, name).strip():
                 raise ConfigError(f"{name} must name a folder; use . for the current directory")

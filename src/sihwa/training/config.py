@@ -4,20 +4,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from math import inf
 
-from sihwa.errors import ConfigError
+from sihwa.errors import ConfigError, check_settings
 from sihwa.training.losses import LOSSES
-
-
-def _require(name: str, value: float, low: float, high: float, *, open_high: bool = False) -> None:
-    inside = low <= value < high if open_high else low <= value <= high
-    if not inside:
-        end = ")" if open_high else "]"
-        raise ConfigError(f"training.{name} must be in [{low:g}, {high:g}{end}, got {value}")
-
-
-def _require_choice(name: str, value: str, *choices: str) -> None:
-    if value not in choices:
-        raise ConfigError(f"training.{name} must be one of {', '.join(choices)}; got {value!r}")
 
 
 @dataclass
@@ -35,24 +23,18 @@ class ProbeConfig(TrainingConfig):
     strengths: list[float] = field(default_factory=list)
     """Candidate values of C, the inverse of the L2 penalty on standardised embeddings."""
     folds: int = 5
-    """Folds of the cross-validation that chooses among them, at least 2."""
+    """Folds of the cross-validation that chooses among them, in [2, 1000]."""
     balanced: bool = False
     """Whether rare classes weigh as much as common ones."""
     max_iterations: int = 2000
-    """Steps the optimiser may take for one fit, at least 1."""
+    """Steps the optimiser may take for one fit, in [1, 1000000]."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
         if not self.strengths or not all(0 < value < inf for value in self.strengths):
             raise ConfigError(
                 f"training.strengths must be one or more positive numbers, got {self.strengths}"
             )
-        if self.folds < 2:
-            raise ConfigError(f"training.folds must be at least 2, got {self.folds}")
-        if self.max_iterations < 1:
-            raise ConfigError(
-                f"training.max_iterations must be at least 1, got {self.max_iterations}"
-            )
+        check_settings("training.", self, folds="[2, 1000]", max_iterations="[1, 1000000]")
 
 
 @dataclass
@@ -77,15 +59,18 @@ class OptimizerConfig:
     """Batches whose gradients are added up before each step, in [1, 1024]."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
-        _require_choice("optimizer.name", self.name, "adamw", "sgd")
-        _require("optimizer.learning_rate", self.learning_rate, 1e-7, 10)
-        _require("optimizer.head_rate", self.head_rate, 0, 1000)
-        _require("optimizer.layer_decay", self.layer_decay, 0.01, 1)
-        _require("optimizer.weight_decay", self.weight_decay, 0, 1)
-        _require("optimizer.warmup", self.warmup, 0, 1, open_high=True)
-        _require("optimizer.clip", self.clip, 0, 1000)
-        _require("optimizer.accumulate", self.accumulate, 1, 1024)
+        check_settings(
+            "training.optimizer.",
+            self,
+            name=("adamw", "sgd"),
+            learning_rate="[1e-7, 10]",
+            head_rate="[0, 1000]",
+            layer_decay="[0.01, 1]",
+            weight_decay="[0, 1]",
+            warmup="[0, 1)",
+            clip="[0, 1000]",
+            accumulate="[1, 1024]",
+        )
 
 
 @dataclass
@@ -106,12 +91,15 @@ class LossConfig:
     error (Menon et al. 2020, arXiv 2007.07314)."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
-        _require_choice("loss.name", self.name, *LOSSES)
-        _require("loss.gamma", self.gamma, 0, 10)
-        _require("loss.label_smoothing", self.label_smoothing, 0, 0.5)
-        _require("loss.class_balance", self.class_balance, 0, 1, open_high=True)
-        _require("loss.logit_adjustment", self.logit_adjustment, 0, 5)
+        check_settings(
+            "training.loss.",
+            self,
+            name=tuple(LOSSES),
+            gamma="[0, 10]",
+            label_smoothing="[0, 0.5]",
+            class_balance="[0, 1)",
+            logit_adjustment="[0, 5]",
+        )
 
 
 @dataclass
@@ -126,7 +114,6 @@ class MixConfig:
     1905.04899)."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
         for name, alpha in (("mix.mixup", self.mixup), ("mix.cutmix", self.cutmix)):
             # closer to 0 the distribution exceeds single precision
             if alpha and not 0.001 <= alpha <= 10:
@@ -146,11 +133,13 @@ class SelectionConfig:
     """Epochs without improvement after which training ends, in [0, 1000]; 0 never ends early."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
-        _require("selection.held_out", self.held_out, 0, 0.5)
-        _require_choice("selection.metric", self.metric,
-                        "log_loss", "accuracy", "balanced_accuracy", "macro_f1")  # fmt: skip
-        _require("selection.patience", self.patience, 0, 1000)
+        check_settings(
+            "training.selection.",
+            self,
+            held_out="[0, 0.5]",
+            metric=("log_loss", "accuracy", "balanced_accuracy", "macro_f1"),
+            patience="[0, 1000]",
+        )
         if self.patience and not self.held_out:
             raise ConfigError(
                 "training.selection.patience: early stopping needs held-out images; set "
@@ -203,19 +192,22 @@ class FinetuneConfig(TrainingConfig):
     no server, or http://host:5000; empty for none."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
-        _require("epochs", self.epochs, 1, 10_000)
-        _require("batch_size", self.batch_size, 1, 65_536)
-        _require("trained_share", self.trained_share, 0.001, 1)
-        _require("strength", self.strength, 1e-6, 100)
-        _require("ema", self.ema, 0, 1, open_high=True)
-        _require("dropout", self.dropout, 0, 1, open_high=True)
-        _require("oversample", self.oversample, 0, 1)
-        _require("workers", self.workers, -1, 256)
-        _require("memory_mib", self.memory_mib, 0, 2**30)
-        _require_choice("start", self.start, "probe", "zero")
-        _require_choice("norm", self.norm, "train", "frozen")
-        _require_choice("precision", self.precision, "auto", "fp32", "bf16", "fp16")
+        check_settings(
+            "training.",
+            self,
+            epochs="[1, 10000]",
+            batch_size="[1, 65536]",
+            trained_share="[0.001, 1]",
+            start=("probe", "zero"),
+            strength="[1e-6, 100]",
+            ema="[0, 1)",
+            dropout="[0, 1)",
+            norm=("train", "frozen"),
+            oversample="[0, 1]",
+            precision=("auto", "fp32", "bf16", "fp16"),
+            workers="[-1, 256]",
+            memory_mib="[0, 1073741824]",
+        )
         # checked here because the first curve may be minutes away
         if self.mlflow and find_spec("mlflow") is None:
             raise ConfigError(
@@ -233,9 +225,8 @@ class StagesConfig(FinetuneConfig):
     takes one of them."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
         FinetuneConfig.__post_init__(self)
-        _require("views", self.views, 1, 1000)
+        check_settings("training.", self, views="[1, 1000]")
         if self.trained_share >= 1:
             raise ConfigError(
                 f"training.trained_share must be below 1 for training=stages, got "

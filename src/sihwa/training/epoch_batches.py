@@ -96,11 +96,9 @@ class EpochOrder(Sampler[Request]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        """Return the number of batches of an epoch."""
         return self._count
 
     def __iter__(self) -> Iterator[Request]:
-        """Yield the requests of the chosen epoch."""
         epoch = None if self._seed is None else self._epoch
         for batch in np.array_split(self._drawn(), self._count):
             yield Request(epoch, tuple(batch[self._share].tolist()), len(batch))
