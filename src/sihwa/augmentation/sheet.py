@@ -19,16 +19,9 @@ _GAP = 4
 def contact_sheet(
     images: Sequence[NDArray[np.uint8]], augmenter: Augmenter, *, columns: int = 7, seed: int = 0
 ) -> NDArray[np.uint8]:
-    """Return originals in the first column and augmented copies beside them.
+    """Return originals, at least one, in the first column and augmented copies beside them.
 
-    Args:
-        images: Images (H, W, 3), uint8 RGB, at least one.
-        augmenter: Changes them.
-        columns: Copies of each, at least 1.
-        seed: Seeds the changes.
-
-    Returns:
-        The sheet, (rows × 164 + 4, (columns + 1) × 164 + 4, 3), uint8 RGB.
+    The sheet is (N × 164 + 4, (columns + 1) × 164 + 4, 3), uint8 RGB, as the images are.
     """
     return _sheet(
         [
@@ -41,13 +34,7 @@ def contact_sheet(
 def corruption_sheet(image: NDArray[np.uint8], kinds: Sequence[str], key: int) -> NDArray[np.uint8]:
     """Return one row per kind of corruption: the original, then each strength.
 
-    Args:
-        image: (H, W, 3), uint8 RGB.
-        kinds: Of CORRUPTIONS, at least one.
-        key: As for `corrupt`.
-
-    Returns:
-        The sheet, (kinds × 164 + 4, 988, 3), uint8 RGB.
+    The sheet is (kinds × 164 + 4, 988, 3), uint8 RGB, as the image is.
     """
     return _sheet([[image, *(corrupt(image, kind, n, key) for n in STRENGTHS)] for kind in kinds])
 

@@ -32,16 +32,13 @@ def find_elpv(config: ElpvConfig) -> Source:
         )
     folder = Path(package.origin).parent / "data"
     classes = _CLASSES[config.classes]
-    items = [_read_line(line, folder, classes) for line in _read_lines(folder / "labels.csv")]
+    try:
+        lines = (folder / "labels.csv").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{folder / 'labels.csv'}: {error}; reinstall elpv-dataset") from error
+    items = [_read_line(line, folder, classes) for line in lines]
     accepted = tuple(name for name in classes if name in _ACCEPTED)
     return Source(items, classes, accepted)
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: {error}; reinstall elpv-dataset") from error
 
 
 def _read_line(line: str, folder: Path, classes: tuple[str, ...]) -> Item:

@@ -34,22 +34,19 @@ def find_image_folder(config: ImageFolderConfig) -> Source:
     items = [_read_item(path, parts, in_splits) for path, parts in pairs]
     if in_splits:
         levels += [levels[-1] / name for name in sorted({parts[0] for _, parts in pairs})]
-    notes = [
-        f"{folder} is a link and was skipped: links are not followed"
-        if folder.is_symlink()
-        else f"{folder} holds no image and gives no class"
-        for folder in _without_images(levels, listing.images)
-    ]
+    notes = _note_empty_folders(levels, listing.images)
     if listing.others:
         notes.append(f"{listing.others} files without an image suffix were skipped")
     return Source(items, tuple(sorted({item.label for item in items})), notes=tuple(notes))
 
 
-def _without_images(levels: Sequence[Path], images: Sequence[str]) -> list[Path]:
-    """Return the folders on these levels that have no image below them."""
+def _note_empty_folders(levels: Sequence[Path], images: Sequence[str]) -> list[str]:
+    """Return a note for each folder on these levels that has no image below it."""
     filled = {parent for path in images for parent in Path(path).parents}
     return [
-        folder
+        f"{folder} is a link and was skipped: links are not followed"
+        if folder.is_symlink()
+        else f"{folder} holds no image and gives no class"
         for level in levels
         if level.is_dir()  # an archive has no folders to list
         for folder in sorted(level.iterdir())

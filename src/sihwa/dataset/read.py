@@ -60,7 +60,12 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     measured = map_with_progress("reading", _measure, [item.path for item in source.items])
     dropped = [one for one in measured if isinstance(one, UnreadableImage)]
     if dropped and config.on_unreadable == "fail":
-        raise DatasetError(_list_unreadable(dropped, len(measured)))
+        listed = "; ".join(map(str, dropped[:_LISTED]))
+        more = f"; and {len(dropped) - _LISTED} more" if len(dropped) > _LISTED else ""
+        raise DatasetError(
+            f"{len(dropped)} of {len(measured)} images cannot be read; repair or remove them, or "
+            f"leave them out with dataset.on_unreadable=drop: {listed}{more}"
+        )
     kept = [
         (item, size)
         for item, size in zip(source.items, measured, strict=True)
@@ -109,14 +114,6 @@ def _measure(path: str) -> _Measured | UnreadableImage:
     except UnreadableImage as error:
         return error
     return _Measured(sha256_of_bytes(content), width, height)
-
-
-def _list_unreadable(images: Sequence[UnreadableImage], total: int) -> str:
-    more = [f"and {len(images) - _LISTED} more"] if len(images) > _LISTED else []
-    return (
-        f"{len(images)} of {total} images cannot be read; repair or remove them, or leave them "
-        f"out with dataset.on_unreadable=drop: {'; '.join([*map(str, images[:_LISTED]), *more])}"
-    )
 
 
 def _used_classes(source: Source, items: Sequence[Item]) -> tuple[str, ...]:

@@ -104,31 +104,17 @@ def _divide_train(
     shares: SplitConfig,
     seed: int,
 ) -> list[str]:
-    """Return the splits with `train` divided into those wanted."""
+    """Return the splits with `train` divided into those wanted.
+
+    Each component, the largest first, goes to the split that lacks most of its images.
+    """
     pool = [row for row, name in enumerate(split) if name == "train"]
-    names = _divide(
-        [label[row] for row in pool], [component[row] for row in pool], wanted, shares, seed
-    )
-    result = list(split)
-    for row, name in zip(pool, names, strict=True):
-        result[row] = name
-    _require_enough(label, result, component)
-    return result
-
-
-def _divide(
-    label: Sequence[str],
-    component: Sequence[str],
-    wanted: Sequence[str],
-    shares: SplitConfig,
-    seed: int,
-) -> list[str]:
-    """Assign each component, the largest first, to the split that lacks most of its images."""
-    classes = sorted(set(label))
-    names = sorted(set(component), key=lambda name: _shuffled(name, seed))
+    classes = sorted({label[row] for row in pool})
+    names = sorted({component[row] for row in pool}, key=lambda name: _shuffled(name, seed))
     place = {name: index for index, name in enumerate(names)}
     count = np.zeros((len(names), len(classes)), dtype=np.int64)
-    np.add.at(count, ([place[name] for name in component], [classes.index(x) for x in label]), 1)
+    for row in pool:
+        count[place[component[row]], classes.index(label[row])] += 1
     deficit = np.stack([_targets(n, wanted, shares) for n in count.sum(0).tolist()], axis=1)
     needed = np.array([[_LEAST[name]] * len(classes) for name in wanted])
     left = (count > 0).sum(0)
@@ -142,7 +128,11 @@ def _divide(
         deficit[best] -= own
         needed[best] -= own > 0
         left -= own > 0
-    return [chosen[name] for name in component]
+    result = list(split)
+    for row in pool:
+        result[row] = chosen[component[row]]
+    _require_enough(label, result, component)
+    return result
 
 
 def _allowed(

@@ -4,6 +4,7 @@ Axes: N images, H and W image size, D embedding width, K classes, R directions, 
 feature-map size.
 """
 
+import contextlib
 import difflib
 import hashlib
 import warnings
@@ -102,6 +103,12 @@ class Network(nn.Module):
         self.classifier = nn.Linear(width, class_count)
         self.unknown = UnknownScore(width, class_count)
         self.register_buffer("temperature", torch.ones(()))
+
+    @torch.no_grad()
+    def set_classifier(self, weight: Tensor, bias: Tensor) -> None:
+        """Copy a classifier on embeddings, weight (K, D) and bias (K,)."""
+        self.classifier.weight.copy_(weight)
+        self.classifier.bias.copy_(bias)
 
     def embed(self, image: Tensor) -> Tensor:
         """Return embeddings (N, D) of images (N, H, W, 3), uint8 RGB."""
@@ -226,15 +233,15 @@ def require_known(architecture: str) -> None:
 
 def _feature_width(body: nn.Module, config: ModelConfig) -> int:
     probe = torch.zeros(1, 3, config.input_size, config.input_size)
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            shape = feature_map(body.eval(), probe, config.stages).shape
-    except (AttributeError, AssertionError, RuntimeError):
-        shape = ()  # other kinds of networks lack the method, or fail in it in various ways
+    shape: tuple[int, ...] = ()
+    # other kinds of networks lack the method, or fail in it in various ways
+    known = contextlib.suppress(AttributeError, AssertionError, RuntimeError)
+    with known, torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shape = feature_map(body.eval(), probe, config.stages).shape
     if len(shape) != 4 or shape[2] != shape[3]:
         raise ModelError(
             f"model.architecture: {config.architecture!r} has no feature map (N, D, h, w) at "
             f"model.stages={config.stages}; choose a convolutional network, or fewer stages"
         )
-    return int(shape[1])
+    return shape[1]

@@ -2,21 +2,18 @@
 
 from sihwa.training.config import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
 from sihwa.training.embedding import create_embedder, embed_manifest, read_batches
-from sihwa.training.probe import ProbeResult, fit_probe
 from sihwa.training.train import Curve, TrainContext, TrainResult, train_network, world
 
 __all__ = [
     "Curve",
     "FinetuneConfig",
     "ProbeConfig",
-    "ProbeResult",
     "StagesConfig",
     "TrainContext",
     "TrainResult",
     "TrainingConfig",
     "create_embedder",
     "embed_manifest",
-    "fit_probe",
     "read_batches",
     "train_network",
     "world",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from sihwa.augmentation import Augmenter
@@ -32,7 +32,7 @@ from sihwa.training.learner import Activate, Head, Learner
 from sihwa.training.loop import choose_dtype, run_loop
 from sihwa.training.objective import Objective
 from sihwa.training.probe import Scaler, fit_classifier
-from sihwa.training.stages import compute_activations
+from sihwa.training.stages import compute_activations, run_frozen
 from sihwa.training.train import Curve, TrainContext, TrainResult, world
 
 log = logging.getLogger(__name__)
@@ -83,14 +83,14 @@ def _prepare(
     rows, label = split.fitted + split.held_out, manifest.label_index
     store = ImageStore(manifest, rows, memory_mib=config.memory_mib, cache_dir=context.cache_dir)
     cut = cut_network(network, config.trained_share)
-    source: Dataset[Batch]
+    images = ImageBatches(store, label, Augmenter(context.augmentation), context.seed)
+    source: Dataset[Batch] = images
     if isinstance(config, StagesConfig):
-        activation = compute_activations(cut.frozen, store, split, config, context)
+        activation = compute_activations(cut.frozen, images, split, config, context)
         source = ActivationBatches(activation, rows, label, context.seed)
         activate: Activate = _join
     else:
-        source = ImageBatches(store, label, Augmenter(context.augmentation), context.seed)
-        activate = _run_frozen(cut.frozen, context.device)
+        activate = run_frozen(cut.frozen, context.device)
     head = _first_head(network, manifest.take(split.fitted), config, context)
     count = np.bincount(label[split.fitted], minlength=len(manifest.classes))
     learner = Learner(activate, cut.trained, head, Objective(config.loss, count), config)
@@ -107,16 +107,6 @@ def _prepare(
 
 def _join(inputs: Sequence[Tensor]) -> Tensor:
     return torch.cat([one.float() for one in inputs])
-
-
-def _run_frozen(layers: nn.Module, device: torch.device) -> Activate:
-    layers.requires_grad_(False).eval().to(device)
-
-    @torch.no_grad()
-    def activate(inputs: Sequence[Tensor]) -> Tensor:
-        return torch.cat([layers(images) for images in inputs])
-
-    return activate
 
 
 def _first_head(
@@ -138,8 +128,5 @@ def _write_head(network: Network, learner: Learner) -> None:
     """Write the trained head into the network; the trained layers are the network's own."""
     if not all(value.isfinite().all() for value in learner.state_dict().values()):
         raise TrainingDiverged("weights contain NaN or inf")
-    weight, bias = learner.head.unfolded()
-    with torch.no_grad():
-        network.classifier.weight.copy_(weight)
-        network.classifier.bias.copy_(bias)
+    network.set_classifier(*learner.head.unfolded())
     network.cpu().requires_grad_(True).eval()

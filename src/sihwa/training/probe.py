@@ -5,6 +5,7 @@ Axes: N images, D embedding width, K classes.
 
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -62,12 +63,7 @@ class ProbeResult:
 def train_probe(
     network: Network, manifest: Manifest, config: ProbeConfig, context: TrainContext
 ) -> TrainResult:
-    """Fit the network's classifier on the training images, in place.
-
-    Raises:
-        DatasetError: A class has fewer than two groups, so nothing can be held out to choose by.
-        UnreadableImage: An image is gone or changed since the manifest was made.
-    """
+    """Fit the network's classifier on the training images, in place."""
     embedding = embed_manifest(
         network, manifest, cache_dir=context.cache_dir, device=context.device
     )
@@ -75,8 +71,8 @@ def train_probe(
     component = np.asarray(manifest.component)[train].tolist()
     fit = fit_probe(network, embedding[train], label[train], component, config, seed=context.seed)
     score = fit.log_loss.get(fit.strength)
-    said = "not cross-validated" if score is None else f"log-loss {score:.4f}"
-    log.info("probe: C = %g (%s)", fit.strength, said)
+    note = "not cross-validated" if score is None else f"log-loss {score:.4f}"
+    log.info("probe: C = %g (%s)", fit.strength, note)
     if not fit.converged:
         log.warning("the probe stopped before it converged: raise training.max_iterations")
     return TrainResult(f"C = {fit.strength:g}", score, pretrained_backbone=True)
@@ -114,10 +110,7 @@ def fit_probe(
         losses = _cross_validate(standard, label, group, config, seed)
         strength = min(losses or config.strengths, key=lambda candidate: losses.get(candidate, 0))
         converged = _fit(model, standard, label, strength)
-    weight, bias = scale.unfold(*_per_class(model))
-    with torch.no_grad():
-        network.classifier.weight.copy_(torch.from_numpy(weight))
-        network.classifier.bias.copy_(torch.from_numpy(bias))
+    network.set_classifier(*map(torch.from_numpy, scale.unfold(*_per_class(model))))
     return ProbeResult(strength, losses, converged)
 
 
@@ -169,7 +162,8 @@ def _cross_validate(
     seed: int,
 ) -> dict[float, float]:
     """Return the mean held-out log-loss of each candidate; {} if there is no choice."""
-    folds = min(config.folds, _fewest_groups(label, group))
+    groups = Counter(kind for kind, _ in set(zip(label.tolist(), group, strict=True)))
+    folds = min(config.folds, *groups.values())
     if folds < 2:
         if len(config.strengths) == 1:
             return {}
@@ -190,8 +184,10 @@ def _cross_validate(
     def held_out_loss(strength: float, fold: int) -> float:
         train, held = pairs[fold]
         # a warm start takes half the time and converges better
-        _fit(models[fold], embedding[train], label[train], strength)
-        return _loss(models[fold], embedding[held], label[held])
+        model = models[fold]
+        _fit(model, embedding[train], label[train], strength)
+        probability = model.predict_proba(embedding[held])
+        return float(log_loss(label[held], probability, labels=model.classes_))
 
     with (
         progress_bar("fitting", len(strengths) * len(pairs), "fits") as advance,
@@ -206,15 +202,6 @@ def _cross_validate(
             if min(list(losses.values())[-2:]) > min(losses.values()):
                 break  # two in a row past the minimum; larger strengths take longest to fit
     return losses
-
-
-def _loss(model: LogisticRegression, embedding: FloatArray, label: IntArray) -> float:
-    return float(log_loss(label, model.predict_proba(embedding), labels=model.classes_))
-
-
-def _fewest_groups(label: IntArray, group: Sequence[str]) -> int:
-    pairs = set(zip(label.tolist(), group, strict=True))
-    return int(np.bincount([kind for kind, _ in pairs]).min())
 
 
 def _classifier(config: ProbeConfig) -> LogisticRegression:

@@ -22,25 +22,14 @@ def test_augmenter_none_returns_the_image_and_is_false() -> None:
     assert nothing(image, (0,)) is image
 
 
-def test_augmenter_same_key_same_image_whatever_came_before() -> None:
+def test_augmenter_same_key_same_copy_whatever_came_before() -> None:
     image = random_images(1, 40, 50)[0]
+    image.flags.writeable = False
     first, second = Augmenter(config(**EVERYTHING)), Augmenter(config(**EVERYTHING))
     for key in range(5):
         second(image, (9, key))
     np.testing.assert_array_equal(first(image, (1, 2, 3)), second(image, (1, 2, 3)))
-
-
-def test_augmenter_other_epoch_other_image() -> None:
-    image = random_images(1, 40, 50)[0]
-    change = Augmenter(config(**EVERYTHING))
-    assert not np.array_equal(change(image, (0, 1, 5)), change(image, (0, 2, 5)))
-
-
-def test_augmenter_leaves_its_input_alone() -> None:
-    image = random_images(1, 40, 50)[0]
-    before = image.copy()
-    Augmenter(config(**EVERYTHING))(image, (0,))
-    np.testing.assert_array_equal(image, before)
+    assert not np.array_equal(first(image, (1, 2, 3)), first(image, (1, 3, 3)))
 
 
 @pytest.mark.parametrize("name", [name for name in EVERYTHING if name != "probability"])

@@ -91,15 +91,16 @@ def _with_column(manifest: Manifest, name: str, value: object) -> Manifest:
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(lambda m: replace(m, classes=(*m.classes, "third")), id="unused class"),
-        pytest.param(lambda m: replace(m, classes=("good", "긁힘", "good")), id="class twice"),
-        pytest.param(lambda m: replace(m, accept_classes=("other",)), id="accepted"),
-        pytest.param(lambda m: replace(m, name=["x"]), id="name"),
-        pytest.param(lambda m: m.take([]), id="no rows"),
-        pytest.param(lambda m: m.with_split(["train"] * 18), id="one split"),
-        pytest.param(lambda m: _with_column(m, "path", None), id="no path"),
-        pytest.param(lambda m: replace(m, table=m.table.drop_columns(["group"])), id="column"),
+        lambda m: replace(m, classes=(*m.classes, "third")),
+        lambda m: replace(m, classes=("good", "긁힘", "good")),
+        lambda m: replace(m, accept_classes=("other",)),
+        lambda m: replace(m, name=["x"]),
+        lambda m: m.take([]),
+        lambda m: m.with_split(["train"] * 18),
+        lambda m: _with_column(m, "path", None),
+        lambda m: replace(m, table=m.table.drop_columns(["group"])),
     ],
+    ids=["unused", "class twice", "accepted", "name", "no rows", "one split", "no path", "column"],
 )
 def test_read_manifest_not_written_by_a_run_is_refused(
     parts: Path, tmp_path: Path, change: Callable[[Manifest], Manifest]
@@ -153,8 +154,8 @@ def test_read_dataset_fewer_than_two_classes_are_refused(parts: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        pytest.param(["ok"], "no class 'ok'; classes: good, 긁힘", id="unknown"),
-        pytest.param(["good", "긁힘"], "every class would pass", id="all"),
+        (["ok"], "no class 'ok'; classes: good, 긁힘"),
+        (["good", "긁힘"], "every class would pass"),
     ],
 )
 def test_read_dataset_wrong_accept_classes_are_refused(

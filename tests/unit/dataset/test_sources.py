@@ -12,7 +12,7 @@ from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Source
 from sihwa.dataset.neu_det import find_neu_det, read_boxes
 from sihwa.dataset.tabular import find_tabular
-from sihwa.errors import DatasetError, SihwaError
+from sihwa.errors import DatasetError
 from tests.helpers import neu_det
 
 ANNOTATION = """<annotation><object><name>{0}</name><bndbox><xmin>1</xmin><ymin>2</ymin>
@@ -93,15 +93,12 @@ def test_find_image_folder_notes_folders_without_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        pytest.param(["a.png", "good/b.png"], "a.png: expected below <class>/", id="loose"),
-        pytest.param(
-            ["train/a.png", "test/good/b.png"], "expected below <split>/<class>/", id="no class"
-        ),
-        pytest.param(
-            ["train/good/a.png", "scratch/b.png"], "got splits .train. beside scratch", id="mixed"
-        ),
-        pytest.param(["go\nod/a.png", "bad/b.png"], "the label .*U.000A", id="control"),
+        (["a.png", "good/b.png"], "a.png: expected below <class>/"),
+        (["train/a.png", "test/good/b.png"], "expected below <split>/<class>/"),
+        (["train/good/a.png", "scratch/b.png"], "got splits .train. beside scratch"),
+        (["go\nod/a.png", "bad/b.png"], "the label .*U.000A"),
     ],
+    ids=["loose", "no class", "mixed", "control"],
 )
 def test_find_image_folder_another_layout_is_refused(
     tmp_path: Path, names: list[str], message: str
@@ -112,26 +109,23 @@ def test_find_image_folder_another_layout_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "error", "message"),
+    ("name", "message"),
     [
-        ("nowhere", DatasetError, r"expected a folder or a \.zip, found nothing"),
-        ("in", DatasetError, "no image in .* only 1 other files"),
-        ("in/readme.txt", DatasetError, "found another file"),
-        ("broken.zip", DatasetError, r"not a readable \.zip"),
+        ("nowhere", r"expected a folder or a \.zip, found nothing"),
+        ("in", "no image in .* only 1 other files"),
+        ("in/readme.txt", "found another file"),
+        ("broken.zip", r"not a readable \.zip"),
+        (" ", "empty path"),
     ],
 )
 def test_find_image_folder_root_without_images_is_refused(
-    tmp_path: Path, name: str, error: type[SihwaError], message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     touch(tmp_path, "in/readme.txt")
     (tmp_path / "broken.zip").write_bytes(b"PK\3\4")
-    with pytest.raises(error, match=message):
-        find_folder(tmp_path / name)
-
-
-def test_find_image_folder_empty_root_is_refused() -> None:
-    with pytest.raises(DatasetError, match="empty path"):
-        find_image_folder(ImageFolderConfig(root=" "))
+    with pytest.raises(DatasetError, match=message):
+        find_image_folder(ImageFolderConfig(root=name))
 
 
 def test_find_neu_det_official_layout_keeps_the_boxes(tmp_path: Path) -> None:
@@ -171,10 +165,8 @@ def test_find_neu_det_bare_files_need_no_annotation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        pytest.param("part7.jpg", "expected a NEU name such as", id="another name"),
-        pytest.param(
-            "crazing/patches_1.jpg", "in the folder crazing, but its name says patches", id="two"
-        ),
+        ("part7.jpg", "expected a NEU name such as"),
+        ("crazing/patches_1.jpg", "in the folder crazing, but its name says patches"),
     ],
 )
 def test_find_neu_det_name_without_a_class_is_refused(
@@ -188,17 +180,14 @@ def test_find_neu_det_name_without_a_class_is_refused(
 @pytest.mark.parametrize(
     "content",
     [
-        pytest.param(b"", id="empty"),
-        pytest.param(b"\xff\xfe<", id="not UTF-8"),
-        pytest.param(b"<a><object/></a>", id="no box"),
-        pytest.param(ANNOTATION.replace("30", "nan").encode(), id="nan"),
-        pytest.param(ANNOTATION.replace("30", "0").encode(), id="xmax below xmin"),
-        pytest.param(ANNOTATION.replace("30", "1e300").encode(), id="huge"),
-        pytest.param(
-            b'<!DOCTYPE a [<!ENTITY b "cc">]><a><object><name>&b;</name></object></a>', id="entity"
-        ),
-        pytest.param(b"<a>" * 100_000, id="deep"),
+        b"",
+        b"\xff\xfe<",
+        b"<a><object/></a>",
+        *(ANNOTATION.replace("30", edge).encode() for edge in ("nan", "0", "1e300")),
+        b'<!DOCTYPE a [<!ENTITY b "cc">]><a><object><name>&b;</name></object></a>',
+        b"<a>" * 100_000,
     ],
+    ids=["empty", "not UTF-8", "no box", "nan", "xmax below xmin", "huge", "entity", "deep"],
 )
 def test_read_boxes_damaged_annotation_is_refused(content: bytes) -> None:
     with pytest.raises(DatasetError, match=r"x\.xml: (expected a Pascal|an annotation must not)"):
@@ -275,5 +264,5 @@ def test_find_tabular_damaged_table_is_refused(
     if content is not None:
         written = content.encode() if isinstance(content, str) else content
         (tmp_path / name).write_bytes(written)
-    with pytest.raises(SihwaError, match=message):
+    with pytest.raises(DatasetError, match=message):
         find_table(tmp_path / name)

@@ -1,11 +1,10 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from sihwa.errors import ConfigError, ModelError
 from sihwa.model import ModelConfig, Network, create_network, predict
@@ -74,46 +73,54 @@ def test_create_network_same_seed_same_weights() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_create_network_unknown_name_names_the_nearest() -> None:
-    with pytest.raises(ModelError, match=r"no network 'resnet81'; nearest: .*resnet"):
-        create_network(tiny_config(architecture="resnet81"), 2)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"architecture": "resnet81"}, "timm knows no network 'resnet81'; nearest: .*resnet"),
+        ({"architecture": "test_vit", "input_size": 160}, "has no feature map"),
+        (
+            {"architecture": "resnet18", "weights": "package"},
+            "no pip package holds weights of 'resnet18'",
+        ),
+        ({"weights": "nowhere.pth"}, "does not exist"),
+        ({"architecture": "torchvision/resnet81"}, "torchvision knows no network 'resnet81'; near"),
+        ({"architecture": "torchvision/swin_t"}, "not a chain of convolutional layers"),
+    ],
+)
+def test_create_network_that_cannot_be_made_is_refused(
+    settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        create_network(tiny_config(**settings), 2)
 
 
-def test_create_network_transformer_is_refused() -> None:
-    with pytest.raises(ModelError, match="has no feature map"):
-        create_network(tiny_config(architecture="test_vit", input_size=160), 2)
-
-
-def test_create_network_no_package_for_it_names_the_alternatives() -> None:
-    with pytest.raises(ModelError, match="no pip package holds weights of 'resnet18'"):
-        create_network(tiny_config(architecture="resnet18", weights="package"), 2)
-
-
-def test_create_network_missing_weights_file_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="does not exist"):
-        create_network(tiny_config(weights=str(tmp_path / "none.pth")), 2)
+def saved_state(architecture: str, folder: Path, prefix: str = "") -> str:
+    """Write the random weights of a timm network; return their file."""
+    state = timm.create_model(architecture).state_dict()
+    path = folder / "w.safetensors"
+    save_file({f"{prefix}{name}": value.contiguous() for name, value in state.items()}, path)
+    return str(path)
 
 
 def test_create_network_weights_from_safetensors_are_used(tmp_path: Path) -> None:
-    body = timm.create_model("test_efficientnet")
-    save_file({k: v.contiguous() for k, v in body.state_dict().items()}, tmp_path / "w.safetensors")
-    network = create_network(tiny_config(weights=str(tmp_path / "w.safetensors")), 2)
-    assert torch.equal(network.backbone.conv_stem.weight, body.conv_stem.weight)  # type: ignore[union-attr, arg-type]
+    path = saved_state("test_efficientnet", tmp_path)
+    network = create_network(tiny_config(weights=path), 2)
+    expected = load_file(path)["conv_stem.weight"]
+    assert torch.equal(network.state_dict()["backbone.conv_stem.weight"], expected)
 
 
-def test_create_network_weights_of_another_network_name_the_tensor(tmp_path: Path) -> None:
-    body = timm.create_model("test_resnet")
-    save_file({k: v.contiguous() for k, v in body.state_dict().items()}, tmp_path / "w.safetensors")
-    with pytest.raises(ModelError, match=r"lacks \d+ of \d+ tensors, such as 'conv_stem"):
-        create_network(tiny_config(weights=str(tmp_path / "w.safetensors")), 2)
-
-
-def test_create_network_weights_under_other_names_are_not_guessed(tmp_path: Path) -> None:
-    body = timm.create_model("test_efficientnet")
-    state = {f"module.{k}": v.contiguous() for k, v in body.state_dict().items()}
-    save_file(state, tmp_path / "w.safetensors")
-    with pytest.raises(ModelError, match=r"lacks 1?\d\d of .*holds 'module\.blocks"):
-        create_network(tiny_config(weights=str(tmp_path / "w.safetensors")), 2)
+@pytest.mark.parametrize(
+    ("architecture", "prefix", "message"),
+    [
+        ("test_resnet", "", r"lacks \d+ of \d+ tensors, such as 'conv_stem"),
+        ("test_efficientnet", "module.", r"lacks 1?\d\d of .*holds 'module\.blocks"),
+    ],
+)
+def test_create_network_weights_of_another_network_are_refused(
+    tmp_path: Path, architecture: str, prefix: str, message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        create_network(tiny_config(weights=saved_state(architecture, tmp_path, prefix)), 2)
 
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
@@ -145,9 +152,3 @@ def test_create_network_pickled_code_is_not_run(
 def test_model_config_input_size_out_of_range_is_refused(size: int) -> None:
     with pytest.raises(ConfigError, match=f"multiple of 32 in .*, got {size}"):
         tiny_config(input_size=size)
-
-
-def test_images_fixture_varies(rng: np.random.Generator) -> None:
-    images = random_images(4, 20, 30)
-    assert images.shape == (4, 20, 30, 3)
-    assert images.std() > 10

@@ -32,12 +32,6 @@ def test_preprocessing_every_ratio_equals_antialiased_resize(size: int) -> None:
         torch.testing.assert_close(result.double(), expected, atol=5e-5, rtol=0)  # a 78th of a grey
 
 
-def test_preprocessing_one_colour_stays_that_colour() -> None:
-    image = torch.full((1, 333, 77, 3), 200, dtype=torch.uint8)
-    result = Preprocessing(64, (0.0,) * 3, (1.0,) * 3)(image)
-    torch.testing.assert_close(result, torch.full((1, 3, 64, 64), 200 / 255), atol=1e-6, rtol=0)
-
-
 def test_preprocessing_edge_defect_stays_visible() -> None:
     image = torch.zeros((1, 448, 448, 3), dtype=torch.uint8)
     image[:, :, -1] = 255

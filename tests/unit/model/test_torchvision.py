@@ -39,16 +39,6 @@ def test_create_network_torchvision_file_gives_torchvisions_own_features(tmp_pat
         torch.testing.assert_close(network.embed(image), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_create_network_torchvision_unknown_name_names_the_nearest() -> None:
-    with pytest.raises(ModelError, match=r"torchvision knows no network 'resnet81'; nearest: "):
-        create_network(tiny_config(architecture="torchvision/resnet81"), 2)
-
-
-def test_create_network_torchvision_transformer_is_refused() -> None:
-    with pytest.raises(ModelError, match="not a chain of convolutional layers"):
-        create_network(tiny_config(architecture="torchvision/swin_t"), 2)
-
-
 def test_create_network_torchvision_hub_out_of_reach_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
