@@ -42,25 +42,20 @@ _METADATA = b"sihwa"
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """All images that a run used.
-
-    Attributes:
-        table: One row per image, N rows: MANIFEST_SCHEMA, then text columns of the source.
-        name: Name of the data set.
-        classes: Class names, in the order of the network's outputs.
-        accept_classes: The classes that pass.
-        licence: Licence of the images.
-        dropped: Images left out because they could not be read.
-        notes: What a user should know about how the data set was read.
-    """
+    """All images that a run used."""
 
     table: pa.Table
+    """One row per image, N rows: MANIFEST_SCHEMA, then text columns of the source."""
     name: str
     classes: tuple[str, ...]
+    """In the order of the network's outputs."""
     accept_classes: tuple[str, ...] = ()
+    """The classes that pass."""
     licence: str = "not stated"
     dropped: tuple[UnreadableImage, ...] = ()
+    """Images left out because they could not be read."""
     notes: tuple[str, ...] = ()
+    """What a user should know about how the data set was read."""
 
     @cached_property
     def split(self) -> NDArray[np.str_]:

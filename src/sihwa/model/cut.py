@@ -17,19 +17,16 @@ from sihwa.model.network import Network, feature_map
 
 @dataclass(frozen=True)
 class CutNetwork:
-    """Both sides of a cut. They share the network's weights, so training one trains the network.
-
-    Attributes:
-        frozen: Images (N, H, W, 3), uint8 → activations (N, C, h, w) at the cut.
-        trained: Activations → feature map (N, D, h, w); its mean over h and w is the embedding.
-        last_frozen: Name of the last frozen layer; `input` if the whole backbone is trained.
-        trained_share: Share of the network's arithmetic in the trained layers, in (0, 1].
-    """
+    """Both sides of a cut. They share the network's weights, so training one trains the network."""
 
     frozen: nn.Module
+    """Images (N, H, W, 3), uint8 → activations (N, C, h, w) at the cut."""
     trained: fx.GraphModule
+    """Activations → feature map (N, D, h, w); its mean over h and w is the embedding."""
     last_frozen: str
+    """Name of the last frozen layer; `input` if the whole backbone is trained."""
     trained_share: float
+    """Share of the network's arithmetic in the trained layers, in (0, 1]."""
 
 
 def cut_network(network: Network, trained_share: float) -> CutNetwork:

@@ -26,25 +26,21 @@ Tensors = dict[str, Tensor]
 
 
 class Progress(msgspec.Struct, forbid_unknown_fields=True):
-    """How far a training is.
-
-    Attributes:
-        epoch: Finished epochs.
-        step: Optimiser steps taken.
-        curves: Figures by name, one value per finished epoch.
-        best_epoch: Index of the best epoch on held-out images; None without any.
-        best_value: Its selection metric, negative where more is better.
-        best_log_loss: Its held-out log-loss in nats.
-        scaler: State of the fp16 gradient scaler; empty in other precisions.
-    """
+    """How far a training is."""
 
     epoch: int = 0
+    """Finished epochs."""
     step: int = 0
+    """Optimiser steps taken."""
     curves: dict[str, list[float]] = {}
+    """Figures by name, one value per finished epoch."""
     best_epoch: int | None = None
+    """Index of the best epoch on held-out images; None without any."""
     best_value: float | None = None
+    """Its selection metric, negative where more is better."""
     best_log_loss: float | None = None
     scaler: dict[str, float] = {}
+    """State of the fp16 gradient scaler; empty in other precisions."""
 
 
 class TrainState:
@@ -83,11 +79,7 @@ class TrainState:
         self.best = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint.
-
-        Raises:
-            StorageError: Writing failed; the previous checkpoint is still there.
-        """
+        """Write a checkpoint; if that fails, the previous one is still there."""
         optimizer = self.optimizer.state_dict()["state"]
         parts = {
             "weights": self.learner.state_dict(),
@@ -111,11 +103,7 @@ class TrainState:
             raise StorageError(f"cannot write {path}: {error}") from error
 
     def load(self, path: Path, steps_per_epoch: int) -> None:
-        """Continue from a checkpoint.
-
-        Raises:
-            StorageError: It cannot be read, or belongs to another network or other settings.
-        """
+        """Continue from a checkpoint; refuse that of another network or other settings."""
         if not path.is_file():
             raise StorageError(f"cannot read {path}: not a plain file; remove it")
         try:

@@ -69,12 +69,6 @@ def new_array(
 
     The file has no name, so the system removes it however the process ends.
 
-    Args:
-        shape: Of the array.
-        dtype: Of its values.
-        memory_mib: The budget in MiB.
-        folder: Folder of the file, created if missing.
-
     Raises:
         StorageError: The file cannot be created, or the disk is full.
     """

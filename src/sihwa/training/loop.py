@@ -49,10 +49,6 @@ def run_loop(
         config: How to train.
         context: Where to train.
         write_curves: Gets the figures of every epoch.
-
-    Raises:
-        StorageError: A checkpoint cannot be written or read.
-        TrainingDiverged: Loss or logits are not finite.
     """
     loop = _Loop(learner, batches, config, context)
     state, path = loop.state, context.folder / CHECKPOINT

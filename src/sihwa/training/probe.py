@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -47,8 +48,7 @@ _FAINT = 0.25
 Values of 0.1 to 0.5 were best on ELPV: cross-validated log-loss 0.314, against 0.325 for 0."""
 
 
-@dataclass(frozen=True)
-class ProbeResult:
+class ProbeResult(NamedTuple):
     """How the regularisation was chosen."""
 
     strength: float
@@ -57,7 +57,6 @@ class ProbeResult:
     """Cross-validated log-loss in nats for each candidate C, mean over folds; empty if
     there was one candidate and too few images for a cross-validation."""
     converged: bool
-    """Whether the final fit converged within the allowed steps."""
 
 
 def train_probe(

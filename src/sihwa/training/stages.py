@@ -99,13 +99,7 @@ def create_frozen_runner(
 ) -> FrozenRunner:
     """Return a function that runs frozen layers: by OpenVINO on a CPU, by PyTorch on a GPU.
 
-    Args:
-        layers: Images → activations.
-        device: Device of PyTorch.
-        sample: Images (N, H, W, 3) on which both must agree.
-
-    Raises:
-        ParityError: They differ.
+    Both must agree on the sample, images (N, H, W, 3).
     """
     activate = run_frozen(layers, device)
 

@@ -14,18 +14,12 @@ from sihwa.training.config import FinetuneConfig, ProbeConfig, TrainingConfig
 
 @dataclass(frozen=True)
 class TrainContext:
-    """Where and how a training runs.
-
-    Attributes:
-        folder: The run folder, for checkpoints and curves.
-        cache_dir: Folder of files that can be computed again.
-        device: Device of PyTorch.
-        seed: Seeds everything random.
-        augmentation: How training images may be changed.
-    """
+    """Where and how a training runs."""
 
     folder: Path
+    """The run folder, for checkpoints and curves."""
     cache_dir: Path
+    """Folder of files that can be computed again."""
     device: torch.device
     seed: int
     augmentation: AugmentationConfig = field(
@@ -43,21 +37,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a training went.
-
-    Attributes:
-        summary: A few words for the report, such as `C = 0.01`.
-        score: Log-loss in nats on held-out training images, which sweeps minimise; None if none
-            were held out.
-        curves: Figures over the epochs.
-        pretrained_backbone: Whether the backbone is unchanged, so that its embeddings are worth
-            caching.
-    """
+    """How a training went."""
 
     summary: str
+    """A few words for the report, such as `C = 0.01`."""
     score: float | None
+    """Log-loss in nats on held-out training images, which sweeps minimise; None without any."""
     curves: tuple[Curve, ...] = ()
     pretrained_backbone: bool = False
+    """Whether the backbone is unchanged, so that its embeddings are worth caching."""
 
 
 def world() -> tuple[int, int]:

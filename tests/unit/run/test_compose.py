@@ -89,7 +89,7 @@ def test_compose_config_every_option_composes(option: Path) -> None:
         (["seed=-1"], r"seed must be in \[0, 4294967295\], got -1"),
         (["export.int8=maybe"], "^export.int8: expected true or false, got 'maybe'$"),
         (["export=none", "export.int8=true"], "^export.int8=true needs an inspector"),
-        (["training.folds=1"], "training.folds must be at least 2, got 1"),
+        (["training.folds=1"], r"training.folds must be in \[2, 1000\], got 1"),
         (["device=tpu"], "device must be one of auto, cpu, cuda; got 'tpu'"),
         (["evaluation.confidence=1"], r"must be in \(0, 1\), got 1"),
         (["evaluation.resamples=5"], r"in \[100, 100000\], got 5"),
