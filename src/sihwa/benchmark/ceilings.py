@@ -28,25 +28,18 @@ from sihwa.terminal.progress import progress_bar
 Work = Callable[[], object]
 
 _TURNS = 5
-_PATIENCE_S = 300
-"""For one device: it takes some seconds."""
+_PATIENCE_S = 300  # one device takes some seconds
 _SIZES = (512, 1024, 2048)
 """Of the matrices: a small one fits a core's own cache, a large one keeps all cores busy."""
 _COPY_BYTES = 128 * 2**20
 """Per thread: more than any cache holds."""
-_GPU_SIZE = 8192
 
 
 class Ceiling(Facts, frozen=True):
-    """The most of one device: a GPU, or so many threads of the CPU.
+    """The most of one device: a GPU, or so many threads of the CPU, 0 for all cores.
 
-    Attributes:
-        gflop_per_s: Matrix products, by precision.
-        memory_gb_per_s: Read and written bytes of a copy together.
-        threads: Of one inference on the CPU; 0 is all cores.
-        decoded_images_per_s, decoded_megapixels_per_s: On the CPU only.
-        preprocessing_ms: Median of the graph up to its first convolution in OpenVINO; None where
-            there is none, and on a GPU.
+    `gflop_per_s` is of matrix products, by precision. `memory_gb_per_s` counts what a copy reads
+    and writes. Decoding and `preprocessing_ms` (see `time_preprocessing`) are of the CPU only.
     """
 
     gflop_per_s: dict[str, float]
@@ -74,14 +67,7 @@ class Ceilings(Facts, frozen=True):
 def measure_ceilings(
     inspector: Path, paths: Sequence[str], devices: Sequence[str], threads: Sequence[int]
 ) -> Ceilings:
-    """Measure the ceilings of each device and number of threads.
-
-    Args:
-        inspector: The inspector folder, or its .onnx file, for its preprocessing.
-        paths: Readable images.
-        devices: `cpu`, `cuda`, `cuda:1`.
-        threads: Of one inference on the CPU; 0 is all cores.
-    """
+    """Measure the ceilings of each device, and on the CPU of each number of threads."""
     found = Ceilings([], {}, [])
     jobs = [("cpu", count) for count in threads]
     jobs += [(device, 0) for device in devices if device != "cpu"]
@@ -182,13 +168,19 @@ def _product(size: int, precision: str, threads: int) -> Work:
         ends = np.float32(-1), np.float32(1)
         factors = [opset13.fake_quantize(factor, *ends, *ends, 255) for factor in factors]
     model = openvino.Model([opset13.matmul(*factors, False, False)], [given], "product")
+    request = _compile(model, threads, "bf16" if precision == "bf16" else "f32")
+    return lambda: request.infer({"given": left}, share_inputs=True, share_outputs=True)
+
+
+def _compile(model: Any, threads: int, precision: str = "f32") -> Any:  # noqa: ANN401
+    import openvino
+
     settings = {
-        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "INFERENCE_PRECISION_HINT": precision,
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
     }
-    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
-    return lambda: request.infer({"given": left}, share_inputs=True, share_outputs=True)
+    return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
 
 
 def _copying(pool: ThreadPoolExecutor, threads: int) -> Work:
@@ -216,16 +208,12 @@ def time_preprocessing(
     """Return the median ms of the graph up to its first convolution; None without one."""
     import openvino
 
-    core = openvino.Core()
-    model = core.read_model(read_bundle(inspector).graph)
+    model = openvino.Core().read_model(read_bundle(inspector).graph)
     first = next(filter(is_convolution, model.get_ordered_ops()), None)
     if first is None:
         return None
     cut = openvino.Model([first.input_value(0)], model.get_parameters(), "preprocessing")
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
-    request = core.compile_model(cut, "CPU", settings).create_infer_request()
+    request = _compile(cut, threads)
     images = [read_image(path)[None] for path in paths[:64]]
     spans = []
     for image in images * (1 + _TURNS):
@@ -240,7 +228,7 @@ def is_convolution(node: Any) -> bool:  # noqa: ANN401 -- openvino has no types
     return node.get_type_name() in ("Convolution", "GroupConvolution")
 
 
-def probe_cuda(device: str, size: int = _GPU_SIZE) -> Ceiling:
+def probe_cuda(device: str, size: int = 8192) -> Ceiling:
     """Return the ceiling of a GPU, by PyTorch; `size` of the matrices is a multiple of 16."""
     import torch
 

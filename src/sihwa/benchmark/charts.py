@@ -74,9 +74,7 @@ def stage_bars(
 ) -> list[dict[str, Any]]:
     """Return for each variant the median ms of its stages, as pieces of one bar.
 
-    Args:
-        variants: Of the results.
-        preprocessing_ms: In OpenVINO on the CPU, by number of threads; taken out of `infer`.
+    `preprocessing_ms` is in OpenVINO on the CPU, by number of threads; it is taken out of `infer`.
     """
     rows: list[dict[str, Any]] = []
     for one in variants:

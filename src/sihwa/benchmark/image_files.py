@@ -45,17 +45,8 @@ def prepared_images(
 ) -> Iterator[tuple[list[str], ImageFacts]]:
     """Yield paths of plain files, as on a line, and facts; archives go to a temporary folder.
 
-    Images of the most common size come first.
-
-    Args:
-        inspector: The inspector folder, or its .onnx file.
-        source: A folder of images or an archive; None for those kept in the inspector.
-        limit: At most so many, taken evenly from all.
-
-    Raises:
-        DatasetError: There are no images, or none can be read.
-        UnreadableImage: The archive cannot be opened.
-        StorageError: There is no room for the images of an archive.
+    Images of the most common size come first. `limit` images at most are taken evenly from
+    `source`; None means those kept in the inspector.
     """
     usage = f"sihwa benchmark {inspector} --images FOLDER"
     chosen = spread(as_on_the_line(list_images(inspector, source, usage), source), limit)

@@ -71,13 +71,9 @@ def run_benchmark(
     folder: Path,
     make_worker: Callable[[Variant, Path, Sequence[str]], Worker] = Worker,
 ) -> Results:
-    """Time every variant that may decide here.
+    """Time every variant of an inspector (its folder or .onnx file) that may decide here.
 
-    Args:
-        path: The inspector folder, or its .onnx file.
-        options: What.
-        folder: Of the results; made before the long work.
-        make_worker: Another one only in tests.
+    The folder of the results is made before the long work.
 
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.

@@ -80,14 +80,9 @@ class Throughput(Facts, frozen=True):
 
 
 class VariantResult(Facts, frozen=True):
-    """All that was measured of one variant.
+    """All that was measured of one variant; see `Measurement`.
 
-    Attributes:
-        start_s: From starting a process to its first decision, each time.
-        memory: Of the process, and what it added to the memory of its GPU; None: not reported.
-        device_part: The work of a GPU by its own events.
-        raw_ns: Every sample.
-        roofline: None where its ceiling was not measured.
+    `raw_ns` holds every sample. `roofline` is None where the ceiling was not measured.
     """
 
     name: str

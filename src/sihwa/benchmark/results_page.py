@@ -33,13 +33,15 @@ def write_page(path: Path, results: Results) -> None:
         StorageError: The file system refused.
     """
     # Jinja2 takes a tenth of a second to import
-    from sihwa.reporting.template import load_template
+    from sihwa.reporting.template import render_template
 
     ceilings, line = results.ceilings, results.line
     prepared = {one.threads: one.preprocessing_ms for one in (ceilings.cpu if ceilings else ())}
     best = {f"{device}: {n}": line.highest_rate[n] for device, n in line.best_by_device.items()}
     machine = results.environment.processor.partition(" (")[0]
-    page = load_template("sihwa.benchmark", "benchmark.html.j2").render(
+    page = render_template(
+        "sihwa.benchmark",
+        "benchmark.html.j2",
         title=f"{results.inspector.network} on {machine}",
         results=results,
         percentiles=[*PERCENTS],
@@ -56,7 +58,7 @@ def write_page(path: Path, results: Results) -> None:
         devices=bars(best, "parts/s"),
         facts=_facts(results),
     )
-    write_text(path, page.encode("utf-8", "backslashreplace").decode("utf-8"))
+    write_text(path, page)
 
 
 def _latency_row(one: VariantResult) -> dict[str, Any]:

@@ -18,19 +18,12 @@ _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 
 @dataclass(frozen=True)
 class Work:
-    """What one image takes.
-
-    Attributes:
-        flop: Multiplications and additions of convolutions and matrix products.
-        preprocess_flop: Those of them before the first convolution.
-        weights: Numbers that all images share.
-        image_bytes: Of the image and of all outputs together.
-    """
+    """What one image takes."""
 
     flop: int
-    preprocess_flop: int
-    weights: int
-    image_bytes: int
+    preprocess_flop: int  # those before the first convolution
+    weights: int  # numbers that all images share
+    image_bytes: int  # of the image and of all outputs together
 
 
 class Reach(Facts, frozen=True):

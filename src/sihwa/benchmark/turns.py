@@ -64,19 +64,15 @@ class BatchTurn(Facts, frozen=True):
 class Measurement:
     """One variant and what was measured of it.
 
-    Attributes:
-        worker: Its process.
-        gpu: Where it runs, for energy and memory; None on the CPU.
-        start_s: Seconds from starting its process to its first decision, each time.
-        spans: Times in ns, one list per turn.
-        batches: Turns by batch size.
-        memory: Of the process, and `device_mib`: what it added to the memory of its GPU.
+    `start_s` is from starting the process to its first decision. `memory` is of the process, and
+    `device_mib` what it added to the memory of its GPU; None is not reported.
     """
 
     worker: Worker
     gpu: Gpu | None = None
     start_s: list[float] = field(default_factory=list)
     spans: dict[Timed, list[list[int]]] = field(default_factory=lambda: defaultdict(list))
+    """In ns, one list per turn."""
     batches: dict[int, list[BatchTurn]] = field(default_factory=lambda: defaultdict(list))
     memory: dict[MemoryFigure, float | None] = field(default_factory=dict)
 
@@ -133,14 +129,10 @@ def take_turns(
     on_round: Callable[[int], None],
     advance: Callable[[int, str], None],
 ) -> tuple[list[Measurement], list[LeftOut]]:
-    """Time all variants; return what was measured, and what failed.
+    """Time all variants and close the workers; return what was measured, and what failed.
 
-    Args:
-        workers: In the order of the results; closed at the end, also on errors.
-        schedule: How much.
-        gpus: By device.
-        on_round: Called before each round, with its number.
-        advance: Called after each turn, with the number of turns and the variant.
+    `on_round` gets the number of a round before it; `advance` gets after each turn how many turns
+    were done and the variant's name.
     """
     rng = np.random.default_rng(schedule.seed)
     running = [Measurement(one, gpus.get(one.variant.choice.device)) for one in workers]

@@ -12,12 +12,7 @@ from sihwa.inspector.verification import Verification
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to run the inspector.
-
-    Attributes:
-        choice: Runtime, device, precision.
-        threads: Threads of one inference on the CPU; 0 is all cores.
-    """
+    """One way to run the inspector; `threads` are of one inference on the CPU, 0 is all cores."""
 
     choice: RuntimeChoice
     threads: int
@@ -46,17 +41,8 @@ def list_variants(
 ) -> tuple[list[Variant], list[LeftOut]]:
     """Return what may decide on this machine, and what may not, with the reason.
 
-    Devices and runtimes that are not named are in neither list.
-
-    Args:
-        bundle: The inspector.
-        verification: What `sihwa verify` found here.
-        devices: `cpu`, `cuda`, `cuda:1`.
-        threads: For the CPU, each at least 0; 0 is all cores.
-        runtimes: `openvino`, `onnxruntime`, `torch`; with `auto` among them, all there are.
-
-    Raises:
-        ConfigError: There is no such device or runtime.
+    Devices and runtimes that are not named are in neither list; the runtime `auto` names all.
+    One that does not exist raises ConfigError.
     """
     for device in devices:
         check_choice("auto", device, "auto")

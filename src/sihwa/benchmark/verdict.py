@@ -19,7 +19,6 @@ class Verdict(Facts, frozen=True):
     """Whether one variant keeps up with the line.
 
     Attributes:
-        variant: Its name.
         verdict: `too close to tell`: the budget or the rate lies in the measured interval.
         line_rate: Parts per second; None for one part now and then.
         budget_ms: From file to decision.
@@ -81,12 +80,8 @@ def give_verdict(
     *Enough* and *not enough* must hold at both ends of two intervals: of the response, and of how
     many parts are decided a second. Each resample of whole turns is a line with its own queue.
 
-    Args:
-        variant: Its name.
-        turns_ms: From file to decision, (R turns, C samples).
-        rate: Parts per second, or None.
-        budget_ms: Allowed time; None: until the next part comes, which needs a rate.
-        seed: Of the bootstrap.
+    `turns_ms` (R turns, C samples) is from file to decision; the others are as in `Verdict`.
+    Without a budget a part must be decided before the next one comes, which needs a rate.
     """
     assert rate is not None or budget_ms is not None
     budget = budget_ms if budget_ms is not None else 1000 / (rate or 1)

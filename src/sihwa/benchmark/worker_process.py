@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,18 +16,14 @@ from sihwa.benchmark.variant import Variant
 from sihwa.errors import RuntimeUnavailable
 
 _PROGRAM = Path(__file__).with_name("worker_main.py")
-_PATIENCE_S = 600.0
 _PATIENCE_PER_IMAGE_S = 10.0
 
 
 class Worker:
     """The process of one variant; it can be started again after it was closed.
 
-    Args:
-        variant: Which.
-        inspector: The inspector folder, or its .onnx file.
-        images: Readable image files; the first is decided at the start.
-        patience_s: Longest wait for an answer, besides 10 s for each image asked for.
+    At the start it decides on the first image. `patience_s` is the longest wait for an answer,
+    besides 10 s for each image asked for.
     """
 
     def __init__(
@@ -34,18 +31,15 @@ class Worker:
         variant: Variant,
         inspector: Path,
         images: Sequence[str],
-        patience_s: float = _PATIENCE_S,
+        patience_s: float = 600.0,
     ) -> None:
         self.variant = variant
         self._patience_s = patience_s
-        choice = variant.choice
         self._job = {
             "inspector": str(inspector),
-            "runtime": choice.runtime,
-            "device": choice.device,
-            "precision": choice.precision,
-            "threads": variant.threads,
             "images": list(images),
+            "threads": variant.threads,
+            **asdict(variant.choice),
         }
         self._process: subprocess.Popen[str] | None = None
         self._errors: IO[str] | None = None

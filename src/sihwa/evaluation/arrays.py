@@ -18,6 +18,8 @@ Int64 = npt.NDArray[np.int64]
 
 # probabilities from float16 or from a CSV file with four digits pass
 SUM_TOLERANCE = 1e-3
+# cells of draws and resamples held at once: 32 MiB
+CELLS_AT_ONCE = 4_194_304
 
 
 def checked_logit(logit: FloatArray, name: str = "logit") -> Float64:

@@ -12,12 +12,7 @@ from sihwa.evaluation.arrays import BoolArray, Float64, FloatArray, Int64, IntAr
 
 
 def confusion_matrix(label: IntArray, predicted: IntArray, class_count: int) -> Int64:
-    """Count images by true class (rows) and predicted class (columns).
-
-    Args:
-        label: True class per image, (N,), each in [0, K).
-        predicted: Predicted class per image, (N,), each in [0, K).
-        class_count: K.
+    """Count images by true class (rows) and predicted class (columns), (N,), each in [0, K).
 
     >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
     [[1, 1], [0, 1]]

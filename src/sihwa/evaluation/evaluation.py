@@ -12,7 +12,6 @@ import numpy as np
 
 from sihwa.errors import ConfigError, ShapeError
 from sihwa.evaluation.arrays import (
-    Float64,
     FloatArray,
     Int64,
     IntArray,
@@ -127,21 +126,9 @@ def evaluate(
     (1.0, 0.158)
     """
     stated = checked_probability(probability)
-    names, accept = tuple(classes), tuple(accept_classes)
-    _check_names(names, stated.shape[1])
-    _check_accept(accept, names)
-    true = checked_label(label, len(names), len(stated))
-    return _measure(stated, true, names, accept, config or EvaluationConfig(), seed)
-
-
-def _measure(
-    stated: Float64,
-    true: Int64,
-    classes: tuple[str, ...],
-    accept_classes: tuple[str, ...],
-    config: EvaluationConfig,
-    seed: int,
-) -> Evaluation:
+    _check_classes(list(classes), accept_classes, stated.shape[1])
+    true = checked_label(label, len(classes), len(stated))
+    config = config or EvaluationConfig()
     predicted = stated.argmax(axis=1)
     confusion = confusion_matrix(true, predicted, len(classes))
     confusion.setflags(write=False)
@@ -157,8 +144,8 @@ def _measure(
         overkill = rate(good[:, ~accept].sum(), good.sum(), "no image of a good part")
     sampled = SampledFigures(config.confidence, config.resamples, np.random.default_rng(seed))
     return Evaluation(
-        classes=classes,
-        accept_classes=accept_classes,
+        classes=tuple(classes),
+        accept_classes=tuple(accept_classes),
         count=true.size,
         confusion=confusion,
         accuracy=accuracy,
@@ -193,18 +180,15 @@ def _bound(figure: Figure | None) -> float | None:
     return upper_bound(figure.occurrences, figure.count, figure.confidence)
 
 
-def _check_names(classes: tuple[str, ...], count: int) -> None:
+def _check_classes(classes: list[str], accept_classes: Sequence[str], count: int) -> None:
     if len(classes) != count or len(set(classes)) != len(classes):
         raise ShapeError(
             f"classes must be {count} different names, one per column of probability, "
-            f"but got {list(classes)}"
+            f"but got {classes}"
         )
-
-
-def _check_accept(accept_classes: tuple[str, ...], classes: tuple[str, ...]) -> None:
     if unknown := [name for name in accept_classes if name not in classes]:
-        raise ConfigError(f"accept_classes must be among {list(classes)}, but got {unknown}")
+        raise ConfigError(f"accept_classes must be among {classes}, but got {unknown}")
     if set(accept_classes) == set(classes):
         raise ConfigError(
-            f"accept_classes must leave at least one class of defects, but got all: {list(classes)}"
+            f"accept_classes must leave at least one class of defects, but got all: {classes}"
         )

@@ -15,12 +15,9 @@ import numpy as np
 from scipy import stats
 
 from sihwa.errors import ShapeError
-from sihwa.evaluation.arrays import Float64, IntArray
+from sihwa.evaluation.arrays import CELLS_AT_ONCE, Float64, IntArray
 
 EXACT = "exact (Clopper-Pearson)"
-
-# cells of image counts held at once while resampling: 32 MiB
-CELLS_AT_ONCE = 4_194_304
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,14 +43,9 @@ class Figure:
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the exact two-sided interval of a rate.
+    """Return the exact two-sided interval of a rate; `confidence` is in (0, 1).
 
     It covers the true rate at least as often as `confidence` says.
-
-    Args:
-        successes: In [0, trials].
-        trials: At least 1.
-        confidence: In (0, 1).
 
     Source: Clopper and Pearson 1934, Biometrika 26(4).
 
@@ -61,8 +53,8 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
     >>> round(low, 4), high
     (0.9898, 1.0)
     """
-    _check_counts(successes, trials)
-    tail = (1 - _check_confidence(confidence)) / 2
+    _check_rate(successes, trials, confidence)
+    tail = (1 - confidence) / 2
     failures = trials - successes
     low = stats.beta.ppf(tail, successes, failures + 1) if successes else 0.0
     high = stats.beta.ppf(1 - tail, successes + 1, failures) if failures else 1.0
@@ -79,8 +71,7 @@ def upper_bound(occurrences: int, trials: int, confidence: float = 0.95) -> floa
     >>> round(upper_bound(0, 360), 4)
     0.0083
     """
-    _check_counts(occurrences, trials)
-    _check_confidence(confidence)
+    _check_rate(occurrences, trials, confidence)
     if occurrences == trials:
         return 1.0
     return float(stats.beta.ppf(confidence, occurrences + 1, trials - occurrences))
@@ -135,17 +126,8 @@ def bootstrap_sums(value: Float64, *, resample_count: int, rng: np.random.Genera
     return np.concatenate(parts)
 
 
-def _check_confidence(confidence: float) -> float:
-    if not 0 < confidence < 1:
-        raise ShapeError(f"confidence must be in (0, 1), but got {confidence:g}")
-    return confidence
-
-
 def _redrawn(
-    alpha: Float64,
-    per_class: IntArray,
-    draw_count: int,
-    rng: np.random.Generator,
+    alpha: Float64, per_class: IntArray, draw_count: int, rng: np.random.Generator
 ) -> Float64:
     weight = rng.standard_gamma(alpha, size=(draw_count, *alpha.shape))
     total = weight.sum(axis=2, keepdims=True)
@@ -153,8 +135,10 @@ def _redrawn(
     return np.asarray(share * per_class[:, None])
 
 
-def _check_counts(occurrences: int, trials: int) -> None:
+def _check_rate(occurrences: int, trials: int, confidence: float) -> None:
     if trials < 1:
         raise ShapeError(f"trials must be at least 1, but got {trials}")
     if not 0 <= occurrences <= trials:
         raise ShapeError(f"occurrences must be in [0, {trials}], but got {occurrences}")
+    if not 0 < confidence < 1:
+        raise ShapeError(f"confidence must be in (0, 1), but got {confidence:g}")

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import optimize
 
 from sihwa.evaluation.arrays import (
+    CELLS_AT_ONCE,
     BoolArray,
     Float64,
     FloatArray,
@@ -21,8 +22,6 @@ from sihwa.evaluation.arrays import (
     checked_probability,
 )
 
-# cells of drawn answers held at once: 32 MiB
-CELLS_AT_ONCE = 4_194_304
 LOWEST_TEMPERATURE = 0.01
 HIGHEST_TEMPERATURE = 100.0
 # a probability of 0 for the true class would make the mean infinite
@@ -48,13 +47,7 @@ class ReliabilityBin:
 
 
 def softmax(logit: FloatArray) -> Float64:
-    """Turn logits into probabilities, in float64.
-
-    Args:
-        logit: (N, K), finite.
-
-    Returns:
-        Probabilities, (N, K); each row sums to 1.
+    """Turn logits (N, K), finite, into probabilities (N, K) in float64; each row sums to 1.
 
     >>> softmax(np.array([[1000.0, 1000.0]])).tolist()
     [[0.5, 0.5]]
@@ -102,14 +95,11 @@ def fit_temperature(logit: FloatArray, label: IntArray) -> float:
 
 
 def log_loss(probability: FloatArray, label: IntArray) -> Float64:
-    """Return each image's negative log probability of its true class.
+    """Return each image's negative log probability of its true class, in nats, (N,).
 
     Args:
-        probability: (N, K), rows sum to 1.
+        probability: (N, K), rows sum to 1; below 1e-12 counts as 1e-12, so a loss is at most 27.6.
         label: True class per image, (N,), each in [0, K).
-
-    Returns:
-        Losses in nats, (N,), at most 27.6 (a probability below 1e-12 counts as 1e-12).
 
     >>> log_loss(np.array([[0.5, 0.5]]), np.array([1])).round(4).tolist()
     [0.6931]
@@ -121,17 +111,10 @@ def log_loss(probability: FloatArray, label: IntArray) -> Float64:
 
 
 def calibration_gaps(top: FloatArray, correct: BoolArray) -> Float64:
-    """Return right (1) or wrong (0) minus probability, each in the column of its bin.
+    """Return right (1) or wrong (0) minus top probability, each in the column of its bin.
 
-    Bins are of equal width over [0, 1]. The expected calibration error is the sum of the absolute
-    column sums, over N.
-
-    Args:
-        top: Top probability per image, (N,), each in [0, 1].
-        correct: Whether the top class was the true one, (N,).
-
-    Returns:
-        Gaps in [-1, 1], (N, B), zero outside the image's own bin.
+    Bins are of equal width over [0, 1]; gaps (N, B) are zero outside the image's own. The expected
+    calibration error is the sum of the absolute column sums, over N.
 
     Source: Guo et al. 2017, arXiv 1706.04599, eq. 3.
 

@@ -41,11 +41,6 @@ class SampledFigures:
         resampling inflates the error), widened twice: down to 0 if a perfectly calibrated
         inspector could show this value, and up to the gap between mean probability and either
         end of the accuracy's interval, which resamples of right answers alone never reach.
-
-        Args:
-            top: Top probability per image, (N,), each in [0, 1].
-            correct: Whether the top class was the true one, (N,).
-            accuracy: Their accuracy with its interval.
         """
         gap = calibration_gaps(top, correct)
         value = float(np.abs(gap.sum(axis=0)).sum() / len(gap))
@@ -66,11 +61,7 @@ class SampledFigures:
         method = f"bootstrap (percentile, {self.resample_count} resamples)"
         return self._figure(float(loss.mean()), low, high, method, loss.size)
 
-    def _redrawn(
-        self,
-        confusion: Int64,
-        metric: Callable[[Float64], Float64],
-    ) -> Figure:
+    def _redrawn(self, confusion: Int64, metric: Callable[[Float64], Float64]) -> Figure:
         low, high = redrawn_interval(
             confusion,
             metric,

@@ -23,7 +23,7 @@ from sihwa.reporting.figure_rows import (
     percent_interval,
 )
 from sihwa.reporting.report import ErrorImage, Report
-from sihwa.reporting.template import load_template
+from sihwa.reporting.template import render_template
 from sihwa.reporting.wording import WORDS
 from sihwa.storage import write_text
 
@@ -48,15 +48,15 @@ def write_report(path: Path, report: Report) -> None:
         StorageError: The file system refused.
         ShapeError: An image or its evidence has the wrong shape.
     """
-    # a file name that is not valid text has lone surrogates, which UTF-8 cannot encode
-    readable = render(report).encode("utf-8", "backslashreplace").decode("utf-8")
-    write_text(path, readable)
+    write_text(path, render(report))
 
 
 def render(report: Report) -> str:
     """Return the page as HTML text."""
     evaluation = report.evaluation
-    return load_template("sihwa.reporting", "report.html.j2").render(
+    return render_template(
+        "sihwa.reporting",
+        "report.html.j2",
         title=report.title,
         words=WORDS,
         subtitle=f"{evaluation.count} test images, {len(evaluation.classes)} classes",

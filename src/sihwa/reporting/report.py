@@ -21,11 +21,9 @@ class ErrorImage:
     image: npt.NDArray[np.uint8]
     """uint8 (H, W, 3), RGB."""
     path: str
-    """Its path in the manifest."""
+    """In the manifest."""
     true_class: str
-    """Its label."""
     predicted_class: str
-    """The inspector's top class."""
     probability: float
     """Probability of the top class, in [0, 1]."""
     evidence: npt.NDArray[np.floating]
@@ -37,9 +35,8 @@ class Report:
     """Everything that one page shows."""
 
     title: str
-    """Heading of the page."""
     evaluation: "Evaluation"
-    """The figures on the test images."""
+    """On the test images."""
     facts: Sequence[tuple[str, str]]
     """Data set, model, training, seed, versions, date, … as name and value, in this order."""
     split_counts: Mapping[str, Mapping[str, int]]
