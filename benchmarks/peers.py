@@ -39,7 +39,7 @@ from sihwa.images import decode_image, read_bytes
 from sihwa.inspector import RuntimeChoice, read_bundle
 from sihwa.inspector.image_list import list_images
 from sihwa.inspector.image_list import spread as spread_evenly
-from sihwa.inspector.verification import read_verification
+from sihwa.inspector.verify import read_verification
 from sihwa.storage import usable_folder, write_json
 from sihwa.terminal.console import a_path
 from sihwa.terminal.guard import begin_work, guarding

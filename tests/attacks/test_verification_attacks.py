@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sihwa.inspector import ParityProof, load_inspector, read_bundle
-from sihwa.inspector.verification import verification_path, write_verification
+from sihwa.inspector.verify import verification_path, write_verification
 from tests.attacks.forge import Json, canonical, forge, put
 from tests.helpers import parity_proof
 

@@ -26,7 +26,7 @@ from sihwa.benchmark.worker_process import Worker
 from sihwa.errors import ConfigError, RuntimeUnavailable
 from sihwa.images import available_cores
 from sihwa.inspector import Bundle, read_bundle
-from sihwa.inspector.verification import read_verification
+from sihwa.inspector.verify import read_verification
 from sihwa.storage import usable_folder
 from sihwa.terminal.progress import progress_bar
 

@@ -7,7 +7,7 @@ from sihwa.inspector import Bundle, RuntimeChoice
 from sihwa.inspector.choose_runtime import why_not
 from sihwa.inspector.runtime.registry import check_choice, offered_choices
 from sihwa.inspector.strict_json import Facts
-from sihwa.inspector.verification import Verification
+from sihwa.inspector.verify import Verification
 
 
 @dataclass(frozen=True)

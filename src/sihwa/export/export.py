@@ -71,16 +71,9 @@ class Trained:
 def export_inspector(
     folder: Path, trained: Trained, config: ExportConfig, device: torch.device
 ) -> tuple[Card, list[ParityProof]]:
-    """Export, prove on every test image, and write the inspector folder.
+    """Export, prove on every test image, and write the inspector folder, which must not exist yet.
 
-    Args:
-        folder: The inspector folder, which does not exist yet.
-        trained: The network and its card's content.
-        config: What to export and how strictly to prove it.
-        device: Where PyTorch runs.
-
-    Returns:
-        The card and one proof per installed runtime and precision.
+    PyTorch runs on `device`. There is one proof per installed runtime and precision.
 
     Raises:
         ParityError: A float32 runtime decides differently from the network; nothing is written.

@@ -24,12 +24,8 @@ def choose_images(manifest: Manifest, probability: NDArray[np.floating], count: 
     """Return rows of calibration images: first the closest calls, then as many chosen evenly.
 
     A runtime that computes differently would flip close calls first. The evenly chosen half is
-    chosen first, so that it represents the line.
-
-    Args:
-        manifest: Every image with its split.
-        probability: Calibrated probabilities of every image, (N, K).
-        count: Greatest number of rows.
+    chosen first, so that it represents the line. There are at most `count` rows; `probability` is
+    that of every image, calibrated, (N, K).
     """
     rows = np.flatnonzero(manifest.split == "calibration")
     count = min(count, len(rows))

@@ -7,7 +7,7 @@ Axes: N images, H and W image size.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -49,12 +49,8 @@ def check_may_ship(
 ) -> list[ParityProof]:
     """Compare every installed runtime with the network in PyTorch, float32, on the test images.
 
-    Args:
-        bundle: The inspector that is to ship.
-        network: The trained network.
-        manifest: Its test images are compared, its calibration images timed.
-        max_difference: Greatest allowed difference in probability of a float32 runtime.
-        device: Where the network runs; the runtimes run on the CPU, and there too.
+    The network runs on `device`; the runtimes run on the CPU, and there too. A probability of a
+    float32 runtime may differ by at most `max_difference`. Calibration images are timed.
 
     Raises:
         ParityError: A float32 runtime is refused: the inspector must not ship.
@@ -68,8 +64,15 @@ def check_may_ship(
         for rows, image in read_batches(manifest, test):
             yield [path[row] for row in rows], image
 
+    use_exact_float32()
+    network.to(device).to(memory_format=torch.channels_last)
+
+    def reference(image: NDArray[np.uint8]) -> Outputs:
+        prediction = predict(network, torch.from_numpy(image).to(device))
+        return Outputs(*(value.cpu().numpy() for value in prediction))
+
     proofs = prove(
-        _reference(network, device),
+        reference,
         runtimes,
         ProofImages(batches(), len(test), lambda: calibration_images(manifest)),
         parity_rules(bundle.card, {"fp32": max_difference}),
@@ -86,17 +89,6 @@ def check_may_ship(
         else:
             log.warning("%s; worst image: %s", proof.verdict(), proof.worst_path)
     return proofs
-
-
-def _reference(network: Network, device: torch.device) -> Callable[[NDArray[np.uint8]], Outputs]:
-    use_exact_float32()
-    network.to(device).to(memory_format=torch.channels_last)
-
-    def run(image: NDArray[np.uint8]) -> Outputs:
-        prediction = predict(network, torch.from_numpy(image).to(device))
-        return Outputs(*(value.cpu().numpy() for value in prediction))
-
-    return run
 
 
 def calibration_images(manifest: Manifest) -> NDArray[np.uint8]:

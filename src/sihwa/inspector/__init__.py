@@ -34,7 +34,7 @@ from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
 from sihwa.inspector.runtime.registry import REFERENCE, create_runtime, installed_choices
 from sihwa.inspector.size_batches import batches_by_size
 from sihwa.inspector.speed import MOST_TIMED, measure_speed, timed_images
-from sihwa.inspector.verification import Verification, read_verification
+from sihwa.inspector.verify import Verification, read_verification
 
 __all__ = [
     "FORMAT_VERSION",

@@ -15,11 +15,7 @@ class Operator(NamedTuple):
 
 
 def find_backbone(operators: Sequence[Operator]) -> set[str]:
-    """Return the names of the operators from the first convolution to the last.
-
-    Args:
-        operators: All of a graph, in topological order.
-    """
+    """Return the operators, given in topological order, from the first convolution to the last."""
     convolutions = [one for one in operators if one.is_convolution]
     after = computed_from({name for one in convolutions for name in one.gives}, operators)
     backwards = [one._replace(takes=one.gives, gives=one.takes) for one in reversed(operators)]

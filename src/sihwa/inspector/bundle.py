@@ -27,7 +27,6 @@ from sihwa.inspector.graph_file import (
     find_card,
     parse_graph,
 )
-from sihwa.inspector.operators import ModelProto
 from sihwa.inspector.signature import check_signature
 from sihwa.inspector.strict_json import MAX_CARD_BYTES, Facts, Sha256, parse_json, printable
 from sihwa.storage import new_folder, sha256_of_bytes, write_bytes, write_json
@@ -44,13 +43,9 @@ OPTIONAL_PARTS = (INT8_NAME, IMAGES_NAME)
 
 @dataclass(frozen=True)
 class Bundle:
-    """A checked inspector in memory.
+    """A checked inspector in memory, its files as bytes; the INT8 model has no card in it.
 
-    Attributes:
-        card: What it is, may decide and was proven to do.
-        graph: The whole ONNX file.
-        weights: The network's tensors as safetensors; None where only the graph is at hand.
-        int8_model: An ONNX file without a card; None where there is none.
+    `weights` are None where only the graph is at hand, `int8_model` where there is none.
     """
 
     card: Card
@@ -119,7 +114,7 @@ def read_bundle(path: Path) -> Bundle:
     text = find_card(model, where)
     card = read_card(text, where)
     _check_seal(card, text, content, where)
-    _check_graph(card, model, len(content), where)
+    check_signature(card, check_graph(model, len(content), where), where)
     if not is_folder:
         return Bundle(card, content)
     parts = _read_parts(path, card)
@@ -144,14 +139,7 @@ def _check_seal(card: Card, text: str, content: bytes, where: str) -> None:
         )
 
 
-def _check_graph(
-    card: Card, model: ModelProto, length: int, where: str, *, with_card: bool = True
-) -> None:
-    check_signature(card, check_graph(model, length, where, with_card=with_card), where)
-
-
 def _check_weights(card: Card, weights: bytes | None, where: str) -> None:
-    """Check that the tensors are those that the card was written for."""
     if weights is None or sha256_of_bytes(weights) != card.weights.sha256:
         raise InvalidInspector(
             f"{where}: expected the weights whose SHA-256 the card in {GRAPH_NAME} gives, found "
@@ -171,7 +159,7 @@ def _check_int8_model(card: Card, int8_model: bytes | None, where: str) -> None:
         )
     if int8_model is not None:
         model = parse_graph(int8_model, where)
-        _check_graph(card, model, len(int8_model), where, with_card=False)
+        check_signature(card, check_graph(model, len(int8_model), where, with_card=False), where)
 
 
 def _check_names(folder: Path) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from sihwa.inspector.card import Card
 
+_SPLITS = ("train", "calibration", "test")
+
 
 def bundle_readme(card: Card, has_images: bool = False) -> str:
     """Return the README of an inspector folder, with or without calibration images in it."""
@@ -17,14 +19,11 @@ def bundle_readme(card: Card, has_images: bool = False) -> str:
         "Licences": _licences(card, has_images),
     }
     text = "\n\n".join(f"## {title}\n\n{body}" for title, body in sections.items())
-    return f"# Inspector {card.id}\n\n{_made_from(card)}\n\n{text}\n"
-
-
-def _made_from(card: Card) -> str:
     return (
+        f"# Inspector {card.id}\n\n"
         f"A classifier of part photographs: network {_cell(card.network.name)} "
         f"({_cell(card.network.architecture)}), input {card.network.input_size} px, made by "
-        f"sihwa {_cell(card.code_version)} on {_cell(card.created)}."
+        f"sihwa {_cell(card.code_version)} on {_cell(card.created)}.\n\n{text}\n"
     )
 
 
@@ -83,9 +82,6 @@ def _licences(card: Card, has_images: bool) -> str:
         ["the program that made it, sihwa", "Apache-2.0"],
     ]
     return _table(["part", "licence"], rows)
-
-
-_SPLITS = ("train", "calibration", "test")
 
 
 def _figures(metrics: dict[str, Any]) -> str:

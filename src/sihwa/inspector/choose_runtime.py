@@ -15,7 +15,7 @@ from sihwa.inspector.runtime.registry import (
     runtime_version,
     why_none,
 )
-from sihwa.inspector.verification import Verification
+from sihwa.inspector.verify import Verification
 
 _DEFAULT = {"cpu": REFERENCE.runtime, "cuda": "torch"}
 _ADVICE = "run `sihwa verify INSPECTOR` here"
@@ -34,14 +34,8 @@ def choose_runtime(
     3. Not proven: ONNX Runtime in float32 (PyTorch on a GPU), or another runtime in float32 if it
        was asked for by name. A refused runtime, or less precision than float32, is an error.
 
-    Args:
-        bundle: The inspector.
-        verification: What `sihwa verify` found on this machine.
-        asked: Its runtime and precision may be `auto`.
-        batch_size: Images per call; 1 compares speeds one by one, more those in batches of 32.
-
-    Returns:
-        The choice, and the reason in a few words.
+    Speeds are compared one by one for a `batch_size` of 1, else in batches of 32. The choice comes
+    with its reason in a few words.
 
     Raises:
         ConfigError: There is no runtime, device or precision of that name.

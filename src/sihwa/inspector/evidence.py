@@ -29,12 +29,8 @@ def evidence_box(evidence: NDArray[np.floating], height: int, width: int) -> Evi
     """Return the box around the strongest evidence, or None when nothing speaks for the class.
 
     The box holds all cells connected with the peak (by their sides) that reach half of it. It is
-    as coarse as the map: one cell of a 7 × 7 map is a seventh of the image.
-
-    Args:
-        evidence: The map of one class, (h, w); larger speaks for the class.
-        height: Image height H in pixels.
-        width: Image width W in pixels.
+    as coarse as the map of the class, (h, w): one cell of a 7 × 7 map is a seventh of the image,
+    which has height × width pixels.
 
     >>> evidence_box(np.array([[0.0, 0.0], [0.0, 4.0]]), 100, 200)
     EvidenceBox(x0=100, y0=50, x1=200, y1=100)

@@ -111,13 +111,8 @@ def check_graph(model: ModelProto, length: int, where: str, *, with_card: bool =
     Refused are: operators that are not in `OPERATORS`, or with arguments out of bounds; subgraphs,
     functions and training graphs; tensors that are sparse, stored outside the file or of another
     size than they declare; values that are made twice, or used before they are made; metadata
-    other than one card; an opset other than `OPSET`; fields that ONNX does not know.
-
-    Args:
-        model: As `parse_graph` returns it.
-        length: Bytes of the file.
-        where: Its name, for messages.
-        with_card: Whether it must hold a card, or must not.
+    other than one card, or any if not `with_card`; an opset other than `OPSET`; fields that ONNX
+    does not know. `length` is that of the file in bytes, `where` its name for messages.
     """
     try:
         _check_fields(model)

@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.decision import REVIEW, Decision, is_finite
-from sihwa.errors import InvalidInspector, ShapeError, UnreadableImage
+from sihwa.errors import InvalidInspector, UnreadableImage
 from sihwa.images import decode_image, read_image
 from sihwa.inspector.bundle import Bundle, read_bundle
 from sihwa.inspector.card import Card, card_policy
 from sihwa.inspector.choose_runtime import choose_runtime
-from sihwa.inspector.evidence import EvidenceBox, evidence_box
+from sihwa.inspector.evidence import EvidenceBox, checked_image, evidence_box
 from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
 from sihwa.inspector.runtime.registry import create_runtime
 from sihwa.inspector.signature import run_checked, try_out
 from sihwa.inspector.size_batches import batches_by_size
-from sihwa.inspector.verification import Verification, read_verification
+from sihwa.inspector.verify import Verification, read_verification
 
 Image = NDArray[np.uint8] | str | Path | bytes
 _NOTHING = np.zeros(0, np.float32)
@@ -57,10 +57,7 @@ class Inspection:
 class Inspector:
     """A graph in a runtime, with the card that gives its numbers meaning.
 
-    Args:
-        card: Classes, policy, temperature.
-        runtime: The loaded graph.
-        explanation: Which runtime this is and why it was chosen, for people.
+    `explanation` says which runtime this is and why it was chosen, for people.
     """
 
     def __init__(self, card: Card, runtime: Runtime, explanation: str) -> None:
@@ -189,8 +186,4 @@ def _as_image(image: Image) -> NDArray[np.uint8]:
         return decode_image(image, "image given as bytes")
     if isinstance(image, (str, Path)):
         return read_image(str(image))
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ShapeError(
-            f"an image must be (H, W, 3) uint8 RGB but got {image.shape} {image.dtype}"
-        )
-    return image
+    return checked_image(image)

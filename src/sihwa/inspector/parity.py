@@ -71,18 +71,9 @@ def prove(
 ) -> list[ParityProof]:
     """Compare runtimes with a reference on images in their own and other sizes; measure speed.
 
-    A decision flips if its outcome or its top class differs.
-
-    Args:
-        reference: Returns what images (N, H, W, 3) should give.
-        candidates: The runtimes to prove.
-        images: Where to compare them.
-        rules: What counts as deciding alike.
-        resized_only: A candidate that shares the reference's code, for which the images in other
-            sizes are enough.
-
-    Returns:
-        One proof per candidate, in order.
+    A decision flips if its outcome or its top class differs. `reference` returns what images
+    (N, H, W, 3) should give. For the candidate `resized_only`, which shares the reference's code,
+    the images in other sizes are enough. There is one proof per candidate, in order.
     """
     tallies = [_Tally() for _ in candidates]
 

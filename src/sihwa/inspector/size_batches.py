@@ -25,11 +25,9 @@ def batch_length(image: Images, most: int = BATCH) -> int:
 def batches_by_size(
     images: Iterable[tuple[Key, Images]], most: int = BATCH
 ) -> Iterator[tuple[list[Key], Images]]:
-    """Yield keys and images of one size, (N, H, W, 3), while holding about 16 MiB of images.
+    """Yield keys and images of one size, (N, H, W, 3), N at most `most`.
 
-    Args:
-        images: A key of any kind and an image (H, W, 3) each; read as needed.
-        most: Greatest N.
+    Keys and images, (H, W, 3), are read as needed; about 16 MiB of images are held.
     """
     waiting: dict[tuple[int, ...], list[tuple[Key, Images]]] = {}
     for key, image in images:

@@ -5,7 +5,8 @@ Axes: N images, H and W image size.
 
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,20 +31,16 @@ def measure_speed(
 
     The runtimes take turns, and the median of three turns counts, so that other programs on the
     machine disturb all runtimes alike. The first turn warms up; it only counts for a runtime that
-    is stopped after it, having run for over a second. All runtimes see the same images in one
-    random order, because images of one class may be slower than others.
-
-    Args:
-        runtimes: Loaded.
-        image: Images of the usual size, (N, H, W, 3).
+    is stopped after it, having run for over a second. All runtimes see the same images, (N, H,
+    W, 3), in one random order, because images of one class may be slower than others.
     """
     image = image[np.random.default_rng(0).permutation(len(image))]
     batches = [_batches(image, count) for count in _BATCHES]
-    trials = [_Trial(runtime, some) for runtime in runtimes for some in batches]
+    trials = [_Trial(one, itertools.cycle(some)) for one in runtimes for some in batches]
     for _ in range(_TURNS):
         for trial in trials:
             trial.take_turn()
-    rates = [trial.rate for trial in trials]
+    rates = [float(np.median(trial.rates[1:] or trial.rates)) for trial in trials]
     return list(zip(rates[::2], rates[1::2], strict=True))
 
 
@@ -62,32 +59,27 @@ def timed_images(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8] | Non
     return np.stack(kept) if kept else None
 
 
+@dataclass
 class _Trial:
-    """One runtime with batches of one length."""
+    """One runtime with batches of one length, without end."""
 
-    def __init__(self, runtime: Runtime, batches: Sequence[NDArray[np.uint8]]) -> None:
-        self._runtime = runtime
-        self._batches = itertools.cycle(batches)
-        self._spent = 0.0
-        self._rates: list[float] = []
-
-    @property
-    def rate(self) -> float:
-        """Images per second."""
-        return float(np.median(self._rates[1:] or self._rates))
+    runtime: Runtime
+    batches: Iterator[NDArray[np.uint8]]
+    spent_s: float = 0.0
+    rates: list[float] = field(default_factory=list)
 
     def take_turn(self) -> None:
-        if self._spent > _ENOUGH_S:
+        if self.spent_s > _ENOUGH_S:
             return
         begin = time.perf_counter()
         passed, images = 0.0, 0
         while not images or passed < TURN_S:
-            batch = next(self._batches)
-            self._runtime.run(batch)
+            batch = next(self.batches)
+            self.runtime.run(batch)
             images += len(batch)
             passed = time.perf_counter() - begin
-        self._rates.append(images / passed)
-        self._spent += passed
+        self.rates.append(images / passed)
+        self.spent_s += passed
 
 
 def _batches(image: NDArray[np.uint8], most: int) -> list[NDArray[np.uint8]]:

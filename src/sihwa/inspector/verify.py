@@ -1,15 +1,24 @@
 """Verify an inspector where it will run: every installed runtime against ONNX Runtime in float32.
 
+The proofs are stored in a file beside the inspector, and allow runtimes on this machine. The
+SHA-256 of the inspector's files binds it to the inspector, and a digest shows damage. If anything
+is wrong with it, it does not count, and the reference decides, which needs no proof.
+
 Axes: N images, H and W image size.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+import sihwa
 from sihwa.errors import DatasetError, InvalidInspector, RuntimeUnavailable, UnreadableImage
 from sihwa.images import read_image
 from sihwa.inspector.bundle import Bundle, read_bundle
@@ -27,9 +36,11 @@ from sihwa.inspector.runtime.registry import (
 from sihwa.inspector.signature import run_checked, try_out
 from sihwa.inspector.size_batches import batches_by_size
 from sihwa.inspector.speed import MOST_TIMED, timed_images
-from sihwa.inspector.verification import read_verification, write_verification
+from sihwa.inspector.strict_json import Facts, Sha256, canonical_json, parse_json, printable
+from sihwa.storage import sha256_of_bytes, write_json
 
 Images = NDArray[np.uint8]
+_MAX_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,7 @@ def verify_inspector(
     reference = _Checked(bundle.card, create_runtime(bundle, REFERENCE))
     rules = parity_rules(bundle.card, {p.precision: p.tolerance for p in bundle.card.proof})
     try:
-        given = ProofImages(images.batches(), len(chosen), images.timed)
+        given = ProofImages(batches_by_size(images.readable()), len(chosen), images.timed)
         proofs = prove(reference.run, runtimes, given, rules)
     except InvalidInspector as error:
         raise InvalidInspector(f"{path}: {error}") from error
@@ -140,11 +151,8 @@ class _Images:
         self.unreadable: list[UnreadableImage] = []
         self._on_the_line = on_the_line
 
-    def batches(self) -> Iterator[tuple[list[str], Images]]:
-        """Yield names and images of one size, (N, H, W, 3)."""
-        yield from batches_by_size(self._readable())
-
-    def _readable(self) -> Iterator[tuple[str, Images]]:
+    def readable(self) -> Iterator[tuple[str, Images]]:
+        """Yield names and images, (H, W, 3)."""
         for path in self.paths:
             try:
                 yield path, read_image(path)
@@ -159,3 +167,97 @@ class _Images:
             if found is not None:
                 return found
         raise DatasetError(none_readable(self.unreadable))
+
+
+class _File(Facts, frozen=True, kw_only=True):
+    """The file's content; docs/inspector-format.md describes it."""
+
+    format: Literal["sihwa-verification"]
+    format_version: Literal[2]
+    inspector: str
+    graphs: list[Sha256]
+    created: str
+    code_version: str
+    images: Annotated[int, Meta(ge=1)]
+    proof: Annotated[tuple[ParityProof, ...], Meta(max_length=100)]
+    digest: Sha256
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `sihwa verify` found on this machine."""
+
+    proof: tuple[ParityProof, ...] = ()
+    note: str = ""
+    """Why the file beside the inspector does not count; empty if it does."""
+    is_damaged: bool = False
+    """Whether there is a file that cannot be read: it may have held a refusal."""
+
+
+def verification_path(inspector: Path) -> Path:
+    """Return the file with the verification of an inspector: beside it, never inside."""
+    place = inspector.resolve()
+    return place.with_name(f"{place.name}.verified.json")
+
+
+def write_verification(
+    inspector: Path, bundle: Bundle, proof: Sequence[ParityProof], images: int
+) -> Path:
+    """Write a verification, replacing an older one, and return its path."""
+    content = {
+        "format": "sihwa-verification",
+        "format_version": 2,
+        "inspector": bundle.card.id,
+        "graphs": _graphs(bundle),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code_version": sihwa.__version__,
+        "images": images,
+        "proof": [one.as_dict() for one in proof],
+    }
+    path = verification_path(inspector)
+    write_json(path, {**content, "digest": _digest(content)})
+    return path
+
+
+def read_verification(inspector: Path, bundle: Bundle) -> Verification:
+    """Read the verification of an inspector; one that cannot be trusted does not count."""
+    path = verification_path(inspector)
+    try:
+        if not path.exists():
+            return Verification()
+        file = _read(path)
+    except (OSError, InvalidInspector) as error:
+        reason = f"{getattr(error, 'strerror', None) or error}"[:200]
+        note = f"{path.name} does not count: {reason}; run `sihwa verify` again"
+        return Verification(note=note, is_damaged=True)
+    if file.inspector != bundle.card.id or file.graphs != _graphs(bundle):
+        return Verification(note=f"{path.name} does not count: it is of another inspector")
+    return Verification(file.proof)
+
+
+def _read(path: Path) -> _File:
+    if not path.is_file() or path.is_symlink():
+        raise InvalidInspector("it is not a regular file")
+    if path.stat().st_size > _MAX_BYTES:
+        raise InvalidInspector(f"it is larger than {_MAX_BYTES} bytes")
+    try:
+        content = parse_json(path.read_bytes(), path.name)
+        file = msgspec.convert(content, _File)
+    except InvalidInspector as error:
+        raise InvalidInspector("it is damaged") from error
+    except msgspec.ValidationError as error:
+        raise InvalidInspector(f"it is not a verification: {printable(error)}") from error
+    if file.digest != _digest(content):
+        raise InvalidInspector("it was changed after it was written")
+    return file
+
+
+def _graphs(bundle: Bundle) -> list[str]:
+    """Return the SHA-256 of graph, weights and INT8 model, as far as the inspector has them."""
+    parts = (bundle.graph, bundle.weights, bundle.int8_model)
+    return [sha256_of_bytes(part) for part in parts if part is not None]
+
+
+def _digest(content: dict[str, Any]) -> str:
+    sealed = {key: value for key, value in content.items() if key != "digest"}
+    return sha256_of_bytes(canonical_json(sealed).encode())

@@ -28,8 +28,7 @@ from sihwa.benchmark.variant import LeftOut, Variant, list_variants
 from sihwa.benchmark.verdict import Verdict
 from sihwa.errors import ConfigError, RuntimeUnavailable
 from sihwa.inspector import REFERENCE, RuntimeChoice, read_bundle
-from sihwa.inspector.verification import Verification, read_verification
-from sihwa.inspector.verify import verify_inspector
+from sihwa.inspector.verify import Verification, read_verification, verify_inspector
 from tests.golden.smallest import FOLDER
 from tests.helpers import random_images, save_images
 from tests.unit.benchmark.stand_in import InProcess, StandInWorker

@@ -93,7 +93,7 @@ def test_interpret_nan_or_inf_has_no_top_class(
     ],
 )
 def test_predict_array_of_another_kind_is_refused(tiny_bundle: Path, image: np.ndarray) -> None:
-    with pytest.raises(ShapeError, match=r"must be \(H, W, 3\) uint8 RGB but got"):
+    with pytest.raises(ShapeError, match=r"must be uint8 \(H, W, 3\), but got"):
         load_inspector(tiny_bundle).predict(image)
 
 

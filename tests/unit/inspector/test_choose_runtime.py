@@ -8,7 +8,7 @@ import pytest
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector import Bundle, Card, ParityProof, RuntimeChoice
 from sihwa.inspector.choose_runtime import choose_runtime
-from sihwa.inspector.verification import Verification
+from sihwa.inspector.verify import Verification
 from tests.helpers import changed, parity_proof
 
 REFERENCE = RuntimeChoice("onnxruntime", "cpu", "fp32")

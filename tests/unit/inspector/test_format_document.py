@@ -29,11 +29,10 @@ from sihwa.inspector import (
     signature,
     strict_json,
     unread,
-    verification,
+    verify,
 )
 from sihwa.inspector.operators import OPERATORS
 from sihwa.inspector.runtime.registry import _OFFERS
-from sihwa.inspector.verify import verify_inspector
 from sihwa.model import Network
 from sihwa.storage import sha256_of_bytes
 from sihwa.terminal.names import class_name_fault
@@ -144,7 +143,7 @@ def test_document_gives_the_limits_of_the_code() -> None:
         "characters of `proof[].processor`": proof["processor"]["maxLength"],
         "characters of other texts in `proof`": proof["runtime"]["maxLength"],
         "images kept, as written": MAX_IMAGES,
-        "bytes of the verification": verification._MAX_BYTES,
+        "bytes of the verification": verify._MAX_BYTES,
         "pixels of an image file": decode.MAX_PIXELS,
     }
     for facts in ("GraphFacts", "Int8Facts"):
@@ -211,14 +210,14 @@ def test_document_layout_is_that_of_a_written_folder(tiny_bundle: Path) -> None:
     written = {path.name for path in tiny_bundle.iterdir()}
     assert written == {*bundle.PARTS, bundle.CARD_NAME}
     assert sorted(listed) == sorted({*written, *bundle.OPTIONAL_PARTS})
-    assert verification.verification_path(tiny_bundle).name in section("Layout")
+    assert verify.verification_path(tiny_bundle).name in section("Layout")
 
 
 def test_document_describes_what_verify_leaves_beside_the_inspector(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
     save_images(tmp_path / "line", random_images(2, 40, 30))
-    written = verify_inspector(tiny_bundle, tmp_path / "line").written
+    written = verify.verify_inspector(tiny_bundle, tmp_path / "line").written
     content = json.loads(written.read_text("utf-8"))
     described = {row[0].strip("`"): row[2] for row in rows("Proofs") if len(row) == 3}
     assert list(described) == list(content)

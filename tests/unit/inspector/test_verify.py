@@ -25,8 +25,7 @@ from sihwa.inspector import (
     write_bundle,
 )
 from sihwa.inspector.runtime.openvino_runtime import OpenVinoRuntime
-from sihwa.inspector.verification import read_verification, verification_path
-from sihwa.inspector.verify import verify_inspector
+from sihwa.inspector.verify import read_verification, verification_path, verify_inspector
 from tests.helpers import random_images, save_images
 
 

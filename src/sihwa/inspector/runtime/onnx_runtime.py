@@ -25,13 +25,7 @@ def fault(choice: RuntimeChoice) -> str | None:
 
 
 class OnnxRuntime:
-    """The graph in an ONNX Runtime session.
-
-    Args:
-        bundle: The inspector, already checked; its INT8 model is run in `int8`.
-        choice: `cpu` in `fp32` or `int8`, `cuda` in `fp32`, or `cuda` in `fp16` by TensorRT.
-        threads: Threads of one inference; 0 lets the library decide.
-    """
+    """The graph in an ONNX Runtime session; on a GPU in `fp16` it is run by TensorRT."""
 
     def __init__(self, bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> None:
         self.choice = choice

@@ -53,13 +53,7 @@ def fault(choice: RuntimeChoice) -> str | None:
 
 
 class OpenVinoRuntime:
-    """The graph compiled by OpenVINO; each calling thread gets its own inference request.
-
-    Args:
-        bundle: The inspector, already checked; its INT8 model is run in `int8`.
-        choice: Device `cpu`, precision `fp32`, `bf16` or `int8`.
-        threads: Threads of one inference; 0 lets the library decide.
-    """
+    """The graph compiled by OpenVINO; each calling thread gets its own inference request."""
 
     def __init__(self, bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> None:
         self.choice = choice
@@ -107,13 +101,8 @@ def split_backbone(model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 -- openv
     """Split a graph into what precedes its convolutional backbone, the backbone, and the rest.
 
     OpenVINO 2026.4 ignores precision marks on single operations in bfloat16, so the graph is split.
-
-    Args:
-        model: The graph, from `image` to the outputs. It cannot be used afterwards.
-
-    Returns:
-        Three models; the outputs of each are the inputs of the next, in this order. The last also
-        takes the images, from which it reads N.
+    It cannot be used afterwards. The outputs of each model are the inputs of the next, in this
+    order; the last also takes the images, from which it reads N.
     """
     nodes = model.get_ordered_ops()
     evidence = model.output("evidence").get_node().input_value(0).get_node().get_name()

@@ -125,6 +125,8 @@ def why_none(bundle: Bundle, device: str, runtime: str = "auto", precision: str 
 def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> Runtime:
     """Load a checked inspector into a runtime; its INT8 model together with the graph.
 
+    One inference uses so many threads; 0 lets the library decide.
+
     Raises:
         RuntimeUnavailable: No such runtime, device or precision, or not here.
         InvalidInspector: The runtime refuses the graph or the weights.

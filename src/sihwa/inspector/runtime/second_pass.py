@@ -13,13 +13,8 @@ from sihwa.inspector.runtime.interface import Outputs, Runtime
 class SecondPass:
     """Two runtimes as one: the fast one runs every image, the exact one re-runs close calls.
 
-    See docs/decisions/0013-second-pass.md.
-
-    Args:
-        quick: The fast runtime; its choice names this runtime.
-        exact: Replaces the outputs of close calls.
-        policy: Says which decisions are close calls.
-        margin: Distance from every border beyond which the fast runtime is trusted.
+    The fast one is trusted beyond the margin from every border of the policy. See
+    docs/decisions/0013-second-pass.md.
     """
 
     def __init__(

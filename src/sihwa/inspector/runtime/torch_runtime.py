@@ -31,9 +31,7 @@ def fault(choice: RuntimeChoice) -> str | None:
     """Return why a combination that is offered cannot run on this machine, or None."""
     if choice.kind == "cuda":
         count = torch.cuda.device_count()
-        if choice.device_index < count:
-            return None
-        return f"PyTorch sees {count} CUDA devices here"
+        return None if choice.device_index < count else f"PyTorch sees {count} CUDA devices here"
     if choice.precision == "bf16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return "this processor has no bfloat16 instructions that PyTorch uses"
     return None
@@ -42,13 +40,7 @@ def fault(choice: RuntimeChoice) -> str | None:
 class TorchRuntime:
     """The network in PyTorch, channels last, with a CUDA graph per image size on a GPU.
 
-    Args:
-        bundle: The inspector, already checked, with its weights.
-        choice: `cpu` or `cuda:N`, in `fp32`, `bf16` or (on a GPU) `fp16`.
-        threads: Threads of one inference, for all of PyTorch; 0 leaves them as they are.
-
-    Raises:
-        InvalidInspector: The card names no such network, or the weights are not its own.
+    `threads` holds for all of PyTorch; 0 leaves them as they are.
     """
 
     def __init__(self, bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> None:
