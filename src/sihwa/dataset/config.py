@@ -52,7 +52,7 @@ class DatasetConfig:
 
 @dataclass
 class ElpvConfig(DatasetConfig):
-    """Electroluminescence photographs of solar cells, from the package elpv-dataset."""
+    """Electroluminescence images of solar cells, from the package elpv-dataset."""
 
     classes: str = "binary"
     """`binary`: functional, defective. `four`: the four degrees that the assessors gave."""
@@ -64,7 +64,7 @@ class ElpvConfig(DatasetConfig):
 
 @dataclass
 class NeuDetConfig(DatasetConfig):
-    """Photographs of hot-rolled steel strip, six kinds of defect, in any of three layouts."""
+    """Images of hot-rolled steel strip, six kinds of defect, in any of three layouts."""
 
     root: str = "???"
     """Folder or .zip of NEU-DET or NEU-CLS."""

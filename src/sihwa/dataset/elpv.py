@@ -1,4 +1,4 @@
-"""ELPV: 2,624 electroluminescence photographs of solar cells, functional to defective.
+"""ELPV: 2,624 electroluminescence images of solar cells, functional to defective.
 
 The label is the assessors' probability of a defect: 0, 1/3, 2/3 or 1. Above one half counts as
 defective, as in Deitsch et al. 2019, arXiv 1807.02894.

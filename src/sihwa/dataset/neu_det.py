@@ -1,4 +1,4 @@
-"""NEU: 1,800 photographs of hot-rolled steel strip, six kinds of defect, 200 × 200 pixels.
+"""NEU: 1,800 images of hot-rolled steel strip, six kinds of defect, 200 × 200 pixels.
 
 Song and Yan 2013, Applied Surface Science 285. Three layouts exist: the official NEU-DET (IMAGES,
 ANNOTATIONS), one with train and validation folders, and the bare files of NEU-CLS (`Cr_1.bmp`).
