@@ -62,28 +62,24 @@ def resume_folds(folder: Path) -> CrossValidation:
     config = read_config(folder)
     if (folder / "cross_validation.json").exists():
         raise ConfigError(f"resume: the run in {folder} is finished; see cross_validation.json")
-    with hold_run(folder), advise_to_resume(folder):
-        return _run_folds(folder, config)
-
-
-def _run_folds(folder: Path, config: TrainConfig) -> CrossValidation:
-    manifest = read_manifest(folder / "manifest.parquet")
     count = config.evaluation.folds
     single = replace(config, evaluation=replace(config.evaluation, folds=1))
-    label = manifest.table["label"].to_pylist()
-    splits = assign_folds(label, manifest.component, count, config.dataset.split, config.seed)
-    for number, split in enumerate(splits, start=1):
-        fold = folder / f"fold-{number}"
-        if (fold / "report.html").exists():
-            continue
-        if not (fold / "config.yaml").exists():
-            fold.mkdir(exist_ok=True)
-            write_inputs(fold, manifest.with_split(split), single)
-        Run.resume(fold).finish()
-    result = CrossValidation(folder, _figures(folder, count))
-    write_json(folder / "cross_validation.json", result.as_dict())
-    point_latest(Path(config.output_dir), folder)
-    return result
+    with hold_run(folder), advise_to_resume(folder):
+        manifest = read_manifest(folder / "manifest.parquet")
+        label = manifest.table["label"].to_pylist()
+        splits = assign_folds(label, manifest.component, count, config.dataset.split, config.seed)
+        for number, split in enumerate(splits, start=1):
+            fold = folder / f"fold-{number}"
+            if (fold / "report.html").exists():
+                continue
+            if not (fold / "config.yaml").exists():
+                fold.mkdir(exist_ok=True)
+                write_inputs(fold, manifest.with_split(split), single)
+            Run.resume(fold).finish()
+        result = CrossValidation(folder, _figures(folder, count))
+        write_json(folder / "cross_validation.json", result.as_dict())
+        point_latest(Path(config.output_dir), folder)
+        return result
 
 
 def _figures(folder: Path, count: int) -> dict[str, list[float]]:

@@ -32,12 +32,8 @@ log = logging.getLogger(__name__)
 class Run:
     """A run that is about to be finished: `Run.start(config).finish()`.
 
-    Attributes:
-        folder: The run folder; it holds config.yaml and manifest.parquet.
-        config: Validated settings.
-        manifest: Every image with its label and split.
-        network: Untrained; `finish` trains and calibrates it in place.
-        device: Where PyTorch runs.
+    `folder` holds config.yaml and manifest.parquet. `network` is untrained; `finish` trains and
+    calibrates it in place.
     """
 
     folder: Path

@@ -30,12 +30,7 @@ class RunResult:
     """What a finished run made.
 
     Attributes:
-        folder: The run folder.
-        config: Its settings.
-        manifest: Every image with label and split.
         network: Trained and calibrated.
-        trained: How the training went.
-        calibrated: Calibrated probabilities of every image, and the policy.
         evaluation: Figures on the test split.
         robustness: The same under corruption; empty if evaluation.corruptions is.
         card: The inspector's card; None if export.enabled is false.

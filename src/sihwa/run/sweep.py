@@ -84,19 +84,16 @@ class SweepConfig(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The outcome of a sweep.
-
-    Attributes:
-        settings: Those of all trials and the best values found, as on the command line.
-        score: Held-out log-loss with them, in nats.
-        trials: Finished trials.
-        path: The study, which Optuna's own tools can read.
-    """
+    """The outcome of a sweep."""
 
     settings: list[str]
+    """Those of all trials and the best values found, as on the command line."""
     score: float
+    """Held-out log-loss with them, in nats."""
     trials: int
+    """Finished trials."""
     path: Path
+    """The study, which Optuna's own tools can read."""
 
 
 def read_sweep(name: str) -> SweepConfig:
@@ -120,10 +117,6 @@ def run_sweep(name: str, overrides: Sequence[str]) -> SweepResult:
     """Train with the settings that Optuna proposes until all trials are done.
 
     Each trial trains on the training images and is scored on those it holds out.
-
-    Args:
-        name: Name of the sweep, or path of its .yaml file.
-        overrides: Settings of all trials, as on the command line.
 
     Raises:
         ConfigError: A setting is wrong, or the training holds no images out.

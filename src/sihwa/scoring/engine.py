@@ -55,11 +55,7 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Threads of this process that share one inspector; rows keep the order of the files.
-
-    Attributes:
-        workers: Number of threads.
-    """
+    """Threads of this process that share one inspector; rows keep the order of the files."""
 
     def __init__(self, inspector: Inspector, options: ScoreOptions) -> None:
         self.card = inspector.card

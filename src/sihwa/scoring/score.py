@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -78,28 +79,19 @@ def score_with(
     return run.summary
 
 
+@dataclass
 class _Run:
-    """One run over its sources."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        table: ScoreTable,
-        ledger: Ledger,
-        options: ScoreOptions,
-        stop: Event,
-    ) -> None:
-        self.summary = ScoreSummary()
-        self.ledger = ledger
-        self._engine = engine
-        self._table = table
-        self._options = options
-        self._stop = stop
-        self._begin = time.perf_counter()
+    engine: Engine
+    table: ScoreTable
+    ledger: Ledger
+    options: ScoreOptions
+    stop: Event
+    summary: ScoreSummary = field(default_factory=ScoreSummary)
+    begin: float = field(default_factory=time.perf_counter)
 
     def take_over(self, words: Sequence[str | Path]) -> None:
         """Keep the rows of an old table that are still true, and count them."""
-        shards = self._table.shards
+        shards = self.table.shards
         # a second listing: the run's own has begun, and counts what it leaves out
         self.summary.changed = remove_stale(shards, lambda: _named(Sources(words)))
         for row in shards.rows():
@@ -107,25 +99,24 @@ class _Run:
             self.ledger.add(row)
 
     def score(self, entries: Iterable[Entry], advance: Callable[[int], None]) -> None:
-        """Score the files that have no row yet."""
-        blocks = blocks_of(self._without_rows(entries, advance), self._options.block_size)
-        with closing(self._engine.score(blocks, self._table.evidence, self._stop)) as done:
+        blocks = blocks_of(self._without_rows(entries, advance), self.options.block_size)
+        with closing(self.engine.score(blocks, self.table.evidence, self.stop)) as done:
             for count, rows in done:
-                self._table.append(rows)
+                self.table.append(rows)
                 for row in rows:
                     self.summary.count(row)
-                    if self._options.watch:
+                    if self.options.watch:
                         self.ledger.add(row)
                 self.summary.new_images += len(rows)
                 advance(count)
-        self._table.append([])  # under watch, a shard may be due though no file came
+        self.table.append([])  # under watch, a shard may be due though no file came
 
     def note_listing(self, listing: Sources, watched: Sequence[str]) -> None:
         """Count what the first listing left out, and the files that are gone."""
         self.summary.left_out = listing.left_out
         self.summary.suffixes = listing.suffixes
         self.summary.empty = [word for word in listing.empty if word not in watched]
-        self.summary.gone = 0 if self._stop.is_set() else self.ledger.count_gone()
+        self.summary.gone = 0 if self.stop.is_set() else self.ledger.count_gone()
 
     def score_arrived(self, arrived: Iterable[Entry], advance: Callable[[int], None]) -> None:
         """Score files that arrived under watch; one that has a row keeps it, and is counted."""
@@ -139,10 +130,9 @@ class _Run:
         self.summary.overwritten = self.ledger.count_changed()
 
     def finish(self) -> None:
-        """Make the table durable and write its summary."""
-        self.summary.stopped = self._stop.is_set()
-        self.summary.seconds = time.perf_counter() - self._begin
-        self._table.finish(self.summary)
+        self.summary.stopped = self.stop.is_set()
+        self.summary.seconds = time.perf_counter() - self.begin
+        self.table.finish(self.summary)
 
     def _without_rows(
         self, entries: Iterable[Entry], advance: Callable[[int], None]

@@ -67,10 +67,9 @@ class ShardFolder:
             self._waiting.append(pa.Table.from_pylist(list(rows), self._schema))
         count = sum(table.num_rows for table in self._waiting)
         is_due = count >= _ROWS or time.monotonic() - self._since >= _SECONDS
-        return self.flush() if is_due else None
+        return self._flush() if is_due else None
 
-    def flush(self) -> pa.Table | None:
-        """Write the rows that wait; return them as they were written."""
+    def _flush(self) -> pa.Table | None:
         if not self._waiting:
             return None
         shard, self._waiting = pa.concat_tables(self._waiting), []
@@ -79,12 +78,13 @@ class ShardFolder:
 
     def close(self) -> None:
         """Write the rows that wait; a table without rows gets one empty shard."""
-        if self.flush() is None and not self._paths():
+        if self._flush() is None and not self._paths():
             self._write_next(self._schema.empty_table())
 
     def _write_next(self, shard: pa.Table) -> None:
         if self._next is None:
-            self._next = max(map(_number_of, self._paths()), default=-1) + 1
+            numbers = [int(path.stem.removeprefix("shard-")) for path in self._paths()]
+            self._next = max(numbers, default=-1) + 1
         self._write(self._folder / f"shard-{self._next:08d}.parquet", shard)
         self._next += 1
 
@@ -113,7 +113,3 @@ class ShardFolder:
                 f"{path}: not a shard as it was written: {' '.join(str(error).split())[:160]}. "
                 "Remove it and resume: its images are scored again"
             ) from error
-
-
-def _number_of(path: Path) -> int:
-    return int(path.stem.removeprefix("shard-"))

@@ -131,7 +131,8 @@ class Sources:
         for found in walk_folder(named.root, self.skip):
             below = found.path[len(named.root.rstrip("/")) + 1 :]
             path = below if named.root == "." else found.path
-            if found.kind == "other" and _is_archive(path) and named.names(below):
+            is_archive = path.lower().endswith(ARCHIVE_SUFFIXES)
+            if found.kind == "other" and is_archive and named.names(below):
                 yield from self._list_archive(path)
             elif named.covers(below) or (
                 found.kind in ("folder link", "fault") and named.leads_to(below)
@@ -163,10 +164,7 @@ class Sources:
 
 
 class _Glob:
-    """A glob; `**` is any number of folders, and a dot in front must be written.
-
-    Attributes:
-        root: The folder below which it names something; paths are relative to it.
+    """A glob below the folder `root`; `**` is any number of folders, and a leading dot is explicit.
 
     >>> found = _Glob("parts/line-?/*.png")
     >>> found.root, found.names("line-1/a.png"), found.covers("line-1/a.png/b")
@@ -184,7 +182,6 @@ class _Glob:
         self._covers_folder = functools.lru_cache(1024)(self.covers)
 
     def names(self, path: str) -> bool:
-        """Return whether the glob names a path."""
         return bool(self._named.match(path))
 
     def covers(self, path: str) -> bool:
@@ -207,10 +204,6 @@ def _suffix(path: str) -> str:
         return "._* of macOS"
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 -- any bytes
     return printable(suffix)[:20] or "no suffix"
-
-
-def _is_archive(path: str) -> bool:
-    return path.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def _no_formula(path: str) -> str:

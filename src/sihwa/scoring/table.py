@@ -52,13 +52,7 @@ def table_folder(out: Path) -> Path:
 
 
 class ScoreTable:
-    """A table that this process alone writes.
-
-    Attributes:
-        path: What the user named.
-        evidence: Folder for overlays.
-        shards: Its rows.
-    """
+    """A table that this process alone writes; `evidence` is its folder for overlays."""
 
     def __init__(self, path: Path, card: Card, settings: dict[str, Any]) -> None:
         schema = row_schema(card.classes)
@@ -69,7 +63,7 @@ class ScoreTable:
         self._copy = TableCopy(path, schema) if path != folder else None
         self._summary_path = folder / "summary.json"
         self._settings = settings
-        self._grows = False
+        self._growing: TableCopy | None = None
 
     def begin(self, *, resume: bool, watch: bool) -> None:
         """Note the settings of a new table; refuse an old one that this run may not continue."""
@@ -81,19 +75,21 @@ class ScoreTable:
                 )
             self._refuse_other_settings()
         self.shards.remove_unfinished()
-        self._grows = watch and self._copy is not None and self._copy.can_grow
+        # a Parquet file is finished once it is written, so nothing can be appended to it
+        can_grow = self.path.suffix.lower() != ".parquet"
+        self._growing = self._copy if watch and can_grow else None
         self._write_summary("unfinished", {})
 
     def start_copy(self) -> None:
         """Under watch, write the rows so far to the file; later ones are appended to it."""
-        if self._copy and self._grows:
-            self._copy.write(self.shards.tables())
+        if self._growing:
+            self._growing.write(self.shards.tables())
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows; a kill loses those of the last seconds, and never part of a shard."""
         shard = self.shards.append(rows)
-        if self._copy and self._grows and shard is not None:
-            self._copy.append(shard)
+        if self._growing and shard is not None:
+            self._growing.append(shard)
 
     def finish(self, summary: ScoreSummary) -> None:
         """Write the last shard, then the file that the user named, then the summary."""
@@ -146,11 +142,6 @@ class TableCopy:
         self.path = path
         self._schema = schema
         self._suffix = path.suffix.lower()
-
-    @property
-    def can_grow(self) -> bool:
-        """Whether rows can be appended: a Parquet file is finished once it is written."""
-        return self._suffix != ".parquet"
 
     def write(self, shards: Iterable[pa.Table]) -> None:
         """Write the whole table, or leave the file as it was."""
