@@ -158,10 +158,7 @@ def test_cross_validate_tests_every_image_once_and_resumes(parts: Path, tmp_path
 
 
 def test_cross_validate_interrupted_says_how_to_resume(
-    parts: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def press(*_: object) -> None:
         raise KeyboardInterrupt

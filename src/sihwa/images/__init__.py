@@ -1,12 +1,6 @@
 """Images: found in folders and archives, read, and decoded to uint8 RGB, the same everywhere."""
 
-from sihwa.images.archive import (
-    ARCHIVE_SUFFIXES,
-    MEMBER_MARK,
-    Member,
-    list_members,
-    split_member,
-)
+from sihwa.images.archive import ARCHIVE_SUFFIXES, MEMBER_MARK, Member, list_members, split_member
 from sihwa.images.decode import (
     MAX_PIXELS,
     Page,
@@ -15,13 +9,7 @@ from sihwa.images.decode import (
     page_address,
     read_image,
 )
-from sihwa.images.reading import (
-    Listing,
-    find_images,
-    identify_file,
-    read_bytes,
-    read_content,
-)
+from sihwa.images.reading import Listing, find_images, identify_file, read_bytes, read_content
 from sihwa.images.threads import available_cores, map_with_progress
 from sihwa.images.walk import IMAGE_SUFFIXES, Found, is_image_name, walk_folder
 

@@ -209,9 +209,7 @@ def _open_study(path: Path, seed: int) -> optuna.Study:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         study = optuna.create_study(
-            storage=f"sqlite:///{path.resolve()}",
-            study_name="sihwa",
-            load_if_exists=True,
+            storage=f"sqlite:///{path.resolve()}", study_name="sihwa", load_if_exists=True
         )
     except Exception as error:  # the database driver raises its own types
         raise StorageError(

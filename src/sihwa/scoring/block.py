@@ -42,8 +42,6 @@ class Entry(NamedTuple):
 
 @dataclass
 class _Image:
-    """One image on its way to its row."""
-
     facts: Facts
     milliseconds: float
     row: Row = field(default_factory=dict)

@@ -48,10 +48,9 @@ class ScoreOptions:
         resume: Continue a table that exists.
         watch: Then score files as they arrive in the folders, until stopped.
         evidence: Decisions whose images get an overlay: `accept`, `reject`, `review`, `all`.
-        runtime: As in `load_inspector`, like `device` and `precision`. These three are read where
-            the inspector is loaded by the engine: by the command, and by Ray.
+        runtime: As in `load_inspector`, like `precision`. These and `device` are read where the
+            inspector is loaded by the engine: by the command, and by Ray.
         device: `auto` is `cpu`; on Ray, `cuda` if the cluster has GPUs.
-        precision: As in `load_inspector`.
         engine: `local` is this process, `ray` a cluster.
         address: HOST:PORT of the Ray cluster; None finds the one that runs here, or starts one.
     """

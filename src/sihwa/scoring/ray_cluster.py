@@ -13,7 +13,7 @@ _REACH_SECONDS = 5.0
 
 
 def import_ray() -> ModuleType:
-    """Return the `ray` package with `ray.data`, or refuse in one line where it is missing."""
+    """Return the `ray` package with `ray.data`; refuse where it is missing."""
     try:
         import ray
         import ray.data

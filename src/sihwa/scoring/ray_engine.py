@@ -124,10 +124,8 @@ def open_ray_engine(inspector: Path, options: ScoreOptions) -> Iterator["RayEngi
 class RayEngine:
     """See `Engine`; rows come in any order.
 
-    Attributes:
-        explanation: What the machines run the inspector with, and why, for people.
-        places: How many workers there are, for people.
-        retried: How many blocks were tried again because their worker died.
+    For people, `explanation` tells what the machines run the inspector with and why, `places` how
+    many workers there are, and `retried` how many blocks were tried again after a worker died.
     """
 
     def __init__(

@@ -26,11 +26,7 @@ class Arrivals:
     """Files that appear or change in the folders among the sources from now on.
 
     The operating system reports them. It can lose some in a flood, and a network share may report
-    none, so the folders are also listed again about every minute.
-
-    Args:
-        sources: Its folders are watched, with all below.
-        stop: Ends the watch.
+    none, so the folders are also listed again about every minute. `stop` ends the watch.
     """
 
     def __init__(self, sources: Sources, stop: Event) -> None:

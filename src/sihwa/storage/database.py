@@ -11,12 +11,10 @@ _WAIT_SECONDS = 60.0
 
 
 def open_database(path: Path | None, *lines: str) -> sqlite3.Connection:
-    """Open a database, making it if missing, and run some statements.
+    """Open a database, making it if missing, and run some SQL statements.
 
-    Args:
-        path: Its file, which several processes may share; None for a temporary one that SQLite
-            keeps in memory while it is small and deletes when it is closed.
-        lines: SQL statements, such as settings and tables.
+    Several processes may share the file. None is a temporary one, which SQLite keeps in memory
+    while it is small and deletes when it is closed.
 
     Raises:
         sqlite3.Error, OSError: It is damaged or cannot be written; see `explaining`.

@@ -104,14 +104,9 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def hold(lock: Path, place: Path, advice: str) -> Iterator[None]:
-    """Hold a lock, without waiting for another process that holds it.
+    """Hold a lock that protects `place`, without waiting for another process that holds it.
 
-    The kernel releases it however the process ends.
-
-    Args:
-        lock: The file to lock; made if missing, and kept.
-        place: The folder or file that it protects, for the message.
-        advice: What to do if another process holds it.
+    Its file is made if missing, and kept. The kernel releases it however the process ends.
 
     Raises:
         StorageError: Another process holds it, or it cannot be made.

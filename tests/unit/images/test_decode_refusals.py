@@ -96,9 +96,7 @@ def test_decode_image_more_pixels_than_allowed_are_refused() -> None:
         decode_image(content, "a.png", max_pixels=62)
 
 
-def test_decode_image_limit_may_exceed_that_of_pillow(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_decode_image_limit_may_exceed_that_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     content = saved(Image.fromarray(NOISE), "PNG")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)  # the decoder refuses twice as much
     with pytest.raises(UnreadableImage, match="its pixels are more than allowed"):

@@ -42,8 +42,7 @@ def test_find_images_each_suffix_in_any_case_is_an_image(suffix: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["a.gif", "a.psd", "a.jpg.txt", "ajpg", pytest.param("a.jpg ", marks=linux), "._a.jpg"],
+    "name", ["a.gif", "a.psd", "a.jpg.txt", "ajpg", pytest.param("a.jpg ", marks=linux), "._a.jpg"]
 )
 def test_find_images_other_name_is_counted_as_other(name: str, tmp_path: Path) -> None:
     write(tmp_path, name)

@@ -29,9 +29,7 @@ def test_read_sweep_unknown_name_lists_the_known_ones() -> None:
      {"low": 0.0, "high": 1.0, "choices": [1]}],
     ids=str,
 )  # fmt: skip
-def test_sweep_config_invalid_range_names_the_setting(
-    span: dict[str, Any],
-) -> None:
+def test_sweep_config_invalid_range_names_the_setting(span: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"^training\.ema: expected either low < high"):
         SweepConfig(space={"model.stages": Range(choices=[1]), "training.ema": Range(**span)})
 

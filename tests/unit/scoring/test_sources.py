@@ -172,9 +172,7 @@ def test_sources_glob_names_what_a_shell_would(
     assert listed(pattern) == expected
 
 
-def test_sources_glob_reads_the_archives_that_it_names(
-    tmp_path: Path,
-) -> None:
+def test_sources_glob_reads_the_archives_that_it_names(tmp_path: Path) -> None:
     write(tmp_path, "d/below/z.png", "d/c.png")
     for name in ("a.zip", "d/below/deep.zip"):
         with zipfile.ZipFile(tmp_path / name, "w") as file:
