@@ -88,7 +88,7 @@ def check_settings(prefix: str, settings: object, **allowed: str | Sequence[str]
     """Refuse settings outside their interval or choices, such as `ema="[0, 1)"`.
 
     Args:
-        prefix: Their place, such as `training.optimizer.`.
+        prefix: Their place, such as `training.optimizer.`; `--` for flags, spelled with dashes.
         settings: The object that holds them.
         allowed: An interval as text, or the choices.
 
@@ -97,12 +97,13 @@ def check_settings(prefix: str, settings: object, **allowed: str | Sequence[str]
     """
     for name, expected in allowed.items():
         value = getattr(settings, name)
+        place = prefix + (name.replace("_", "-") if prefix == "--" else name)
         if not isinstance(expected, str):
             if value not in expected:
                 choices = ", ".join(expected)
-                raise ConfigError(f"{prefix}{name} must be one of {choices}; got {value!r}")
+                raise ConfigError(f"{place} must be one of {choices}; got {value!r}")
         elif not _is_inside(value, expected):
-            raise ConfigError(f"{prefix}{name} must be in {expected}, got {value}")
+            raise ConfigError(f"{place} must be in {expected}, got {value}")
 
 
 def _is_inside(value: float, interval: str) -> bool:

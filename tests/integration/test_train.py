@@ -4,7 +4,6 @@ import copy
 import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import timm
@@ -17,7 +16,6 @@ import sihwa.training.embedding
 from sihwa.commands.train_command import show_run
 from sihwa.dataset import read_manifest
 from sihwa.errors import DatasetError, ParityError, RuntimeUnavailable, UnreadableImage
-from sihwa.images import read_image
 from sihwa.inspector import TOLERANCE, load_inspector
 from sihwa.inspector.runtime import torch_runtime
 from sihwa.model import Network, export_graph
@@ -66,17 +64,6 @@ def test_finish_metrics_equal_scikit_learn_on_predictions(run: RunResult) -> Non
     for name, value in expected.items():
         assert figures[name]["value"] == pytest.approx(value)
         assert figures[name]["low"] <= value <= figures[name]["high"]
-
-
-def test_finish_inspector_predicts_like_the_run(run: RunResult) -> None:
-    inspector = load_inspector(run.inspector)
-    for row in predictions_of(run).itertuples():
-        [inspection] = inspector.predict([read_image(str(row.path))])
-        assert inspection.top_class == row.top_class
-        assert inspection.decision.outcome == row.decision
-        np.testing.assert_allclose(
-            inspection.probability, [row.probability_긁힘, row.probability_양품], atol=1e-4
-        )
 
 
 def test_score_sources_gives_the_predictions_of_the_run(

@@ -4,16 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sihwa.errors import ConfigError
+from sihwa.errors import ConfigError, check_settings
 from sihwa.images import MAX_PIXELS
 from sihwa.scoring.overlays import CHOICES
 
 BATCH_SIZE = 32
 _BATCHES_PER_BLOCK = 2
 """With images of several sizes, a larger block fills more batches."""
-_MOST_WORKERS = 1024
-_MOST_IMAGES = 4096
-"""Higher values gain no speed and cost memory."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +27,7 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         """Reject what is out of range."""
-        if self.max_pixels < 1:
-            raise ConfigError(f"--max-pixels must be at least 1, got {self.max_pixels}")
-        if self.pages not in ("rows", "error"):
-            raise ConfigError(f"--pages must be rows or error, got {self.pages!r}")
+        check_settings("--", self, max_pixels="[1, inf)", pages=("rows", "error"))
 
 
 @dataclass(frozen=True)
@@ -69,12 +63,8 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         """Reject what is out of range or does not fit together."""
-        for name, value, least, most in (
-            ("--workers", self.workers, 0, _MOST_WORKERS),
-            ("--batch-size", self.batch_size, 1, _MOST_IMAGES),
-        ):
-            if not least <= value <= most:
-                raise ConfigError(f"{name} must be {least} to {most}, got {value}")
+        # higher values gain no speed and cost memory
+        check_settings("--", self, workers="[0, 1024]", batch_size="[1, 4096]")
         unknown = [name for name in self.evidence if name not in CHOICES]
         if unknown:
             raise ConfigError(f"--evidence must be {', '.join(CHOICES)}; got {unknown[0]}")

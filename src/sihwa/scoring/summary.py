@@ -19,8 +19,6 @@ class ScoreSummary:
     Attributes:
         images: Rows of the table.
         new_images: Rows that this run wrote.
-        seconds: Duration of this run.
-        decisions: Rows per decision.
         classes: Images per top class, of those that have one.
         errors: Unreadable images per kind of error.
         changed: Files and lists scored again, because they changed or could not be read before.

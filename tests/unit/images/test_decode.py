@@ -61,10 +61,6 @@ EXACT = {
         row(0, (6, 5, 4)),
     ),
     "png 16-bit RGB": (
-        png(2, 16, 2, [struct.pack(">6H", 65535, 0, 257, 514, 32896, 65535)]),
-        row((255, 0, 1), (2, 128, 255)),
-    ),
-    "png 16-bit RGB, upper bytes": (
         png(2, 16, 2, [struct.pack(">6H", 255, 256, 511, 512, 0x80FF, 65535)]),
         row((0, 1, 1), (2, 128, 255)),
     ),
@@ -130,14 +126,12 @@ def test_decode_image_opacity_is_rounded_to_nearest() -> None:
     check(content, rgb_of(np.rint(value * opacity / 255).astype(np.uint8)))
 
 
-@pytest.mark.parametrize("progressive", [False, True])
-def test_decode_image_jpeg_gives_rgb(progressive: bool) -> None:
+def test_decode_image_jpeg_gives_rgb() -> None:
     # JFIF: red is Y 76, Cb 85, Cr 255, which is red 254.05; blue is 29, 255, 107, or blue 254.04;
     # white and black are exact.
     red, blue, white = (255, 0, 0), (0, 0, 255), (255, 255, 255)
     image = Image.fromarray(blocks([[red, blue], [white, (0, 0, 0)]]))
-    content = saved(image, "JPEG", quality=100, subsampling=0, progressive=progressive)
-    assert (b"\xff\xc2" in content) is progressive
+    content = saved(image, "JPEG", quality=100, subsampling=0)
     check(content, blocks([[(254, 0, 0), (0, 0, 254)], [white, (0, 0, 0)]]))
 
 
@@ -152,11 +146,6 @@ def test_decode_image_phone_jpeg_gives_its_first_image() -> None:
     (page,) = decode_pages(phone.getvalue(), "p.jpg")
     assert page.number is None
     np.testing.assert_array_equal(page.image, expected)
-
-
-def test_decode_image_grey_jpeg_repeats_the_channel() -> None:
-    grey = blocks([[0, 70, 255], [31, 128, 200]])
-    check(saved(Image.fromarray(grey), "JPEG", quality=100), rgb_of(grey))
 
 
 def test_decode_image_cmyk_jpeg_is_not_a_negative() -> None:

@@ -177,15 +177,6 @@ def test_read_bytes_pipe_is_refused_without_waiting(tmp_path: Path, name: str) -
     assert raised == [f"{tmp_path / name}: not a regular file"]
 
 
-@posix
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_read_bytes_without_permission_is_refused(tmp_path: Path) -> None:
-    (path,) = write(tmp_path, "a.png")
-    Path(path).chmod(0)
-    with pytest.raises(UnreadableImage, match=r"a\.png: Permission denied"):
-        read_bytes(path)
-
-
 def test_read_image_file_and_member_give_the_same_pixels(tmp_path: Path) -> None:
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     content = saved(Image.fromarray(pixels), "PNG")

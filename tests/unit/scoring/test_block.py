@@ -58,15 +58,6 @@ def test_score_block_mixed_sizes_are_batched_by_size_and_rows_stay_in_order(tmp_
     assert list(map(facts, rows)) == [facts(score(path)[0]) for path in paths]
 
 
-def test_score_block_large_images_do_not_wait_for_a_full_batch(tmp_path: Path) -> None:
-    image = np.zeros((2000, 2000, 3), np.uint8)  # 12 MB: two are more than a batch holds
-    paths = save_images(tmp_path, np.stack([image] * 4))
-    inspector = stub_inspector()
-    score_block(inspector, [Entry(str(path)) for path in paths], ReadOptions(), batch_size=32)
-    assert isinstance(inspector.runtime, StubRuntime)
-    assert inspector.runtime.batches == [(1, 2000, 2000, 3)] * 4
-
-
 def test_score_block_whatever_is_wrong_gives_one_review_row(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.png").write_text("no image")

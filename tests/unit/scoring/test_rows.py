@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from sihwa.scoring import KEY_COLUMNS, file_of_row, row_schema
+from sihwa.scoring import file_of_row, row_schema
 from sihwa.scoring.rows import Facts, make_row
 from tests.score_helpers import stub_inspector
 
@@ -19,10 +19,6 @@ def test_row_contract_document_names_the_columns_of_the_schema() -> None:
     documented = [(name, names.get(kind, kind), null != "no") for name, kind, null in lines]
     schema = row_schema(["CLASS"])
     assert documented == [(field.name, str(field.type), field.nullable) for field in schema]
-
-
-def test_key_columns_are_columns() -> None:
-    assert set(KEY_COLUMNS) <= set(row_schema(["a"]).names)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,6 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def test_usable_folder_is_made_and_stays_empty(tmp_path: Path) -> None:
-    with usable_folder(tmp_path / "a" / "b"):
-        assert list((tmp_path / "a" / "b").iterdir()) == []
-    assert (tmp_path / "a" / "b").is_dir()
-
-
 def test_usable_folder_after_an_error_only_new_empty_ones_go(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     for folder in ("mine/a/b", "mine"):
