@@ -19,72 +19,62 @@ if TYPE_CHECKING:
 _ROUNDS = 20
 _FILES = ("benchmark.json", "benchmark.html")
 
-_Inspector = Annotated[
-    Path,
-    typer.Argument(
-        parser=a_path,
-        metavar="inspector",
-        help="Inspector folder, or its .onnx file; or a benchmark.json, to show it again.",
-        show_default=False,
-    ),
-]
-_Devices = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; several with commas.")]
-_Runtimes = Annotated[
-    str, typer.Option(help="openvino, onnxruntime, torch; several with commas; auto is all.")
-]
-_Images = Annotated[
-    Path | None,
-    typer.Option(
-        parser=a_path,
-        metavar="<path>",
-        help="Images from the line: a folder or an archive. Without it, those kept inside.",
-        show_default=False,
-    ),
-]
-_Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        "-o",
-        parser=a_path,
-        metavar="<path>",
-        help="Folder for the results.  \\[default: outputs/benchmarks/<time>]",
-    ),
-]
-_LineRate = Annotated[
-    float | None, typer.Option(help="Parts per second, for a verdict.", show_default=False)
-]
-_BudgetMs = Annotated[
-    float | None,
-    typer.Option(help="Time from image to decision, for a verdict.", show_default=False),
-]
-_Samples = Annotated[
-    int,
-    typer.Option(
-        min=1, max=1_000_000, help="Images timed one by one, per variant; in 20 equal turns."
-    ),
-]
-_Threads = Annotated[str, typer.Option(help="Per inference on the CPU; 0 is all cores.")]
-_Batches = Annotated[str, typer.Option(help="Batch sizes.")]
-_Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Most different images.")]
-_Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the order and the intervals.")]
-_Ceilings = Annotated[bool, typer.Option(help="Measure what the machine could do at best, too.")]
-
 
 def benchmark(
-    inspector: _Inspector,
-    devices: _Devices = "cpu",
-    runtimes: _Runtimes = "auto",
-    images: _Images = None,
-    out: _Out = None,
-    line_rate: _LineRate = None,
-    budget_ms: _BudgetMs = None,
-    samples: _Samples = 1000,
-    threads: _Threads = "1,0",
-    batches: _Batches = "1,4,16,64",
-    limit: _Limit = 200,
-    seed: _Seed = 0,
-    ceilings: _Ceilings = True,
+    inspector: Annotated[
+        Path,
+        typer.Argument(
+            parser=a_path,
+            metavar="inspector",
+            help="Inspector folder, or its .onnx file; or a benchmark.json, to show it again.",
+            show_default=False,
+        ),
+    ],
+    devices: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; several with commas.")] = "cpu",
+    runtimes: Annotated[
+        str, typer.Option(help="openvino, onnxruntime, torch; several with commas; auto is all.")
+    ] = "auto",
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            parser=a_path,
+            metavar="<path>",
+            help="Images from the line: a folder or an archive. Without it, those kept inside.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=a_path,
+            metavar="<path>",
+            help="Folder for the results.  \\[default: outputs/benchmarks/<time>]",
+        ),
+    ] = None,
+    line_rate: Annotated[
+        float | None, typer.Option(help="Parts per second, for a verdict.", show_default=False)
+    ] = None,
+    budget_ms: Annotated[
+        float | None,
+        typer.Option(help="Time from image to decision, for a verdict.", show_default=False),
+    ] = None,
+    samples: Annotated[
+        int,
+        typer.Option(
+            min=1, max=1_000_000, help="Images timed one by one, per variant; in 20 equal turns."
+        ),
+    ] = 1000,
+    threads: Annotated[str, typer.Option(help="Per inference on the CPU; 0 is all cores.")] = "1,0",
+    batches: Annotated[str, typer.Option(help="Batch sizes.")] = "1,4,16,64",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most different images.")] = 200,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of the order and the intervals.")
+    ] = 0,
+    ceilings: Annotated[
+        bool, typer.Option(help="Measure what the machine could do at best, too.")
+    ] = True,
 ) -> None:
     """Measure on this machine how fast an inspector decides: is it enough for the line?
 

@@ -39,77 +39,70 @@ class EngineName(StrEnum):
     ray = "ray"
 
 
-_Inspector = Annotated[
-    Path, typer.Argument(help="Inspector folder, or its .onnx file.", show_default=False)
-]
-_Source = Annotated[
-    list[str],
-    typer.Argument(
-        help="Folders (with all below), 'globs' in quotes, files, .zip, .tar, lists of paths "
-        "(.txt) or tables with a column path (.csv, .parquet).",
-        show_default=False,
-    ),
-]
-_Out = Annotated[
-    Path,
-    typer.Option(
-        "--out", "-o", help="A .csv, .jsonl or .parquet file, or a folder of Parquet shards."
-    ),
-]
-_Resume = Annotated[bool, typer.Option("--resume", help="Continue a table that exists.")]
-_Watch = Annotated[
-    bool, typer.Option("--watch", help="Then score files as they arrive, until stopped.")
-]
-_Evidence = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Write heat maps over images with this decision (accept, reject, review or all) "
-        "beside the table; may be repeated.",
-        show_default=False,
-    ),
-]
-_Pages = Annotated[str, typer.Option(help="A TIFF of several pages: rows (one each) or error.")]
-_MaxPixels = Annotated[int, typer.Option(help="Larger images are not decoded and go to review.")]
-_Workers = Annotated[
-    int,
-    typer.Option(
-        help="Threads, at most 1024; 0 is one more than cores. With ray, threads per worker."
-    ),
-]
-_BatchSize = Annotated[int, typer.Option(help="Most images per inference, 1 to 4096.")]
-_Runtime = Annotated[str, typer.Option(help="auto, onnxruntime, openvino or torch.")]
-_Device = Annotated[
-    str,
-    typer.Option(help="cpu, cuda or cuda:N; auto is cpu, and with ray the cluster's GPUs if any."),
-]
-_Precision = Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.")]
-_Engine = Annotated[EngineName, typer.Option(help="local is this process; ray is a cluster.")]
-_Address = Annotated[
-    str | None,
-    typer.Option(
-        help="HOST:PORT of the Ray cluster, which this machine is part of. Without it, the one "
-        "that runs here, or one of this machine alone.",
-        show_default=False,
-    ),
-]
-
-
 def score(
-    inspector: _Inspector,
-    source: _Source,
-    out: _Out,
-    resume: _Resume = False,
-    watch: _Watch = False,
-    evidence: _Evidence = None,
-    pages: _Pages = "rows",
-    max_pixels: _MaxPixels = MAX_PIXELS,
-    workers: _Workers = 0,
-    batch_size: _BatchSize = BATCH_SIZE,
-    runtime: _Runtime = "auto",
-    device: _Device = "auto",
-    precision: _Precision = "auto",
-    engine: _Engine = EngineName.local,
-    address: _Address = None,
+    inspector: Annotated[
+        Path, typer.Argument(help="Inspector folder, or its .onnx file.", show_default=False)
+    ],
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders (with all below), 'globs' in quotes, files, .zip, .tar, lists of paths "
+            "(.txt) or tables with a column path (.csv, .parquet).",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="A .csv, .jsonl or .parquet file, or a folder of Parquet shards."
+        ),
+    ],
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a table that exists.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Then score files as they arrive, until stopped.")
+    ] = False,
+    evidence: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Write heat maps over images with this decision (accept, reject, review or all) "
+            "beside the table; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    pages: Annotated[
+        str, typer.Option(help="A TIFF of several pages: rows (one each) or error.")
+    ] = "rows",
+    max_pixels: Annotated[
+        int, typer.Option(help="Larger images are not decoded and go to review.")
+    ] = MAX_PIXELS,
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="Threads, at most 1024; 0 is one more than cores. With ray, threads per worker."
+        ),
+    ] = 0,
+    batch_size: Annotated[
+        int, typer.Option(help="Most images per inference, 1 to 4096.")
+    ] = BATCH_SIZE,
+    runtime: Annotated[str, typer.Option(help="auto, onnxruntime, openvino or torch.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="cpu, cuda or cuda:N; auto is cpu, and with ray the cluster's GPUs if any."
+        ),
+    ] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.")] = "auto",
+    engine: Annotated[
+        EngineName, typer.Option(help="local is this process; ray is a cluster.")
+    ] = EngineName.local,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT of the Ray cluster, which this machine is part of. Without it, the one "
+            "that runs here, or one of this machine alone.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Score images: one row per image, readable or not.
 

@@ -17,7 +17,7 @@ from sihwa.model import require_known
 from sihwa.reporting import metrics_table
 from sihwa.run import Run, RunResult, TrainConfig
 from sihwa.run.compose import compose_config, compose_settings, expand_multirun
-from sihwa.run.folds import CrossValidation, cross_validate, resume_folds
+from sihwa.run.folds import cross_validate, resume_folds
 from sihwa.run.processes import choose_device, process_group
 from sihwa.run.run import assist_training
 from sihwa.run.run_files import read_config
@@ -115,7 +115,9 @@ def _train_and_show(config: TrainConfig, resumed: Path | None = None) -> None:
     """Start or resume a run or a cross-validation, and print its figures."""
     begin = time.perf_counter()
     if config.evaluation.folds > 1:
-        _show_folds(resume_folds(resumed) if resumed else cross_validate(config))
+        folds = resume_folds(resumed) if resumed else cross_validate(config)
+        Console().print(folds.as_table())
+        Console().print(f"folds: {folds.folder}", soft_wrap=True, highlight=False)
         return
     with process_group(choose_device(config.device)):
         if world()[0] > 0:
@@ -137,9 +139,3 @@ def show_run(result: RunResult) -> None:
     console = Console()
     console.print(metrics_table(result.evaluation))
     console.print("\n".join(lines), soft_wrap=True, highlight=False)
-
-
-def _show_folds(result: CrossValidation) -> None:
-    console = Console()
-    console.print(result.as_table())
-    console.print(f"folds: {result.folder}", soft_wrap=True, highlight=False)

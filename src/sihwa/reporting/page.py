@@ -4,6 +4,7 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +90,7 @@ def _headline(evaluation: "Evaluation") -> list[FigureRow]:
         return [escapes, figure_row("overkill", evaluation.overkill), accuracy]
     balanced = figure_row("balanced_accuracy", evaluation.balanced_accuracy)
     name, figure = min(_recalls(evaluation), key=lambda one: (one[1].value, one[1].low))
-    row = figure_row("weakest_recall", figure)
-    weakest = FigureRow(row.name, name, row.value, row.interval, row.share, "")
+    weakest = replace(figure_row("weakest_recall", figure), note=name, method="")
     return [accuracy, balanced, weakest]
 
 

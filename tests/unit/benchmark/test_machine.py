@@ -10,7 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from sihwa.benchmark.ceilings import (
     Ceiling,
     Ceilings,
-    best_rate,
     measure_ceilings,
     probe_cpu,
     probe_cuda,
@@ -85,13 +84,6 @@ def test_describe_environment_names_what_was_measured() -> None:
     assert found.versions["onnxruntime"]
     assert "no NVIDIA" in found.gpus["cuda:7"]
     assert describe_conditions(3, {}).round == 3
-
-
-def test_best_rate_is_the_fastest_turn_after_one_to_warm_up() -> None:
-    calls: list[int] = []
-    clock = iter([0.0, 4.0, 10.0, 12.0, 20.0, 23.0])
-    assert best_rate(lambda: calls.append(1), 10.0, clock.__next__, turns=3) == 5.0
-    assert len(calls) == 4
 
 
 def test_probe_cpu_measures_each_ceiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

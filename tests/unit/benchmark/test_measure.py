@@ -159,6 +159,7 @@ def verdict(name: str, word: Any, margin: float, decided_per_s: float = 100.0) -
         pytest.param(
             [
                 verdict("close", "too close to tell", margin=0.9),
+                verdict("tight", "enough", margin=0.05),
                 verdict("sure", "enough", margin=0.1),
                 verdict("slow", "not enough", margin=0.95),
             ],

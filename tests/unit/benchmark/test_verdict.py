@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from sihwa.benchmark.verdict import best_of, give_verdict, highest_rate, response_ms
+from sihwa.benchmark.verdict import give_verdict, highest_rate, response_ms
 
 SERVICE = st.lists(st.floats(0.1, 200), min_size=1, max_size=60)
 
@@ -23,10 +22,6 @@ def simulate(service: list[float], rate: float) -> list[float]:
 def test_response_ms_equals_a_simulated_line(service: list[float], rate: float) -> None:
     found = response_ms(np.array(service), rate)
     assert found == pytest.approx(simulate(service, rate), rel=1e-6, abs=1e-6)
-
-
-def test_response_ms_without_a_rate_nothing_waits() -> None:
-    assert response_ms(np.array([5.0, 900.0]), None).tolist() == [5.0, 900.0]
 
 
 def test_highest_rate_one_slow_in_a_thousand_counts_unless_the_budget_allows_waiting() -> None:
@@ -90,18 +85,3 @@ def test_give_verdict_budget_within_the_interval_is_too_close() -> None:
     verdict = give_verdict("one", turns, None, 20.0)
     assert verdict.low_ms < 20 < verdict.high_ms
     assert verdict.verdict == "too close to tell"
-
-
-def test_best_of_a_sure_verdict_goes_before_a_wider_margin() -> None:
-    sure = give_verdict("sure", np.full((10, 50), 28.9), None, 29.0)
-    faster = give_verdict("faster", np.full((10, 50), 9.0), None, 29.0)
-    close = replace(faster, verdict="too close to tell")
-    assert best_of([close, sure]) is best_of([sure, close]) is sure
-    assert best_of([sure, faster]) is faster
-
-
-def test_best_of_none_keeps_up_is_the_one_that_decides_most() -> None:
-    one, two = (give_verdict(n, np.full((2, 5), ms), 200, 80) for n, ms in (("1", 9), ("2", 6)))
-    assert not one.keeps_up
-    assert best_of([one, two]) is two
-    assert two.decided_per_s == pytest.approx(1000 / 6)
