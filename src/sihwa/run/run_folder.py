@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sihwa.errors import SihwaError, StorageError, UnreadableImage
-from sihwa.storage import hold, write_text
+from sihwa.storage import hold, write_text, writing
 from sihwa.terminal.names import printable
 
 log = logging.getLogger(__name__)
@@ -107,10 +107,8 @@ def run_log(path: Path) -> Iterator[None]:
     An error that ends the run is the last line of the file; the command prints it on the terminal.
     """
     logger = logging.getLogger("sihwa")
-    try:
+    with writing(path):
         file = logging.FileHandler(path, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     screen = _StandardError()
     logger.setLevel(logging.INFO)

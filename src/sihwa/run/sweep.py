@@ -63,7 +63,6 @@ class SweepConfig(msgspec.Struct, forbid_unknown_fields=True):
     """The settings that vary, each with its range."""
 
     def __post_init__(self) -> None:
-        """Reject an empty sweep and an invalid range."""
         if self.trials < 1 or not self.space:
             raise ConfigError(
                 f"expected trials of at least 1 and a space, got {self.trials} trials over "

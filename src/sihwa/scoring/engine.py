@@ -31,15 +31,10 @@ class Scored(NamedTuple):
 class Engine(Protocol):
     """Scores blocks of files."""
 
-    @property
-    def card(self) -> Card:
-        """The card of its inspector."""
-        ...
-
-    @property
-    def choice(self) -> RuntimeChoice:
-        """Runtime, device and precision, the same for every row."""
-        ...
+    card: Card
+    """The card of its inspector."""
+    choice: RuntimeChoice
+    """Runtime, device and precision, the same for every row."""
 
     def score(
         self, blocks: Iterable[list[Entry]], evidence: Path, stop: Event

@@ -26,7 +26,6 @@ class ReadOptions:
     pages: Literal["rows", "error"] = "rows"
 
     def __post_init__(self) -> None:
-        """Reject what is out of range."""
         check_settings("--", self, max_pixels="[1, inf)", pages=("rows", "error"))
 
 
@@ -62,7 +61,6 @@ class ScoreOptions:
     address: str | None = None
 
     def __post_init__(self) -> None:
-        """Reject what is out of range or does not fit together."""
         # higher values gain no speed and cost memory
         check_settings("--", self, workers="[0, 1024]", batch_size="[1, 4096]")
         unknown = [name for name in self.evidence if name not in CHOICES]

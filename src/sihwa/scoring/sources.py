@@ -47,7 +47,6 @@ class Sources:
         skip: A folder that is never listed: that of the table being written.
 
     Attributes:
-        skip: The real path of that folder.
         left_out: What the last listing found and left out, by kind.
         suffixes: Suffixes of its files that are not named like images.
         empty: Words for which it found no image at all.
