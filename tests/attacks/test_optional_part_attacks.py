@@ -15,7 +15,6 @@ from PIL import Image
 
 from sihwa.errors import InvalidInspector, SihwaError
 from sihwa.inspector import Bundle, Card, MarginFacts, load_inspector, read_bundle, write_bundle
-from sihwa.inspector.graph_file import append_card
 from sihwa.inspector.verify import verify_inspector
 from tests.attacks.forge import Json, custom_node, external, forge, refuse, reseal
 from tests.helpers import changed, int8_facts, random_images
@@ -54,10 +53,7 @@ def forge_int8_model(folder: Path, change: Callable[[Model], Any]) -> None:
     """Change the INT8 model, and make all hashes fit again."""
     model = onnx.load_from_string((folder / INT8).read_bytes())
     change(model)
-    put_int8_model(folder, model.SerializeToString(deterministic=True))
-
-
-def put_int8_model(folder: Path, content: bytes) -> None:
+    content = model.SerializeToString(deterministic=True)
     (folder / INT8).write_bytes(content)
 
     def name(card: Json) -> None:
@@ -88,16 +84,6 @@ def test_load_inspector_hostile_int8_model_is_refused(
 ) -> None:
     forge_int8_model(full_bundle, change)
     refuse(full_bundle, reason, INT8)
-
-
-def test_load_inspector_int8_model_with_a_card_of_its_own_is_refused(full_bundle: Path) -> None:
-    put_int8_model(full_bundle, append_card((full_bundle / INT8).read_bytes(), "{}"))
-    refuse(full_bundle, "expected none as metadata", INT8)
-
-
-def test_load_inspector_int8_file_that_is_no_graph_is_refused(full_bundle: Path) -> None:
-    put_int8_model(full_bundle, bytes(1000))
-    refuse(full_bundle, "not an inspector's graph", INT8)
 
 
 def test_load_inspector_int8_model_replaced_with_its_hash_in_card_json_is_refused(

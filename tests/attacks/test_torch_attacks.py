@@ -18,7 +18,6 @@ CARDS = {
     "from_the_hub": ("architecture", "hf-hub:someone/resnet18", "knows no network"),
     "from_a_folder": ("architecture", "local-dir:/etc", "knows no network"),
     "of_an_unknown_tag": ("architecture", "test_efficientnet.evil", r"pretrained tag \(evil\)"),
-    "of_gigabytes": ("architecture", "resnetv2_152x4_bit", f"{FITS_NOT} 'resnetv2_152x4_bit'"),
     "without_a_map": ("architecture", "vit_base_patch16_224", "cannot be built"),
     "of_another": ("architecture", "resnet18", f"{FITS_NOT} 'resnet18'"),
     "stages_of_another": ("stages", 2, FITS_NOT),

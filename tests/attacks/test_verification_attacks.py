@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,9 +67,7 @@ def test_load_inspector_damaged_verification_does_not_count(
 ) -> None:
     path = verification_path(verified)
     path.write_bytes(change(path.read_bytes()))
-    explanation = load_inspector(verified).explanation
-    does_not_count(verified, "")
-    assert re.search(reason, explanation)
+    does_not_count(verified, reason)
 
 
 FORGED: dict[str, tuple[Callable[[Json], Any], str]] = {

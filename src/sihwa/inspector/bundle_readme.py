@@ -85,10 +85,10 @@ def _licences(card: Card, has_images: bool) -> str:
 
 
 def _figures(metrics: dict[str, Any]) -> str:
-    rows = [
-        [name.replace("_", " "), _number(figure["value"]), _interval(figure), figure["method"]]
-        for name, figure in metrics.get("figures", {}).items()
-    ]
+    rows = []
+    for name, figure in metrics.get("figures", {}).items():
+        value = "undefined" if figure["value"] is None else f"{figure['value']:.4f}"
+        rows.append([name.replace("_", " "), value, _interval(figure), figure["method"]])
     return _table(["figure", "value", "interval", "method"], rows)
 
 
@@ -107,10 +107,6 @@ def _proof(card: Card) -> str:
         "Compared with the trained network in PyTorch, float32, on the test images, some of them "
         f"in other sizes, on {_cell(card.proof[0].processor)}.{int8_model}\n\n" + "\n".join(lines)
     )
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
 
 
 def _interval(figure: dict[str, Any]) -> str:

@@ -16,18 +16,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.operators import (
-    ELEMENTS,
-    OPERATORS,
-    AttributeProto,
-    Damaged,
-    GraphProto,
-    ModelProto,
-    NodeProto,
-    TensorProto,
-    ValueInfoProto,
-    check_arguments,
-)
+from sihwa.inspector.operators import ELEMENTS, OPERATORS, Damaged, check_arguments, onnx
 
 CARD_KEY = "sihwa.card"
 MAX_BYTES = 2**31 - 1
@@ -38,13 +27,13 @@ OPSET = 18
 """The one that sihwa.model exports; another meaning of an operator is another decision."""
 
 _VALUE_FIELD = {
-    AttributeProto.FLOAT: "f",
-    AttributeProto.INT: "i",
-    AttributeProto.STRING: "s",
-    AttributeProto.TENSOR: "t",
-    AttributeProto.FLOATS: "floats",
-    AttributeProto.INTS: "ints",
-    AttributeProto.STRINGS: "strings",
+    onnx.AttributeProto.FLOAT: "f",
+    onnx.AttributeProto.INT: "i",
+    onnx.AttributeProto.STRING: "s",
+    onnx.AttributeProto.TENSOR: "t",
+    onnx.AttributeProto.FLOATS: "floats",
+    onnx.AttributeProto.INTS: "ints",
+    onnx.AttributeProto.STRINGS: "strings",
 }
 """Where an attribute of each type holds its value; of no type is a graph within the graph."""
 _FIELDS = {
@@ -78,24 +67,24 @@ class Ports(NamedTuple):
 
 def append_card(graph: bytes, card: str) -> bytes:
     """Return the ONNX file made of a graph without metadata and its card."""
-    metadata = ModelProto()
+    metadata = onnx.ModelProto()
     metadata.metadata_props.add(key=CARD_KEY, value=card)
     return graph + bytes(metadata.SerializeToString())
 
 
-def parse_graph(content: bytes, where: str) -> ModelProto:
+def parse_graph(content: bytes, where: str) -> onnx.ModelProto:
     """Parse an ONNX file, of which nothing else is checked yet."""
     if len(content) > MAX_BYTES:
         raise InvalidInspector(f"{where}: {len(content)} bytes are more than an ONNX file can hold")
     try:
-        model = ModelProto()
+        model = onnx.ModelProto()
         model.ParseFromString(content)
     except DecodeError as error:
         raise _refusal(where, "it is not an ONNX file") from error
     return model
 
 
-def find_card(model: ModelProto, where: str) -> str:
+def find_card(model: onnx.ModelProto, where: str) -> str:
     """Return the text of the card, of which there must be exactly one."""
     cards = [entry.value for entry in model.metadata_props if entry.key == CARD_KEY]
     if len(cards) != 1:
@@ -105,7 +94,9 @@ def find_card(model: ModelProto, where: str) -> str:
     return cards[0]
 
 
-def check_graph(model: ModelProto, length: int, where: str, *, with_card: bool = True) -> Ports:
+def check_graph(
+    model: onnx.ModelProto, length: int, where: str, *, with_card: bool = True
+) -> Ports:
     """Check what an ONNX file holds, and return its inputs and outputs.
 
     Refused are: operators that are not in `OPERATORS`, or with arguments out of bounds; subgraphs,
@@ -144,13 +135,13 @@ def _check_fields(message: Any) -> None:  # noqa: ANN401 -- any message of ONNX
         raise Damaged(f"its {kind} has {min(strange)}, which inspectors never have")
 
 
-def _check_versions(model: ModelProto) -> None:
+def _check_versions(model: onnx.ModelProto) -> None:
     opsets = [(opset.domain, opset.version) for opset in model.opset_import]
     if opsets not in ([("", OPSET)], [("ai.onnx", OPSET)]):
         raise Damaged(f"expected the standard operators of opset {OPSET}, found {str(opsets)[:80]}")
 
 
-def _check_graph(graph: GraphProto) -> Ports:
+def _check_graph(graph: onnx.GraphProto) -> Ports:
     _check_fields(graph)
     if not 0 < len(graph.node) <= MAX_NODES:
         raise Damaged(f"expected 1 to {MAX_NODES} operators, found {len(graph.node)}")
@@ -164,7 +155,7 @@ def _check_graph(graph: GraphProto) -> Ports:
     return ports
 
 
-def _check_node(node: NodeProto) -> None:
+def _check_node(node: onnx.NodeProto) -> None:
     _check_fields(node)
     if node.op_type not in OPERATORS or node.domain not in ("", "ai.onnx"):
         raise Damaged(
@@ -180,7 +171,7 @@ def _check_node(node: NodeProto) -> None:
         raise Damaged("a Constant is given by something else than one tensor")
 
 
-def _check_attribute(attribute: AttributeProto) -> None:
+def _check_attribute(attribute: onnx.AttributeProto) -> None:
     held = {field.name for field, _ in attribute.ListFields()} - {"name", "type", "doc_string"}
     # which of several values counts differs from runtime to runtime
     if not held <= {_VALUE_FIELD.get(attribute.type)}:
@@ -192,7 +183,7 @@ def _check_attribute(attribute: AttributeProto) -> None:
         _check_tensor(attribute.t)
 
 
-def _check_tensor(tensor: TensorProto) -> None:
+def _check_tensor(tensor: onnx.TensorProto) -> None:
     """Check that a tensor is as long as it declares, so that loading it allocates no more."""
     _check_fields(tensor)
     if tensor.data_type not in ELEMENTS or len(tensor.dims) > MAX_AXES:
@@ -204,7 +195,7 @@ def _check_tensor(tensor: TensorProto) -> None:
         raise Damaged(f"a tensor declares {declared} bytes and has {len(tensor.raw_data)}")
 
 
-def _ports(values: Iterable[ValueInfoProto]) -> dict[str, Port]:
+def _ports(values: Iterable[onnx.ValueInfoProto]) -> dict[str, Port]:
     """Return inputs or outputs by name; what is not a tensor has element type "other"."""
     ports = {}
     for value in values:
@@ -216,7 +207,7 @@ def _ports(values: Iterable[ValueInfoProto]) -> dict[str, Port]:
     return ports
 
 
-def _check_flow(graph: GraphProto, ports: Ports) -> None:
+def _check_flow(graph: onnx.GraphProto, ports: Ports) -> None:
     """Check that each value is made once, and before it is used; so there are no cycles either.
 
     ONNX demands it, but not every runtime refuses what breaks it, and each reads that its own way.

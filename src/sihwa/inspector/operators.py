@@ -12,26 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from onnx import AttributeProto as AttributeProto
-    from onnx import GraphProto as GraphProto
-    from onnx import ModelProto as ModelProto
-    from onnx import NodeProto as NodeProto
-    from onnx import TensorProto as TensorProto
-    from onnx import ValueInfoProto as ValueInfoProto
-else:  # those classes of `onnx` without the rest, whose import takes 50 ms
+    import onnx as onnx
+else:  # its messages without the rest, whose import takes 50 ms
     from importlib.util import find_spec, module_from_spec, spec_from_file_location
     from pathlib import Path
 
     _folder = Path(find_spec("onnx").origin).parent
     _spec = spec_from_file_location("onnx.onnx_ml_pb2", _folder / "onnx_ml_pb2.py")
-    _messages = module_from_spec(_spec)
-    _spec.loader.exec_module(_messages)
-    AttributeProto = _messages.AttributeProto
-    GraphProto = _messages.GraphProto
-    ModelProto = _messages.ModelProto
-    NodeProto = _messages.NodeProto
-    TensorProto = _messages.TensorProto
-    ValueInfoProto = _messages.ValueInfoProto
+    onnx = module_from_spec(_spec)
+    _spec.loader.exec_module(onnx)
 
 _OPERATORS = {
     "arithmetic": "Abs Add Ceil Clip Cos Div Erf Exp Floor Log Max Min Mul Neg Pow "
@@ -55,20 +44,20 @@ MAX_NUMBERS = 2**24
 """Of a tensor whose shape is an argument."""
 
 ELEMENTS: dict[int, tuple[str, int]] = {
-    TensorProto.FLOAT: ("float32", 4),
-    TensorProto.UINT8: ("uint8", 1),
-    TensorProto.INT8: ("int8", 1),
-    TensorProto.INT32: ("int32", 4),
-    TensorProto.INT64: ("int64", 8),
-    TensorProto.BOOL: ("bool", 1),
-    TensorProto.FLOAT16: ("float16", 2),
-    TensorProto.DOUBLE: ("float64", 8),
-    TensorProto.BFLOAT16: ("bfloat16", 2),
+    onnx.TensorProto.FLOAT: ("float32", 4),
+    onnx.TensorProto.UINT8: ("uint8", 1),
+    onnx.TensorProto.INT8: ("int8", 1),
+    onnx.TensorProto.INT32: ("int32", 4),
+    onnx.TensorProto.INT64: ("int64", 8),
+    onnx.TensorProto.BOOL: ("bool", 1),
+    onnx.TensorProto.FLOAT16: ("float16", 2),
+    onnx.TensorProto.DOUBLE: ("float64", 8),
+    onnx.TensorProto.BFLOAT16: ("bfloat16", 2),
 }
 """Name and bytes of each element type that an inspector may hold."""
-_NOT_NUMBERS = (TensorProto.BOOL, TensorProto.BFLOAT16)
+_NOT_NUMBERS = (onnx.TensorProto.BOOL, onnx.TensorProto.BFLOAT16)
 """Of no bounded argument."""
-_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+_FLOATS = [kind for kind, (name, _) in ELEMENTS.items() if "float" in name]
 _TRUTHS = frozenset(
     ["And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or"]
 )
@@ -95,7 +84,7 @@ class Damaged(Exception):
     """The graph breaks a rule; the message says which."""
 
 
-def check_arguments(graph: GraphProto) -> None:
+def check_arguments(graph: onnx.GraphProto) -> None:
     """Check that what must be a constant is one, within bounds.
 
     Integers divided by zero, or the least of them by -1, end the process in the processor itself;
@@ -115,7 +104,7 @@ def check_arguments(graph: GraphProto) -> None:
             element[name] = _element_made(node, place, element)
 
 
-def _bounded_inputs(node: NodeProto, element: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+def _bounded_inputs(node: onnx.NodeProto, element: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     """Yield the inputs of an operator that are bounded, and how."""
     places = _ARGUMENTS.get(node.op_type, {})
     if node.op_type == "Div" and element.get("".join(node.input[:1])) not in _FLOATS:
@@ -125,7 +114,7 @@ def _bounded_inputs(node: NodeProto, element: Mapping[str, int]) -> Iterator[tup
             yield node.input[place], kind
 
 
-def _element_made(node: NodeProto, place: int, element: Mapping[str, int]) -> int:
+def _element_made(node: onnx.NodeProto, place: int, element: Mapping[str, int]) -> int:
     """Return the element type of an operator's output; 0, which is none, where it is unknown."""
     attributes = {attribute.name: attribute for attribute in node.attribute}
     if node.op_type == "Cast":
@@ -133,17 +122,17 @@ def _element_made(node: NodeProto, place: int, element: Mapping[str, int]) -> in
     if node.op_type in ("Constant", "ConstantOfShape"):
         return attributes["value"].t.data_type if "value" in attributes else 0
     if node.op_type == "Shape" or (node.op_type == "MaxPool" and place == 1):
-        return TensorProto.INT64
+        return onnx.TensorProto.INT64
     if node.op_type in _TRUTHS:
-        return TensorProto.BOOL
+        return onnx.TensorProto.BOOL
     if node.op_type == "QuantizeLinear":
-        return TensorProto.UINT8
+        return onnx.TensorProto.UINT8
     # most keep the type of their first input; these keep that of their second
     kept = 1 if node.op_type in ("Where", "DequantizeLinear") else 0
     return element.get(node.input[kept], 0) if len(node.input) > kept else 0
 
 
-def _is(kind: str, tensor: TensorProto | None) -> bool:
+def _is(kind: str, tensor: onnx.TensorProto | None) -> bool:
     if tensor is None or kind == _ANY:
         return tensor is not None
     content = tensor.raw_data

@@ -36,6 +36,7 @@ from sihwa.inspector.runtime.registry import _OFFERS
 from sihwa.model import Network
 from sihwa.storage import sha256_of_bytes
 from sihwa.terminal.names import class_name_fault
+from tests.attacks.forge import canonical
 from tests.helpers import random_images, save_images
 
 ROOT = Path(__file__).parents[3]
@@ -76,10 +77,6 @@ def limits(name: str, key: str) -> dict[str, Any]:
 
 def number(text: str) -> int:
     return int(text.replace(",", ""))
-
-
-def canonical(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def test_document_describes_every_key_of_the_card() -> None:
