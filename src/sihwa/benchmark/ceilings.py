@@ -25,7 +25,7 @@ from sihwa.inspector import read_bundle
 from sihwa.inspector.strict_json import Facts
 from sihwa.terminal.progress import progress_bar
 
-Work = Callable[[], object]
+Task = Callable[[], object]
 
 _TURNS = 5
 _PATIENCE_S = 300  # one device takes some seconds
@@ -112,18 +112,18 @@ def main() -> None:
 
 
 def best_rate(
-    work: Work, amount: float, clock: Callable[[], float] = time.perf_counter, turns: int = _TURNS
+    task: Task, amount: float, clock: Callable[[], float] = time.perf_counter, turns: int = _TURNS
 ) -> float:
     """Return amount per second of the fastest of some turns; one before them warms up.
 
     >>> best_rate(lambda: None, 6.0, iter([0.0, 3.0, 3.0, 5.0]).__next__, turns=2)
     3.0
     """
-    work()
+    task()
     seconds = []
     for _ in range(turns):
         began = clock()
-        work()
+        task()
         seconds.append(clock() - began)
     return amount / max(min(seconds), 1e-9)
 
@@ -156,7 +156,7 @@ def probe_cpu(
     )
 
 
-def _product(size: int, precision: str, threads: int) -> Work:
+def _product(size: int, precision: str, threads: int) -> Task:
     import openvino
     from openvino import opset13
 
@@ -183,7 +183,7 @@ def _compile(model: Any, threads: int, precision: str = "f32") -> Any:  # noqa: 
     return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
 
 
-def _copying(pool: ThreadPoolExecutor, threads: int) -> Work:
+def _copying(pool: ThreadPoolExecutor, threads: int) -> Task:
     pairs = [np.ones((2, _COPY_BYTES // 8)) for _ in range(threads)]
     return lambda: list(pool.map(lambda pair: np.copyto(*pair), pairs))
 
@@ -235,9 +235,9 @@ def probe_cuda(device: str, size: int = 8192) -> Ceiling:
     torch.backends.cuda.matmul.allow_tf32 = False
     where = torch.device(device)
 
-    def rate(work: Work, amount: float) -> float:
+    def rate(task: Task, amount: float) -> float:
         def whole() -> None:
-            work()
+            task()
             if where.type == "cuda":  # a call only hands the work over
                 torch.cuda.synchronize(where)
 

@@ -1,7 +1,7 @@
 """Is this machine enough for the line? From measured times to a yes or a no with its margin."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,8 @@ from sihwa.benchmark.percentiles import bootstrap_interval
 from sihwa.inspector.strict_json import Facts
 
 PERCENT = 99.9
-_RANKS = ("not enough", "too close to tell", "enough")
+Answer = Literal["not enough", "too close to tell", "enough"]
+_RANKS = get_args(Answer)
 _RATE_STEPS = 14
 """Halvings: the highest rate is found to a 16,000th of the range."""
 
@@ -30,7 +31,7 @@ class Verdict(Facts, frozen=True):
     """
 
     variant: str
-    verdict: Literal["not enough", "too close to tell", "enough"]
+    verdict: Answer
     line_rate: float | None
     budget_ms: float
     response_ms: float
@@ -89,7 +90,7 @@ def give_verdict(
     value = float(np.percentile(response_ms(turns_ms.reshape(-1), rate), PERCENT))
     low, high = bootstrap_interval(turns_ms, [PERCENT], seed, lambda s: response_ms(s, rate))[:, 0]
     slowest, fastest = _decided_per_s(turns_ms, seed)
-    verdict: Literal["not enough", "too close to tell", "enough"] = "too close to tell"
+    verdict: Answer = "too close to tell"
     if high <= budget and (rate is None or rate < slowest):
         verdict = "enough"
     elif low > budget or (rate is not None and rate >= fastest):

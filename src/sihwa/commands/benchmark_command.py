@@ -108,8 +108,8 @@ def benchmark(
         return
     rounds = min(_ROUNDS, samples)
     options = BenchmarkOptions(
-        devices=list(dict.fromkeys(_words(devices))),
-        runtimes=list(dict.fromkeys(_words(runtimes))),
+        devices=_words(devices),
+        runtimes=_words(runtimes),
         images=images,
         limit=limit,
         threads=_numbers("--threads", threads),
@@ -140,7 +140,8 @@ def _show_and_write(folder: Path, results: "Results") -> None:
 
 
 def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+    """Return the different words between commas, in order."""
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
 def _numbers(name: str, text: str) -> list[int]:
