@@ -45,14 +45,12 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Int8Model:
-    """A graph in 8-bit integers."""
+    """A graph in 8-bit integers: ONNX with QuantizeLinear and DequantizeLinear, no metadata."""
 
     graph: bytes
-    """ONNX with QuantizeLinear and DequantizeLinear, without metadata."""
     float32_layers: int
-    """Convolutions of the backbone that stayed in float32."""
+    """Convolutions of the backbone that stayed in float32, of `layers` in all."""
     layers: int
-    """Convolutions of the backbone."""
     margin: Margin
     """A decision nearer than this to a border needs a second pass, in float32."""
     second_passes: float

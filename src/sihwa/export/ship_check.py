@@ -26,7 +26,6 @@ from sihwa.inspector import (
     RuntimeChoice,
     create_runtime,
     installed_choices,
-    parity_rules,
     prove,
     timed_images,
 )
@@ -75,7 +74,8 @@ def check_may_ship(
         reference,
         runtimes,
         ProofImages(batches(), len(test), lambda: calibration_images(manifest)),
-        parity_rules(bundle.card, {"fp32": max_difference}),
+        bundle.card,
+        {"fp32": max_difference},
         resized_only=_NETWORK_CODE,
     )
     for proof in proofs:

@@ -24,10 +24,8 @@ from sihwa.inspector.inspector import Inspection, Inspector, load_inspector, ope
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.parity import (
     TOLERANCE,
-    ParityRules,
     ProofImages,
     in_other_sizes,
-    parity_rules,
     prove,
 )
 from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
@@ -54,7 +52,6 @@ __all__ = [
     "NetworkFacts",
     "Outputs",
     "ParityProof",
-    "ParityRules",
     "PolicyFacts",
     "ProofImages",
     "Runtime",
@@ -71,7 +68,6 @@ __all__ = [
     "load_inspector",
     "measure_speed",
     "open_bundle",
-    "parity_rules",
     "processor_of",
     "prove",
     "read_bundle",

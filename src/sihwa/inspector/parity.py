@@ -7,7 +7,7 @@ Axes: N images, H and W image size, K classes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -45,43 +45,29 @@ class ProofImages:
     """Returns images for measuring speed, (N, H, W, 3); called after the last batch."""
 
 
-@dataclass(frozen=True)
-class ParityRules:
-    """What counts as deciding alike."""
-
-    policy: TopClassPolicy
-    tolerance: Mapping[str, float] = field(default_factory=lambda: TOLERANCE)
-    """Greatest allowed difference in probability, by precision."""
-    allowed_flips: Mapping[str, int] = field(default_factory=dict)
-    """How many decisions may differ, by precision; others allow none."""
-
-
-def parity_rules(card: Card, tolerance: Mapping[str, float]) -> ParityRules:
-    """Return the rules for an inspector; `tolerance` replaces the default by precision."""
-    flips = {"int8": card.int8.allowed_flips} if card.int8 else {}
-    return ParityRules(card_policy(card), {**TOLERANCE, **tolerance}, flips)
-
-
 def prove(
     reference: Callable[[Images], Outputs],
     candidates: Sequence[Runtime],
     images: ProofImages,
-    rules: ParityRules,
+    card: Card,
+    tolerance: Mapping[str, float],
     resized_only: RuntimeChoice | None = None,
 ) -> list[ParityProof]:
     """Compare runtimes with a reference on images in their own and other sizes; measure speed.
 
     A decision flips if its outcome or its top class differs. `reference` returns what images
-    (N, H, W, 3) should give. For the candidate `resized_only`, which shares the reference's code,
-    the images in other sizes are enough. There is one proof per candidate, in order.
+    (N, H, W, 3) should give, and `tolerance` replaces `TOLERANCE` for some precisions. For the
+    candidate `resized_only`, which shares the reference's code, the images in other sizes are
+    enough. There is one proof per candidate, in order.
     """
+    policy = card_policy(card)
     tallies = [_Tally() for _ in candidates]
 
     def compare(names: Sequence[str], batch: Images, is_resized: bool) -> None:
         expected = reference(batch)
         for tally, runtime in zip(tallies, candidates, strict=True):
             if is_resized or runtime.choice != resized_only:
-                tally.add(names, runtime.run(batch), expected, rules.policy)
+                tally.add(names, runtime.run(batch), expected, policy)
 
     step, place = max(1, images.count // _RESIZED), 0
     with progress_bar("proving", images.count) as advance:
@@ -96,7 +82,7 @@ def prove(
     rates = measure_speed(candidates, images.timed())
     return [
         msgspec.structs.replace(
-            tally.proof(runtime.choice, rules),
+            tally.proof(runtime.choice, card, {**TOLERANCE, **tolerance}),
             images_per_second_1=round(one, 1),
             images_per_second_32=round(many, 1),
         )
@@ -149,7 +135,10 @@ class _Tally:
         self.greatest_unknown = max(self.greatest_unknown, float(unknown.max()))
         self.worst = max(self.worst, *zip(flipped, difference.tolist(), names, strict=True))
 
-    def proof(self, choice: RuntimeChoice, rules: ParityRules) -> ParityProof:
+    def proof(
+        self, choice: RuntimeChoice, card: Card, tolerance: Mapping[str, float]
+    ) -> ParityProof:
+        is_int8 = choice.precision == "int8"
         return ParityProof(
             runtime=choice.runtime,
             version=runtime_version(choice.runtime) or "unknown",
@@ -158,9 +147,9 @@ class _Tally:
             processor=processor_of(choice.device),
             images=self.images,
             flips=self.flips,
-            allowed_flips=rules.allowed_flips.get(choice.precision, 0),
+            allowed_flips=card.int8.allowed_flips if card.int8 and is_int8 else 0,
             greatest_difference=self.greatest,
             greatest_unknown_difference=self.greatest_unknown,
-            tolerance=rules.tolerance[choice.precision],
+            tolerance=tolerance[choice.precision],
             worst_path=self.worst[2],
         )

@@ -24,7 +24,7 @@ from sihwa.images import read_image
 from sihwa.inspector.bundle import Bundle, read_bundle
 from sihwa.inspector.card import Card, ParityProof
 from sihwa.inspector.image_list import as_on_the_line, list_images, none_readable, spread
-from sihwa.inspector.parity import ProofImages, parity_rules, prove
+from sihwa.inspector.parity import ProofImages, prove
 from sihwa.inspector.runtime.interface import Outputs, Runtime
 from sihwa.inspector.runtime.registry import (
     REFERENCE,
@@ -92,10 +92,10 @@ def verify_inspector(
             )
     runtimes, unusable = _usable_runtimes(bundle, devices, path)
     reference = _Checked(bundle.card, create_runtime(bundle, REFERENCE))
-    rules = parity_rules(bundle.card, {p.precision: p.tolerance for p in bundle.card.proof})
+    tolerance = {proof.precision: proof.tolerance for proof in bundle.card.proof}
     try:
         given = ProofImages(batches_by_size(images.readable()), len(chosen), images.timed)
-        proofs = prove(reference.run, runtimes, given, rules)
+        proofs = prove(reference.run, runtimes, given, bundle.card, tolerance)
     except InvalidInspector as error:
         raise InvalidInspector(f"{path}: {error}") from error
     before = max((proof.images for proof in read_verification(path, bundle).proof), default=0)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sihwa.decision import TopClassPolicy
-from sihwa.inspector import Outputs, ParityProof, ParityRules, ProofImages, RuntimeChoice, prove
+from sihwa.inspector import Outputs, ParityProof, ProofImages, RuntimeChoice, prove
+from tests.helpers import changed, int8_facts, made_card
 
-POLICY = TopClassPolicy(("good", "scratch"), ("good",))
+CARD = made_card(classes=("good", "scratch"))
 EXACT = np.array([[0.9, 0.1], [0.2, 0.8], [0.50001, 0.49999]])
 CHOICE = RuntimeChoice("fake", "cpu", "fp32")
 SIZES = 4  # its own and three others
@@ -55,7 +55,8 @@ def prove_one(changes: dict[int, list[float]], images: ProofImages | None = None
         FakeRuntime(EXACT).run,
         [FakeRuntime(probability)],
         images or some_images(),
-        ParityRules(POLICY),
+        CARD,
+        {},
     )
     return proof
 
@@ -93,15 +94,13 @@ def test_prove_no_images_proves_nothing() -> None:
 
 def test_prove_several_runtimes_are_judged_apart() -> None:
     odd = FakeRuntime(np.roll(EXACT, 1, axis=0))
-    proofs = prove(
-        FakeRuntime(EXACT).run, [odd, FakeRuntime(EXACT)], some_images(), ParityRules(POLICY)
-    )
+    proofs = prove(FakeRuntime(EXACT).run, [odd, FakeRuntime(EXACT)], some_images(), CARD, {})
     assert [proof.proven for proof in proofs] == [False, True]
 
 
 def test_prove_many_images_resizes_some_evenly() -> None:
     runtime = FakeRuntime(EXACT)
-    prove(FakeRuntime(EXACT).run, [runtime], some_images(96), ParityRules(POLICY))
+    prove(FakeRuntime(EXACT).run, [runtime], some_images(96), CARD, {})
     assert runtime.sizes.count((20, 10)) == 96
     assert runtime.sizes.count((9, 4)) == 32  # 0.45 × its own
 
@@ -109,15 +108,13 @@ def test_prove_many_images_resizes_some_evenly() -> None:
 def test_prove_resized_only_skips_images_in_own_size() -> None:
     same = RuntimeChoice("torch", "cpu", "fp32")
     runtimes = [FakeRuntime(EXACT), FakeRuntime(EXACT, same)]
-    proofs = prove(
-        FakeRuntime(EXACT).run, runtimes, some_images(), ParityRules(POLICY), resized_only=same
-    )
+    proofs = prove(FakeRuntime(EXACT).run, runtimes, some_images(), CARD, {}, resized_only=same)
     assert [proof.images for proof in proofs] == [3 * SIZES, 3 * (SIZES - 1)]
 
 
-def test_prove_rules_allow_flips_and_tolerance_by_precision() -> None:
+def test_prove_allows_flips_and_tolerance_by_precision() -> None:
     odd = FakeRuntime(EXACT[[0, 1, 1]], RuntimeChoice("fake", "cpu", "int8"))
-    rules = ParityRules(POLICY, {"int8": 0.5}, {"int8": SIZES})
-    (proof,) = prove(FakeRuntime(EXACT).run, [odd], some_images(), rules)
+    card = changed(CARD, int8=int8_facts(allowed_flips=SIZES))
+    (proof,) = prove(FakeRuntime(EXACT).run, [odd], some_images(), card, {"int8": 0.5})
     assert proof.proven
     assert (proof.flips, proof.allowed_flips, proof.tolerance) == (SIZES, SIZES, 0.5)
