@@ -57,7 +57,7 @@ def main(
     rounds: int = 3,
     sample: Annotated[int, typer.Option(help="Images to decode and infer alone.")] = 600,
     files: Annotated[int, typer.Option(help="Files for peak memory, and a hundredth.")] = 200_000,
-    parts: Annotated[str, typer.Option(help="Which to measure: rate, command, memory.")] = (
+    measure: Annotated[str, typer.Option(help="Which to measure: rate, command, memory.")] = (
         "rate,command,memory"
     ),
 ) -> None:
@@ -67,7 +67,7 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         neu = unpack(neu_det, root / "neu")
-        if "rate" in parts:
+        if "rate" in measure:
             large = blow_up(neu[:: max(1, len(neu) // 120)], root / "large")
             for name, given, count in (("NEU", neu, images), ("camera", large, camera)):
                 links = link(given, root / f"{name} links", count)
@@ -80,9 +80,9 @@ def main(
             sys.executable, "-m", "sihwa", "score", str(inspector),
             "--runtime", choice.runtime, "--precision", choice.precision,
         ]  # fmt: skip
-        if "command" in parts:
+        if "command" in measure:
             found["command_seconds"] = time_command(command, root / "neu", root, rounds)
-        if "memory" in parts:
+        if "memory" in measure:
             found["peak_memory_mib"] = [
                 peak_memory(command, root / f"tiny {count}", count)
                 for count in (files // 100, files)

@@ -46,7 +46,7 @@ ov::InferRequest load(const std::filesystem::path& path, json& card) {
   if (card.at("format") != "sihwa-inspector" || card.at("format_version") != 2 ||
       card.at("policy").at("kind") != "top_class")
     throw std::runtime_error("expected card.json of sihwa-inspector 2 with policy top_class");
-  if (card.at("parts").at(path.filename().string()).at("sha256") != sha256(graph))
+  if (card.at("files").at(path.filename().string()).at("sha256") != sha256(graph))
     throw std::runtime_error("not the file that card.json was written for; copy both again");
   ov::Core core;
   // without the hint, processors with bfloat16 use it and decide differently

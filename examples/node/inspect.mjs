@@ -16,7 +16,7 @@ async function load(path) {
   if (found !== "sihwa-inspector 2 top_class")
     throw new Error(`${beside}: expected sihwa-inspector 2 top_class, found ${found}`);
   const sha256 = createHash("sha256").update(graph).digest("hex");
-  if (sha256 !== card.parts?.[basename(path)]?.sha256)
+  if (sha256 !== card.files?.[basename(path)]?.sha256)
     throw new Error(`${path}: not the file that card.json was written for; copy both again`);
   // ONNX Runtime reads a file that starts like this in another format, whatever its name
   if (graph.toString("latin1", 4, 8) === "ORTM") throw new Error(`${path}: not an ONNX file`);

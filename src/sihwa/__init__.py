@@ -1,4 +1,4 @@
-"""Sihwa: from a folder of part images to a qualified inspector on a cheap factory PC."""
+"""Sihwa: from a folder of part images to a tested inspector on a cheap factory PC."""
 
 __all__ = ["__version__"]
 

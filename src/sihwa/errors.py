@@ -8,7 +8,7 @@
     ├── TrainingDiverged     loss or weights are NaN or inf
     ├── ShapeError           an array has the wrong shape, length or range
     ├── InvalidInspector     the inspector on disk is damaged, foreign or too new
-    ├── ParityError          the exported inspector decides differently from the network
+    ├── ParityError          an exported graph differs from the network
     ├── RuntimeUnavailable   a runtime, package or cluster is missing, or not proven here
     └── StorageError         a file cannot be written: disk full, no permission, in use
 
@@ -73,7 +73,7 @@ class InvalidInspector(SihwaError):
 
 
 class ParityError(SihwaError):
-    """The exported inspector decides differently from the trained network."""
+    """An exported graph decides differently from the network, or its values differ too much."""
 
 
 class RuntimeUnavailable(SihwaError):

@@ -15,7 +15,7 @@ from sihwa.inspector import load_inspector
 from sihwa.inspector.graph_file import append_card
 
 Json = dict[str, Any]
-PARTS = (
+FILES = (
     "inspector.onnx", "weights.safetensors", "README.md", "inspector.int8.onnx", "images.zip",
 )  # fmt: skip
 _NOT_IDENTITY = ("id", "created", "environment", "proof")
@@ -57,7 +57,7 @@ def forge(
     """Put another graph into an inspector, change its card, and make all hashes fit again."""
     graph = graph_of(folder) if graph is None else graph
     card = json.loads((folder / "card.json").read_bytes())
-    del card["parts"]
+    del card["files"]
     card["graph"].update(sha256=hashlib.sha256(graph).hexdigest(), bytes=len(graph))
     weights = (folder / "weights.safetensors").read_bytes()
     card["weights"].update(sha256=hashlib.sha256(weights).hexdigest())
@@ -86,7 +86,7 @@ def forge_text(folder: Path, change: Callable[[bytes], bytes]) -> None:
     """Change the text of the card in the graph, which need not remain a text."""
     graph = graph_of(folder)
     card = json.loads((folder / "card.json").read_bytes())
-    del card["parts"]
+    del card["files"]
     entry = encode_field(1, b"sihwa.card") + encode_field(2, change(canonical(card).encode()))
     (folder / "inspector.onnx").write_bytes(graph + encode_field(14, entry))
 
@@ -99,10 +99,10 @@ def forge_model(folder: Path, change: Callable[[onnx.ModelProto], Any]) -> None:
 
 
 def reseal(folder: Path) -> None:
-    """Make the hashes in card.json those of the parts, as they are now."""
+    """Make the hashes in card.json those of the files, as they are now."""
     card = json.loads((folder / "card.json").read_bytes())
-    contents = {name: (folder / name).read_bytes() for name in PARTS if (folder / name).exists()}
-    card["parts"] = {
+    contents = {name: (folder / name).read_bytes() for name in FILES if (folder / name).exists()}
+    card["files"] = {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         for name, content in contents.items()
     }

@@ -1,4 +1,4 @@
-"""Hostile and damaged inspector folders: parts missing, swapped, tampered with, or no files."""
+"""Hostile and damaged inspector folders: files missing, swapped, tampered with, or no files."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from sihwa.inspector import load_inspector
 from tests.attacks.forge import forge, graph_of, refuse
 from tests.helpers import random_images, save_images
 
-PARTS = ["inspector.onnx", "card.json", "weights.safetensors", "README.md"]
+FILES = ["inspector.onnx", "card.json", "weights.safetensors", "README.md"]
 needs_links = pytest.mark.skipif(
     os.name == "nt", reason="Windows has no FIFOs, and links need rights"
 )
@@ -35,14 +35,14 @@ REPLACED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @needs_links
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize(("make", "reason"), REPLACED.values(), ids=list(REPLACED))
 def test_load_inspector_part_that_is_no_file_is_refused_without_waiting(
-    tiny_bundle: Path, make: Callable[[Path], object], reason: str, part: str
+    tiny_bundle: Path, make: Callable[[Path], object], reason: str, file: str
 ) -> None:
-    (tiny_bundle / part).rename(tiny_bundle.parent / part)
-    make(tiny_bundle / part)
-    refuse(tiny_bundle, reason, "" if "found no" in reason else part)
+    (tiny_bundle / file).rename(tiny_bundle.parent / file)
+    make(tiny_bundle / file)
+    refuse(tiny_bundle, reason, "" if "found no" in reason else file)
 
 
 @needs_links
@@ -51,55 +51,53 @@ def test_load_inspector_given_a_fifo_is_refused_without_waiting(tmp_path: Path) 
     refuse(tmp_path / "inspector.onnx", "found a special file")
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_load_inspector_part_of_ten_gigabytes_of_nothing_is_refused(
-    tiny_bundle: Path, part: str
-) -> None:
-    with (tiny_bundle / part).open("wb") as file:
-        file.truncate(10 * 2**30)
-    refuse(tiny_bundle, "bytes are more than|its length or SHA-256", part)
+@pytest.mark.parametrize("file", FILES)
+def test_load_inspector_file_of_ten_gigabytes_is_refused(tiny_bundle: Path, file: str) -> None:
+    with (tiny_bundle / file).open("wb") as stream:
+        stream.truncate(10 * 2**30)
+    refuse(tiny_bundle, "bytes are more than|its length or SHA-256", file)
 
 
-def test_load_inspector_ten_gigabytes_that_the_card_tells_of_are_refused(tiny_bundle: Path) -> None:
+def test_load_inspector_card_claiming_ten_gigabytes_is_refused(tiny_bundle: Path) -> None:
     path = tiny_bundle / "card.json"
     card = json.loads(path.read_bytes())
-    card["parts"]["weights.safetensors"]["bytes"] = 10 * 2**30
+    card["files"]["weights.safetensors"]["bytes"] = 10 * 2**30
     path.write_text(json.dumps(card), "utf-8")
     with (tiny_bundle / "weights.safetensors").open("wb") as file:
         file.truncate(10 * 2**30)
     refuse(tiny_bundle, "10737418240 bytes are more than", "weights.safetensors")
 
 
-@pytest.mark.parametrize("part", [part for part in PARTS if part != "card.json"])
+@pytest.mark.parametrize("file", [file for file in FILES if file != "card.json"])
 @pytest.mark.parametrize("where", ["first", "middle", "last", "added", "cut"])
 def test_load_inspector_byte_of_a_part_changed_is_refused(
-    tiny_bundle: Path, part: str, where: str
+    tiny_bundle: Path, file: str, where: str
 ) -> None:
-    content = bytearray((tiny_bundle / part).read_bytes())
+    content = bytearray((tiny_bundle / file).read_bytes())
     if where == "added":
         content += b"\n"
     elif where == "cut":
         del content[-1]
     else:
         content[{"first": 0, "middle": len(content) // 2, "last": -1}[where]] ^= 1
-    (tiny_bundle / part).write_bytes(content)
-    refuse(tiny_bundle, ".", part)
+    (tiny_bundle / file).write_bytes(content)
+    refuse(tiny_bundle, ".", file)
 
 
 @pytest.mark.parametrize(
-    ("parts", "reason"),
+    ("files", "reason"),
     [
-        pytest.param(None, "parts: Expected `object`", id="none"),
-        pytest.param([], "parts: Expected `object`", id="a_list"),
-        pytest.param({}, "parts: expected the SHA-256", id="some_missing"),
-        pytest.param(dict.fromkeys(PARTS, "0"), "parts: Expected `object`, got `str`", id="texts"),
+        pytest.param(None, "files: Expected `object`", id="none"),
+        pytest.param([], "files: Expected `object`", id="a_list"),
+        pytest.param({}, "files: expected the SHA-256", id="some_missing"),
+        pytest.param(dict.fromkeys(FILES, "0"), "files: Expected `object`, got `str`", id="texts"),
     ],
 )
 def test_load_inspector_list_of_parts_damaged_is_refused(
-    tiny_bundle: Path, parts: object, reason: str
+    tiny_bundle: Path, files: object, reason: str
 ) -> None:
     path = tiny_bundle / "card.json"
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), "parts": parts}), "utf-8")
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "files": files}), "utf-8")
     refuse(tiny_bundle, reason, "card.json")
 
 
@@ -144,10 +142,10 @@ class Program:
         return open, (str(self.mark), "w")
 
 
-@pytest.mark.parametrize("part", ["inspector.onnx", "weights.safetensors", "card.json"])
+@pytest.mark.parametrize("file", ["inspector.onnx", "weights.safetensors", "card.json"])
 @pytest.mark.parametrize("packed", [False, True], ids=["pickle", "pickle_in_zip"])
 def test_load_inspector_program_for_a_part_is_refused_and_not_run(
-    tiny_bundle: Path, tmp_path: Path, part: str, packed: bool
+    tiny_bundle: Path, tmp_path: Path, file: str, packed: bool
 ) -> None:
     mark = tmp_path / "ran"
     content = pickle.dumps(Program(mark))
@@ -159,8 +157,8 @@ def test_load_inspector_program_for_a_part_is_refused_and_not_run(
         with zipfile.ZipFile(archive, "w") as file:
             file.writestr("archive/data.pkl", content)
         content = archive.getvalue()
-    (tiny_bundle / part).write_bytes(content)
-    refuse(tiny_bundle, "not an ONNX file|its length or SHA-256|not JSON", part)
+    (tiny_bundle / file).write_bytes(content)
+    refuse(tiny_bundle, "not an ONNX file|its length or SHA-256|not JSON", file)
     assert not mark.exists()
 
 
@@ -192,10 +190,10 @@ def test_load_inspector_path_of_nothing_is_refused(path: str) -> None:
 
 def test_score_broken_inspector_ends_with_one_line(tiny_bundle: Path, tmp_path: Path) -> None:
     forge(tiny_bundle, graph_of(tiny_bundle)[:-1000])
-    save_images(tmp_path / "parts", random_images(1, 30, 20))
+    save_images(tmp_path / "files", random_images(1, 30, 20))
     table = tmp_path / "x.csv"
     command = [sys.executable, "-m", "sihwa", "score", str(tiny_bundle)]
-    command += [str(tmp_path / "parts"), "--out", str(table)]
+    command += [str(tmp_path / "files"), "--out", str(table)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith(f"error: {tiny_bundle}")

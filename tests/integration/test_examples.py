@@ -27,7 +27,7 @@ from sihwa.inspector import (
     load_inspector,
     write_bundle,
 )
-from sihwa.inspector.bundle import CARD_NAME, OPTIONAL_PARTS, PARTS
+from sihwa.inspector.bundle import CARD_NAME, FILES, OPTIONAL_FILES
 from sihwa.model import Network
 from tests.attacks.forge import forge_model
 from tests.golden.smallest import FOLDER, IMAGE
@@ -123,7 +123,7 @@ def inspector(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, reference: 
     weights = (tiny_bundle / "weights.safetensors").read_bytes()
     folder = tiny_bundle.with_name("검사기 1")
     write_bundle(folder, Bundle(card, tiny_graph, weights, tiny_graph), b"a .zip of images")
-    assert {path.name for path in folder.iterdir()} == {*PARTS, CARD_NAME, *OPTIONAL_PARTS}
+    assert {path.name for path in folder.iterdir()} == {*FILES, CARD_NAME, *OPTIONAL_FILES}
     return folder
 
 

@@ -101,7 +101,7 @@ def test_score_on_ray_of_this_machine_gives_the_rows_of_the_local_engine(
     summaries = [json.loads((path / "summary.json").read_bytes()) for path in (ray, local)]
     assert summaries[0]["settings"] == summaries[1]["settings"]
     code, out, err = finish(start(tiny_bundle, folder, "--out", ray, "--resume"))
-    assert "0 rows in" in out, "the local engine goes on with what Ray began"
+    assert "0 rows in" in out, "the local engine resumes what Ray began"
 
 
 CRASHING = PROGRAM.replace(

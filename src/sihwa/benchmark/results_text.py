@@ -119,9 +119,9 @@ def break_even(results: Results) -> Iterator[str]:
         )
         reached = rate
     if reached:
-        yield f"Above {at_least(reached)} parts/s no variant is sure to be enough"
+        yield f"Above {at_least(reached)} parts/s no variant is proven fast enough"
     else:
-        yield f"At no rate is a variant sure to be enough{within}"
+        yield f"No variant is proven fast enough at any rate{within}"
 
 
 def at_least(rate: float) -> str:

@@ -106,7 +106,7 @@ class Measurement:
             self.spans[stage].append(spans)
 
     def time_model(self, count: int) -> None:
-        """Time the runtime alone, timing itself, and the GPU's part."""
+        """Time the runtime alone, timing itself, and the work of a GPU."""
         self.spans["model"].append(self.worker.ask("model", count=count))
         self.spans["overhead"].append(self.worker.ask("overhead", count=count))
         if self.worker.variant.choice.kind != "cpu":

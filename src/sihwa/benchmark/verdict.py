@@ -21,11 +21,11 @@ class Verdict(Facts, frozen=True):
 
     Attributes:
         verdict: `too close to tell`: the budget or the rate lies in the measured interval.
-        line_rate: Parts per second; None for one part now and then.
+        line_rate: Parts per second; None: single parts, no queue.
         budget_ms: From file to decision.
         response_ms, low_ms, high_ms: What 99.9 % of the parts wait at most, queue included, and
             its interval.
-        margin: What is left of the budget at `response_ms`, as a share of it; below 0 it lacks.
+        margin: What is left of the budget at `response_ms`, as a share of it; below 0 over budget.
         decided_per_s: Parts per second on average, one by one. At this line rate and above, the
             queue grows without end, and times and margin depend on how long was measured.
     """
@@ -55,8 +55,8 @@ def response_ms(service_ms: NDArray[np.floating], rate: float | None) -> NDArray
         service_ms: From file to decision, in the order of measuring, (N,) or (B, N): B lines.
         rate: Parts per second; None: each comes when nothing waits.
 
-    Source: Lindley 1952, "The theory of queues with a single server": a part waits for as long as
-    the work that came before it exceeds the time it had, counted from when nothing waited last.
+    Source: Lindley 1952, "The theory of queues with a single server": a part waits for the
+    backlog of work since the queue was last empty.
 
     >>> response_ms(np.array([5.0, 30.0, 5.0]), 100).tolist()
     [5.0, 30.0, 25.0]
@@ -86,7 +86,7 @@ def give_verdict(
     """
     assert rate is not None or budget_ms is not None
     budget = budget_ms if budget_ms is not None else 1000 / (rate or 1)
-    # one shift of the line: a queue does not end where a turn of the measurement did
+    # the queue carries over from one turn of the measurement to the next
     value = float(np.percentile(response_ms(turns_ms.reshape(-1), rate), PERCENT))
     low, high = bootstrap_interval(turns_ms, [PERCENT], seed, lambda s: response_ms(s, rate))[:, 0]
     slowest, fastest = _decided_per_s(turns_ms, seed)

@@ -26,7 +26,7 @@ def _new_app(description: str | None = None) -> typer.Typer:
     )
 
 
-app = _new_app("From a folder of part images to a qualified inspector on a cheap factory PC.")
+app = _new_app("From a folder of part images to a tested inspector on a cheap factory PC.")
 
 
 def run() -> None:

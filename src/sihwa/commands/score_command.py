@@ -124,7 +124,7 @@ def score(
     sihwa score inspector /mnt/parts -o scores --engine ray --address head:6379
     """
     options = ScoreOptions(
-        read=ReadOptions(max_pixels, pages),  # type: ignore[arg-type]  # it checks the word itself
+        read=ReadOptions(max_pixels, pages),  # type: ignore[arg-type]  # ReadOptions checks it
         workers=workers,
         batch_size=batch_size,
         resume=resume,

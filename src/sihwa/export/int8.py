@@ -45,7 +45,7 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Int8Model:
-    """A graph in 8-bit integers: ONNX with QuantizeLinear and DequantizeLinear, no metadata."""
+    """An INT8 graph: ONNX with QuantizeLinear and DequantizeLinear, no metadata."""
 
     graph: bytes
     float32_layers: int

@@ -1,11 +1,11 @@
-"""The inspector on disk: a folder of parts, or the graph alone.
+"""The inspector on disk: a folder, or the graph alone.
 
 inspector/
 ├── inspector.onnx        the graph, with the card in its metadata: enough by itself
-├── weights.safetensors   the network for PyTorch: a GPU, or training on
-├── card.json             the card again, for readers without ONNX, with every part's SHA-256
+├── weights.safetensors   the network for PyTorch: a GPU, or further training
+├── card.json             the card again, for readers without ONNX, with every file's SHA-256
 ├── README.md             the card in words
-├── inspector.int8.onnx   the graph in 8-bit integers, if it was asked for and kept
+├── inspector.int8.onnx   the INT8 model, if it was asked for and kept
 └── images.zip            some calibration images, for `sihwa verify`, unless refused
 """
 
@@ -37,8 +37,8 @@ CARD_NAME = "card.json"
 README_NAME = "README.md"
 INT8_NAME = "inspector.int8.onnx"
 IMAGES_NAME = "images.zip"
-PARTS = (GRAPH_NAME, WEIGHTS_NAME, README_NAME)
-OPTIONAL_PARTS = (INT8_NAME, IMAGES_NAME)
+FILES = (GRAPH_NAME, WEIGHTS_NAME, README_NAME)
+OPTIONAL_FILES = (INT8_NAME, IMAGES_NAME)
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Bundle:
     int8_model: bytes | None = None
 
 
-class PartFacts(Facts, frozen=True, kw_only=True):
-    """What card.json holds of another part."""
+class FileFacts(Facts, frozen=True, kw_only=True):
+    """What card.json holds of another file."""
 
     sha256: Sha256
     bytes: int
@@ -66,7 +66,7 @@ def write_bundle(folder: Path, bundle: Bundle, images: bytes | None = None) -> N
 
     Args:
         folder: Must not exist, or be empty.
-        bundle: Its graph without a card; the card's facts must be those of the other parts.
+        bundle: Its graph without a card; the card's facts must be those of the other files.
         images: A .zip of images to verify the inspector with.
 
     Raises:
@@ -81,12 +81,12 @@ def write_bundle(folder: Path, bundle: Bundle, images: bytes | None = None) -> N
         INT8_NAME: bundle.int8_model,
         IMAGES_NAME: images,
     }
-    parts = {name: content for name, content in given.items() if content is not None}
-    facts = {name: _facts(content) for name, content in parts.items()}
+    files = {name: content for name, content in given.items() if content is not None}
+    facts = {name: _facts(content) for name, content in files.items()}
     with new_folder(folder) as temporary:
-        for name, content in parts.items():
+        for name, content in files.items():
             write_bytes(temporary / name, content)
-        write_json(temporary / CARD_NAME, {**card.as_dict(), "parts": msgspec.to_builtins(facts)})
+        write_json(temporary / CARD_NAME, {**card.as_dict(), "files": msgspec.to_builtins(facts)})
         try:
             read_bundle(temporary)
         except InvalidInspector as error:
@@ -117,10 +117,10 @@ def read_bundle(path: Path) -> Bundle:
     check_signature(card, check_graph(model, len(content), where), where)
     if not is_folder:
         return Bundle(card, content)
-    parts = _read_parts(path, card)
-    _check_weights(card, parts[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
-    _check_int8_model(card, parts.get(INT8_NAME), str(path / INT8_NAME))
-    return Bundle(card, content, parts[WEIGHTS_NAME], parts.get(INT8_NAME))
+    files = _read_files(path, card)
+    _check_weights(card, files[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
+    _check_int8_model(card, files.get(INT8_NAME), str(path / INT8_NAME))
+    return Bundle(card, content, files[WEIGHTS_NAME], files.get(INT8_NAME))
 
 
 def _check_seal(card: Card, text: str, content: bytes, where: str) -> None:
@@ -148,7 +148,7 @@ def _check_weights(card: Card, weights: bytes | None, where: str) -> None:
 
 
 def _check_int8_model(card: Card, int8_model: bytes | None, where: str) -> None:
-    """Check that the INT8 model is the one that the card was written for, and as harmless."""
+    """Check that the INT8 model is the one that the card names, and passes the same checks."""
     found = None if int8_model is None else (sha256_of_bytes(int8_model), len(int8_model))
     expected = card.int8 and (card.int8.sha256, card.int8.bytes)
     if found != expected:
@@ -163,13 +163,13 @@ def _check_int8_model(card: Card, int8_model: bytes | None, where: str) -> None:
 
 
 def _check_names(folder: Path) -> None:
-    """Check that all parts of an inspector folder are plain files; others are not read."""
+    """Check that all files of an inspector folder are plain files; others are not read."""
     try:
         found = {entry.name: entry.lstat().st_mode for entry in folder.iterdir()}
     except OSError as error:
         raise InvalidInspector(f"{folder}: cannot be read: {error.strerror}") from error
-    for name in (*PARTS, CARD_NAME, *OPTIONAL_PARTS):
-        if name not in found and name in OPTIONAL_PARTS:
+    for name in (*FILES, CARD_NAME, *OPTIONAL_FILES):
+        if name not in found and name in OPTIONAL_FILES:
             continue
         if name not in found:
             raise InvalidInspector(
@@ -183,33 +183,33 @@ def _check_names(folder: Path) -> None:
             )
 
 
-def _read_parts(folder: Path, card: Card) -> dict[str, bytes]:
-    """Read the parts that card.json lists; check it against the graph's card, and them by it."""
+def _read_files(folder: Path, card: Card) -> dict[str, bytes]:
+    """Check card.json against the graph's card, and the files that it lists against it."""
     path = folder / CARD_NAME
     content = parse_json(_read(path, MAX_CARD_BYTES), str(path))
-    listed = content.pop("parts", None)
+    listed = content.pop("files", None)
     if content != json.loads(card.as_json()):
         raise InvalidInspector(f"{path}: it differs from the card in {GRAPH_NAME}. Copy both again")
     try:
-        parts = msgspec.convert(listed, dict[str, PartFacts])
+        files = msgspec.convert(listed, dict[str, FileFacts])
     except msgspec.ValidationError as error:
-        raise InvalidInspector(f"{path}: parts: {printable(error)}") from error
-    if not {*PARTS} <= parts.keys() <= {*PARTS, *OPTIONAL_PARTS}:
-        raise InvalidInspector(f"{path}: parts: expected the SHA-256 of {', '.join(PARTS)}")
-    for name in OPTIONAL_PARTS:
-        if name not in parts and (folder / name).exists():
+        raise InvalidInspector(f"{path}: files: {printable(error)}") from error
+    if not {*FILES} <= files.keys() <= {*FILES, *OPTIONAL_FILES}:
+        raise InvalidInspector(f"{path}: files: expected the SHA-256 of {', '.join(FILES)}")
+    for name in OPTIONAL_FILES:
+        if name not in files and (folder / name).exists():
             raise InvalidInspector(
                 f"{folder / name}: {CARD_NAME} does not list it, so it is not of this inspector. "
                 "Remove it, or copy the inspector again"
             )
-    return {name: _read_part(folder / name, facts) for name, facts in parts.items()}
+    return {name: _read_file(folder / name, facts) for name, facts in files.items()}
 
 
-def _facts(content: bytes) -> PartFacts:
-    return PartFacts(sha256=sha256_of_bytes(content), bytes=len(content))
+def _facts(content: bytes) -> FileFacts:
+    return FileFacts(sha256=sha256_of_bytes(content), bytes=len(content))
 
 
-def _read_part(path: Path, facts: PartFacts) -> bytes:
+def _read_file(path: Path, facts: FileFacts) -> bytes:
     if not path.exists():
         raise InvalidInspector(f"{path}: missing, but {CARD_NAME} lists it. Copy the whole folder")
     # a file of another length is not worth the time that reading it takes

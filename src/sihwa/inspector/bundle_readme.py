@@ -21,7 +21,7 @@ def bundle_readme(card: Card, has_images: bool = False) -> str:
     text = "\n\n".join(f"## {title}\n\n{body}" for title, body in sections.items())
     return (
         f"# Inspector {card.id}\n\n"
-        f"A classifier of part photographs: network {_cell(card.network.name)} "
+        f"A classifier of part images: network {_cell(card.network.name)} "
         f"({_cell(card.network.architecture)}), input {card.network.input_size} px, made by "
         f"sihwa {_cell(card.code_version)} on {_cell(card.created)}.\n\n{text}\n"
     )
@@ -37,8 +37,8 @@ def _trained_on(card: Card) -> str:
         f"{count} images of {_cell(card.dataset.name)}, fingerprint "
         f"`{card.dataset.fingerprint}`. Thresholds and temperature ({card.temperature:.3f}) "
         "come from the calibration images alone; the test images were looked at once. "
-        f"Way of training: {_cell(str(card.training.get('name', 'not said')))}, seed "
-        f"{_cell(str(card.training.get('seed', 'not said')))}.\n\n"
+        f"Way of training: {_cell(str(card.training.get('name', 'not stated')))}, seed "
+        f"{_cell(str(card.training.get('seed', 'not stated')))}.\n\n"
         + _table(["class", *_SPLITS], rows)
     )
 
@@ -67,7 +67,7 @@ def _limits(card: Card) -> str:
         "The evidence map shows where the network looked, not the outline of a defect.",
         "What was proven of a runtime holds for the version and processor named beside it. "
         "Elsewhere run `sihwa verify` on this folder first.",
-        "The SHA-256 in card.json shows accidents, not forgery: it is no signature.",
+        "The SHA-256 in card.json detects accidental damage, not tampering: it is no signature.",
     ]
     if not card.accept_classes:
         lines.insert(0, "No class is acceptable, so every image is rejected or sent to review.")

@@ -40,7 +40,7 @@ class ProofImages:
     batches: Iterable[tuple[Sequence[str], Images]]
     """Names, and images of one size, (N, H, W, 3); read once."""
     count: int
-    """Of all images, to choose those compared in other sizes evenly."""
+    """Of all images, to pick evenly those that are also compared in other sizes."""
     timed: Callable[[], Images]
     """Returns images for measuring speed, (N, H, W, 3); called after the last batch."""
 
@@ -120,7 +120,7 @@ class _Tally:
     ) -> None:
         apart = np.abs(outputs.probability - expected.probability)
         apart[np.isnan(outputs.probability) & np.isnan(expected.probability)] = 0
-        # NaN on one side is the greatest difference there can be
+        # treat NaN on one side as the greatest difference
         difference = np.nan_to_num(apart.max(1), nan=1.0)
         unknown = np.nan_to_num(np.abs(outputs.unknown - expected.unknown), nan=1e9, posinf=1e9)
         pairs = zip(

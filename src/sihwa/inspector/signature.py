@@ -92,7 +92,7 @@ def _compare(given: dict[str, Port], expected: dict[str, Port], where: str) -> N
 
 
 def _check_map(card: Card, evidence: Port, where: str) -> None:
-    """Check that the evidence map is no larger than the network's input, nor than memory bears."""
+    """Check that the evidence map is no larger than the network's input, and fits in memory."""
     side = card.network.input_size
     sizes = [0 if axis is None else axis for axis in evidence.shape[2:]]
     too_many = prod(sizes) > _MAX_CELLS

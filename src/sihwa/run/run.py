@@ -44,7 +44,7 @@ class Run:
 
     @classmethod
     def start(cls, config: TrainConfig) -> Self:
-        """Read the images and make the run folder; after an error there is none."""
+        """Read the images and make the run folder, the last so that an error leaves none behind."""
         device = choose_device(config.device)
         manifest = read_dataset(config.dataset, config.seed)
         network = create_network(config.model, len(manifest.classes), config.seed)

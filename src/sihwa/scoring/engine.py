@@ -66,7 +66,7 @@ class LocalEngine:
         """See `Engine`.
 
         A worker does a whole block, from reading to rows, so no queue between threads can grow.
-        At most two blocks per worker are in hand: who takes the rows slowly slows the listing.
+        At most two blocks per worker are in hand, so a slow consumer slows the listing.
         """
         work = block_scorer(self._inspector, self._options, evidence)
         in_hand: deque[tuple[int, Future[list[Row]]]] = deque()

@@ -38,7 +38,7 @@ _MOST_SUFFIXES = 20
 
 
 class Sources:
-    """The files that words on a command line name; may be listed more than once.
+    """The files named by the words on a command line; may be listed more than once.
 
     Args:
         words: Folders (with all below), globs in quotes, files, .zip and .tar archives, lists of
@@ -82,9 +82,9 @@ class Sources:
             except UnreadableImage as error:
                 yield Entry(word, fault=error.reason)
             except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
-                # the entries listed so far stand, and this row tells what is missing
+                # the entries listed so far stay, and this row says that others are missing
                 reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:160]
-                yield Entry(word, fault=f"the list breaks off: {reason}")
+                yield Entry(word, fault=f"listing failed midway: {reason}")
             else:
                 if entry is None:
                     self.empty.append(word)

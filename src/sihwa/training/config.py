@@ -54,7 +54,7 @@ class OptimizerConfig:
     warmup: float = 0.1
     """Share of all steps in which the rate rises, in [0, 1); then it falls as a cosine to zero."""
     clip: float = 1.0
-    """Longest gradient, longer ones are scaled down to it, in [0, 1000]; 0 turns clipping off."""
+    """Greatest norm of the gradient, in [0, 1000]; longer ones are scaled down. 0: no clipping."""
     accumulate: int = 1
     """Batches whose gradients are added up before each step, in [1, 1024]."""
 
@@ -128,7 +128,7 @@ class SelectionConfig:
     """Share of the training images held out to choose by, in [0, 0.5]; 0 keeps the last epoch.
     Calibration and test images are never used for it."""
     metric: str = "log_loss"
-    """What is best: the least log_loss, or the most accuracy, balanced_accuracy or macro_f1."""
+    """Selects the epoch: lowest log_loss, or highest accuracy, balanced_accuracy or macro_f1."""
     patience: int = 0
     """Epochs without improvement after which training ends, in [0, 1000]; 0 never ends early."""
 
@@ -177,8 +177,8 @@ class FinetuneConfig(TrainingConfig):
     norm: str = "train"
     """Batch norms: `train` follows each batch, `frozen` keeps the pretrained statistics."""
     oversample: float = 0.0
-    """How far rare classes are drawn more often, in [0, 1]: 0 every image once an epoch, 1 every
-    class equally often."""
+    """Strength of oversampling, in [0, 1]: 0 draws every image once an epoch, 1 every class equally
+    often."""
     precision: str = "auto"
     """`fp32`, `bf16`, `fp16` (CUDA only), or `auto`: bf16 where the processor has it."""
     workers: int = -1

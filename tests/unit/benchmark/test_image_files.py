@@ -29,7 +29,7 @@ def test_prepared_images_of_an_archive_are_files_for_a_while(folder: Path, tmp_p
     assert not any(Path(path).exists() for path in paths)
 
 
-def test_prepared_images_of_the_inspector_are_those_that_no_border_chose(
+def test_prepared_images_of_the_inspector_leave_out_close_calls(
     tmp_path: Path, folder: Path
 ) -> None:
     inspector = tmp_path / "inspector"

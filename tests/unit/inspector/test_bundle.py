@@ -96,7 +96,7 @@ def test_read_bundle_card_survives_the_journey(tiny_bundle: Path, tiny_card: Car
     beside = json.loads((tiny_bundle / "card.json").read_text("utf-8"))
     assert beside["classes"] == list(CLASSES)
     assert beside["id"] == tiny_card.id
-    assert set(beside["parts"]) == {"inspector.onnx", "weights.safetensors", "README.md"}
+    assert set(beside["files"]) == {"inspector.onnx", "weights.safetensors", "README.md"}
 
 
 @pytest.mark.parametrize(

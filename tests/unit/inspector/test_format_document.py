@@ -123,7 +123,7 @@ def test_document_gives_the_limits_of_the_code() -> None:
     said = {name: (low, high) for name, low, high in rows("Limits")}
     assert said.pop("h and w") == ("1", "`network.input_size`")
     assert {name: number(high) for name, (_, high) in said.items()} == {
-        "bytes of a part": graph_file.MAX_BYTES,
+        "bytes of a file": graph_file.MAX_BYTES,
         "bytes of the card, and of `card.json`": strict_json.MAX_CARD_BYTES,
         "operators of the graph": graph_file.MAX_NODES,
         "axes of a tensor in the graph": graph_file.MAX_AXES,
@@ -205,8 +205,8 @@ def test_document_names_the_kind_of_every_refused_letter(letter: str) -> None:
 def test_document_layout_is_that_of_a_written_folder(tiny_bundle: Path) -> None:
     listed = re.findall(r"── (\S+)", section("Layout"))
     written = {path.name for path in tiny_bundle.iterdir()}
-    assert written == {*bundle.PARTS, bundle.CARD_NAME}
-    assert sorted(listed) == sorted({*written, *bundle.OPTIONAL_PARTS})
+    assert written == {*bundle.FILES, bundle.CARD_NAME}
+    assert sorted(listed) == sorted({*written, *bundle.OPTIONAL_FILES})
     assert verify.verification_path(tiny_bundle).name in section("Layout")
 
 

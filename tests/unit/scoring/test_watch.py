@@ -45,7 +45,7 @@ def ledger() -> Iterator[Ledger]:
 
 @posix
 @pytest.mark.parametrize("begin", ["before", "after"])
-def test_arrivals_what_lies_behind_a_link_does_not_arrive(
+def test_arrivals_ignore_linked_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ledger: Ledger, begin: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -69,7 +69,7 @@ def test_arrivals_what_lies_behind_a_link_does_not_arrive(
 
 @posix
 @pytest.mark.parametrize("name", [b"\xff.png", b"\xfe/a.png"], ids=["file", "folder"])
-def test_arrivals_go_on_after_a_name_that_is_not_unicode(
+def test_arrivals_continue_after_a_name_that_is_not_unicode(
     tmp_path: Path, ledger: Ledger, name: bytes
 ) -> None:
     with closing(Arrivals(Sources([str(tmp_path)]), Event())) as arrivals:

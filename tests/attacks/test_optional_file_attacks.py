@@ -1,4 +1,4 @@
-"""Hostile INT8 models and images: the parts that an inspector folder need not have."""
+"""Hostile INT8 models and images: the files that an inspector folder need not have."""
 
 import hashlib
 import io
@@ -105,12 +105,12 @@ def test_load_inspector_int8_model_that_the_card_does_not_name_is_refused(
     refuse(tiny_bundle, "expected no INT8 model", INT8)
 
 
-@pytest.mark.parametrize("part", [INT8, IMAGES])
+@pytest.mark.parametrize("file", [INT8, IMAGES])
 def test_load_inspector_part_that_card_json_does_not_list_is_refused(
-    tiny_bundle: Path, tiny_graph: bytes, part: str
+    tiny_bundle: Path, tiny_graph: bytes, file: str
 ) -> None:
-    (tiny_bundle / part).write_bytes(tiny_graph if part == INT8 else packed(png(1)))
-    refuse(tiny_bundle, "card.json does not list it", part)
+    (tiny_bundle / file).write_bytes(tiny_graph if file == INT8 else packed(png(1)))
+    refuse(tiny_bundle, "card.json does not list it", file)
     with pytest.raises(InvalidInspector, match=r"card\.json does not list it"):
         verify_inspector(tiny_bundle)
 
@@ -121,12 +121,12 @@ def test_load_inspector_int8_model_gone_from_folder_and_list_is_refused(full_bun
     refuse(full_bundle, "expected the INT8 model .* found another or none", INT8)
 
 
-@pytest.mark.parametrize("part", [INT8, IMAGES])
+@pytest.mark.parametrize("file", [INT8, IMAGES])
 @pytest.mark.parametrize("kind", ["byte changed", "cut", "ten gigabytes of nothing", "missing"])
 def test_load_inspector_optional_part_damaged_is_refused(
-    full_bundle: Path, part: str, kind: str
+    full_bundle: Path, file: str, kind: str
 ) -> None:
-    path = full_bundle / part
+    path = full_bundle / file
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content[:-1] if kind == "cut" else content)
@@ -134,15 +134,15 @@ def test_load_inspector_optional_part_damaged_is_refused(
         os.truncate(path, 10 * 2**30)
     if kind == "missing":
         path.unlink()
-    refuse(full_bundle, "missing, but card.json lists|its length or SHA-256 is not", part)
+    refuse(full_bundle, "missing, but card.json lists|its length or SHA-256 is not", file)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
-@pytest.mark.parametrize("part", [INT8, IMAGES])
-def test_load_inspector_optional_part_is_a_link_is_refused(full_bundle: Path, part: str) -> None:
-    (full_bundle / part).rename(full_bundle.parent / part)
-    (full_bundle / part).symlink_to(f"../{part}")
-    refuse(full_bundle, "expected a plain file", part)
+@pytest.mark.parametrize("file", [INT8, IMAGES])
+def test_load_inspector_optional_file_is_a_link_is_refused(full_bundle: Path, file: str) -> None:
+    (full_bundle / file).rename(full_bundle.parent / file)
+    (full_bundle / file).symlink_to(f"../{file}")
+    refuse(full_bundle, "expected a plain file", file)
 
 
 INT8_CARDS: dict[str, tuple[object, str]] = {
