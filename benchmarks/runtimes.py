@@ -133,11 +133,7 @@ def _bare_torch(bundle: Bundle, batch: Images) -> Call:
     return run
 
 
-_BARE = {
-    "onnxruntime": _bare_onnxruntime,
-    "openvino": _bare_openvino,
-    "torch": _bare_torch_runtime,
-}
+_BARE = {"onnxruntime": _bare_onnxruntime, "openvino": _bare_openvino, "torch": _bare_torch_runtime}
 
 
 def _take_turns(

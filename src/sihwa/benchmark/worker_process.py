@@ -27,11 +27,7 @@ class Worker:
     """
 
     def __init__(
-        self,
-        variant: Variant,
-        inspector: Path,
-        images: Sequence[str],
-        patience_s: float = 600.0,
+        self, variant: Variant, inspector: Path, images: Sequence[str], patience_s: float = 600.0
     ) -> None:
         self.variant = variant
         self._patience_s = patience_s

@@ -4,14 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sihwa.dataset.config import ImageFolderConfig
-from sihwa.dataset.item import (
-    Item,
-    Source,
-    clean_label,
-    list_root,
-    read_split_name,
-    relative_parts,
-)
+from sihwa.dataset.item import Item, Source, clean_label, list_root, read_split_name, relative_parts
 from sihwa.errors import DatasetError
 
 

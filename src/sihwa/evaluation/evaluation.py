@@ -11,13 +11,7 @@ from typing import Any
 import numpy as np
 
 from sihwa.errors import ConfigError, ShapeError
-from sihwa.evaluation.arrays import (
-    FloatArray,
-    Int64,
-    IntArray,
-    checked_label,
-    checked_probability,
-)
+from sihwa.evaluation.arrays import FloatArray, Int64, IntArray, checked_label, checked_probability
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import confusion_matrix
 from sihwa.evaluation.intervals import EXACT, Figure, clopper_pearson, upper_bound

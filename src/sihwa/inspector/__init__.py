@@ -1,11 +1,6 @@
 """The inspector: written, proved equal, loaded, run."""
 
-from sihwa.inspector.bundle import (
-    IMAGES_NAME,
-    Bundle,
-    read_bundle,
-    write_bundle,
-)
+from sihwa.inspector.bundle import IMAGES_NAME, Bundle, read_bundle, write_bundle
 from sihwa.inspector.card import (
     FORMAT_VERSION,
     Card,
@@ -22,12 +17,7 @@ from sihwa.inspector.card import (
 from sihwa.inspector.evidence import EvidenceBox, evidence_box, evidence_overlay
 from sihwa.inspector.inspector import Inspection, Inspector, load_inspector, open_bundle, unread
 from sihwa.inspector.machine import processor_of
-from sihwa.inspector.parity import (
-    TOLERANCE,
-    ProofImages,
-    in_other_sizes,
-    prove,
-)
+from sihwa.inspector.parity import TOLERANCE, ProofImages, in_other_sizes, prove
 from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
 from sihwa.inspector.runtime.registry import REFERENCE, create_runtime, installed_choices
 from sihwa.inspector.size_batches import batches_by_size

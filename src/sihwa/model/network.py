@@ -18,12 +18,7 @@ from torch.nn import functional
 from sihwa.errors import ModelError
 from sihwa.model.config import ModelConfig
 from sihwa.model.preprocessing import Preprocessing
-from sihwa.model.torchvision_chain import (
-    PREFIX,
-    create_torchvision,
-    take_apart,
-    torchvision_names,
-)
+from sihwa.model.torchvision_chain import PREFIX, create_torchvision, take_apart, torchvision_names
 from sihwa.model.weights import load_weights
 
 _CACHED = 4

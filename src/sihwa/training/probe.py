@@ -154,11 +154,7 @@ class Scaler:
 
 
 def _cross_validate(
-    embedding: FloatArray,
-    label: IntArray,
-    group: Sequence[str],
-    config: ProbeConfig,
-    seed: int,
+    embedding: FloatArray, label: IntArray, group: Sequence[str], config: ProbeConfig, seed: int
 ) -> dict[float, float]:
     """Return the mean held-out log-loss of each candidate; {} if there is no choice."""
     groups = Counter(kind for kind, _ in set(zip(label.tolist(), group, strict=True)))

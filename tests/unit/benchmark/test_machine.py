@@ -15,12 +15,7 @@ from sihwa.benchmark.ceilings import (
     probe_cuda,
     time_preprocessing,
 )
-from sihwa.benchmark.environment import (
-    Gpu,
-    describe_conditions,
-    describe_environment,
-    open_gpus,
-)
+from sihwa.benchmark.environment import Gpu, describe_conditions, describe_environment, open_gpus
 from sihwa.benchmark.roofline import Work, count_work, reach_of
 from sihwa.inspector import read_bundle
 from sihwa.inspector.runtime.torch_runtime import time_by_events

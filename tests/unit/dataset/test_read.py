@@ -153,10 +153,7 @@ def test_read_dataset_fewer_than_two_classes_are_refused(parts: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [
-        (["ok"], "no class 'ok'; classes: good, 긁힘"),
-        (["good", "긁힘"], "every class would pass"),
-    ],
+    [(["ok"], "no class 'ok'; classes: good, 긁힘"), (["good", "긁힘"], "every class would pass")],
 )
 def test_read_dataset_wrong_accept_classes_are_refused(
     parts: Path, names: list[str], message: str

@@ -30,8 +30,7 @@ def test_clopper_pearson_any_counts_holds_the_rate_and_mirrors(counts: tuple[int
 
 
 @pytest.mark.parametrize(
-    ("trials", "bound"),
-    [(299, 0.01), (598, 0.005), (2995, 0.001), (29956, 0.0001)],
+    ("trials", "bound"), [(299, 0.01), (598, 0.005), (2995, 0.001), (29956, 0.0001)]
 )
 def test_upper_bound_no_escape_proves_the_tabled_rates(trials: int, bound: float) -> None:
     # Sample sizes: ln 0.05 / ln(1 - rate), rounded up.

@@ -52,11 +52,7 @@ def prove_one(changes: dict[int, list[float]], images: ProofImages | None = None
     for row, value in changes.items():
         probability[row] = value
     (proof,) = prove(
-        FakeRuntime(EXACT).run,
-        [FakeRuntime(probability)],
-        images or some_images(),
-        CARD,
-        {},
+        FakeRuntime(EXACT).run, [FakeRuntime(probability)], images or some_images(), CARD, {}
     )
     return proof
 

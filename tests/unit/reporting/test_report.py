@@ -86,8 +86,7 @@ def test_write_report_shows_every_part(tmp_path: Path) -> None:
     counts = {"train": {"good": 11, "crack": 12}, "test": {"good": 2, "crack": 1}}
     robustness = {kind: [evaluation.accuracy] * 5 for kind in CORRUPTIONS}
     write_report(
-        target,
-        report(evaluation, split_counts=counts, errors=[wrong()], robustness=robustness),
+        target, report(evaluation, split_counts=counts, errors=[wrong()], robustness=robustness)
     )
     page = Page(target.read_text(encoding="utf-8"))
     for expected in (

@@ -15,14 +15,7 @@ from sihwa.model import cut_network
 from sihwa.training import FinetuneConfig, StagesConfig, TrainContext
 from sihwa.training.config import LossConfig, MixConfig, OptimizerConfig, SelectionConfig
 from sihwa.training.objective import Objective
-from tests.unit.training.tiny_training import (
-    WAYS,
-    assert_same,
-    config,
-    losses,
-    network_of,
-    trained,
-)
+from tests.unit.training.tiny_training import WAYS, assert_same, config, losses, network_of, trained
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "finetune_loss.json"
 
