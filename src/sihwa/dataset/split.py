@@ -191,15 +191,13 @@ def _pairs(items: Sequence[Item], key: Sequence[str]) -> Iterator[tuple[Item, It
 
 
 def _require_enough(label: Sequence[str], split: Sequence[str], component: Sequence[str]) -> None:
-    found = Counter(
-        (name, part) for name, part, _ in set(zip(label, split, component, strict=True))
-    )
-    for name, part in itertools.product(sorted(set(label)), SPLITS):
-        if found[name, part] < _LEAST[part]:
+    found = Counter((name, one) for name, one, _ in set(zip(label, split, component, strict=True)))
+    for name, one in itertools.product(sorted(set(label)), SPLITS):
+        if found[name, one] < _LEAST[one]:
             total = sum(found[name, other] for other in SPLITS)
             raise DatasetError(
-                f"class {name!r}: expected at least {_LEAST[part]} independent image(s) in "
-                f"{part}, got {found[name, part]} ({total} in all: byte-identical images and those "
+                f"class {name!r}: expected at least {_LEAST[one]} independent image(s) in "
+                f"{one}, got {found[name, one]} ({total} in all: byte-identical images and those "
                 "of one group count once); add images of it, or remove the class"
             )
 

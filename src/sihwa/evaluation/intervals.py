@@ -119,11 +119,11 @@ def bootstrap_sums(value: Float64, *, resample_count: int, rng: np.random.Genera
     image_count = len(value)
     step = max(1, CELLS_AT_ONCE // image_count)
     share = np.full(image_count, 1 / image_count)
-    parts = [
+    sums = [
         rng.multinomial(image_count, share, size=min(step, resample_count - start)) @ value
         for start in range(0, resample_count, step)
     ]
-    return np.concatenate(parts)
+    return np.concatenate(sums)
 
 
 def _redrawn(

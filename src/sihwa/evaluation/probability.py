@@ -139,11 +139,11 @@ def calibrated_errors(top: FloatArray, *, draw_count: int, rng: np.random.Genera
     inside[np.arange(top.size), _bin_of(top)] = 1
     expected = top @ inside
     step = max(1, CELLS_AT_ONCE // top.size)
-    parts = [
+    draws = [
         (rng.random((min(step, draw_count - start), top.size)) < top).astype(float) @ inside
         for start in range(0, draw_count, step)
     ]
-    return np.asarray(np.abs(np.concatenate(parts) - expected).sum(axis=1) / top.size)
+    return np.asarray(np.abs(np.concatenate(draws) - expected).sum(axis=1) / top.size)
 
 
 def reliability_bins(top: FloatArray, correct: BoolArray) -> tuple[ReliabilityBin, ...]:

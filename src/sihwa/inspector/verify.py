@@ -254,8 +254,8 @@ def _read(path: Path) -> _File:
 
 def _graphs(bundle: Bundle) -> list[str]:
     """Return the SHA-256 of graph, weights and INT8 model, as far as the inspector has them."""
-    parts = (bundle.graph, bundle.weights, bundle.int8_model)
-    return [sha256_of_bytes(part) for part in parts if part is not None]
+    files = (bundle.graph, bundle.weights, bundle.int8_model)
+    return [sha256_of_bytes(content) for content in files if content is not None]
 
 
 def _digest(content: dict[str, Any]) -> str:

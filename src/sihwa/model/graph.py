@@ -149,11 +149,11 @@ def _strip(model: onnx.ModelProto) -> None:
 @contextlib.contextmanager
 def _nothing_in_place(module: nn.Module) -> Iterator[None]:
     """Turn off in-place activations: the exporter takes twice as long with them."""
-    changed: list[Any] = [part for part in module.modules() if getattr(part, "inplace", False)]
-    for part in changed:
-        part.inplace = False
+    changed: list[Any] = [layer for layer in module.modules() if getattr(layer, "inplace", False)]
+    for layer in changed:
+        layer.inplace = False
     try:
         yield
     finally:
-        for part in changed:
-            part.inplace = True
+        for layer in changed:
+            layer.inplace = True

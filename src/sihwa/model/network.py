@@ -126,8 +126,8 @@ class Network(nn.Module):
         """Return the hex SHA-256 of everything that embeddings depend on, except the image."""
         digest = hashlib.sha256(repr(self.backbone).encode())
         digest.update(f"{self.preprocessing.input_size} {self.stages}".encode())
-        for part in (self.preprocessing, self.backbone):
-            for name, tensor in part.state_dict().items():
+        for module in (self.preprocessing, self.backbone):
+            for name, tensor in module.state_dict().items():
                 digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
@@ -143,8 +143,8 @@ def predict(network: nn.Module, image: Tensor) -> Prediction:
     """
     size = len(image) if image.device.type == "cuda" else _CACHED
     with torch.inference_mode():
-        parts = [network(part) for part in torch.split(image, max(1, size))]
-        return Prediction(*map(torch.cat, zip(*parts, strict=True)))
+        chunks = [network(chunk) for chunk in torch.split(image, max(1, size))]
+        return Prediction(*map(torch.cat, zip(*chunks, strict=True)))
 
 
 def feature_map(backbone: Any, image: Tensor, stages: int) -> Tensor:  # noqa: ANN401 -- timm's own methods

@@ -81,7 +81,7 @@ class TrainState:
     def save(self, path: Path) -> None:
         """Write a checkpoint; if that fails, the previous one is still there."""
         optimizer = self.optimizer.state_dict()["state"]
-        parts = {
+        sections = {
             "weights": self.learner.state_dict(),
             "average": self.average.state_dict() if self.average else {},
             "best": self.best,
@@ -90,8 +90,8 @@ class TrainState:
             },
         }
         tensors = {
-            f"{part}/{name}": tensor.detach().cpu().contiguous()
-            for part, own in parts.items()
+            f"{section}/{name}": tensor.detach().cpu().contiguous()
+            for section, own in sections.items()
             for name, tensor in own.items()
         }
         self.progress.scaler = self.scaler.state_dict()
@@ -107,12 +107,12 @@ class TrainState:
         if not path.is_file():
             raise StorageError(f"cannot read {path}: not a plain file; remove it")
         try:
-            parts, progress = _read(path)
+            sections, progress = _read(path)
             epochs = {len(values) for values in progress.curves.values()}
             expected = {progress.epoch}, progress.epoch * steps_per_epoch
             if (epochs, progress.step) != expected or "loss" not in progress.curves:
                 raise ValueError(f"its curves or steps are not those of {progress.epoch} epochs")
-            self._restore(parts, progress)
+            self._restore(sections, progress)
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
         # torch and safetensors raise these for content of the wrong shape or kind
@@ -123,17 +123,17 @@ class TrainState:
                 "over"
             ) from error
 
-    def _restore(self, parts: dict[str, Tensors], progress: Progress) -> None:
+    def _restore(self, sections: dict[str, Tensors], progress: Progress) -> None:
         own = _kinds(self.learner.state_dict())
-        best = parts.get("best", {})
-        if _kinds(parts["weights"]) != own or (best and _kinds(best) != own):
+        best = sections.get("best", {})
+        if _kinds(sections["weights"]) != own or (best and _kinds(best) != own):
             raise ValueError("its weights are of another network")
-        self.learner.load_state_dict(parts["weights"])
+        self.learner.load_state_dict(sections["weights"])
         self.best = best
         if self.average:
-            self.average.load_state_dict(parts["average"])
+            self.average.load_state_dict(sections["average"])
         state: dict[int, Tensors] = {}
-        for name, tensor in parts["optimizer"].items():
+        for name, tensor in sections["optimizer"].items():
             index, _, kind = name.partition("/")
             # in the weight's memory format: arithmetic on another one may round differently
             like = self.trained[int(index)].detach() if tensor.ndim else tensor
@@ -150,13 +150,13 @@ class TrainState:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensors], Progress]:
-    parts: dict[str, Tensors] = {}
+    sections: dict[str, Tensors] = {}
     with safe_open(path, framework="pt") as file:
         header = (file.metadata() or {}).get("progress", "")
         for name in file.keys():  # noqa: SIM118 -- no mapping
-            part, _, rest = name.partition("/")
-            parts.setdefault(part, {})[rest] = file.get_tensor(name)
-    return parts, msgspec.json.decode(header, type=Progress)
+            section, _, rest = name.partition("/")
+            sections.setdefault(section, {})[rest] = file.get_tensor(name)
+    return sections, msgspec.json.decode(header, type=Progress)
 
 
 def _kinds(tensors: Tensors) -> dict[str, tuple[torch.Size, torch.dtype]]:

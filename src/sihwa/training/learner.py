@@ -1,4 +1,4 @@
-"""The part of a network that is trained: its last layers and a classifier.
+"""The trained layers of a network: its last layers and a classifier.
 
 Axes: N images, C, h and w activation size, D embedding width, K classes.
 """

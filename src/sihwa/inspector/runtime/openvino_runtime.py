@@ -68,12 +68,12 @@ class OpenVinoRuntime:
         core = openvino.Core()
         model = core.read_model(bundle.int8_model if choice.precision == "int8" else bundle.graph)
         # what is not quantised stays in float32
-        parts = [(model, "f32")]
+        sections = [(model, "f32")]
         if choice.precision == "bf16":
-            parts = list(zip(split_backbone(model), ("f32", "bf16", "f32"), strict=True))
+            sections = list(zip(split_backbone(model), ("f32", "bf16", "f32"), strict=True))
         self._compiled = [
-            core.compile_model(part, "CPU", {**settings, "INFERENCE_PRECISION_HINT": precision})
-            for part, precision in parts
+            core.compile_model(section, "CPU", {**settings, "INFERENCE_PRECISION_HINT": precision})
+            for section, precision in sections
         ]
         self._ports = [self._compiled[-1].output(name) for name in Outputs._fields]
         self._local = threading.local()
@@ -84,11 +84,11 @@ class OpenVinoRuntime:
 
     def _run(self, image: NDArray[np.uint8]) -> Outputs:
         if not hasattr(self._local, "requests"):
-            self._local.requests = [part.create_infer_request() for part in self._compiled]
+            self._local.requests = [section.create_infer_request() for section in self._compiled]
         *earlier, last = self._local.requests
         given = [image]
         for request in earlier:
-            # no copy: each part has read its input before the next run overwrites it
+            # no copy: each section has read its input before the next run overwrites it
             passed = request.infer(given, share_inputs=True, share_outputs=True)
             given = [*passed.values()]
         if earlier:
@@ -108,7 +108,7 @@ def split_backbone(model: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 -- openv
     evidence = model.output("evidence").get_node().input_value(0).get_node().get_name()
     operators = [_operator(node, evidence) for node in nodes]
     backbone = find_backbone(operators)
-    # constants stay in the part that uses them
+    # constants stay in the section that uses them
     images = {parameter.get_name() for parameter in model.get_parameters()}
     outside = computed_from(images, operators) - backbone
     entries, exits = [], []
