@@ -144,7 +144,7 @@ class Program:
 
 @pytest.mark.parametrize("file", ["inspector.onnx", "weights.safetensors", "card.json"])
 @pytest.mark.parametrize("packed", [False, True], ids=["pickle", "pickle_in_zip"])
-def test_load_inspector_program_for_a_part_is_refused_and_not_run(
+def test_load_inspector_program_for_a_file_is_refused_and_not_run(
     tiny_bundle: Path, tmp_path: Path, file: str, packed: bool
 ) -> None:
     mark = tmp_path / "ran"
@@ -154,8 +154,8 @@ def test_load_inspector_program_for_a_part_is_refused_and_not_run(
     mark.unlink()
     if packed:  # as PyTorch packs a state dict
         archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w") as file:
-            file.writestr("archive/data.pkl", content)
+        with zipfile.ZipFile(archive, "w") as packer:
+            packer.writestr("archive/data.pkl", content)
         content = archive.getvalue()
     (tiny_bundle / file).write_bytes(content)
     refuse(tiny_bundle, "not an ONNX file|its length or SHA-256|not JSON", file)
