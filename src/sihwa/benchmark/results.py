@@ -164,7 +164,7 @@ def read_results(path: str | Path) -> Results:
     """Read what `write_results` wrote.
 
     Raises:
-        ConfigError: The file is missing, or is no benchmark of this format.
+        ConfigError: The file is missing, or not a benchmark of this format.
     """
     try:
         return msgspec.json.decode(Path(path).read_bytes(), type=Results)

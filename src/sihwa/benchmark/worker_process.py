@@ -71,7 +71,7 @@ class Worker:
         return self._exchange({"time": kind, **request})
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process, also in the middle of a measurement."""
         process, self._process = self._process, None
         errors, self._errors = self._errors, None
         if process is not None:

@@ -37,7 +37,7 @@ class Item:
     split: str | None = None
     """train, calibration or test, if the source gives it."""
     boxes: tuple[Box, ...] | None = None
-    """Marked defects; None if nobody marked any."""
+    """Marked defects; None if the source marks none."""
     attributes: dict[str, str] = field(default_factory=dict)
     """Other facts of the source, kept as columns of the manifest."""
 

@@ -50,7 +50,7 @@ def read_dataset(config: DatasetConfig, seed: int) -> Manifest:
     try:
         return _read_source(source, config, seed)
     except SihwaError as error:
-        for note in source.notes:  # there is no manifest to carry them
+        for note in source.notes:  # without a manifest, the error carries them
             error.add_note(note)
         raise
 

@@ -40,7 +40,7 @@ def fit_unknown(
     centre = np.stack([wide[label == index].mean(0) for index in range(label.max() + 1)])
     residual = wide - centre[label]
     if not residual.any():
-        # with one image per class there is no spread within classes: use that between them
+        # one image per class leaves no spread within classes: use the spread between them
         residual = wide - wide.mean(0)
     variance, direction = np.linalg.eigh(_ledoit_wolf(residual))
     if directions < len(variance):

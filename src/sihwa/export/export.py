@@ -101,7 +101,7 @@ def _with_int8_model(
     training, calibration = (_some_images(manifest, split) for split in ("train", "calibration"))
     int8_models = quantise_graph(bundle.graph, training, calibration, policy)
     if not int8_models:
-        log.warning("there is no INT8 model: all give NaN or inf")
+        log.warning("no INT8 model was written: every candidate gave NaN or inf")
         return bundle
     bundles = [_add_int8_model(bundle, int8_model, allowed_flips) for int8_model in int8_models]
     runtimes = [

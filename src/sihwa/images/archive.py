@@ -94,7 +94,7 @@ def read_member(archive: str, name: str, max_bytes: int, member: Member | None =
 
 
 def identify(archive: str) -> Identity:
-    """Return the archive's present state, or refuse what is no regular file."""
+    """Return the archive's size and times; refuse anything but a regular file."""
     try:
         facts = Path(archive).stat()
     except (OSError, ValueError) as error:

@@ -79,7 +79,7 @@ def read_content(
 
 
 def identify_file(path: str) -> tuple[int | None, int] | None:
-    """Return size in bytes and time of the last change in ns, or None where there is no file.
+    """Return size in bytes and time of the last change in ns, or None if there is no file.
 
     A member has the time of its archive; its size is None, because the archive is not opened.
     """

@@ -45,7 +45,7 @@ OPTIONAL_FILES = (INT8_NAME, IMAGES_NAME)
 class Bundle:
     """A checked inspector in memory, its files as bytes; the INT8 model has no card in it.
 
-    `weights` are None where only the graph is at hand, `int8_model` where there is none.
+    `weights` are None if only the graph was read, `int8_model` if there is none.
     """
 
     card: Card

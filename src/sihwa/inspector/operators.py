@@ -115,7 +115,7 @@ def _bounded_inputs(node: onnx.NodeProto, element: Mapping[str, int]) -> Iterato
 
 
 def _element_made(node: onnx.NodeProto, place: int, element: Mapping[str, int]) -> int:
-    """Return the element type of an operator's output; 0, which is none, where it is unknown."""
+    """Return the element type of an operator's output; 0 if it is unknown."""
     attributes = {attribute.name: attribute for attribute in node.attribute}
     if node.op_type == "Cast":
         return attributes["to"].i if "to" in attributes else 0

@@ -77,7 +77,7 @@ class Run:
         """Train, calibrate, evaluate, export, report.
 
         Raises:
-            ParityError: The exported network decides differently; there is no inspector then.
+            ParityError: The exported network decides differently; no inspector is written.
             SihwaError: Training, reading or writing failed; `Run.resume` continues.
         """
         with self._in_folder():

@@ -149,7 +149,7 @@ class _Run:
 def _named(listing: Sources) -> Iterator[str]:
     """List every file that the sources name, and the folders that are searched for them.
 
-    A folder that could not be listed has a row; once it can be listed, it is no entry any more.
+    A folder that could not be listed has a row; once it can be listed, it has none.
     """
     yield from listing.words
     last = Path()

@@ -26,8 +26,11 @@ def run_commands(app: Callable[..., Any]) -> None:
             raise
         context = getattr(error, "ctx", None)
         program = context.command_path if context else Path(sys.argv[0]).name
-        reason = explain().rstrip(".?")
-        raise ConfigError(f"{reason}. See `{program} --help`") from error
+        reason = explain()
+        if not reason:  # no command was given, and the help is shown
+            raise SystemExit(ConfigError.exit_code) from error
+        end = "" if reason.endswith((".", "?")) else "."
+        raise ConfigError(f"{reason}{end} See `{program} --help`") from error
     if code == _ABORTED:
         raise KeyboardInterrupt
     if code:

@@ -157,7 +157,7 @@ class _Notes(io.TextIOWrapper):
 class _Results(_Notes):
     """Reports once that it cannot write; the command continues and exits with code 1.
 
-    A reader that has ended, such as `| head`, is no error.
+    A reader that has ended, such as `| head`, is not an error.
     """
 
     def _lose(self, error: OSError) -> None:

@@ -1,9 +1,12 @@
 import logging
+import sys
 import warnings
 
 import pytest
+import typer
 
-from sihwa.terminal.console import quieten
+from sihwa.errors import ConfigError
+from sihwa.terminal.console import quieten, run_commands
 
 
 def test_quieten_hides_warnings_and_named_loggers_until_its_end(
@@ -23,3 +26,29 @@ def test_quieten_hides_warnings_and_named_loggers_until_its_end(
     speak("after")
     assert caplog.messages == ["within other", "after chatty", "after other"]
     assert [str(one.message) for one in recwarn] == ["after"]
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer(no_args_is_help=True, add_completion=False)
+    app.command("score")(lambda: None)
+    app.command("verify")(lambda: None)
+    return app
+
+
+def test_run_commands_without_a_command_shows_the_help_alone(
+    app: typer.Typer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sihwa"])
+    with pytest.raises(SystemExit) as ended:
+        run_commands(app)
+    assert ended.value.code == 2
+    assert "verify" in "".join(capsys.readouterr())
+
+
+def test_run_commands_misspelt_command_names_the_nearest(
+    app: typer.Typer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sihwa", "scoer"])
+    with pytest.raises(ConfigError, match=r"'scoer'\..*'score'\? See `.+ --help`$"):
+        run_commands(app)
