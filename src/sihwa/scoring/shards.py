@@ -7,6 +7,7 @@ Where the disk refuses, `sihwa.storage.replacing` removes the temporary file and
 """
 
 import contextlib
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.json
 import pyarrow.parquet as pq
 
 from sihwa.errors import StorageError
@@ -32,7 +34,7 @@ class ShardFolder:
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self._folder = folder
         self._schema = schema
-        self._waiting: list[pa.Table] = []
+        self._waiting: list[Row] = []
         self._since = 0.0
         self._next: int | None = None
 
@@ -64,15 +66,14 @@ class ShardFolder:
         """Add rows; return the shard that became due, if any."""
         if rows:
             self._since = self._since if self._waiting else time.monotonic()
-            self._waiting.append(pa.Table.from_pylist(list(rows), self._schema))
-        count = sum(table.num_rows for table in self._waiting)
-        is_due = count >= _ROWS or time.monotonic() - self._since >= _SECONDS
+            self._waiting.extend(rows)
+        is_due = len(self._waiting) >= _ROWS or time.monotonic() - self._since >= _SECONDS
         return self._flush() if is_due else None
 
     def _flush(self) -> pa.Table | None:
         if not self._waiting:
             return None
-        shard, self._waiting = pa.concat_tables(self._waiting), []
+        shard, self._waiting = _as_table(self._waiting, self._schema), []
         self._write_next(shard)
         return shard
 
@@ -113,3 +114,17 @@ class ShardFolder:
                 f"{path}: not a shard as it was written: {' '.join(str(error).split())[:160]}. "
                 "Remove it and resume: its images are scored again"
             ) from error
+
+
+def _as_table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    """Return rows as a table.
+
+    `pa.Table.from_pylist` imports pandas where it is installed, and a cast imports
+    `pyarrow.compute`; together they take as long as everything else up to the first decision.
+    """
+    lines = "\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows).encode()
+    read = pa.json.ReadOptions(use_threads=False, block_size=len(lines) + 1)
+    parse = pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
+    return pa.Table.from_arrays(
+        pa.json.read_json(pa.BufferReader(lines), read, parse).columns, schema=schema
+    )

@@ -1,5 +1,7 @@
 """One table of one run: lock, settings, shards, the file that the user named, summary."""
 
+import csv
+import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -153,7 +155,7 @@ class TableCopy:
                 return
             with temporary.open("wb") as file:
                 if self._suffix == ".csv":
-                    file.write(_BYTE_ORDER_MARK + _as_csv(self._schema.empty_table(), head=True))
+                    file.write(_BYTE_ORDER_MARK + _heading(self._schema))
                 for shard in shards:
                     file.write(self._encode(shard))
 
@@ -166,12 +168,19 @@ class TableCopy:
             file.write(self._encode(shard))
 
     def _encode(self, shard: pa.Table) -> bytes:
-        return _as_csv(shard, head=False) if self._suffix == ".csv" else _as_json_lines(shard)
+        return _as_csv(shard) if self._suffix == ".csv" else _as_json_lines(shard)
 
 
-def _as_csv(shard: pa.Table, *, head: bool) -> bytes:
+def _heading(schema: pa.Schema) -> bytes:
+    # an empty table would do, but to make one imports pandas where it is installed
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow(schema.names)
+    return text.getvalue().encode()
+
+
+def _as_csv(shard: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    pa.csv.write_csv(shard, sink, pa.csv.WriteOptions(include_header=head))
+    pa.csv.write_csv(shard, sink, pa.csv.WriteOptions(include_header=False))
     return bytes(sink.getvalue())
 
 
