@@ -191,6 +191,18 @@ def test_score_command_imports_neither_pytorch_nor_hydra(run: RunResult, tmp_pat
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
 
 
+def test_score_command_imports_no_pandas(run: RunResult, tmp_path: Path) -> None:
+    save_images(tmp_path / "in", random_images(2, 20, 20))
+    script = (
+        "import atexit, sys; from sihwa.__main__ import main;"
+        "atexit.register(lambda: print('pandas' in sys.modules)); main()"
+    )
+    words = ["score", run.inspector, tmp_path / "in", "--out", tmp_path / "scores.csv"]
+    done = command(sys.executable, "-c", script, *words)
+    # pyarrow does on some of its paths, which takes as long as the first decision
+    assert done.stdout.split()[-1] == "False"
+
+
 def test_train_command_without_its_extra_names_the_pip_line() -> None:
     done = command(*WITHOUT_TRAINING, "train")
     assert done.returncode == 1
