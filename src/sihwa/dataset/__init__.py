@@ -8,9 +8,10 @@ from sihwa.dataset.config import (
     SplitConfig,
     TabularConfig,
 )
+from sihwa.dataset.groups import group_candidates
 from sihwa.dataset.manifest import Manifest, read_manifest
 from sihwa.dataset.read import read_dataset
-from sihwa.dataset.split import SPLITS, assign_folds, assign_splits, thin_training
+from sihwa.dataset.split import SPLITS, assign_folds, assign_splits, find_components, thin_training
 
 __all__ = [
     "SPLITS",
@@ -23,6 +24,8 @@ __all__ = [
     "TabularConfig",
     "assign_folds",
     "assign_splits",
+    "find_components",
+    "group_candidates",
     "read_dataset",
     "read_manifest",
     "thin_training",

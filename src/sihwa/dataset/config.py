@@ -16,6 +16,8 @@ class SplitConfig:
     train_per_class: int | None = None
     """Largest number of training images per class, others are left out of the run; null for all.
     Shows how many images a class needs."""
+    from_run: str | None = None
+    """Folder of an earlier run whose splits are kept; only images it did not have are drawn."""
 
     def __post_init__(self) -> None:
         check_settings("dataset.split.", self, calibration="(0, 1)", test="(0, 1)")
@@ -41,6 +43,9 @@ class DatasetConfig:
     """Classes that pass; every other class is a defect."""
     on_unreadable: str = "fail"
     """On an image that cannot be read: `fail` ends the run, `drop` leaves the image out."""
+    group: str | None = None
+    """Which images show one part, so that they stay in one split: column:NAME, pattern:REGEX,
+    folder:LEVEL, every:N, gap:N or time:SECONDS. See docs/groups.md."""
     split: SplitConfig = field(default_factory=SplitConfig)
     """Shares of the splits that the data set does not give."""
     licence: str = "not stated"

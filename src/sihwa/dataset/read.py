@@ -1,6 +1,7 @@
 """From settings to a manifest: find the images, decode each once, assign splits."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -13,11 +14,12 @@ from sihwa.dataset.config import (
     TabularConfig,
 )
 from sihwa.dataset.elpv import find_elpv
+from sihwa.dataset.groups import read_groups
 from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Item, Source
-from sihwa.dataset.manifest import MANIFEST_SCHEMA, Manifest
+from sihwa.dataset.manifest import MANIFEST_SCHEMA, Manifest, read_manifest
 from sihwa.dataset.neu_det import find_neu_det
-from sihwa.dataset.split import assign_splits, thin_training
+from sihwa.dataset.split import assign_splits, find_components, require_one_label, thin_training
 from sihwa.dataset.tabular import find_tabular
 from sihwa.errors import ConfigError, DatasetError, SihwaError, UnreadableImage
 from sihwa.images import decode_image, map_with_progress, read_bytes
@@ -74,7 +76,12 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     items, sha256 = [item for item, _ in kept], [size.sha256 for _, size in kept]
     classes = _used_classes(source, items)
     accept_classes = _accept_classes(config, source, classes)
-    split = assign_splits(items, sha256, config.split, seed)
+    if config.group:
+        items = read_groups(config.group, items)
+    require_one_label(items, sha256)
+    component = find_components([item.group for item in items], sha256)
+    earlier = _earlier_splits(config.split.from_run, items, sha256, component)
+    split = assign_splits(items, component, config.split, seed, earlier=earlier)
     table = _table(items, [size for _, size in kept], split)
     notes = source.notes
     if limit := config.split.train_per_class:
@@ -99,6 +106,30 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
         dropped=tuple(dropped),
         notes=notes,
     )
+
+
+def _earlier_splits(
+    from_run: str | None, items: Sequence[Item], sha256: Sequence[str], component: Sequence[str]
+) -> dict[str, str]:
+    """Return the split of each component that an earlier run had, {} without one."""
+    if from_run is None:
+        return {}
+    if any(item.split for item in items):
+        raise DatasetError(
+            "dataset.split.from_run: the data set gives splits itself; leave out one of the two"
+        )
+    table = read_manifest(Path(from_run).expanduser() / "manifest.parquet").table
+    known = dict(zip(table["sha256"].to_pylist(), table["split"].to_pylist(), strict=True))
+    first: dict[str, tuple[Item, str]] = {}
+    for item, content, name in zip(items, sha256, component, strict=True):
+        if content in known:
+            other, split = first.setdefault(name, (item, known[content]))
+            if split != known[content]:
+                raise DatasetError(
+                    f"dataset.split.from_run: {other.path} was in {split} and {item.path} in "
+                    f"{known[content]}, but now they belong together; draw anew without from_run"
+                )
+    return {name: split for name, (_, split) in first.items()}
 
 
 class _Measured(NamedTuple):

@@ -1,15 +1,18 @@
-"""Train, calibration and test: stratified by class, groups and duplicates kept together.
+"""Train, calibration and test: stratified by class, groups and copies kept together.
 
-Axes: N images, C independent components, K classes, S splits.
+Splits are drawn from content. Each class puts its components in an order that a keyed hash of
+their content gives, and cuts it by the shares. So an image that is added, removed or moved to
+another class shifts the cuts by at most an image, and the rest keeps its split.
+
+A component is all images that groups or equal content link; it is never divided.
 """
 
 import hashlib
 import itertools
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -24,27 +27,31 @@ _LEAST = {"train": 2, "calibration": 1, "test": 1}
 
 
 def assign_splits(
-    items: Sequence[Item], sha256: Sequence[str], shares: SplitConfig, seed: int
+    items: Sequence[Item],
+    component: Sequence[str],
+    shares: SplitConfig,
+    seed: int,
+    *,
+    earlier: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Return the split of each image.
 
-    Images of one group, and byte-identical images, stay together. Splits given by the source
-    are kept; a missing calibration or test split is taken out of its train split. Each class is
-    split by the shares to within one image, or as nearly as groups and duplicates allow. The
-    result depends on content, groups, labels and seed, not on the order or place of the images.
+    Images of one component stay together. Splits given by the source are kept; a missing
+    calibration or test split is taken out of its train split. Each class is split by the shares to
+    within one component. The result depends on content, groups, labels and seed, not on the
+    order or place of the images.
 
     Args:
         items: The images, N.
-        sha256: Hex digest of each image's bytes, (N,).
+        component: Component of each image, (N,); see `find_components`.
         shares: Of calibration and test; the rest is train.
         seed: Picks one of the possible assignments.
+        earlier: Split of components that keep the one of an earlier run.
 
     Raises:
-        DatasetError: Byte-identical images with two labels, a group or byte-identical images
-            in two given splits, no given train, or too few independent images of a class.
+        DatasetError: Images of one component in two given splits, no given train, or too few
+            independent images of a class.
     """
-    component = find_components([item.group for item in items], sha256)
-    _require_one_label(items, sha256)
     _require_one_given_split(items, component)
     label = [item.label for item in items]
     given = {item.split for item in items}
@@ -52,7 +59,18 @@ def assign_splits(
         raise DatasetError("expected images in the split train, got none")
     split = [item.split or "train" for item in items]
     wanted = [name for name in SPLITS if name == "train" or name not in given]
-    return _divide_train(split, wanted, label, component, shares, seed)
+    pool = [row for row, name in enumerate(split) if name == "train"]
+    drawn = _draw(
+        [label[row] for row in pool],
+        [component[row] for row in pool],
+        {name: share for name, share in _shares(shares).items() if name in wanted},
+        seed,
+        earlier or {},
+    )
+    for row, name in zip(pool, drawn, strict=True):
+        split[row] = name
+    _require_enough(label, split, component)
+    return split
 
 
 def find_components(group: Sequence[str | None], sha256: Sequence[str]) -> list[str]:
@@ -96,75 +114,76 @@ def thin_training(
     return sorted(kept)
 
 
-def _divide_train(
-    split: Sequence[str],
-    wanted: Sequence[str],
+def _shares(shares: SplitConfig) -> dict[str, float]:
+    """Return the share of each split, in the order in which they are drawn."""
+    drawn = {"test": shares.test, "calibration": shares.calibration}
+    return drawn | {"train": 1 - sum(drawn.values())}
+
+
+def _draw(
     label: Sequence[str],
     component: Sequence[str],
-    shares: SplitConfig,
-    seed: int,
+    shares: Mapping[str, float],
+    key: int | str,
+    fixed: Mapping[str, str],
 ) -> list[str]:
-    """Return the splits with `train` divided into those wanted.
+    """Return the split of each image, drawn class by class, the rarest first.
 
-    Each component, the largest first, goes to the split that lacks most of its images.
+    Each split but the last takes the components whose middle lies within its share.
+
+    Args:
+        label: Class of each image.
+        component: Component of each image.
+        shares: Share of each split; they are scaled to a sum of 1.
+        key: Of the hash that orders the components.
+        fixed: Components with a split already; they count towards its share.
     """
-    pool = [row for row, name in enumerate(split) if name == "train"]
-    classes = sorted({label[row] for row in pool})
-    names = sorted({component[row] for row in pool}, key=lambda name: _shuffled(name, seed))
-    place = {name: index for index, name in enumerate(names)}
-    count = np.zeros((len(names), len(classes)), dtype=np.int64)
-    for row in pool:
-        count[place[component[row]], classes.index(label[row])] += 1
-    deficit = np.stack([_targets(n, wanted, shares) for n in count.sum(0).tolist()], axis=1)
-    needed = np.array([[_LEAST[name]] * len(classes) for name in wanted])
-    left = (count > 0).sum(0)
-    chosen: dict[str, str] = {}
-    for index in np.argsort(-count.sum(1), kind="stable").tolist():
-        own = count[index]
-        allowed = _allowed(needed, left, own > 0)
-        gain = np.where(allowed, (deficit * own).sum(1), np.iinfo(np.int64).min)
-        best = int(gain.argmax())
-        chosen[names[index]] = wanted[best]
-        deficit[best] -= own
-        needed[best] -= own > 0
-        left -= own > 0
-    result = list(split)
-    for row in pool:
-        result[row] = chosen[component[row]]
-    _require_enough(label, result, component)
-    return result
+    size: dict[str, Counter[str]] = defaultdict(Counter)
+    members: dict[str, Counter[str]] = defaultdict(Counter)
+    for kind, name in zip(label, component, strict=True):
+        members[kind][name] += 1
+        size[name][kind] += 1
+    split = {name: fixed[name] for name in size if name in fixed}
+    scale = sum(shares.values())
+    for kind in sorted(members, key=lambda one: (len(members[one]), one)):
+        count = members[kind]
+        total = count.total() / scale
+        large = min(shares.values()) * total
+        # a component larger than the smallest share would overfill it, so those come last
+        free = sorted(
+            (name for name in count if name not in split),
+            key=lambda name: (count[name] > large, _shuffled(name, key)),
+        )
+        there = Counter(split[name] for name in count if name in split)
+        lacking = {name: max(0, _LEAST.get(name, 1) - there[name]) for name in shares}
+        rest = 0.0
+        for name, share in shares.items():
+            filled = sum(count[one] for one in count if split.get(one) == name)
+            room = share * total - filled
+            taken = _within([count[one] for one in free], room + rest)
+            others = sum(lacking.values()) - lacking[name]
+            taken = min(max(taken, lacking.pop(name)), max(len(free) - others, 0))
+            if not lacking:
+                taken = len(free)
+            # what rounding left over counts for the next split, so that not all round up
+            rest = max(0.0, room) + rest - sum(count[one] for one in free[:taken])
+            split.update(dict.fromkeys(free[:taken], name))
+            free = free[taken:]
+    return [split[name] for name in component]
 
 
-def _allowed(
-    needed: NDArray[np.int64], left: NDArray[np.int64], present: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Return the splits that a component may go to, (S,).
-
-    Once a class has only as many components left as splits still need, those splits get them.
-    """
-    missing = np.maximum(needed, 0)
-    urgent = present & (left <= missing.sum(0))
-    fitting = np.all(missing[:, urgent] > 0, axis=1)
-    return fitting if fitting.any() else np.ones(len(needed), dtype=np.bool_)
+def _within(sizes: Sequence[int], room: float) -> int:
+    """Return how many of the first components have their middle within the room."""
+    middle = np.cumsum(sizes) - np.array(sizes) / 2
+    return int((middle < room - 1e-9).sum())
 
 
-def _shuffled(name: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+def _shuffled(name: str, key: int | str) -> str:
+    return hashlib.sha256(f"{key}:{name}".encode()).hexdigest()
 
 
-def _targets(total: int, wanted: Sequence[str], shares: SplitConfig) -> NDArray[np.int64]:
-    """Return how many of a class's images each split gets, (S,), by largest remainders."""
-    share = {"calibration": shares.calibration, "test": shares.test}
-    share["train"] = 1 - sum(share.values())
-    exact = total * np.array([share[name] for name in wanted])
-    exact /= sum(share[name] for name in wanted)
-    target = np.floor(exact + 1e-9).astype(np.int64)
-    for index in np.argsort(target - exact, kind="stable")[: total - target.sum()]:
-        target[index] += 1
-    return target
-
-
-def _require_one_label(items: Sequence[Item], sha256: Sequence[str]) -> None:
+def require_one_label(items: Sequence[Item], sha256: Sequence[str]) -> None:
+    """Refuse byte-identical images with two labels."""
     for one, other in _pairs(items, sha256):
         if one.label != other.label:
             raise DatasetError(
@@ -217,8 +236,6 @@ def assign_folds(
     Raises:
         DatasetError: A class has fewer independent images than a fold needs.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     pairs = set(zip(label, component, strict=True))
     fewest = min(sum(name == kind for kind, _ in pairs) for name in set(label))
     least = max(folds, _LEAST["train"] + _LEAST["calibration"] + _LEAST["test"])
@@ -227,11 +244,18 @@ def assign_folds(
             f"evaluation.folds={folds}: expected at least {least} independent images of every "
             f"class, got {fewest}; add images, or use fewer folds"
         )
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    wanted = ("train", "calibration")
+    names = {f"fold {number}": 1.0 for number in range(folds)}
+    fold = _draw(label, component, names, seed, {})
+    divided = _shares(shares)
+    del divided["test"]
     result = []
-    for _, test in splitter.split(label, label, component):
-        in_test = set(test.tolist())
-        split = ["test" if row in in_test else "train" for row in range(len(label))]
-        result.append(_divide_train(split, wanted, label, component, shares, seed))
+    for name in names:
+        split = ["test" if one == name else "train" for one in fold]
+        pool = [row for row, one in enumerate(fold) if one != name]
+        pooled = [label[row] for row in pool], [component[row] for row in pool]
+        # a key per fold, else one part of the images would calibrate nearly every fold
+        for row, one in zip(pool, _draw(*pooled, divided, f"{seed}:{name}", {}), strict=True):
+            split[row] = one
+        _require_enough(label, split, component)
+        result.append(split)
     return result

@@ -2,7 +2,10 @@
 
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import balanced_accuracy, confusion_matrix, macro_f1
-from sihwa.evaluation.evaluation import Evaluation, evaluate
+from sihwa.evaluation.dependence import Dependence, measure_dependence
+from sihwa.evaluation.evaluation import Evaluation, Truth, evaluate
+from sihwa.evaluation.group_proposal import Proposal, propose_groups
+from sihwa.evaluation.grouped import group_index, grouped_interval, grouped_upper_bound
 from sihwa.evaluation.intervals import Figure, clopper_pearson, upper_bound
 from sihwa.evaluation.probability import (
     ReliabilityBin,
@@ -11,19 +14,30 @@ from sihwa.evaluation.probability import (
     reliability_bins,
     softmax,
 )
+from sihwa.evaluation.similarity import Similarity, check_similarity
 
 __all__ = [
+    "Dependence",
     "Evaluation",
     "EvaluationConfig",
     "Figure",
+    "Proposal",
     "ReliabilityBin",
+    "Similarity",
+    "Truth",
     "balanced_accuracy",
+    "check_similarity",
     "clopper_pearson",
     "confusion_matrix",
     "evaluate",
     "fit_temperature",
+    "group_index",
+    "grouped_interval",
+    "grouped_upper_bound",
     "log_loss",
     "macro_f1",
+    "measure_dependence",
+    "propose_groups",
     "reliability_bins",
     "softmax",
     "upper_bound",

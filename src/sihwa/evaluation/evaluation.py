@@ -11,9 +11,23 @@ from typing import Any
 import numpy as np
 
 from sihwa.errors import ConfigError, ShapeError
-from sihwa.evaluation.arrays import FloatArray, Int64, IntArray, checked_label, checked_probability
+from sihwa.evaluation.arrays import (
+    BoolArray,
+    FloatArray,
+    Int64,
+    IntArray,
+    checked_label,
+    checked_probability,
+)
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import confusion_matrix
+from sihwa.evaluation.grouped import (
+    GROUPED,
+    design_effect,
+    group_index,
+    grouped_interval,
+    grouped_upper_bound,
+)
 from sihwa.evaluation.intervals import EXACT, Figure, clopper_pearson, upper_bound
 from sihwa.evaluation.probability import ReliabilityBin, reliability_bins
 from sihwa.evaluation.sampled import SampledFigures
@@ -39,10 +53,12 @@ class Evaluation:
     """Classes of good parts; empty if there are none."""
     count: int
     """Images, N."""
+    groups: int | None
+    """Groups that the images come from; None if each image is alone."""
     confusion: Int64
     """Counts, (K, K), rows true, columns predicted; read-only."""
     accuracy: Figure
-    """Share of images given the right label; exact interval."""
+    """Share of images given the right label."""
     balanced_accuracy: Figure
     """Mean recall over the classes that have images."""
     macro_f1: Figure
@@ -52,9 +68,9 @@ class Evaluation:
     log_loss: Figure
     """Mean negative log probability of the true class, in nats; 0 is perfect."""
     precision: tuple[Figure, ...]
-    """Per class: share of images given this label that belong to it; exact intervals."""
+    """Per class: share of images given this label that belong to it."""
     recall: tuple[Figure, ...]
-    """Per class: share of its images given this label; exact intervals."""
+    """Per class: share of its images given this label."""
     escapes: Figure | None
     """Share of defective images accepted; None without accept classes."""
     overkill: Figure | None
@@ -73,6 +89,7 @@ class Evaluation:
         named = {name: getattr(self, name) for name in _FIGURES}
         return {
             "count": self.count,
+            "groups": self.groups,
             "seed": self.seed,
             "classes": list(self.classes),
             "accept_classes": list(self.accept_classes),
@@ -88,26 +105,34 @@ class Evaluation:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known of the images that an inspector is measured on."""
+
+    label: IntArray
+    """True class per image, (N,), each in [0, K)."""
+    classes: Sequence[str]
+    """K different names."""
+    accept_classes: Sequence[str] = ()
+    """Classes of good parts; with them escapes and overkill are measured."""
+    group: Sequence[str] | None = None
+    """Part, lot or other group of each image, (N,); None if all images are independent."""
+
+
 def evaluate(
-    probability: FloatArray,
-    label: IntArray,
-    classes: Sequence[str],
-    *,
-    accept_classes: Sequence[str] = (),
-    config: EvaluationConfig | None = None,
-    seed: int = 0,
+    probability: FloatArray, truth: Truth, *, config: EvaluationConfig | None = None, seed: int = 0
 ) -> Evaluation:
     """Measure an inspector on images whose true class is known.
 
     Rates (accuracy, recall, precision, escapes, overkill) get exact intervals, from
     `intervals.clopper_pearson`. Balanced accuracy and macro F1 get simulated intervals, from
     `intervals.redrawn_interval`; calibration error and log loss get bootstrap intervals.
+    Several images of one group are not independent, so with groups all of them are wider:
+    `grouped.grouped_interval`, and a bootstrap of groups.
 
     Args:
         probability: (N, K), rows sum to 1; the predicted class is the largest.
-        label: True class per image, (N,), each in [0, K).
-        classes: K different names.
-        accept_classes: Classes of good parts; with them escapes and overkill are measured.
+        truth: Labels, classes and groups.
         config: Confidence of the intervals, and R; the defaults if None.
         seed: Seed of the simulated and bootstrap intervals.
 
@@ -115,63 +140,95 @@ def evaluate(
         ShapeError: Shapes, lengths or ranges are wrong, or N is 0.
         ConfigError: An accept class is unknown, or no class is left for defects.
 
-    >>> result = evaluate(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]), ["good", "crack"])
+    >>> truth = Truth(np.array([0, 1]), ["good", "crack"])
+    >>> result = evaluate(np.array([[0.9, 0.1], [0.2, 0.8]]), truth)
     >>> result.accuracy.value, round(result.accuracy.low, 3)
     (1.0, 0.158)
     """
+    classes, accept_classes = truth.classes, truth.accept_classes
     stated = checked_probability(probability)
     _check_classes(list(classes), accept_classes, stated.shape[1])
-    true = checked_label(label, len(classes), len(stated))
+    true = checked_label(truth.label, len(classes), len(stated))
     config = config or EvaluationConfig()
     predicted = stated.argmax(axis=1)
     confusion = confusion_matrix(true, predicted, len(classes))
     confusion.setflags(write=False)
     top, correct = np.minimum(stated.max(axis=1), 1.0), predicted == true
-    rate = partial(_exact_rate, confidence=config.confidence)
-    found, per_class, per_prediction = np.diagonal(confusion), confusion.sum(1), confusion.sum(0)
-    accuracy = rate(correct.sum(), true.size, "no image")
+    number = None if truth.group is None else group_index(truth.group)
+    if number is not None and number.size != true.size:
+        raise ShapeError(f"group must have {true.size} values, but got {number.size}")
+    if number is not None and len(np.unique(number)) == true.size:
+        number = None
+    rates = _Rates(number, config.confidence)
     escapes = overkill = None
     if accept_classes:
         accept = np.isin(classes, accept_classes)
-        bad, good = confusion[~accept], confusion[accept]
-        escapes = rate(bad[:, accept].sum(), bad.sum(), "no image of a defect")
-        overkill = rate(good[:, ~accept].sum(), good.sum(), "no image of a good part")
-    sampled = SampledFigures(config.confidence, config.resamples, np.random.default_rng(seed))
+        bad, rejected = ~accept[true], ~accept[predicted]
+        escapes = rates.figure(~rejected, bad, "no image of a defect")
+        overkill = rates.figure(rejected, ~bad, "no image of a good part")
+    rng = np.random.default_rng(seed)
+    sampled = SampledFigures(config.confidence, config.resamples, rng, number)
+    every = np.ones(true.size, dtype=np.bool_)
+    accuracy = rates.figure(correct, every, "no image")
+    kinds = range(len(classes))
+    effect = np.array([rates.effect(correct, true == kind) for kind in kinds])
     return Evaluation(
         classes=tuple(classes),
         accept_classes=tuple(accept_classes),
         count=true.size,
+        groups=None if number is None else int(number.max()) + 1,
         confusion=confusion,
         accuracy=accuracy,
-        balanced_accuracy=sampled.balanced_accuracy(confusion),
-        macro_f1=sampled.macro_f1(confusion),
+        balanced_accuracy=sampled.balanced_accuracy(confusion, effect),
+        macro_f1=sampled.macro_f1(confusion, effect),
         expected_calibration_error=sampled.calibration_error(top, correct, accuracy),
         log_loss=sampled.log_loss(stated, true),
-        precision=tuple(map(partial(rate, reason="never predicted"), found, per_prediction)),
-        recall=tuple(map(partial(rate, reason="no image"), found, per_class)),
+        precision=tuple(rates.figure(correct, predicted == k, "never predicted") for k in kinds),
+        recall=tuple(rates.figure(correct, true == kind, "no image") for kind in kinds),
         escapes=escapes,
         overkill=overkill,
-        error_bound=upper_bound(int((~correct).sum()), true.size, config.confidence),
-        escape_bound=_bound(escapes),
+        error_bound=rates.bound(~correct, every),
+        escape_bound=rates.bound(~rejected, bad) if escapes and escapes.count else None,
         reliability=reliability_bins(top, correct),
         seed=seed,
     )
 
 
-def _exact_rate(occurrences: int, trials: int, reason: str, *, confidence: float) -> Figure:
-    """Return a rate with its exact interval, or the reason why it is undefined."""
-    occurrences, trials = int(occurrences), int(trials)
-    figure = partial(Figure, method=EXACT, confidence=confidence, count=trials)
-    if trials == 0:
-        return figure(value=None, low=None, high=None, reason=reason)
-    low, high = clopper_pearson(occurrences, trials, confidence)
-    return figure(value=occurrences / trials, low=low, high=high, occurrences=occurrences)
+@dataclass(frozen=True)
+class _Rates:
+    """Rates with intervals, over images or over groups."""
 
+    group: IntArray | None
+    """Number of each image's group, (N,)."""
+    confidence: float
 
-def _bound(figure: Figure | None) -> float | None:
-    if figure is None or figure.occurrences is None:
-        return None
-    return upper_bound(figure.occurrences, figure.count, figure.confidence)
+    def figure(self, hit: BoolArray, among: BoolArray, reason: str) -> Figure:
+        """Return the share of hits among some images, or the reason why it is undefined."""
+        occurrences, trials = int((hit & among).sum()), int(among.sum())
+        figure = partial(Figure, confidence=self.confidence, count=trials, method=self._method)
+        if trials == 0:
+            return figure(value=None, low=None, high=None, reason=reason)
+        if self.group is None:
+            low, high = clopper_pearson(occurrences, trials, self.confidence)
+        else:
+            low, high = grouped_interval(hit[among], self.group[among], self.confidence)
+        return figure(value=occurrences / trials, low=low, high=high, occurrences=occurrences)
+
+    def bound(self, hit: BoolArray, among: BoolArray) -> float:
+        """Return the one-sided upper bound of the rate; some image must be among them."""
+        if self.group is None:
+            return upper_bound(int((hit & among).sum()), int(among.sum()), self.confidence)
+        return grouped_upper_bound(hit[among], self.group[among], self.confidence)
+
+    def effect(self, hit: BoolArray, among: BoolArray) -> float:
+        """Return how many images carry the evidence of one independent image."""
+        if self.group is None or not among.any():
+            return 1.0
+        return design_effect(hit[among], self.group[among])
+
+    @property
+    def _method(self) -> str:
+        return EXACT if self.group is None else GROUPED
 
 
 def _check_classes(classes: list[str], accept_classes: Sequence[str], count: int) -> None:

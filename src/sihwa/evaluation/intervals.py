@@ -81,6 +81,7 @@ def redrawn_interval(
     confusion: IntArray,
     metric: Callable[[Float64], Float64],
     *,
+    effect: Float64,
     confidence: float,
     draw_count: int,
     rng: np.random.Generator,
@@ -95,6 +96,8 @@ def redrawn_interval(
     Args:
         confusion: Counts, (K, K), K >= 2, rows true, columns predicted.
         metric: Maps (R, K, K) to (R,); more errors must make it smaller.
+        effect: How many images of each class carry the evidence of one independent image, (K,);
+            1 where images are independent.
         confidence: In (0, 1).
         draw_count: R.
         rng: Random generator.
@@ -104,7 +107,7 @@ def redrawn_interval(
     """
     per_class = confusion.sum(axis=1)
     rarest = int(np.argmin(np.where(per_class > 0, per_class, per_class.max() + 1)))
-    one_wrong, one_right = confusion.astype(np.float64), confusion.astype(np.float64)
+    one_wrong, one_right = confusion / effect[:, None], confusion / effect[:, None]
     others = np.arange(len(per_class)) != rarest
     one_wrong[rarest, others] += 1 / others.sum()
     one_right[rarest, rarest] += 1

@@ -2,6 +2,14 @@
 
 from sihwa.reporting.page import write_report
 from sihwa.reporting.report import MOST_ERRORS, ErrorImage, Report
+from sihwa.reporting.similarity_text import similarity_sentences
 from sihwa.reporting.terminal import metrics_table
 
-__all__ = ["MOST_ERRORS", "ErrorImage", "Report", "metrics_table", "write_report"]
+__all__ = [
+    "MOST_ERRORS",
+    "ErrorImage",
+    "Report",
+    "metrics_table",
+    "similarity_sentences",
+    "write_report",
+]

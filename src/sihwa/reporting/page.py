@@ -24,6 +24,7 @@ from sihwa.reporting.figure_rows import (
     percent_interval,
 )
 from sihwa.reporting.report import ErrorImage, Report
+from sihwa.reporting.similarity_text import similarity_sentences
 from sihwa.reporting.template import render_template
 from sihwa.reporting.wording import WORDS
 from sihwa.storage import write_text
@@ -55,6 +56,10 @@ def write_report(path: Path, report: Report) -> None:
 def render(report: Report) -> str:
     """Return the page as HTML text."""
     evaluation = report.evaluation
+    similarity = [f"{one}." for one in similarity_sentences(report.similarity)]
+    conclusions = _conclusions(evaluation)
+    # a warning comes before what it puts in doubt
+    conclusions = similarity + conclusions if report.similarity.warns else conclusions + similarity
     return render_template(
         "sihwa.reporting",
         "report.html.j2",
@@ -63,7 +68,7 @@ def render(report: Report) -> str:
         subtitle=f"{evaluation.count} test images, {len(evaluation.classes)} classes",
         interval_name=f"{_confidence(evaluation)} interval",
         headline=_headline(evaluation),
-        conclusions=[*map(_unbroken, _conclusions(evaluation)), _LIMITS],
+        conclusions=[*map(_unbroken, conclusions), _LIMITS],
         figures=figure_rows(evaluation),
         classes=_classes(evaluation),
         confusion=_confusion(evaluation),

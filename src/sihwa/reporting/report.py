@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:  # evaluation needs scipy, which the benchmark page does without
-    from sihwa.evaluation import Evaluation, Figure
+    from sihwa.evaluation import Evaluation, Figure, Similarity
 
 MOST_ERRORS = 24
 """Wrong images that a report shows at most."""
@@ -45,5 +45,7 @@ class Report:
     """Wrong images, the most confident first, at most `MOST_ERRORS`."""
     curves: Mapping[str, Sequence[float]]
     """Name of a training curve → one value per epoch."""
+    similarity: "Similarity"
+    """Whether the figures rest on similar images."""
     robustness: "Mapping[str, Sequence[Figure]]"
     """Kind of corruption → accuracy at each strength; empty if not measured."""

@@ -95,7 +95,7 @@ def compose_settings(overrides: Sequence[str]) -> DictConfig:
         try:
             OmegaConf.update(config, key, _read_value(text, types[key]))
         except OmegaConfBaseException as error:
-            raise _wrong_value(key, text, types[key]) from error
+            raise _wrong_value(key, text, _kind(types[key])) from error
     return config
 
 
@@ -133,16 +133,20 @@ def _compose_options(options: tuple[str, ...]) -> DictConfig:
 
 
 def _setting_types(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted name and the type of every setting; `int` for `int | None`."""
+    """Yield the dotted name and the type of every setting, such as `int | None`."""
     for name, hint in get_type_hints(OmegaConf.get_type(config)).items():
-        kinds = [kind for kind in get_args(hint) if kind is not NoneType]
-        kind = kinds[0] if NoneType in get_args(hint) else hint
-        yield prefix + name, kind
-        if is_dataclass(kind) and isinstance(config[name], DictConfig):
+        yield prefix + name, hint
+        if is_dataclass(_kind(hint)) and isinstance(config[name], DictConfig):
             yield from _setting_types(config[name], f"{prefix}{name}.")
 
 
-def _read_value(text: str, kind: Any) -> str | list[str] | None:  # noqa: ANN401 -- a type
+def _kind(hint: Any) -> Any:  # noqa: ANN401 -- a type
+    """Return `int` for `int` and for `int | None`."""
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    return kinds[0] if NoneType in get_args(hint) else hint
+
+
+def _read_value(text: str, hint: Any) -> str | list[str] | None:  # noqa: ANN401 -- a type
     """Return what OmegaConf converts to the type: text without its quotes, a list, or None.
 
     >>> _read_value("2026_01_31", str), _read_value("null", float)
@@ -150,11 +154,11 @@ def _read_value(text: str, kind: Any) -> str | list[str] | None:  # noqa: ANN401
     >>> _read_value("[1_1, true, 'a, b']", list[str])
     ['1_1', 'true', 'a, b']
     """
-    if get_origin(kind) is list and text.startswith("[") and text.endswith("]"):
+    if get_origin(hint) is list and text.startswith("[") and text.endswith("]"):
         quotechar = "'" if "'" in text and '"' not in text else '"'
         reader = csv.reader([text[1:-1]], quotechar=quotechar, skipinitialspace=True)
         return [item.strip() for item in next(reader, [])]
-    if text == "null" and kind is not str:
+    if text == "null" and hint is not str:
         return None
     is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1] if is_quoted else text

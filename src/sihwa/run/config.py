@@ -47,11 +47,12 @@ class TrainConfig:
         for name in ("output_dir", "cache_dir"):
             if not getattr(self, name).strip():
                 raise ConfigError(f"{name} must name a folder; use . for the current directory")
-        if self.evaluation.folds > 1 and self.dataset.split.train_per_class:
-            raise ConfigError(
-                "evaluation.folds makes its own splits, so it cannot be combined with "
-                "dataset.split.train_per_class; use evaluation.folds=1 and several seeds"
-            )
+        for name in ("train_per_class", "from_run"):
+            if self.evaluation.folds > 1 and getattr(self.dataset.split, name):
+                raise ConfigError(
+                    "evaluation.folds makes its own splits, so it cannot be combined with "
+                    f"dataset.split.{name}; use evaluation.folds=1"
+                )
 
 
 SCHEMAS: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sihwa.augmentation import STRENGTHS, corrupt
 from sihwa.dataset import Manifest
-from sihwa.evaluation import Evaluation, evaluate, softmax
+from sihwa.evaluation import Evaluation, Truth, evaluate, softmax
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.model import Network
 from sihwa.terminal.progress import progress_bar
@@ -28,7 +28,7 @@ def measure_robustness(
     if not config.corruptions:
         return {}
     rows = np.flatnonzero(manifest.split == "test").tolist()
-    label = manifest.label_index[rows]
+    label, component = manifest.label_index[rows], manifest.component
     keys = [int(content[:8], 16) for content in manifest.table["sha256"].to_pylist()]
     embed = create_embedder(network, device)
     classifier, temperature = network.cpu().classifier, float(network.temperature)
@@ -47,10 +47,13 @@ def measure_robustness(
             advance(len(batch))
         return evaluate(
             np.stack([found[row] for row in rows]),
-            label,
-            manifest.classes,
-            accept_classes=manifest.accept_classes,
-            config=replace(config, resamples=100),  # the fewest: only exact intervals are kept
+            Truth(
+                label,
+                manifest.classes,
+                accept_classes=manifest.accept_classes,
+                group=[component[row] for row in rows],
+            ),
+            config=replace(config, resamples=100),
         )
 
     result = {}

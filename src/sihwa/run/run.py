@@ -8,11 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
 
 from sihwa.dataset import Manifest, read_dataset, read_manifest
 from sihwa.errors import ConfigError, StorageError
-from sihwa.evaluation import Evaluation, evaluate
+from sihwa.evaluation import Evaluation, Similarity, Truth, check_similarity, evaluate
 from sihwa.export import Trained, export_inspector
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network, create_network
@@ -23,7 +24,7 @@ from sihwa.run.processes import choose_device, share_folder
 from sihwa.run.robustness import Robustness, measure_robustness
 from sihwa.run.run_report import RunResult, write_run_report
 from sihwa.storage import usable_folder, write_json
-from sihwa.training import TrainContext, TrainResult, train_network
+from sihwa.training import TrainContext, TrainResult, embed_manifest, train_network
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +82,15 @@ class Run:
             SihwaError: Training, reading or writing failed; `Run.resume` continues.
         """
         with self._in_folder():
+            similarity = self._check_similarity()
             trained = self._train()
             calibrated = calibrate(self.network, self.manifest, trained, self.config, self.device)
-            evaluation = self._evaluate(calibrated)
+            evaluation = self._evaluate(calibrated, similarity)
             robustness = self._measure_robustness()
             card, proofs = self._export(calibrated, evaluation)
             inputs = self.folder, self.config, self.manifest, self.network
-            result = RunResult(*inputs, trained, calibrated, evaluation, robustness, card, proofs)
+            figures = evaluation, robustness, similarity
+            result = RunResult(*inputs, trained, calibrated, *figures, card, proofs)
             write_run_report(result)
             return result
 
@@ -104,23 +107,34 @@ class Run:
                 latest = run_folder.point_latest(Path(self.config.output_dir), self.folder)
                 log.info("latest: %s", latest)
 
+    def _check_similarity(self) -> Similarity:
+        cache_dir = Path(self.config.cache_dir)
+        embedding = embed_manifest(
+            self.network, self.manifest, cache_dir=cache_dir, device=self.device
+        )
+        return check_similarity(embedding, self.manifest, self.config.seed)
+
     def _train(self) -> TrainResult:
         run_files.write_contact_sheet(self.folder, self.manifest, self.config)
         folder = share_folder(self.folder)
         return _train(self.network, self.manifest, self.config, folder, self.device)
 
-    def _evaluate(self, calibrated: Calibrated) -> Evaluation:
+    def _evaluate(self, calibrated: Calibrated, similarity: Similarity) -> Evaluation:
         test = self.manifest.split == "test"
         evaluation = evaluate(
             calibrated.probability[test],
-            self.manifest.label_index[test],
-            self.manifest.classes,
-            accept_classes=self.manifest.accept_classes,
+            Truth(
+                self.manifest.label_index[test],
+                self.manifest.classes,
+                accept_classes=self.manifest.accept_classes,
+                group=np.array(self.manifest.component)[test].tolist(),
+            ),
             config=self.config.evaluation,
             seed=self.config.seed,
         )
         run_files.write_predictions(self.folder, self.manifest, calibrated)
-        write_json(self.folder / "metrics.json", evaluation.as_dict())
+        content = {**evaluation.as_dict(), "similarity": similarity.as_dict()}
+        write_json(self.folder / "metrics.json", content)
         return evaluation
 
     def _measure_robustness(self) -> Robustness:

@@ -71,8 +71,10 @@ def read_config(folder: Path) -> TrainConfig:
 def _plain(config: TrainConfig) -> dict[str, Any]:
     """Return the content of config.yaml; paths are absolute, so it can be read from anywhere."""
     content = {**asdict(config), "schema": schema_names(config)}
-    for settings in (content, content["dataset"]):
-        for name in {"output_dir", "cache_dir", "root", "path"} & settings.keys():
+    for settings in (content, content["dataset"], content["dataset"]["split"]):
+        for name in {"output_dir", "cache_dir", "root", "path", "from_run"} & settings.keys():
+            if settings[name] is None:
+                continue
             settings[name] = str(Path(settings[name]).expanduser().absolute())
     return content
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import sihwa
 from sihwa.dataset import Manifest
-from sihwa.evaluation import Evaluation
+from sihwa.evaluation import Evaluation, Similarity
 from sihwa.images import read_image
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network
@@ -33,6 +33,7 @@ class RunResult:
         network: Trained and calibrated.
         evaluation: Figures on the test split.
         robustness: The same under corruption; empty if evaluation.corruptions is.
+        similarity: Whether the figures rest on similar images.
         card: The inspector's card; None if export.enabled is false.
         proofs: How each runtime compared with the network; empty without an inspector.
     """
@@ -45,6 +46,7 @@ class RunResult:
     calibrated: Calibrated
     evaluation: Evaluation
     robustness: Robustness
+    similarity: Similarity
     card: Card | None
     proofs: list[ParityProof]
 
@@ -71,6 +73,7 @@ def write_run_report(result: RunResult) -> None:
             for split in ("train", "calibration", "test")
         },
         errors=_errors(result),
+        similarity=result.similarity,
         robustness={
             kind: [one.accuracy for one in evaluations]
             for kind, evaluations in result.robustness.items()

@@ -45,7 +45,7 @@ def test_read_dataset_holds_size_and_content_of_each_image(parts: Path) -> None:
     assert manifest.classes == ("good", "긁힘")
     assert manifest.counts == {
         "good": {"train": 6, "calibration": 2, "test": 2},
-        "긁힘": {"train": 5, "calibration": 2, "test": 1},
+        "긁힘": {"train": 5, "calibration": 1, "test": 2},
     }
 
 
@@ -180,10 +180,59 @@ def test_read_dataset_train_per_class_limits_training_images(parts: Path) -> Non
     whole, few = read(parts), read(parts, split=SplitConfig(train_per_class=2))
     assert few.counts == {
         "good": {"train": 2, "calibration": 2, "test": 2},
-        "긁힘": {"train": 2, "calibration": 2, "test": 1},
+        "긁힘": {"train": 2, "calibration": 1, "test": 2},
     }
     rows = {(row["sha256"], row["split"]) for row in few.table.to_pylist()}
     assert rows < {(row["sha256"], row["split"]) for row in whole.table.to_pylist()}
     assert any("7 training images are left out" in note for note in few.notes)
     assert few.fingerprint != whole.fingerprint
     assert read(parts, split=SplitConfig(train_per_class=999)).notes == whole.notes
+
+
+def test_read_dataset_keeps_the_groups_of_a_setting_together(parts: Path) -> None:
+    manifest = read(parts, group="every:2")
+    group, split = (manifest.table[name].to_pylist() for name in ("group", "split"))
+    assert len(set(group)) == 9
+    assert len(set(zip(group, split, strict=True))) == 9
+    assert len(set(manifest.component)) == 9
+
+
+def write_run(folder: Path, manifest: Manifest) -> Path:
+    folder.mkdir()
+    manifest.write(folder / "manifest.parquet")
+    return folder
+
+
+def test_read_dataset_from_run_draws_only_what_is_new(parts: Path, tmp_path: Path) -> None:
+    before = read(parts)
+    run = write_run(tmp_path / "run", before)
+    (parts / "good" / "000.png").rename(parts / "good" / "renamed.png")
+    save_images(parts / "good" / "new", random_images(10, 20, 30, seed=3))
+    after = read(parts, seed=5, split=SplitConfig(from_run=str(run)))
+    old, new = (
+        dict(zip(one.table["sha256"].to_pylist(), one.table["split"].to_pylist(), strict=True))
+        for one in (before, after)
+    )
+    assert {content: new[content] for content in old} == old
+    assert after.counts["good"] == {"train": 12, "calibration": 4, "test": 4}
+
+
+def test_read_dataset_from_run_that_divides_a_group_is_refused(parts: Path, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", read(parts))
+    with pytest.raises(DatasetError, match=r"from_run: .*/good/.* was in .* now they belong"):
+        read(parts, group="every:10", split=SplitConfig(from_run=str(run)))
+
+
+def test_read_dataset_from_run_beside_given_splits_is_refused(parts: Path, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", read(parts))
+    for name in ("train", "test"):
+        (tmp_path / "given" / name).mkdir(parents=True)
+        save_images(tmp_path / "given" / name / "good", random_images(4, 9, 9, seed=4))
+        save_images(tmp_path / "given" / name / "bad", random_images(4, 9, 9, seed=5))
+    with pytest.raises(DatasetError, match="the data set gives splits itself"):
+        read(tmp_path / "given", split=SplitConfig(from_run=str(run)))
+
+
+def test_read_dataset_from_no_run_is_refused(parts: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no manifest at .*nowhere"):
+        read(parts, split=SplitConfig(from_run="nowhere"))

@@ -1,12 +1,21 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sihwa.dataset import SPLITS, SplitConfig, assign_folds, assign_splits, thin_training
+from sihwa.dataset import (
+    SPLITS,
+    SplitConfig,
+    assign_folds,
+    assign_splits,
+    find_components,
+    thin_training,
+)
 from sihwa.dataset.item import Item
+from sihwa.dataset.split import require_one_label
 from sihwa.errors import ConfigError, DatasetError
 
 SHARES = SplitConfig(calibration=0.2, test=0.2)
@@ -26,6 +35,15 @@ def contents(count: int) -> list[str]:
     return [f"{index:064x}" for index in range(count)]
 
 
+def split_of(items: list[Item], content: list[str], seed: int = 0) -> list[str]:
+    require_one_label(items, content)
+    return assign_splits(items, components_of(items, content), SHARES, seed)
+
+
+def components_of(items: list[Item], content: list[str]) -> list[str]:
+    return find_components([item.group for item in items], content)
+
+
 def count_by_class(items: list[Item], split: list[str]) -> Counter[tuple[str, str]]:
     return Counter((item.label, name) for item, name in zip(items, split, strict=True))
 
@@ -35,7 +53,7 @@ def test_assign_splits_each_class_is_within_one_image_of_its_share(
     counts: tuple[int, int], seed: int
 ) -> None:
     items = items_of(*counts)
-    found = count_by_class(items, assign_splits(items, contents(len(items)), SHARES, seed))
+    found = count_by_class(items, split_of(items, contents(len(items)), seed))
     for label, total in zip(LABELS, counts, strict=False):
         for name, share in (("train", 0.6), ("calibration", 0.2), ("test", 0.2)):
             assert abs(found[label, name] - share * total) <= 1
@@ -44,22 +62,22 @@ def test_assign_splits_each_class_is_within_one_image_of_its_share(
 @given(st.permutations(range(30)), st.text(min_size=1))
 def test_assign_splits_ignores_order_and_place(order: list[int], place: str) -> None:
     items, content = items_of(15, 15), contents(30)
-    expected = assign_splits(items, content, SHARES, seed=1)
+    expected = split_of(items, content, 1)
     moved = [Item(f"{place}/{items[row].path}", items[row].label) for row in order]
-    split = assign_splits(moved, [content[row] for row in order], SHARES, seed=1)
+    split = split_of(moved, [content[row] for row in order], 1)
     assert split == [expected[row] for row in order]
 
 
 def test_assign_splits_another_seed_gives_other_splits() -> None:
     items, content = items_of(20, 20), contents(40)
-    assert assign_splits(items, content, SHARES, 0) != assign_splits(items, content, SHARES, 1)
+    assert split_of(items, content, 0) != split_of(items, content, 1)
 
 
 @given(st.lists(st.tuples(st.sampled_from(LABELS[:2]), st.integers(0, 9)), min_size=40))
 def test_assign_splits_keeps_groups_together(pairs: list[tuple[str, int]]) -> None:
     # eight images without a group let both classes be split
     items = [*items_of(4, 4), *(Item(f"{i}", x, group=f"g{g}") for i, (x, g) in enumerate(pairs))]
-    split = assign_splits(items, contents(len(items)), SHARES, seed=0)
+    split = split_of(items, contents(len(items)))
     for group in {item.group for item in items} - {None}:
         assert len({s for item, s in zip(items, split, strict=True) if item.group == group}) == 1
     assert set(count_by_class(items, split)) == {(x, s) for x in LABELS[:2] for s in SPLITS}
@@ -72,7 +90,7 @@ def test_assign_splits_keeps_identical_bytes_together(data: st.DataObject) -> No
     content = [item.label + data.draw(copies) for item in items]
     content[:4] = contents(4)
     content[30:34] = contents(60)[30:34]
-    split = assign_splits(items, content, SHARES, seed=0)
+    split = split_of(items, content)
     for same in set(content):
         assert len({s for c, s in zip(content, split, strict=True) if c == same}) == 1
 
@@ -82,13 +100,13 @@ def test_assign_splits_groups_linked_by_a_copy_stay_together() -> None:
              Item("c", "dent", group="left"), Item("d", "dent", group="right")]  # fmt: skip
     content = contents(24)
     content[21] = content[22]  # b, of the right group, is a copy of c, of the left one
-    assert len(set(assign_splits(items, content, SHARES, seed=0)[20:])) == 1
+    assert len(set(split_of(items, content)[20:])) == 1
 
 
 def test_assign_splits_large_group_leaves_images_for_each_split() -> None:
     items = [*items_of(0, 8), *(Item(f"{i}", "dent", group="coil") for i in range(50)),
              *items_of(3)]  # fmt: skip
-    found = count_by_class(items, assign_splits(items, contents(61), SHARES, seed=0))
+    found = count_by_class(items, split_of(items, contents(61)))
     assert found["dent", "train"] == 51
     assert found["dent", "calibration"] == found["dent", "test"] == 1
 
@@ -96,17 +114,67 @@ def test_assign_splits_large_group_leaves_images_for_each_split() -> None:
 def test_assign_splits_given_splits_are_kept() -> None:
     given_splits = ["train", "calibration", "test", "train"] * 2
     items = [Item(f"{i}", LABELS[i // 4], split=name) for i, name in enumerate(given_splits)]
-    assert assign_splits(items, contents(8), SHARES, seed=0) == given_splits
+    assert split_of(items, contents(8)) == given_splits
 
 
 def test_assign_splits_missing_split_is_taken_out_of_train() -> None:
     items = [*items_of(40, 40, split="train"), *items_of(10, 10, split="test")]
-    split = assign_splits(items, contents(100), SHARES, seed=0)
+    split = split_of(items, contents(100))
     assert split[80:] == ["test"] * 20
     assert count_by_class(items[:80], split[:80]) == {
         ("dent", "train"): 30, ("dent", "calibration"): 10,
         ("good", "train"): 30, ("good", "calibration"): 10,
     }  # fmt: skip
+
+
+def grouped_set(rng: np.random.Generator) -> tuple[list[Item], list[str]]:
+    """Return 1,344 images in 224 groups of six, in three classes, with random contents."""
+    items = [
+        Item(f"{part}-{view}.png", LABELS[part % 3], group=f"part {part}")
+        for part in range(224)
+        for view in range(6)
+    ]
+    return items, [rng.bytes(32).hex() for _ in items]
+
+
+def moved_groups(
+    before: tuple[list[Item], list[str]], after: tuple[list[Item], list[str]], seed: int
+) -> int:
+    """Return how many groups that are in both data sets have another split."""
+    old = dict(zip(before[1], split_of(*before, seed), strict=True))
+    new = dict(zip(after[1], split_of(*after, seed), strict=True))
+    group = dict(zip(before[1], (item.group for item in before[0]), strict=True))
+    return len({group[one] for one in old.keys() & new.keys() if old[one] != new[one]})
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_assign_splits_one_changed_image_moves_few_groups(
+    rng: np.random.Generator, seed: int
+) -> None:
+    items, content = grouped_set(rng)
+    other = "good" if items[100].label != "good" else "dent"
+    relabelled = [replace(i, label=other) if i.group == items[100].group else i for i in items]
+    assert moved_groups((items, content), (relabelled, content), seed) <= 5
+    fewer = items[:100] + items[101:], content[:100] + content[101:]
+    assert moved_groups((items, content), fewer, seed) <= 3
+
+
+def test_assign_splits_thirty_new_images_move_one_group_in_twenty(rng: np.random.Generator) -> None:
+    items, content = grouped_set(rng)
+    new = [Item(f"new {i}.png", LABELS[i % 3], group=f"new {i // 6}") for i in range(30)]
+    grown = items + new, content + [rng.bytes(32).hex() for _ in new]
+    moved = [moved_groups((items, content), grown, seed) for seed in range(5)]
+    assert np.mean(moved) <= 0.05 * 224
+
+
+def test_assign_splits_earlier_splits_are_kept(rng: np.random.Generator) -> None:
+    items, content = grouped_set(rng)
+    component = components_of(items, content)
+    earlier = dict.fromkeys(component[:300], "test")
+    split = assign_splits(items, component, SHARES, seed=0, earlier=earlier)
+    assert set(split[:300]) == {"test"}
+    assert split.count("test") == 300  # it has more than its share, so it gets no other
+    assert split.count("calibration") == pytest.approx(0.2 * len(items), abs=9)
 
 
 TRAIN = items_of(9, 9, split="train")
@@ -140,7 +208,7 @@ def test_assign_splits_impossible_split_is_refused(
     for copy, original in copies.items():
         content[copy] = content[original]
     with pytest.raises(DatasetError, match=message):
-        assign_splits(items, content, SHARES, seed=0)
+        split_of(items, content)
 
 
 def test_assign_folds_tests_each_image_once_and_keeps_groups() -> None:
@@ -158,6 +226,14 @@ def test_assign_folds_tests_each_image_once_and_keeps_groups() -> None:
             assert len(own) == 1
 
 
+def test_assign_folds_calibrate_on_other_images_each_time() -> None:
+    label, component = ["good", "bad"] * 100, [str(index) for index in range(200)]
+    table = np.array(assign_folds(label, component, 5, SplitConfig(), seed=0))
+    # each image calibrates in about one fold of five, not the same ones in nearly all
+    assert (table == "calibration").sum(0).max() <= 4
+    assert ((table == "calibration").sum(0) == 0).sum() < 100
+
+
 def test_assign_folds_too_few_images_is_refused() -> None:
     label = ["good"] * 50 + ["bad"] * 4
     with pytest.raises(DatasetError, match="at least 5 independent images of every class, got 4"):
@@ -168,7 +244,7 @@ def test_assign_folds_too_few_images_is_refused() -> None:
 def test_thin_training_limits_each_class_of_train_alone(limit: int, seed: int) -> None:
     items = items_of(50, 20)
     label, content = [item.label for item in items], contents(70)
-    split = assign_splits(items, content, SHARES, seed=0)
+    split = split_of(items, content)
     rows = thin_training(label, split, content, limit, seed)
     found = Counter((label[row], split[row]) for row in rows)
     before = count_by_class(items, split)

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from sihwa.errors import ConfigError, ShapeError
-from sihwa.evaluation import EvaluationConfig, clopper_pearson, evaluate, softmax, upper_bound
+from sihwa.evaluation import (
+    EvaluationConfig,
+    Truth,
+    clopper_pearson,
+    evaluate,
+    softmax,
+    upper_bound,
+)
 
 CLASSES = ("good", "crack", "dent")
 
@@ -30,7 +37,9 @@ def sure(predicted: list[int]) -> np.ndarray:
 def test_evaluate_equals_figures_counted_by_hand() -> None:
     # good: 3 of 4 found, 1 rejected; defects: 1 of 4 accepted; crack never predicted as dent.
     label = np.array([0, 0, 0, 0, 1, 1, 2, 2])
-    result = evaluate(sure([0, 0, 0, 1, 1, 0, 2, 1]), label, CLASSES, accept_classes=["good"])
+    result = evaluate(
+        sure([0, 0, 0, 1, 1, 0, 2, 1]), Truth(label, CLASSES, accept_classes=["good"])
+    )
     assert result.confusion.tolist() == [[3, 1, 0], [1, 1, 0], [0, 1, 1]]
     assert result.accuracy.value == 5 / 8
     assert [figure.value for figure in result.recall] == [3 / 4, 1 / 2, 1 / 2]
@@ -49,7 +58,7 @@ def test_evaluate_equals_figures_counted_by_hand() -> None:
 
 
 def test_evaluate_mistake_among_defects_is_no_escape() -> None:
-    result = evaluate(sure([2, 1]), np.array([1, 2]), CLASSES, accept_classes=["good"])
+    result = evaluate(sure([2, 1]), Truth(np.array([1, 2]), CLASSES, accept_classes=["good"]))
     assert result.escapes is not None
     assert result.overkill is not None
     assert result.escapes.occurrences == 0
@@ -61,7 +70,7 @@ def test_evaluate_no_error_claims_no_certainty() -> None:
     label = np.repeat([0, 1, 2], 120)
     probability = np.full((360, 3), 0.0005)
     probability[np.arange(360), label] = 0.999
-    result = evaluate(probability, label, CLASSES)
+    result = evaluate(probability, Truth(label, CLASSES))
     assert result.error_bound == pytest.approx(0.0083, abs=1e-4)
     for figure in (result.accuracy, result.balanced_accuracy, result.macro_f1):
         assert figure.value == figure.high == 1.0
@@ -79,14 +88,37 @@ def test_evaluate_calibrated_images_mostly_allow_zero_error() -> None:
         probability = softmax(rng.normal(size=(360, 3)) * 2)
         label = (probability.cumsum(axis=1) < rng.random((360, 1))).sum(axis=1).clip(0, 2)
         error = evaluate(
-            probability, label, CLASSES, config=EvaluationConfig(resamples=200)
+            probability, Truth(label, CLASSES), config=EvaluationConfig(resamples=200)
         ).expected_calibration_error
         allowed += error.low == 0.0
     assert allowed >= 36  # 0.95 of 40, less one standard error and a half; a bootstrap has half
 
 
+def test_evaluate_images_of_one_group_count_less() -> None:
+    rng = np.random.default_rng(4)
+    label = np.repeat(rng.integers(0, 3, 60), 6)
+    predicted = np.where(np.repeat(rng.random(60) < 0.8, 6), label, (label + 1) % 3)
+    probability, group = sure(predicted.tolist()), [f"part {row // 6}" for row in range(360)]
+    one = evaluate(probability, Truth(label, CLASSES, accept_classes=["good"]))
+    several = evaluate(probability, Truth(label, CLASSES, accept_classes=["good"], group=group))
+    assert (one.groups, several.groups) == (None, 60)
+    assert several.error_bound > one.error_bound
+    assert (several.escape_bound or 0) > (one.escape_bound or 1)
+    alone, grouped = one.as_dict()["figures"], several.as_dict()["figures"]
+    for name, figure in alone.items():
+        assert grouped[name]["value"] == pytest.approx(figure["value"], abs=1e-12)
+        width, own = (g["high"] - g["low"] for g in (grouped[name], figure))
+        assert width > 1.5 * own, name
+    # a group for each image changes nothing
+    alike = evaluate(
+        probability,
+        Truth(label, CLASSES, accept_classes=["good"], group=list(map(str, range(360)))),
+    )
+    assert alike.as_dict() == one.as_dict()
+
+
 def test_evaluate_class_never_seen_is_null_with_a_reason() -> None:
-    result = evaluate(sure([0, 1]), np.array([0, 1]), CLASSES)
+    result = evaluate(sure([0, 1]), Truth(np.array([0, 1]), CLASSES))
     assert result.recall[2].reason == "no image"
     assert result.precision[2].reason == "never predicted"
     assert result.as_dict()["per_class"][2]["recall"]["value"] is None
@@ -101,9 +133,7 @@ def test_evaluate_any_answers_equal_scikit_learn_within_their_intervals(
     label, predicted = np.array(answers).T
     result = evaluate(
         sure(list(predicted)),
-        label,
-        CLASSES,
-        accept_classes=["good"],
+        Truth(label, CLASSES, accept_classes=["good"]),
         config=EvaluationConfig(resamples=100),
     )
     content = json.loads(json.dumps(result.as_dict(), allow_nan=False))
@@ -122,17 +152,17 @@ def test_evaluate_any_answers_equal_scikit_learn_within_their_intervals(
 
 def test_evaluate_same_seed_gives_the_same_and_another_seed_nearly() -> None:
     probability, label = drawn()
-    first = evaluate(probability, label, CLASSES).as_dict()
-    assert evaluate(probability, label, CLASSES).as_dict() == first
-    other = evaluate(probability, label, CLASSES, seed=1).as_dict()["figures"]["macro_f1"]
+    first = evaluate(probability, Truth(label, CLASSES)).as_dict()
+    assert evaluate(probability, Truth(label, CLASSES)).as_dict() == first
+    other = evaluate(probability, Truth(label, CLASSES), seed=1).as_dict()["figures"]["macro_f1"]
     assert other["low"] != first["figures"]["macro_f1"]["low"]
     assert other["low"] == pytest.approx(first["figures"]["macro_f1"]["low"], abs=0.02)
 
 
 def test_evaluate_higher_confidence_widens_every_interval() -> None:
     probability, label = drawn()
-    narrow = evaluate(probability, label, CLASSES, config=EvaluationConfig(confidence=0.8))
-    wide = evaluate(probability, label, CLASSES, config=EvaluationConfig(confidence=0.99))
+    narrow = evaluate(probability, Truth(label, CLASSES), config=EvaluationConfig(confidence=0.8))
+    wide = evaluate(probability, Truth(label, CLASSES), config=EvaluationConfig(confidence=0.99))
     for name, figure in wide.as_dict()["figures"].items():
         inner = narrow.as_dict()["figures"][name]
         assert figure["low"] <= inner["low"] <= inner["high"] <= figure["high"]
@@ -156,16 +186,16 @@ def test_evaluate_bad_arrays_are_refused(
     probability: list[list[float]], label: list[int], match: str
 ) -> None:
     with pytest.raises(ShapeError, match=match):
-        evaluate(np.array(probability), np.array(label), CLASSES)
+        evaluate(np.array(probability), Truth(np.array(label), CLASSES))
 
 
 def test_evaluate_sum_within_a_thousandth_is_accepted() -> None:
-    assert evaluate(np.array([[0.9996, 0.0, 0.0009]]), np.array([0]), CLASSES).count == 1
+    assert evaluate(np.array([[0.9996, 0.0, 0.0009]]), Truth(np.array([0]), CLASSES)).count == 1
 
 
 def test_evaluate_bad_accept_classes_are_refused() -> None:
     probability, label = drawn()
     with pytest.raises(ConfigError, match=r"among \['good', 'crack', 'dent'\], but got \['ok'\]"):
-        evaluate(probability, label, CLASSES, accept_classes=["ok"])
+        evaluate(probability, Truth(label, CLASSES, accept_classes=["ok"]))
     with pytest.raises(ConfigError, match="at least one class of defects"):
-        evaluate(probability, label, CLASSES, accept_classes=CLASSES)
+        evaluate(probability, Truth(label, CLASSES, accept_classes=CLASSES))

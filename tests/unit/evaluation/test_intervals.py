@@ -62,7 +62,7 @@ def test_intervals_bad_argument_is_refused(
 def test_redrawn_interval_even_classes_without_error_equals_exact() -> None:
     # With n images in each of K classes and no error, the exact lower end of the mean recall
     # is that of K n right in K n: the product of the recalls is largest where all are equal.
-    interval = partial(redrawn_interval, confidence=0.95, draw_count=20_000)
+    interval = partial(redrawn_interval, effect=np.ones(6), confidence=0.95, draw_count=20_000)
     low, high = interval(np.diag([60] * 6), balanced_accuracy, rng=np.random.default_rng(0))
     assert low == pytest.approx(clopper_pearson(360, 360)[0], abs=8e-4)
     assert high == 1.0
@@ -88,7 +88,9 @@ def test_redrawn_interval_many_samples_covers_as_stated(
     covered = 0
     for _ in range(200):
         drawn = np.stack([rng.multinomial(n, p) for n, p in zip(per_class, share, strict=True)])
-        low, high = redrawn_interval(drawn, metric, confidence=0.95, draw_count=300, rng=rng)
+        low, high = redrawn_interval(
+            drawn, metric, effect=np.ones(len(drawn)), confidence=0.95, draw_count=300, rng=rng
+        )
         covered += low <= true <= high
     assert covered / 200 >= 0.92  # 0.95 less two standard errors; a plain bootstrap has 0.50
 

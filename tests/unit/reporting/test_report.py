@@ -14,7 +14,15 @@ import pytest
 from PIL import Image
 
 from sihwa.augmentation import CORRUPTIONS
-from sihwa.evaluation import Evaluation, EvaluationConfig, evaluate
+from sihwa.evaluation import (
+    Dependence,
+    Evaluation,
+    EvaluationConfig,
+    Proposal,
+    Similarity,
+    Truth,
+    evaluate,
+)
 from sihwa.reporting import MOST_ERRORS, ErrorImage, Report, write_report
 from sihwa.reporting.page import render
 from sihwa.reporting.wording import WORDS
@@ -50,7 +58,9 @@ def measured(
     probability = np.full((len(predicted), len(classes)), 0.1 / (len(classes) - 1))
     probability[np.arange(len(predicted)), list(predicted)] = 0.9
     config = EvaluationConfig(resamples=100)
-    return evaluate(probability, np.array(label), classes, accept_classes=accept, config=config)
+    return evaluate(
+        probability, Truth(np.array(label), classes, accept_classes=accept), config=config
+    )
 
 
 def wrong(**changed: object) -> ErrorImage:
@@ -66,6 +76,38 @@ def wrong(**changed: object) -> ErrorImage:
     return ErrorImage(**(fields | changed))  # type: ignore[arg-type]
 
 
+def dependence(*accuracy: float) -> Dependence:
+    return Dependence(
+        images=900, by_group=False, left_out=(0, 5, 20), accuracy=accuracy,
+        escapes=tuple(1 - one for one in accuracy), overkill=(0.0, 0.0, 0.0), p_value=1e-6,
+    )  # fmt: skip
+
+
+PROPOSAL = Proposal("pattern:p([0-9]+)", 150, 900, 0.8, 0.005)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "warns", "texts"),
+    [
+        (Similarity(dependence(0.99, 0.99, 0.98), None, None), False, ["99.00 % to 98.00 %"]),
+        (Similarity(dependence(0.96, 0.9, 0.83), None, None), True, ["4.00 % to 17.00 %"]),
+        (
+            Similarity(dependence(0.99, 0.99, 0.98), PROPOSAL, dependence(0.8, 0.8, 0.8)),
+            True,
+            ["150 parts", "99.00 % to 80.00 %", "dataset.group=pattern:p([0-9]+)"],
+        ),
+    ],
+    ids=["stays", "falls", "proposal"],
+)
+def test_report_warns_first_where_figures_rest_on_similar_images(
+    similarity: Similarity, warns: bool, texts: list[str]
+) -> None:
+    text = Page(render(report(similarity=similarity))).text.replace("\u00a0", " ")
+    assert all(one in text for one in texts)
+    assert similarity.warns == warns
+    assert (text.index(texts[0]) < text.index("got a wrong label")) == warns
+
+
 def report(evaluation: Evaluation | None = None, **changed: object) -> Report:
     evaluation = evaluation or measured([0, 1, 1], [0, 0, 1], ["good", "crack"], ["good"])
     fields: dict[str, object] = {
@@ -75,6 +117,7 @@ def report(evaluation: Evaluation | None = None, **changed: object) -> Report:
         "split_counts": {"train": dict.fromkeys(evaluation.classes, 11)},
         "errors": [],
         "curves": {},
+        "similarity": Similarity(None, None, None),
         "robustness": {},
     }
     return Report(**(fields | changed))  # type: ignore[arg-type]

@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from sihwa.evaluation import evaluate
+from sihwa.evaluation import Truth, evaluate
 from sihwa.reporting import metrics_table
 from sihwa.reporting.figure_rows import decimal_interval, percent, percent_interval
 
 
 def shown(classes: list[str], accept: list[str]) -> str:
     probability = np.eye(len(classes)) * 0.9 + 0.1 / len(classes)
-    measured = evaluate(probability[[0, 1, 1]], np.array([0, 0, 1]), classes, accept_classes=accept)
+    measured = evaluate(
+        probability[[0, 1, 1]], Truth(np.array([0, 0, 1]), classes, accept_classes=accept)
+    )
     stream = io.StringIO()
     Console(file=stream, width=80).print(metrics_table(measured))
     return stream.getvalue()
