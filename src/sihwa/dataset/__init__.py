@@ -10,7 +10,7 @@ from sihwa.dataset.config import (
 )
 from sihwa.dataset.groups import group_candidates
 from sihwa.dataset.manifest import Manifest, read_manifest
-from sihwa.dataset.read import read_dataset
+from sihwa.dataset.read import read_as_given, read_dataset
 from sihwa.dataset.split import SPLITS, assign_folds, assign_splits, find_components, thin_training
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "assign_splits",
     "find_components",
     "group_candidates",
+    "read_as_given",
     "read_dataset",
     "read_manifest",
     "thin_training",

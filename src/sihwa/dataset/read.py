@@ -1,6 +1,7 @@
 """From settings to a manifest: find the images, decode each once, assign splits."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,7 +58,35 @@ def read_dataset(config: DatasetConfig, seed: int) -> Manifest:
         raise
 
 
-def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
+def read_as_given(config: DatasetConfig) -> Manifest:
+    """Read a data set as it is, for an audit: what a run would refuse is kept.
+
+    Unreadable images are dropped. The split of an image without one is an empty text.
+
+    Raises:
+        DatasetError: The images or labels cannot be listed, or there are less than two classes.
+        ConfigError: `accept_classes` names an unknown class, or every class.
+    """
+    source = _FINDERS[type(config)](config)
+    items, sizes, dropped = _read_images(source, replace(config, on_unreadable="drop"))
+    classes = _used_classes(source, items)
+    if config.group:
+        items = read_groups(config.group, items)
+    return Manifest(
+        table=_table(items, sizes, [item.split or "" for item in items]),
+        name=config.name,
+        classes=classes,
+        accept_classes=_accept_classes(config, source, classes),
+        licence=config.licence,
+        dropped=tuple(dropped),
+        notes=source.notes,
+    )
+
+
+def _read_images(
+    source: Source, config: DatasetConfig
+) -> tuple[list[Item], list["_Measured"], list[UnreadableImage]]:
+    """Return the readable images, what was measured of them, and the unreadable ones."""
     # every image is decoded before any training, so a damaged one is found at once
     measured = map_with_progress("reading", _measure, [item.path for item in source.items])
     dropped = [one for one in measured if isinstance(one, UnreadableImage)]
@@ -73,7 +102,12 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
         for item, size in zip(source.items, measured, strict=True)
         if isinstance(size, _Measured)
     ]
-    items, sha256 = [item for item, _ in kept], [size.sha256 for _, size in kept]
+    return [item for item, _ in kept], [size for _, size in kept], dropped
+
+
+def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
+    items, sizes, dropped = _read_images(source, config)
+    sha256 = [size.sha256 for size in sizes]
     classes = _used_classes(source, items)
     accept_classes = _accept_classes(config, source, classes)
     if config.group:
@@ -82,7 +116,7 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     component = find_components([item.group for item in items], sha256)
     earlier = _earlier_splits(config.split.from_run, items, sha256, component)
     split = assign_splits(items, component, config.split, seed, earlier=earlier)
-    table = _table(items, [size for _, size in kept], split)
+    table = _table(items, sizes, split)
     notes = source.notes
     if limit := config.split.train_per_class:
         rows = thin_training([item.label for item in items], split, sha256, limit, seed)

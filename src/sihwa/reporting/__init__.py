@@ -1,5 +1,6 @@
 """The report of a run: a table in the terminal and one HTML page; drawings for both pages."""
 
+from sihwa.reporting.image_uri import image_uri
 from sihwa.reporting.page import write_report
 from sihwa.reporting.report import MOST_ERRORS, ErrorImage, Report
 from sihwa.reporting.similarity_text import similarity_sentences
@@ -9,6 +10,7 @@ __all__ = [
     "MOST_ERRORS",
     "ErrorImage",
     "Report",
+    "image_uri",
     "metrics_table",
     "similarity_sentences",
     "write_report",

@@ -1,19 +1,12 @@
 """The report's page: figures turned into text and geometry for the template."""
 
-import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
 from sihwa.inspector import evidence_overlay
-from sihwa.inspector.evidence import checked_image
 from sihwa.reporting.drawings import Axis, line_points
 from sihwa.reporting.figure_rows import (
     FigureRow,
@@ -23,6 +16,7 @@ from sihwa.reporting.figure_rows import (
     percent_bound,
     percent_interval,
 )
+from sihwa.reporting.image_uri import image_uri
 from sihwa.reporting.report import ErrorImage, Report
 from sihwa.reporting.similarity_text import similarity_sentences
 from sihwa.reporting.template import render_template
@@ -35,7 +29,6 @@ if TYPE_CHECKING:
 _PLOT_SIDE = 200  # of the reliability diagram, in its own units
 _LARGEST_RADIUS = 13
 _CURVE_WIDTH, _CURVE_HEIGHT = 200, 100
-_LONGEST_SIDE = 256  # of an image in the page, in pixels
 _LIMITS = (
     "All of this holds for images like the test images: the same camera, light, parts and kinds of "
     "defect. It says nothing about a defect of no class in this list, nor about the line after a "
@@ -210,8 +203,8 @@ def _errors_text(report: Report) -> str:
 
 def _error(error: ErrorImage) -> dict[str, Any]:
     return {
-        "image": _image_uri(error.image),
-        "overlay": _image_uri(evidence_overlay(error.image, error.evidence)),
+        "image": image_uri(error.image),
+        "overlay": image_uri(evidence_overlay(error.image, error.evidence)),
         "path": error.path,
         "true_class": error.true_class,
         "predicted_class": error.predicted_class,
@@ -243,15 +236,6 @@ def _splits(report: Report) -> dict[str, Any]:
         "totals": totals,
         "total": sum(totals),
     }
-
-
-def _image_uri(image: npt.NDArray[np.uint8]) -> str:
-    """Return an image (H, W, 3) as a small JPEG in a data URI."""
-    small = Image.fromarray(checked_image(image))
-    small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    small.save(stream, format="JPEG", quality=85, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def _curves(curves: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:

@@ -1,0 +1,125 @@
+"""What the audit looks at: the images with their labels, groups, splits, content and facts.
+
+Axes: N images, K classes.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sihwa.audit.finding import LISTED, Marked
+from sihwa.audit.image_facts import ImageFacts
+from sihwa.dataset import Manifest
+from sihwa.evaluation import group_index
+
+
+@dataclass(frozen=True, eq=False)
+class Inventory:
+    """A data set under audit."""
+
+    manifest: Manifest
+    """Its split is an empty text where no split is given."""
+    facts: Sequence[ImageFacts] = field(repr=False)
+    """One per image, in the manifest's order."""
+
+    @cached_property
+    def path(self) -> list[str]:
+        """Path of each image, N."""
+        return [str(one) for one in self.manifest.table["path"].to_pylist()]
+
+    @cached_property
+    def label(self) -> list[str]:
+        """Class of each image, N names."""
+        return [str(one) for one in self.manifest.table["label"].to_pylist()]
+
+    @cached_property
+    def group(self) -> list[str | None]:
+        """Group of each image, N; None without one."""
+        return [one and str(one) for one in self.manifest.table["group"].to_pylist()]
+
+    @cached_property
+    def component(self) -> NDArray[np.int64]:
+        """Number of each image's component, (N,): what groups and equal content link."""
+        return group_index(self.manifest.component)
+
+    @cached_property
+    def alike(self) -> list[list[int]]:
+        """Rows of byte-identical images, a list per content that occurs more than once."""
+        rows = defaultdict(list)
+        for row, content in enumerate(self.manifest.table["sha256"].to_pylist()):
+            rows[content].append(row)
+        return [some for some in rows.values() if len(some) > 1]
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether splits are given."""
+        return bool((self.manifest.split != "").any())
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    def fact(self, value: Callable[[ImageFacts], float]) -> NDArray[np.float64]:
+        """Return one number of each image's facts, (N,)."""
+        return np.array([value(one) for one in self.facts], dtype=np.float64)
+
+    def mark(self, rows: Sequence[int], notes: Sequence[str] = ()) -> tuple[Marked, ...]:
+        """Return images of a finding, each by itself, at most LISTED; `notes` go below them."""
+        texts = notes or [""] * len(rows)
+        return tuple(
+            Marked(path=self.path[row], label=self.label[row], place=place, note=text)
+            for place, (row, text) in enumerate(zip(rows[:LISTED], texts, strict=False))
+        )
+
+    def mark_sets(
+        self, sets: Sequence[Sequence[int]], *, exclude_rest: bool = False
+    ) -> tuple[Marked, ...]:
+        """Return images of a finding, each set side by side, at most LISTED images or one set.
+
+        Args:
+            sets: Rows of each set.
+            exclude_rest: Whether one image of each set is enough.
+        """
+        marked: list[Marked] = []
+        for place, rows in enumerate(sets):
+            if marked and len(marked) + len(rows) > LISTED:
+                break
+            for number, row in enumerate(rows[:LISTED]):
+                split = str(self.manifest.split[row])
+                marked.append(
+                    Marked(
+                        path=self.path[row],
+                        label=self.label[row],
+                        place=place,
+                        note=f"split {split}" if split else "",
+                        exclude=exclude_rest and number > 0,
+                    )
+                )
+        return tuple(marked)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number and a noun.
+
+    >>> counted(1, "image"), counted(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return names with commas, the rest as a number.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def commonest(values: Sequence[object]) -> tuple[object, int]:
+    """Return the most frequent value and how often it occurs."""
+    return Counter(values).most_common(1)[0]

@@ -1,0 +1,90 @@
+"""Audit a data set by itself, or as a part of a run: read, embed, look for what is wrong."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sihwa.audit import Finding, Inventory, audit, measure_manifest
+from sihwa.dataset import Manifest, read_as_given, read_manifest
+from sihwa.errors import ConfigError
+from sihwa.model import create_network
+from sihwa.run.compose import compose_config, options_of
+from sihwa.run.config import TrainConfig
+from sihwa.run.processes import choose_device
+from sihwa.run.run_files import read_config
+from sihwa.training import embed_manifest
+
+log = logging.getLogger(__name__)
+
+_TABLES = (".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A data set and what was found."""
+
+    manifest: Manifest
+    findings: list[Finding]
+
+
+def audit_words(words: Sequence[str]) -> Audited:
+    """Audit what the words of a command line name; see `read_words`."""
+    manifest, config = read_words(words)
+    device = choose_device(config.device)
+    network = create_network(config.model, len(manifest.classes), config.seed)
+    cache_dir = Path(config.cache_dir)
+    embedding = embed_manifest(network, manifest, cache_dir=cache_dir, device=device)
+    return Audited(manifest, find_faults(manifest, embedding, config))
+
+
+def find_faults(
+    manifest: Manifest, embedding: NDArray[np.floating], config: TrainConfig
+) -> list[Finding]:
+    """Return the findings of a manifest with embeddings (N, D), the worst first."""
+    facts = measure_manifest(manifest, Path(config.cache_dir))
+    inventory = Inventory(manifest, facts)
+    share = config.dataset.split.test
+    return audit(inventory, embedding, test_share=share, seed=config.seed)
+
+
+def read_words(words: Sequence[str]) -> tuple[Manifest, TrainConfig]:
+    """Read the data set that words name, and the settings that they change.
+
+    Args:
+        words: A run folder, a manifest.parquet, a table, or a folder or .zip of images, or nothing
+            of these; then settings as of a run: `dataset=neu_det`, `dataset.root=PATH`, ...
+
+    Raises:
+        ConfigError: There is no such source, or a setting is wrong.
+        DatasetError: The images or labels cannot be listed.
+    """
+    sources = [word for word in words if "=" not in word or Path(word).exists()]
+    settings = [word for word in words if word not in sources]
+    if len(sources) > 1:
+        raise ConfigError(f"expected one source, got {', '.join(sources)}")
+    if not sources:
+        config = compose_config(settings)
+        return read_as_given(config.dataset), config
+    source = Path(sources[0]).expanduser()
+    if not sources[0] or not source.exists():
+        raise ConfigError(
+            f"expected a folder or .zip of images, a table, a run folder or settings such as "
+            f"dataset=elpv; found nothing at {sources[0]!r}"
+        )
+    if (source / "config.yaml").is_file():
+        if settings:
+            raise ConfigError(f"a run keeps its own settings; remove {', '.join(settings)}")
+        return read_manifest(source / "manifest.parquet"), read_config(source)
+    if source.name == "manifest.parquet":
+        return read_manifest(source), compose_config(settings)
+    if source.suffix.lower() in _TABLES:
+        config = compose_config(["dataset=manifest", f"dataset.path={source}", *settings])
+    else:
+        kind = "auto" if "auto" in options_of("dataset") else "image_folder"
+        chosen = [] if any(one.startswith("dataset=") for one in settings) else [f"dataset={kind}"]
+        config = compose_config([*chosen, f"dataset.root={source}", *settings])
+    return read_as_given(config.dataset), config

@@ -1,0 +1,200 @@
+"""Each fault is planted and found; a clean data set has none of them."""
+
+import numpy as np
+import pytest
+
+from sihwa.audit import audit, worst_first
+from sihwa.audit.identical_images import find_identical
+from sihwa.audit.odd_images import find_odd_images
+from sihwa.audit.shortcuts import find_shortcuts, predict_by
+from sihwa.audit.split_check import find_cut_groups, find_differing_splits
+from sihwa.audit.too_few import find_too_few
+from tests.unit.audit.made import (
+    kinds,
+    made_embedding,
+    made_facts,
+    made_inventory,
+    made_labels,
+    only,
+    varied_facts,
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_audit_clean_data_set_is_not_severe(seed: int) -> None:
+    label = made_labels(180)
+    split = np.random.default_rng(seed).permutation(["train"] * 100 + ["test"] * 80).tolist()
+    inventory = made_inventory(label, varied_facts(180, seed), split=split)
+    findings = audit(inventory, made_embedding(label, seed=seed), test_share=0.2, seed=seed)
+    assert {one.severity for one in findings} <= {"note", "warning"}
+    assert kinds(findings) <= {"little can be proven"}
+
+
+def test_audit_does_not_depend_on_how_often_it_is_asked() -> None:
+    label = made_labels(90)
+    inventory = made_inventory(label, split=["train", "test", "test"] * 30)
+    first, second = (
+        audit(inventory, made_embedding(label, distance=1), test_share=0.2, seed=0)
+        for _ in range(2)
+    )
+    assert first == second
+    assert first == worst_first(reversed(first))
+
+
+def test_find_identical_lists_all_label_conflicts_in_one_finding() -> None:
+    label = ["good", "scratch", "good", "dent", "good", "good"]
+    inventory = made_inventory(label, sha256=["a", "a", "b", "b", "c", "c"])
+    findings = list(find_identical(inventory))
+    conflict = only(findings, "identical images, two labels")
+    assert conflict.severity == "severe"
+    assert [one.place for one in conflict.images] == [0, 0, 1, 1]
+    assert [one.path[-8:] for one in conflict.images] == [f"000{n}.jpg" for n in range(4)]
+    assert not any(one.exclude for one in conflict.images)
+    copies = only(findings, "identical images")
+    assert [(one.label, one.exclude) for one in copies.images] == [("good", False), ("good", True)]
+
+
+def test_find_identical_across_splits_is_severe() -> None:
+    inventory = made_inventory(
+        ["good", "good", "dent"], sha256=["a", "a", "b"], split=["train", "test", "train"]
+    )
+    across = only(list(find_identical(inventory)), "identical images, two splits")
+    assert across.severity == "severe"
+    assert [one.note for one in across.images] == ["split train", "split test"]
+
+
+def test_find_too_few_counts_components_and_states_the_bound() -> None:
+    label = ["good"] * 400 + ["scratch"] * 300 + ["dent"] * 12
+    group = [None] * 700 + ["one", "one", "one", "one"] * 3
+    findings = list(find_too_few(made_inventory(label, group=group), 0.2))
+    assert "dent (1)" in only(findings, "too few to split").message
+    assert only(findings, "too few to test").severity == "warning"
+    # scratch has 60 test images, dent none: 3 / 60
+    assert only(findings, "little can be proven").figure == pytest.approx(0.05)
+
+
+def test_find_too_few_uses_the_given_test() -> None:
+    split = (["test"] + ["train"] * 3) * 75
+    findings = list(find_too_few(made_inventory(["good", "dent"] * 150, split=split), 0.2))
+    assert kinds(findings) == {"too few to test", "little can be proven"}
+    assert "dent (0)" in only(findings, "too few to test").message
+
+
+def test_find_odd_images_names_each_planted_fault() -> None:
+    facts = varied_facts(120)
+    planted = {
+        3: made_facts(contrast=0.0),
+        7: made_facts(mean=(250.0, 250.0, 250.0), bright=0.9),
+        11: made_facts(mean=(2.0, 2.0, 2.0), dark=0.9),
+        15: made_facts(sharpness=2.0),
+        19: made_facts(width=201),
+        23: made_facts(mode="RGB"),
+        27: made_facts(mode="I;16", bits=16),
+    }
+    for row, one in planted.items():
+        facts[row] = one
+    findings = list(find_odd_images(made_inventory(made_labels(120), facts)))
+    found = {one.kind: [int(mark.path[-8:-4]) for mark in one.images] for one in findings}
+    assert found == {
+        "single colour": [3],
+        "over-exposed": [7],
+        "under-exposed": [11],
+        "blurred": [15],
+        "odd size": [19],
+        "odd stored form": [23, 27],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        pytest.param("image size", {"width": 640}, id="size"),
+        pytest.param("file type", {"format": "PNG"}, id="type"),
+        pytest.param("camera", {"camera": "ACME 2"}, id="camera"),
+    ],
+)
+def test_find_shortcuts_of_the_acquisition_are_severe(name: str, change: dict[str, object]) -> None:
+    label = made_labels(120)
+    facts = [made_facts(**change) if one == "dent" else made_facts() for one in label]
+    (found,) = find_shortcuts(made_inventory(label, facts), seed=0)
+    assert name in found.message
+    # one of three classes is told apart, the other two are guessed
+    assert found.figure == pytest.approx(2 / 3)
+    assert found.severity == "severe"
+
+
+@pytest.mark.parametrize("change", ["mean", "border", "noise"])
+def test_find_shortcuts_that_may_be_the_part_are_warnings_at_most(change: str) -> None:
+    label = ["good", "dent"] * 60
+    value = {"mean": (60.0, 60.0, 90.0), "border": 30.0, "noise": 9.0}[change]
+    facts = [made_facts(**{change: value}) if one == "dent" else made_facts() for one in label]
+    findings = list(find_shortcuts(made_inventory(label, facts), seed=0))
+    assert findings
+    assert {one.severity for one in findings} == {"warning"}
+    assert all("may belong to the defect" in one.advice for one in findings)
+
+
+def test_find_shortcuts_folder_of_the_day_but_not_that_of_the_class() -> None:
+    label = ["good", "dent"] * 60
+    days = [f"/parts/{one}/{'may' if one == 'dent' else 'june'}/{n}.jpg"
+            for n, one in enumerate(label)]  # fmt: skip
+    (found,) = find_shortcuts(made_inventory(label, [made_facts()] * 120, path=days), seed=0)
+    assert "folder at level 2" in found.message
+    assert found.figure == 1
+    mixed = [f"/parts/{one}/{n % 4 // 2}/{n}.jpg" for n, one in enumerate(label)]
+    assert not list(find_shortcuts(made_inventory(label, [made_facts()] * 120, path=mixed), seed=0))
+
+
+def test_find_shortcuts_cue_that_names_the_group_is_not_found() -> None:
+    """A size per group goes with the class, but says nothing of other groups."""
+    label = [one for one in made_labels(40) for _ in range(4)]
+    group = [str(row // 4) for row in range(160)]
+    facts = [made_facts(width=100 + row // 4) for row in range(160)]
+    assert not list(find_shortcuts(made_inventory(label, facts, group=group), seed=0))
+    found = list(find_shortcuts(made_inventory(label, facts), seed=0))
+    assert "image size" in found[0].message
+
+
+def test_predict_by_random_code_is_at_chance(rng: np.random.Generator) -> None:
+    code, label = rng.integers(0, 5, (3000, 2)), rng.integers(0, 3, 3000)
+    assert predict_by(code, label, np.arange(3000) % 10) == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_find_cut_groups_names_the_group() -> None:
+    inventory = made_inventory(
+        ["good"] * 4,
+        group=["left", "left", "right", "right"],
+        split=["train", "test"] + ["test"] * 2,
+    )
+    (found,) = find_cut_groups(inventory)
+    assert (found.severity, found.figure) == ("severe", 0.5)
+    assert "left" in found.message
+    assert [one.path[-5] for one in found.images] == ["0", "1"]
+
+
+def test_find_differing_splits_tells_in_what(rng: np.random.Generator) -> None:
+    label = made_labels(240)
+    split = rng.permutation(["train"] * 140 + ["test"] * 100).tolist()
+    facts = [
+        made_facts(mean=(grey := rng.normal(150 if one == "test" else 120, 20), grey, grey))
+        for one in split
+    ]
+    embedding = made_embedding(label)
+    inventory = made_inventory(label, facts, split=split)
+    (found,) = find_differing_splits(inventory, embedding, seed=0)
+    assert "brightness" in found.message
+    assert found.figure == pytest.approx(
+        1.2, abs=0.3
+    )  # 30 / 20, in deviations around the mean of both
+    embedding[np.array(split) == "test", 5] += 3
+    assert "content" in [*find_differing_splits(inventory, embedding, seed=0)][1].message
+
+
+def test_find_differing_splits_more_of_one_class_is_no_difference(rng: np.random.Generator) -> None:
+    label = ["good"] * 150 + ["dent"] * 50
+    split = (
+        rng.permutation(["train"] * 100 + ["test"] * 50).tolist() + ["train"] * 10 + ["test"] * 40
+    )
+    facts = [made_facts(sharpness=one) for one in [10.0] * 150 + [40.0] * 50]
+    inventory = made_inventory(label, facts, split=split)
+    assert not list(find_differing_splits(inventory, made_embedding(label), seed=0))
