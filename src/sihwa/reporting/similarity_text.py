@@ -29,8 +29,9 @@ def similarity_sentences(similarity: "Similarity") -> list[str]:
 
 def proposed_setting(similarity: "Similarity") -> str | None:
     """Return the proposed groups as a setting that can be pasted into a shell."""
-    proposal = similarity.proposal
-    return proposal and f"Keep them together: 'dataset.group={proposal.setting}'"
+    if similarity.proposal is None:
+        return None
+    return f"Keep them together: 'dataset.group={similarity.proposal.setting}'"
 
 
 def _dependence(found: "Dependence", *, warns: bool) -> str:
