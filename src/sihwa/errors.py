@@ -10,7 +10,8 @@
     ├── InvalidInspector     the inspector on disk is damaged, foreign or too new
     ├── ParityError          an exported graph differs from the network
     ├── RuntimeUnavailable   a runtime, package or cluster is missing, or not proven here
-    └── StorageError         a file cannot be written: disk full, no permission, in use
+    ├── StorageError         a file cannot be written: disk full, no permission, in use
+    └── DownloadError        a file cannot be had from its address, or is not what was expected
 
 A message is one line: what was expected, what came, where, what to do. There is one class for each
 kind of reaction, not for each message. Commands print the notes of an error (`add_note`) and its
@@ -82,6 +83,10 @@ class RuntimeUnavailable(SihwaError):
 
 class StorageError(SihwaError):
     """A file cannot be written: disk full, no permission, in use."""
+
+
+class DownloadError(SihwaError):
+    """A file cannot be had from its address, or is not what was expected."""
 
 
 def check_settings(prefix: str, settings: object, **allowed: str | Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The console command: `sihwa train | score | verify | benchmark`."""
+"""The console command: `sihwa train | score | verify | benchmark | fetch`."""
 
 import gc
 import sys
@@ -9,11 +9,12 @@ import typer
 
 import sihwa
 from sihwa.commands.benchmark_command import benchmark
+from sihwa.commands.fetch_command import fetch
 from sihwa.commands.score_command import score
 from sihwa.commands.verify_command import verify
 from sihwa.terminal.console import run_commands
 
-__all__ = ["benchmark", "run", "run_alone", "score", "train", "verify"]
+__all__ = ["benchmark", "fetch", "run", "run_alone", "score", "train", "verify"]
 
 
 def _new_app(description: str | None = None) -> typer.Typer:
@@ -61,6 +62,7 @@ def _show_version(value: bool) -> None:
 app.command("score")(score)
 app.command("verify")(verify)
 app.command("benchmark")(benchmark)
+app.command("fetch")(fetch)
 
 
 @app.callback()

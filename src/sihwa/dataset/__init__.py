@@ -1,10 +1,12 @@
 """Labelled images, whatever their source, as one manifest with fixed splits."""
 
 from sihwa.dataset.config import (
+    AutoConfig,
     DatasetConfig,
     ElpvConfig,
     ImageFolderConfig,
     NeuDetConfig,
+    PublicSetConfig,
     SplitConfig,
     TabularConfig,
 )
@@ -15,11 +17,13 @@ from sihwa.dataset.split import SPLITS, assign_folds, assign_splits, find_compon
 
 __all__ = [
     "SPLITS",
+    "AutoConfig",
     "DatasetConfig",
     "ElpvConfig",
     "ImageFolderConfig",
     "Manifest",
     "NeuDetConfig",
+    "PublicSetConfig",
     "SplitConfig",
     "TabularConfig",
     "assign_folds",

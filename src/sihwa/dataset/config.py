@@ -76,6 +76,24 @@ class NeuDetConfig(DatasetConfig):
 
 
 @dataclass
+class PublicSetConfig(DatasetConfig):
+    """Images of a public data set, laid out as its authors give it."""
+
+    layout: str = "???"
+    """Name of the set, as `sihwa fetch` lists it."""
+    root: str = "???"
+    """Folder or .zip of the set."""
+
+
+@dataclass
+class AutoConfig(DatasetConfig):
+    """Images of whichever public data set is there, else in one folder per class."""
+
+    root: str = "???"
+    """Folder or .zip; the layout tells the set."""
+
+
+@dataclass
 class ImageFolderConfig(DatasetConfig):
     """Images in one folder per class."""
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from sihwa.dataset.config import ElpvConfig
 from sihwa.dataset.item import Item, Source
-from sihwa.errors import DatasetError
+from sihwa.errors import DatasetError, UnreadableImage
+from sihwa.images import read_bytes
 
 _CLASSES = {
     "binary": ("functional", "defective"),
     "four": ("functional", "likely_functional", "likely_defective", "defective"),
 }
 _ACCEPTED = ("functional", "likely_functional")
+_MAX_TABLE_BYTES = 1_000_000
 
 
 def find_elpv(config: ElpvConfig) -> Source:
@@ -30,15 +32,23 @@ def find_elpv(config: ElpvConfig) -> Source:
             "dataset=elpv: its images are in a package that is not installed: "
             'pip install "sihwa[elpv]"'
         )
-    folder = Path(package.origin).parent / "data"
     classes = _CLASSES[config.classes]
+    items = read_elpv(Path(package.origin).parent / "data", classes)
+    return Source(items, classes, tuple(name for name in classes if name in _ACCEPTED))
+
+
+def read_elpv(folder: Path, classes: tuple[str, ...] = _CLASSES["binary"]) -> list[Item]:
+    """List the images that labels.csv in a folder, or in an archive, names.
+
+    Raises:
+        DatasetError: The file is missing or damaged.
+    """
+    table = folder / "labels.csv"
     try:
-        lines = (folder / "labels.csv").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{folder / 'labels.csv'}: {error}; reinstall elpv-dataset") from error
-    items = [_read_line(line, folder, classes) for line in lines]
-    accepted = tuple(name for name in classes if name in _ACCEPTED)
-    return Source(items, classes, accepted)
+        lines = read_bytes(str(table), _MAX_TABLE_BYTES).decode().splitlines()
+    except (UnreadableImage, UnicodeDecodeError) as error:
+        raise DatasetError(f"{table}: {error}; get the set again") from error
+    return [_read_line(line, folder, classes) for line in lines]
 
 
 def _read_line(line: str, folder: Path, classes: tuple[str, ...]) -> Item:

@@ -1,5 +1,7 @@
 """Labelled images as a source lists them, before they are read."""
 
+import os
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +54,10 @@ class Source:
     """Classes that pass by default."""
     notes: tuple[str, ...] = ()
     """What a user should know about how it was read; each one sentence."""
+    name: str = ""
+    """Of the data set, where the settings leave it open."""
+    licence: str = ""
+    """Of the images, where the settings leave it open."""
 
 
 def list_root(root: str) -> tuple[Path, Listing]:
@@ -74,6 +80,16 @@ def list_root(root: str) -> tuple[Path, Listing]:
 def relative_parts(path: str, root: Path) -> list[str]:
     """Return the folders and the file name of an image below its root."""
     return path[len(str(root)) :].lstrip("!").strip("/\\").replace("\\", "/").split("/")
+
+
+def neighbour(path: str, levels: int, *names: str) -> str:
+    """Return the path below the folder that is `levels` above a file or an archive member.
+
+    >>> neighbour("set.zip!/train_images/a.jpg", 2, "train.csv")
+    'set.zip!/train.csv'
+    """
+    parts = re.split(r"[/\\]" if os.sep == "\\" else "/", path)
+    return "/".join([*parts[:-levels], *names])
 
 
 def read_split_name(name: str) -> str | None:

@@ -6,6 +6,7 @@ ANNOTATIONS), one with train and validation folders, and the bare files of NEU-C
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 
 from sihwa.dataset.config import NeuDetConfig
@@ -34,10 +35,15 @@ def find_neu_det(config: NeuDetConfig) -> Source:
         DatasetError: There is no image, a name has no known class, or an annotation is damaged.
     """
     root, listing = list_root(config.root)
-    items = [_read_item(path, relative_parts(path, root)) for path in listing.images]
+    items, notes = read_neu_det([(path, relative_parts(path, root)) for path in listing.images])
+    return Source(items, tuple(_CLASSES), notes=tuple(notes))
+
+
+def read_neu_det(images: Sequence[tuple[str, list[str]]]) -> tuple[list[Item], list[str]]:
+    """Label images by the folders and names of their paths; return notes as well."""
+    items = [_read_item(path, parts) for path, parts in images]
     bare = sum(item.boxes is None for item in items)
-    notes = (f"{bare} images have no annotation",) if 0 < bare < len(items) else ()
-    return Source(items, tuple(_CLASSES), notes=notes)
+    return items, [f"{bare} images have no annotation"] if 0 < bare < len(items) else []
 
 
 def _read_item(path: str, parts: list[str]) -> Item:

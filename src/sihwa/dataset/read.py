@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from sihwa.dataset.config import (
+    AutoConfig,
     DatasetConfig,
     ElpvConfig,
     ImageFolderConfig,
     NeuDetConfig,
+    PublicSetConfig,
     TabularConfig,
 )
 from sihwa.dataset.elpv import find_elpv
@@ -20,6 +22,7 @@ from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Item, Source
 from sihwa.dataset.manifest import MANIFEST_SCHEMA, Manifest, read_manifest
 from sihwa.dataset.neu_det import find_neu_det
+from sihwa.dataset.recognise import find_auto, find_public
 from sihwa.dataset.split import assign_splits, find_components, require_one_label, thin_training
 from sihwa.dataset.tabular import find_tabular
 from sihwa.errors import ConfigError, DatasetError, SihwaError, UnreadableImage
@@ -27,9 +30,11 @@ from sihwa.images import decode_image, map_with_progress, read_bytes
 from sihwa.storage import sha256_of_bytes
 
 _FINDERS: dict[type[DatasetConfig], Callable[[Any], Source]] = {
+    AutoConfig: find_auto,
     ElpvConfig: find_elpv,
     ImageFolderConfig: find_image_folder,
     NeuDetConfig: find_neu_det,
+    PublicSetConfig: find_public,
     TabularConfig: find_tabular,
 }
 _LISTED = 20
@@ -42,7 +47,7 @@ def read_dataset(config: DatasetConfig, seed: int) -> Manifest:
     `Manifest.read_image`.
 
     Args:
-        config: One of ElpvConfig, ImageFolderConfig, NeuDetConfig, TabularConfig.
+        config: Of one of the kinds of data sets, such as ImageFolderConfig.
         seed: Seed of the splits that the source does not give.
 
     Raises:
@@ -74,10 +79,10 @@ def read_as_given(config: DatasetConfig) -> Manifest:
         items = read_groups(config.group, items)
     return Manifest(
         table=_table(items, sizes, [item.split or "" for item in items]),
-        name=config.name,
+        name=source.name or config.name,
         classes=classes,
         accept_classes=_accept_classes(config, source, classes),
-        licence=config.licence,
+        licence=source.licence or config.licence,
         dropped=tuple(dropped),
         notes=source.notes,
     )
@@ -133,10 +138,10 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
         )
     return Manifest(
         table=table,
-        name=config.name,
+        name=source.name or config.name,
         classes=classes,
         accept_classes=accept_classes,
-        licence=config.licence,
+        licence=source.licence or config.licence,
         dropped=tuple(dropped),
         notes=notes,
     )

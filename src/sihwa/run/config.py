@@ -6,7 +6,15 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from sihwa.augmentation import AugmentationConfig
-from sihwa.dataset import DatasetConfig, ElpvConfig, ImageFolderConfig, NeuDetConfig, TabularConfig
+from sihwa.dataset import (
+    AutoConfig,
+    DatasetConfig,
+    ElpvConfig,
+    ImageFolderConfig,
+    NeuDetConfig,
+    PublicSetConfig,
+    TabularConfig,
+)
 from sihwa.decision import DecisionConfig
 from sihwa.errors import ConfigError, check_settings
 from sihwa.evaluation.config import EvaluationConfig
@@ -57,10 +65,12 @@ class TrainConfig:
 
 SCHEMAS: dict[str, dict[str, Any]] = {
     "dataset": {
+        "auto": AutoConfig,
         "elpv": ElpvConfig,
         "image_folder": ImageFolderConfig,
         "manifest": TabularConfig,
         "neu_det": NeuDetConfig,
+        "public": PublicSetConfig,
     },
     "augmentation": {"augmentation": AugmentationConfig},
     "model": {"model": ModelConfig},

@@ -63,7 +63,8 @@ def test_compose_config_texts_in_a_list_stay_as_typed(typed: str, classes: list[
     ids=str,
 )
 def test_compose_config_every_option_composes(option: Path) -> None:
-    needed = ["dataset.root=x"] if "neu_" in option.stem or "folder" in option.stem else []
+    is_dataset = option.parent.name == "dataset" and option.stem not in ("elpv", "manifest")
+    needed = ["dataset.root=x"] if is_dataset or "neu_" in option.stem else []
     needed += ["dataset.path=x"] if option.stem == "manifest" else []
     compose_config([f"{option.parent}={option.stem}", *needed])
 
@@ -76,7 +77,7 @@ def test_compose_config_every_option_composes(option: Path) -> None:
         (["++training.fold=5"], "nearest: training.folds"),
         ([*NEU, "dataset.rot=1"], "unknown setting 'dataset.rot'; nearest: dataset.root"),
         (["datset=elpv"], "unknown setting 'datset'; nearest: dataset"),
-        (["dataset=elvp"], "dataset must be one of elpv, .*; got 'elvp'; nearest: elpv"),
+        (["dataset=elvp"], "dataset must be one of aitex, .*; got 'elvp'; nearest: elpv"),
         (["training=null"], "training must be one of finetune, probe"),
         (["experiment=null"], "experiment must be one of elpv"),
         (["model=resnet18,resnet50"], "model: several options"),

@@ -1,0 +1,248 @@
+"""The public data sets that Sihwa reads by name.
+
+Each entry gives facts that can be checked: terms, citation, address, layout, and what its authors
+say about images of the same part. docs/public-sets.md shows them as a table.
+"""
+
+from sihwa.dataset.public_readers import (
+    AITEX_DEFECTS,
+    GC10_KINDS,
+    by_mask,
+    read_boards,
+    read_cells,
+    read_fabrics,
+    read_names,
+    read_neu,
+    read_product,
+    read_sheets,
+    read_strips,
+    read_textures,
+    read_tiles,
+)
+from sihwa.dataset.public_set import PublicSet
+from sihwa.storage.download import RemoteFile
+
+_UNSTATED = "not stated by its authors"
+_NON_COMMERCIAL = "CC BY-NC-SA 4.0"
+_GOOD = {"good": "good", "defective": "defective"}
+_STEEL = (
+    "slag inclusion", "red iron", "iron sheet ash", "surface scratch",
+    "oxide scale of plate system", "finishing roll printing", "oxide scale of temperature system",
+)  # fmt: skip
+
+_SETS = (
+    PublicSet(
+        name="neu_det",
+        title="NEU-DET",
+        images=1800,
+        licence=_UNSTATED,
+        citation="Song and Yan 2013, Applied Surface Science 285; He et al. 2020, IEEE TIM 69(4)",
+        page="http://faculty.neu.edu.cn/songkechen/zh_CN/zhym/263269/list/index.htm",
+        layout=("IMAGES/crazing_1.jpg", "ANNOTATIONS/crazing_1.xml", "or Cr_1.bmp (NEU-CLS)"),
+        image=r"(?:crazing|inclusion|patches|pitted_surface|rolled-in_scale|scratches"
+        r"|Cr|In|Pa|PS|RS|Sc)_\d+\.(?:jpg|bmp|png)",
+        labels={},
+        read=read_neu,
+        by_hand="follow a link on its page, and unpack NEU-DET or NEU-CLS",
+    ),
+    PublicSet(
+        name="elpv",
+        title="ELPV",
+        images=2624,
+        licence=_NON_COMMERCIAL,
+        citation="Deitsch et al. 2019, Solar Energy 185, arXiv 1807.02894",
+        page="https://github.com/zae-bayern/elpv-dataset",
+        layout=("images/cell0001.png", "labels.csv"),
+        image=r"images/cell\d{4}\.png",
+        labels={"functional": "functional", "defective": "defective"},
+        accept=("functional",),
+        read=read_cells,
+        by_hand='it comes as a package: pip install "sihwa[elpv]"; dataset=elpv alone finds it',
+    ),
+    PublicSet(
+        name="magnetic_tile",
+        title="Magnetic Tile",
+        images=1344,
+        licence=_UNSTATED,
+        citation="Huang, Qiu and Yuan 2020, The Visual Computer 36, doi 10.1007/s00371-018-1588-5",
+        page="https://github.com/abin24/Magnetic-tile-defect-datasets.",
+        layout=("MT_Crack/Imgs/exp1_num_265613.jpg", "MT_Crack/Imgs/exp1_num_265613.png (mask)"),
+        image=r"MT_(?P<label>[a-z]+)/Imgs/exp\d+_num_(?P<number>\d{1,9})\.jpg",
+        beside=r"MT_[a-z]+/Imgs/[^/]+\.png",
+        labels={name: name for name in ("free", "blowhole", "break", "crack", "fray", "uneven")},
+        accept=("free",),
+        groups="images with close numbers are exposures of one tile",
+        read=read_tiles,
+        archive=RemoteFile(
+            "https://github.com/abin24/Magnetic-tile-defect-datasets./archive/"
+            "cc4eb530b57b9cb7225bf76023873043ffd50655.zip",
+            "592b050953d1de4ffa538b93b6b91aee7268d8e59b73d4d9c92cfce187d7ce66",
+        ),
+    ),
+    PublicSet(
+        name="kolektor_sdd",
+        title="KolektorSDD",
+        images=399,
+        licence=_NON_COMMERCIAL,
+        citation="Tabernik et al. 2020, Journal of Intelligent Manufacturing 31, arXiv 1903.08536",
+        page="https://www.vicos.si/resources/kolektorsdd/",
+        layout=("kos01/Part0.jpg", "kos01/Part0_label.bmp (mask)"),
+        image=r"(?P<group>kos\d\d)/Part\d+\.jpg",
+        beside=r"kos\d\d/Part\d+_label\.bmp",
+        marked_by_beside=True,
+        labels=_GOOD,
+        accept=("good",),
+        groups="a folder holds the surfaces of one commutator",
+        read=by_mask("_label.bmp"),
+        archive=RemoteFile(
+            "https://go.vicos.si/kolektorsdd",
+            "65dc621693418585de9c4467d1340ea7958a6181816f0dc2883a1e8b61f9d4dc",
+        ),
+    ),
+    PublicSet(
+        name="kolektor_sdd2",
+        title="KolektorSDD2",
+        images=3335,
+        licence=_NON_COMMERCIAL,
+        citation="Božič, Tabernik and Skočaj 2021, Computers in Industry 129, arXiv 2104.06064",
+        page="https://www.vicos.si/resources/kolektorsdd2/",
+        layout=("train/10000.png", "train/10000_GT.png (mask)", "test/20000.png"),
+        image=r"(?P<split>train|test)/\d{5}\.png",
+        beside=r"(?:train|test)/\d{5}_GT\.png",
+        marked_by_beside=True,
+        labels=_GOOD,
+        accept=("good",),
+        read=by_mask("_GT.png"),
+        archive=RemoteFile(
+            "https://go.vicos.si/kolektorsdd2",
+            "edcdb486809b24f1d17b785e30c52fafc5999554dd5fe18ddf77b61ceb6f36a8",
+            853_126_555,
+        ),
+    ),
+    PublicSet(
+        name="dagm2007",
+        title="DAGM 2007",
+        images=16100,
+        licence="CC BY 4.0",
+        citation="Wieler and Hahn 2007, Weakly supervised learning for industrial optical "
+        "inspection, DAGM symposium",
+        page="https://zenodo.org/records/12750201",
+        layout=("Class1/Train/0001.PNG", "Class1/Train/Label/0576_label.PNG (mask)"),
+        image=r"(?P<texture>Class\d{1,2})/(?P<split>Train|Test)/\d{4}\.png",
+        beside=r"Class\d{1,2}/(?:Train|Test)/Label/\d{4}_label\.png",
+        marked_by_beside=True,
+        labels=_GOOD,
+        accept=("good",),
+        read=read_textures,
+        by_hand="download the files of the Zenodo record, and unpack them",
+    ),
+    PublicSet(
+        name="mvtec_ad",
+        title="MVTec AD",
+        images=5354,
+        licence=_NON_COMMERCIAL,
+        citation="Bergmann et al. 2021, International Journal of Computer Vision 129",
+        page="https://www.mvtec.com/company/research/datasets/mvtec-ad",
+        layout=(
+            "bottle/train/good/000.png",
+            "bottle/test/broken_large/000.png",
+            "bottle/ground_truth/broken_large/000_mask.png (mask)",
+        ),
+        image=r"(?:train|test)/(?P<label>[^/]+)/\d{3}\.png",
+        beside=r"ground_truth/[^/]+/\d{3}_mask\.png",
+        marked_by_beside=True,
+        labels={},
+        accept=("good",),
+        read=read_product,
+        by_hand="fill in the form on its page, and unpack the archive",
+    ),
+    PublicSet(
+        name="gc10_det",
+        title="GC10-DET",
+        images=2300,
+        licence=_UNSTATED,
+        citation="Lv et al. 2020, Sensors 20(6), 1562, doi 10.3390/s20061562",
+        page="https://github.com/lvxiaoming2019/GC10-DET-Metallic-Surface-Defect-Datasets",
+        layout=("1/img_02_425501900_00017.jpg", "lable/img_02_425501900_00017.xml"),
+        image=r"0?(?P<label>10|[1-9])/img_\d+_(?P<group>[^/_]+)_\d+\.(?:jpg|jpeg|png|bmp)",
+        labels=GC10_KINDS,
+        groups="the middle number of a name is one strip, seen by several cameras",
+        read=read_strips,
+        by_hand="follow the link in its README, and unpack the archive",
+    ),
+    PublicSet(
+        name="severstal",
+        title="Severstal",
+        images=12568,
+        licence="rules of the Kaggle competition",
+        citation="Severstal: Steel Defect Detection, Kaggle 2019",
+        page="https://www.kaggle.com/c/severstal-steel-defect-detection",
+        layout=("train_images/0002cc93b.jpg", "train.csv", "test_images/... (not labelled)"),
+        image=r"train_images/[0-9a-f]{9}\.jpg",
+        beside=r"test_images/[0-9a-f]{9}\.jpg",
+        labels={name: name for name in ("good", "kind_1", "kind_2", "kind_3", "kind_4")},
+        accept=("good",),
+        read=read_sheets,
+        by_hand="join the competition with a Kaggle account, and unpack the archive",
+    ),
+    PublicSet(
+        name="x_sdd",
+        title="X-SDD",
+        images=1360,
+        licence=_UNSTATED,
+        citation="Feng, Gao and Luo 2021, Symmetry 13(4), 706, doi 10.3390/sym13040706",
+        page="https://github.com/Fighter20092392/X-SDD-A-New-benchmark",
+        layout=("red iron/2001.jpg", "slag inclusion/1001.jpg"),
+        image=rf"(?P<label>{'|'.join(_STEEL)})/\d{{4}}\.(?:jpg|png)",
+        labels={name: name for name in _STEEL},
+        read=read_names,
+        archive=RemoteFile(
+            "https://github.com/Fighter20092392/X-SDD-A-New-benchmark/archive/"
+            "029895ed915859dec11e79a70230bf85cfaf91cf.zip"
+        ),
+    ),
+    PublicSet(
+        name="deep_pcb",
+        title="DeepPCB",
+        images=3000,
+        licence="MIT; its README asks for research use only",
+        citation="Tang et al. 2019, On-line PCB defect detector on a new PCB defect dataset, "
+        "arXiv 1902.06197",
+        page="https://github.com/tangsanli5201/DeepPCB",
+        layout=(
+            "PCBData/group00041/00041/00041000_test.jpg",
+            "PCBData/group00041/00041/00041000_temp.jpg (template)",
+            "PCBData/group00041/00041_not/00041000.txt",
+        ),
+        image=r"group\d{5}/(?P<group>\d{5})/(?P<number>\d{8})_(?P<label>temp|test)\.jpg",
+        labels={"temp": "good", "test": "defective"},
+        accept=("good",),
+        groups="a folder holds cuts of one scan, boards as well as templates",
+        read=read_boards,
+        archive=RemoteFile(
+            "https://github.com/tangsanli5201/DeepPCB/archive/refs/heads/master.zip"
+        ),
+    ),
+    PublicSet(
+        name="aitex",
+        title="AITEX",
+        images=245,
+        licence=_UNSTATED,
+        citation="Silvestre-Blanes et al. 2019, AUTEX Research Journal 19(4), "
+        "doi 10.2478/aut-2019-0035",
+        page="https://www.aitex.es/afid/",
+        layout=(
+            "Defect_images/0001_002_00.png",
+            "NODefect_images/2306881-210020u/0001_000_00.png",
+            "Mask_images/0001_002_00_mask.png (mask)",
+        ),
+        image=r"(?:NO)?Defect_images/(?:[^/]+/)?\d{4}_(?P<label>\d{3})_(?P<group>\d\d)\.png",
+        beside=r"Mask_images/[^/]+\.png",
+        labels={"000": "good", **dict.fromkeys(AITEX_DEFECTS, "defective")},
+        accept=("good",),
+        groups="the last number of a name is the fabric",
+        read=read_fabrics,
+        by_hand="download the three .7z archives from its page, and unpack them into one folder",
+    ),
+)
+PUBLIC_SETS = {public.name: public for public in _SETS}

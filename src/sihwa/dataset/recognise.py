@@ -1,0 +1,79 @@
+"""Public sets by name, or told by the names of their images."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from sihwa.dataset.config import AutoConfig, ImageFolderConfig, PublicSetConfig
+from sihwa.dataset.image_folder import find_image_folder
+from sihwa.dataset.item import Source, list_root
+from sihwa.dataset.public_set import PublicSet
+from sihwa.dataset.public_sets import PUBLIC_SETS
+from sihwa.errors import ConfigError, DatasetError
+from sihwa.images import Listing
+
+_LEAST_SHARE = 0.95
+"""Of image files named as in a set that is recognised; others may be the figures of a README."""
+_LEAST_PART = 0.05
+"""Of image files named as in a set that shares a folder with another."""
+
+
+def find_public(config: PublicSetConfig) -> Source:
+    """List the images of the public set that the settings name.
+
+    Raises:
+        DatasetError: The root is not laid out as that set, or an annotation is damaged.
+        ConfigError: No set has that name.
+    """
+    public = PUBLIC_SETS.get(config.layout)
+    if public is None:
+        names = ", ".join(PUBLIC_SETS)
+        raise ConfigError(f"dataset.layout must be one of {names}; got {config.layout!r}")
+    return public.find(*list_root(config.root))
+
+
+def find_auto(config: AutoConfig) -> Source:
+    """List the images of the only public set that fits, else of one folder per class.
+
+    Raises:
+        DatasetError: Two sets fit, or the images of the one that fits cannot be used.
+    """
+    root, listing = list_root(config.root)
+    public = recognise_set(root, listing)
+    if public is None:
+        source = find_image_folder(ImageFolderConfig(root=config.root))
+        note = "no known public set has such names, so each folder was taken for a class"
+        return _renamed(source, config, note, "image folder", "")
+    source = public.find(root, listing)
+    note = (
+        f"taken for {public.title}, because {len(source.items)} of {len(listing.images)} images "
+        f"are named like {public.layout[0]}; dataset=image_folder takes folders for classes"
+    )
+    return _renamed(source, config, note, public.title, public.licence)
+
+
+def recognise_set(root: Path, listing: Listing) -> PublicSet | None:
+    """Return the public set that the names of images fit, or None.
+
+    Raises:
+        DatasetError: More than one fits, or is there.
+    """
+    share = {public.name: public.share(root, listing) for public in PUBLIC_SETS.values()}
+    fitting = [name for name in share if share[name] >= _LEAST_SHARE]
+    there = fitting or [name for name in share if share[name] >= _LEAST_PART]
+    if len(there) > 1 and sum(share[name] for name in there) >= _LEAST_SHARE:
+        raise DatasetError(
+            f"dataset.root: {root} fits {' and '.join(there)}; point dataset.root to one of them, "
+            "or name it with dataset=NAME"
+        )
+    return PUBLIC_SETS[fitting[0]] if fitting else None
+
+
+def _renamed(source: Source, config: AutoConfig, note: str, name: str, licence: str) -> Source:
+    """Return a source with a note, and with a name and licence that the settings leave open."""
+    open_name, open_licence = AutoConfig.name, AutoConfig.licence
+    return replace(
+        source,
+        notes=(note, *source.notes),
+        name=name if config.name in ("auto", open_name) else "",
+        licence=licence if config.licence == open_licence else "",
+    )
