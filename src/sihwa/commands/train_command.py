@@ -14,7 +14,7 @@ import sihwa
 from sihwa.commands.settings_help import help_text
 from sihwa.errors import ConfigError
 from sihwa.model import require_known
-from sihwa.reporting import metrics_table, similarity_sentences
+from sihwa.reporting import metrics_table, proposed_setting, similarity_sentences
 from sihwa.run import Run, RunResult, TrainConfig
 from sihwa.run.compose import compose_config, compose_settings, expand_multirun
 from sihwa.run.folds import cross_validate, resume_folds
@@ -138,6 +138,9 @@ def show_run(result: RunResult) -> None:
     lines.append(f"report: {result.report}")
     console = Console()
     console.print(metrics_table(result.evaluation))
+    style = "yellow" if result.similarity.warns else None
     for sentence in similarity_sentences(result.similarity):
-        console.print(sentence, style="yellow" if result.similarity.warns else "", highlight=False)
+        console.print(sentence, style=style, markup=False, highlight=False)
+    if setting := proposed_setting(result.similarity):
+        console.print(setting, style=style, markup=False, highlight=False, soft_wrap=True)
     console.print("\n".join(lines), soft_wrap=True, highlight=False)

@@ -3,7 +3,7 @@
 from sihwa.reporting.image_uri import image_uri
 from sihwa.reporting.page import write_report
 from sihwa.reporting.report import MOST_ERRORS, ErrorImage, Report
-from sihwa.reporting.similarity_text import similarity_sentences
+from sihwa.reporting.similarity_text import proposed_setting, similarity_sentences
 from sihwa.reporting.terminal import metrics_table
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Report",
     "image_uri",
     "metrics_table",
+    "proposed_setting",
     "similarity_sentences",
     "write_report",
 ]

@@ -18,7 +18,7 @@ from sihwa.reporting.figure_rows import (
 )
 from sihwa.reporting.image_uri import image_uri
 from sihwa.reporting.report import ErrorImage, Report
-from sihwa.reporting.similarity_text import similarity_sentences
+from sihwa.reporting.similarity_text import proposed_setting, similarity_sentences
 from sihwa.reporting.template import render_template
 from sihwa.reporting.wording import WORDS
 from sihwa.storage import write_text
@@ -49,7 +49,9 @@ def write_report(path: Path, report: Report) -> None:
 def render(report: Report) -> str:
     """Return the page as HTML text."""
     evaluation = report.evaluation
-    similarity = [f"{one}." for one in similarity_sentences(report.similarity)]
+    similarity = similarity_sentences(report.similarity)
+    if setting := proposed_setting(report.similarity):
+        similarity.append(setting)
     conclusions = _conclusions(evaluation)
     # a warning comes before what it puts in doubt
     conclusions = similarity + conclusions if report.similarity.warns else conclusions + similarity
