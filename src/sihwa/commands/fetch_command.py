@@ -20,7 +20,7 @@ def fetch(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             help="Public set, as in dataset=NAME. Without it, the sets are listed.",
             show_default=False,
         ),
@@ -89,8 +89,8 @@ def fetch_set(public: "PublicSet", out: Path) -> None:
     _say_terms(public)
     if public.archive is None:
         raise DownloadError(
-            f"{public.name} has no stable public address: {public.by_hand}. Then train with "
-            f"dataset={public.name} dataset.root=FOLDER"
+            f"{public.name} has no stable public address: {public.by_hand}; then train with "
+            f"dataset={public.name}{'' if public.name == 'elpv' else ' dataset.root=FOLDER'}"
         )
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise StorageError(f"--out {out}: expected a new or an empty folder")

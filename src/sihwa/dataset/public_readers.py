@@ -80,7 +80,8 @@ def read_textures(public: PublicSet, found: Sorted) -> Read:
         mask = neighbour(sample.path, 1, "Label", f"{name.stem}_label{name.suffix}").lower()
         label = "defective" if mask in masks else "good"
         unmarked[neighbour(sample.path, 1)] += 0 if mask in masks else 1
-        items.append(make_item(public, sample, label, texture=sample.parts["texture"] or ""))
+        texture = PurePosixPath(neighbour(sample.path, 2)).name
+        items.append(make_item(public, sample, label, texture=texture))
     total = Counter(neighbour(sample.path, 1) for sample in found.samples)
     for folder, count in unmarked.items():
         if count == total[folder]:

@@ -45,8 +45,8 @@ def find_auto(config: AutoConfig) -> Source:
         return _renamed(source, config, note, "image folder", "")
     source = public.find(root, listing)
     note = (
-        f"taken for {public.title}, because {len(source.items)} of {len(listing.images)} images "
-        f"are named like {public.layout[0]}; dataset=image_folder takes folders for classes"
+        f"taken for {public.title}, because {len(source.items)} of {len(listing.images)} image "
+        f"files are named like {public.layout[0]}; dataset=image_folder takes folders for classes"
     )
     return _renamed(source, config, note, public.title, public.licence)
 

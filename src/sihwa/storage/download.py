@@ -82,31 +82,39 @@ def download(remote: RemoteFile, path: Path, timeout_s: float = 60.0) -> str:
         raise DownloadError(
             f"expected an address that begins with https://, got {remote.address!a}"
         )
-    part = path.with_name(f".{path.name[:64]}.part")
-    lock = path.with_name(f".{path.name[:64]}.lock")
+    name = path.name.lstrip(".")[:64]
+    part, lock = path.with_name(f".{name}.part"), path.with_name(f".{name}.lock")
     with hold(lock, path, "Wait until it ends"):
-        with progress_bar("downloading", lambda: _total_mib(part), "MiB") as advance:
-            shown = 0
-
-            def show(size: int) -> None:
-                nonlocal shown
-                advance(size // _MIB - shown)
-                shown = size // _MIB
-
-            _receive(remote, part, timeout_s, show)
-        sha256 = _check(remote, part)
-        with writing(path):
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-            part.replace(path)
-            _note_of(part).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        lock.unlink()
+        try:
+            _receive(remote, part, timeout_s)
+            sha256 = _check(remote, part)
+            with writing(path):
+                with part.open("rb+") as file:
+                    os.fsync(file.fileno())
+                part.replace(path)
+                _note_of(part).unlink(missing_ok=True)
+        finally:
+            with contextlib.suppress(OSError):  # Windows keeps a file that is open
+                lock.unlink()
     return sha256
 
 
-def _receive(remote: RemoteFile, part: Path, timeout_s: float, show: Callable[[int], None]) -> None:
-    """Try until the file is whole, or until nothing more comes."""
+def _receive(remote: RemoteFile, part: Path, timeout_s: float) -> None:
+    """Show a progress bar until the file is whole, or until nothing more comes."""
+    with progress_bar("downloading", lambda: _total_mib(part), "MiB") as advance:
+        shown = 0
+
+        def show(size: int) -> None:
+            nonlocal shown
+            advance(size // _MIB - shown)
+            shown = size // _MIB
+
+        _receive_all(remote, part, timeout_s, show)
+
+
+def _receive_all(
+    remote: RemoteFile, part: Path, timeout_s: float, show: Callable[[int], None]
+) -> None:
     failures = 0
     while True:
         before = _size(part)
@@ -115,9 +123,10 @@ def _receive(remote: RemoteFile, part: Path, timeout_s: float, show: Callable[[i
         except _Interrupted as error:
             failures = 1 if _size(part) > before else failures + 1
             if failures >= _ATTEMPTS:
+                kept = f"; {_size(part)} bytes are kept: run the same command again to resume"
                 raise DownloadError(
-                    f"{remote.address}: {error}, {_ATTEMPTS} times without progress; "
-                    f"{_size(part)} bytes are kept, so run the same command again to resume"
+                    f"{remote.address}: {error}, {_ATTEMPTS} times without progress"
+                    f"{kept if _size(part) else ''}"
                 ) from error
         else:
             return

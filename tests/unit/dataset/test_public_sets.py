@@ -316,6 +316,14 @@ def test_find_public_several_kinds_follow_the_rule_of_the_set(tmp_path: Path) ->
     assert board.attributes["kinds"] == "mousebite short"
 
 
+def test_find_public_takes_one_texture_alone(tmp_path: Path) -> None:
+    grow(tmp_path, TREES["dagm2007"][0])
+    for root in (tmp_path, tmp_path / "Class1"):
+        source = find_auto(AutoConfig(root=str(root)))
+        assert [item.label for item in source.items] == ["defective", "good", "defective"]
+        assert {item.attributes["texture"] for item in source.items} == {"Class1"}
+
+
 def test_find_public_severstal_older_table_gives_the_same(tmp_path: Path) -> None:
     table = (
         b"ImageId_ClassId,EncodedPixels\n0002cc93b.jpg_1,29102 12 29346 24\n0002cc93b.jpg_2,\n"

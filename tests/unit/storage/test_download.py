@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sihwa.errors import DownloadError, StorageError
+from sihwa.storage import hold
 from sihwa.storage.download import RemoteFile, SecureRedirects, download
 from tests.unit.storage.web_server import Remote, serving
 
@@ -57,7 +58,7 @@ def test_download_without_a_strong_version_is_not_resumed(tmp_path: Path, etag: 
 
 def test_download_without_progress_ends_and_the_next_call_resumes(tmp_path: Path) -> None:
     with serving(Remote(CONTENT, stops=[1000, 0, 0, 0, 0])) as remote:
-        with pytest.raises(DownloadError, match=r"1000 of 102400, 5 times .* 1000 bytes are kept"):
+        with pytest.raises(DownloadError, match=r"1000 of 102400, 5 times .*; 1000 bytes are kept"):
             fetch(remote, tmp_path)
         assert not (tmp_path / "set.zip").exists()
         assert fetch(remote, tmp_path) == SHA256
@@ -122,7 +123,7 @@ def test_download_other_file_than_expected_is_refused(
 ) -> None:
     with serving(Remote(CONTENT)) as remote, pytest.raises(DownloadError, match=message):
         fetch(remote, tmp_path, **given)
-    assert [name for name in names_in(tmp_path) if not name.endswith(".lock")] == []
+    assert names_in(tmp_path) == []
 
 
 def test_download_more_than_expected_stops_early(tmp_path: Path) -> None:
@@ -151,8 +152,19 @@ def test_download_refused_by_the_server_is_one_line(
 def test_download_nobody_there_is_one_line(tmp_path: Path) -> None:
     with serving(Remote(CONTENT)) as remote:
         pass
-    with pytest.raises(DownloadError, match=r"127\.0\.0\.1.*refused.*5 times"):
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1.*refused.*5 times without progress$"):
         fetch(remote, tmp_path)
+    assert names_in(tmp_path) == []
+
+
+def test_download_by_two_processes_at_once_is_refused(tmp_path: Path) -> None:
+    with (
+        serving(Remote(CONTENT)) as remote,
+        hold(tmp_path / ".set.zip.lock", tmp_path / "set.zip", "held here"),
+        pytest.raises(StorageError, match="another process"),
+    ):
+        fetch(remote, tmp_path)
+    assert remote.asked == []
 
 
 @pytest.mark.parametrize("moved", ["file:///etc/passwd", "http://127.0.0.1:1/elsewhere"])
