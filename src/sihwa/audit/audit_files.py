@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -83,18 +83,30 @@ def _uri(path: str) -> str | None:
 def _shown(finding: Finding, uri: dict[str, str | None]) -> dict[str, Any]:
     some = finding.images[:_SHOWN]
     rest = len(finding.images) - len(some)
+    shared = _shared_folder([one.path for one in some])
     return {
         "kind": finding.kind,
         "severity": finding.severity,
         "message": finding.message,
         "advice": finding.advice,
         "sets": [
-            [_image(one, uri) for one in marked]
+            [_image(one, uri, shared) for one in marked]
             for _, marked in groupby(some, key=lambda one: one.place)
         ],
         "rest": f"{counted(rest, 'more image')} in {TABLE}" if rest else "",
     }
 
 
-def _image(marked: Marked, uri: dict[str, str | None]) -> dict[str, Any]:
-    return {"uri": uri[marked.path], **asdict(marked)}
+def _image(marked: Marked, uri: dict[str, str | None], shared: str) -> dict[str, Any]:
+    return {"uri": uri[marked.path], "name": marked.path.removeprefix(shared), **asdict(marked)}
+
+
+def _shared_folder(paths: Sequence[str]) -> str:
+    """Return the folder that all paths begin with, with the slash behind it.
+
+    >>> _shared_folder(["/parts/good/1.png", "/parts/gone/2.png"])
+    '/parts/'
+    """
+    first, *others = [path.replace("\\", "/").split("/")[:-1] for path in paths] or [[]]
+    shared = takewhile(lambda names: len(set(names)) == 1, zip(first, *others, strict=False))
+    return "".join(f"{names[0]}/" for names in shared)

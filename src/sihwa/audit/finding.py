@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 SEVERITIES = ("severe", "warning", "note")
 """`severe`: figures or labels are wrong. `warning`: they may be. `note`: worth knowing."""
 
-LISTED = 200
-"""Images that a finding lists at most; its message has the full count."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Marked:

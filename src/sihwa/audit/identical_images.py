@@ -22,7 +22,7 @@ def find_identical(inventory: Inventory) -> Iterator[Finding]:
             message=f"{_sets(conflicts)} are byte-identical but have different labels",
             advice="Correct the labels, or leave all of them out",
             figure=float(sum(map(len, conflicts))),
-            images=inventory.mark_sets(conflicts),
+            images=inventory.mark_sets(conflicts, keep=0),
         )
     if across:
         yield Finding(
@@ -32,7 +32,7 @@ def find_identical(inventory: Inventory) -> Iterator[Finding]:
             "shows images of training",
             advice="Put each set into one split, or leave out the copies",
             figure=float(sum(map(len, across))),
-            images=inventory.mark_sets(across, exclude_rest=True),
+            images=inventory.mark_sets(across, keep=1),
         )
     if copies:
         yield Finding(
@@ -42,7 +42,7 @@ def find_identical(inventory: Inventory) -> Iterator[Finding]:
             "one split",
             advice="Leave out the copies if they were not meant",
             figure=float(sum(len(rows) - 1 for rows in copies)),
-            images=inventory.mark_sets(copies, exclude_rest=True),
+            images=inventory.mark_sets(copies, keep=1),
         )
 
 

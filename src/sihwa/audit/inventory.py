@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.audit.finding import LISTED, Marked
+from sihwa.audit.finding import Marked
 from sihwa.audit.image_facts import ImageFacts
 from sihwa.dataset import Manifest
 from sihwa.evaluation import group_index
@@ -67,38 +67,32 @@ class Inventory:
         return np.array([value(one) for one in self.facts], dtype=np.float64)
 
     def mark(self, rows: Sequence[int], notes: Sequence[str] = ()) -> tuple[Marked, ...]:
-        """Return images of a finding, each by itself, at most LISTED; `notes` go below them."""
+        """Return images of a finding, each by itself; `notes` go below them."""
         texts = notes or [""] * len(rows)
         return tuple(
             Marked(path=self.path[row], label=self.label[row], place=place, note=text)
-            for place, (row, text) in enumerate(zip(rows[:LISTED], texts, strict=False))
+            for place, (row, text) in enumerate(zip(rows, texts, strict=True))
         )
 
-    def mark_sets(
-        self, sets: Sequence[Sequence[int]], *, exclude_rest: bool = False
-    ) -> tuple[Marked, ...]:
-        """Return images of a finding, each set side by side, at most LISTED images or one set.
+    def mark_sets(self, sets: Sequence[Sequence[int]], *, keep: int) -> tuple[Marked, ...]:
+        """Return images of a finding, each set side by side.
 
         Args:
             sets: Rows of each set.
-            exclude_rest: Whether one image of each set is enough.
+            keep: Images of each set that may stay; leaving out the rest settles the finding.
         """
-        marked: list[Marked] = []
-        for place, rows in enumerate(sets):
-            if marked and len(marked) + len(rows) > LISTED:
-                break
-            for number, row in enumerate(rows[:LISTED]):
-                split = str(self.manifest.split[row])
-                marked.append(
-                    Marked(
-                        path=self.path[row],
-                        label=self.label[row],
-                        place=place,
-                        note=f"split {split}" if split else "",
-                        exclude=exclude_rest and number > 0,
-                    )
-                )
-        return tuple(marked)
+        split = self.manifest.split
+        return tuple(
+            Marked(
+                path=self.path[row],
+                label=self.label[row],
+                place=place,
+                note=f"split {split[row]}" if split[row] else "",
+                exclude=number >= keep,
+            )
+            for place, rows in enumerate(sets)
+            for number, row in enumerate(rows)
+        )
 
 
 def counted(count: int, noun: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.audit.finding import Finding
+from sihwa.audit.finding import Finding, Marked
 from sihwa.audit.inventory import Inventory, commonest, counted, listed
 
 _FEW = 0.05
@@ -23,13 +23,22 @@ _FLAT = 1.0
 
 
 def find_odd_images(inventory: Inventory) -> Iterator[Finding]:
-    """Yield images of a single colour, over- or under-exposed, blurred, or of an odd kind.
+    """Yield images that are unreadable, of a single colour, badly exposed, blurred or odd.
 
     Source: outliers are those beyond 6 robust standard deviations (1.4826 times the median
     absolute deviation) from the median of their class: Iglewicz and Hoaglin 1993, "How to Detect
     and Handle Outliers". Each rule also needs a change that an eye would see.
     """
     facts = inventory.facts
+    if dropped := inventory.manifest.dropped:
+        yield Finding(
+            kind="unreadable images",
+            severity="warning",
+            message=f"{counted(len(dropped), 'image')} cannot be read, such as {dropped[0]}",
+            advice="Repair or remove them; a run stops there, unless dataset.on_unreadable=drop",
+            figure=len(dropped) / (len(dropped) + len(inventory)),
+            images=tuple(Marked(path=one.path, label="", note=one.reason) for one in dropped),
+        )
     flat = inventory.fact(lambda one: one.contrast) < _FLAT
     yield from _odd(
         inventory, flat, "single colour", "warning", "hardly any contrast",
@@ -111,7 +120,7 @@ def robust_distance(value: NDArray[np.float64], label: NDArray[np.integer]) -> N
     At least 2 % of the range counts as a deviation, so that values all alike have no outliers.
 
     >>> value = np.array([10.0, 20, 30, 40, 500] * 5)
-    >>> robust_distance(value, np.zeros(25, int))[4] > 6
+    >>> bool(robust_distance(value, np.zeros(25, int))[4] > 6)
     True
     """
     spread = np.abs(value - class_median(value, label))

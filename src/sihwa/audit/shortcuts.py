@@ -69,7 +69,7 @@ def find_shortcuts(inventory: Inventory, seed: int) -> Iterator[Finding]:
             kind="a cue gives the class away",
             severity=levels[gain >= worse],
             message=f"the {cue.name} alone predicts the class with a balanced accuracy of "
-            f"{accuracy:.1%}, chance is {1 / kinds:.1%} (p = {p_value:.3f})",
+            f"{100 * accuracy:.1f} %, chance is {100 / kinds:.1f} % (p = {p_value:.3f})",
             advice="It may belong to the defect; if not, take all classes under the same conditions"
             if cue.is_of_part
             else "A network may learn it instead of the part: take images of all classes alike",

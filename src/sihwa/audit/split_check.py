@@ -37,7 +37,7 @@ def find_cut_groups(inventory: Inventory) -> Iterator[Finding]:
             f"({listed(sorted(cut), most=3)}), so the test shows parts of training",
             advice="Put each group into one split, or leave the splits out so that they are drawn",
             figure=len(cut) / len(rows),
-            images=inventory.mark_sets(list(cut.values())),
+            images=inventory.mark_sets(list(cut.values()), keep=len(inventory)),
         )
 
 

@@ -70,7 +70,7 @@ def _unproven(inventory: Inventory, tested: list[int]) -> Iterator[Finding]:
         severity="warning" if best > _PROVEN[1] else "note",
         message=f"even without one error, {counted(count, 'independent test image')} "
         f"{'of defects ' if any(accepted) else ''}only prove that {rate} are below "
-        f"{min(best, 1):.1%}",
+        f"{100 * min(best, 1):.1f} %",
         advice=f"To prove 1 % takes {needed} of them",
         figure=min(best, 1.0),
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.audit.finding import LISTED, Finding, Marked
+from sihwa.audit.finding import Finding, Marked
 from sihwa.audit.inventory import Inventory, counted
 from sihwa.audit.out_of_fold import FOLDS, assign_fold, out_of_fold_scores
 from sihwa.evaluation import fit_temperature, softmax
@@ -51,11 +51,11 @@ def find_wrong_labels(
     yield Finding(
         kind="suspected wrong labels",
         severity="warning",
-        message=f"{counted(len(rows), 'image')} of {len(label):,} ({share:.1%}): another class is "
-        "much likelier to a linear classifier that has not seen them",
+        message=f"{counted(len(rows), 'image')} of {len(label):,} ({100 * share:.1f} %): "
+        "another class is much likelier to a linear classifier that has not seen them",
         advice="Look at them: the label may be wrong, or the image hard",
         figure=share,
-        images=tuple(_mark(inventory, row, suspected, probability) for row in rows[:LISTED]),
+        images=tuple(_mark(inventory, row, suspected, probability) for row in rows.tolist()),
     )
 
 
@@ -94,6 +94,6 @@ def _mark(
         path=inventory.path[row],
         label=inventory.label[row],
         place=row,
-        note=f"looks like {name}, {probability[row, suspected[row]]:.0%}",
+        note=f"looks like {name}, {100 * probability[row, suspected[row]]:.0f} %",
         suggested_label=name,
     )

@@ -1,6 +1,5 @@
 """Audit a data set by itself, or as a part of a run: read, embed, look for what is wrong."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.audit import Finding, Inventory, audit, measure_manifest
+from sihwa.audit import Finding, Inventory, ManifestDiff, audit, compare_manifests, measure_manifest
 from sihwa.dataset import Manifest, read_as_given, read_manifest
 from sihwa.errors import ConfigError
 from sihwa.model import create_network
@@ -17,8 +16,6 @@ from sihwa.run.config import TrainConfig
 from sihwa.run.processes import choose_device
 from sihwa.run.run_files import read_config
 from sihwa.training import embed_manifest
-
-log = logging.getLogger(__name__)
 
 _TABLES = (".csv", ".parquet")
 
@@ -39,6 +36,11 @@ def audit_words(words: Sequence[str]) -> Audited:
     cache_dir = Path(config.cache_dir)
     embedding = embed_manifest(network, manifest, cache_dir=cache_dir, device=device)
     return Audited(manifest, find_faults(manifest, embedding, config))
+
+
+def compare_sources(first: str, second: str) -> ManifestDiff:
+    """Return what differs between two sources, each a word as of `read_words`."""
+    return compare_manifests(*(read_words([one])[0] for one in (first, second)))
 
 
 def find_faults(

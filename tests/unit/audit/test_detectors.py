@@ -49,7 +49,7 @@ def test_find_identical_lists_all_label_conflicts_in_one_finding() -> None:
     assert conflict.severity == "severe"
     assert [one.place for one in conflict.images] == [0, 0, 1, 1]
     assert [one.path[-8:] for one in conflict.images] == [f"000{n}.jpg" for n in range(4)]
-    assert not any(one.exclude for one in conflict.images)
+    assert all(one.exclude for one in conflict.images)
     copies = only(findings, "identical images")
     assert [(one.label, one.exclude) for one in copies.images] == [("good", False), ("good", True)]
 

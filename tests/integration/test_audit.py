@@ -1,0 +1,105 @@
+"""The command `sihwa audit` on a folder with planted faults."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from sihwa.commands.cli import audit, run_alone
+from sihwa.errors import ConfigError, StorageError
+from sihwa.run import RunResult
+from tests.helpers import random_images, save_images
+from tests.integration.conftest import TINY, make_parts
+
+NETWORK = [one for one in TINY if one.startswith("model.")]
+
+
+def run_audit(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    """Run the command and return its exit code."""
+    monkeypatch.setattr("sys.argv", ["audit", *map(str, words)])
+    try:
+        run_alone(audit)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Path:
+    root = make_parts(tmp_path / "부품")
+    first = next(iter(sorted((root / "양품").iterdir())))
+    shutil.copy(first, root / "긁힘" / "line 1" / "copy.png")
+    (root / "양품" / "broken.png").write_bytes(b"no image")
+    return root
+
+
+def test_audit_tells_what_a_run_would_refuse(
+    faulty: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, clean = tmp_path / "out", tmp_path / "clean.csv"
+    words = [faulty, *NETWORK, "dataset.accept_classes=[양품]", "-o", out]
+    assert run_audit(monkeypatch, *words, "--write-manifest", clean, "--strict") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("severe: identical images, two labels: 2 images in 1 set")
+    rows = pq.read_table(out / "audit.parquet").to_pylist()
+    assert {"identical images, two labels", "unreadable images"} <= {row["kind"] for row in rows}
+    assert "data:image/jpeg" in (out / "audit.html").read_text(encoding="utf-8")
+    with clean.open(encoding="utf-8") as file:
+        assert sum(row["audit_exclude"] == "yes" for row in csv.DictReader(file)) == 2
+    with pytest.raises(StorageError, match="exists; name another place"):
+        run_audit(monkeypatch, *words)
+
+
+def test_audit_of_a_run_reads_its_manifest_and_settings(
+    run: RunResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_audit(monkeypatch, run.folder, "-o", tmp_path / "out") == 0
+    assert "note: little can be proven" in capsys.readouterr().out.replace("warning", "note")
+    with pytest.raises(ConfigError, match="a run keeps its own settings"):
+        run_audit(monkeypatch, run.folder, "seed=3", "-o", tmp_path / "again")
+
+
+def test_audit_diff_compares_a_run_with_a_folder_by_content(
+    run: RunResult,
+    parts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    moved = Path(shutil.copytree(parts, tmp_path / "moved"))
+    run_audit(monkeypatch, "--diff", run.folder, moved)
+    assert "no difference" in capsys.readouterr().out
+    images = sorted((moved / "양품").iterdir())
+    images[0].rename(moved / "긁힘" / images[0].name)
+    images[1].unlink()
+    save_images(moved / "양품", random_images(1, 9, 9), prefix="new")
+    run_audit(monkeypatch, "--diff", run.folder, moved)
+    text = capsys.readouterr().out
+    assert [line for line in text.splitlines() if line.endswith(" images")] == [
+        "came: 1 images", "went: 1 images", "changed label: 1 images", "changed split: 0 images"
+    ]  # fmt: skip
+    assert "양품 -> 긁힘" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["missing/"], "found nothing at 'missing/'"),
+        (["a", "b"], "expected one source, got a, b"),
+        (["--diff", "a"], "--diff takes two sources"),
+        ([".", "dataset.rooot=x"], "rooot"),
+    ],
+)
+def test_audit_wrong_words_are_refused(
+    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run_audit(monkeypatch, *words)
