@@ -93,6 +93,9 @@ def download(remote: RemoteFile, path: Path, timeout_s: float = 60.0) -> str:
                     os.fsync(file.fileno())
                 part.replace(path)
                 _note_of(part).unlink(missing_ok=True)
+        except KeyboardInterrupt:
+            note(f"{_size(part)} bytes of the download are kept; the same command resumes it")
+            raise
         finally:
             with contextlib.suppress(OSError):  # Windows keeps a file that is open
                 lock.unlink()

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from sihwa.commands.cli import app
 from sihwa.commands.fetch_command import fetch, fetch_set
 from sihwa.dataset.public_sets import PUBLIC_SETS
 from sihwa.errors import ConfigError, DownloadError, StorageError
@@ -29,6 +31,12 @@ def packed(*names: str) -> bytes:
         for name in names:
             archive.writestr(name, b"")
     return file.getvalue()
+
+
+def test_fetch_is_a_command_of_sihwa() -> None:
+    result = CliRunner().invoke(app, ["fetch"])
+    assert result.exit_code == 0
+    assert "kolektor_sdd2" in result.output
 
 
 def test_fetch_without_a_name_lists_every_set(capsys: pytest.CaptureFixture[str]) -> None:

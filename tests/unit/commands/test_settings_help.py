@@ -9,7 +9,10 @@ from sihwa.commands.settings_help import help_text
 from sihwa.run.compose import compose_settings
 
 CHOICES = [
-    *(f"dataset={name}" for name in ("elpv", "image_folder", "manifest", "neu_det")),
+    *(
+        f"dataset={name}"
+        for name in ("auto", "elpv", "image_folder", "manifest", "neu_det", "x_sdd")
+    ),
     *(f"training={name}" for name in ("finetune", "probe", "stages")),
 ]
 

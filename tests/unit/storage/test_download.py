@@ -157,6 +157,18 @@ def test_download_nobody_there_is_one_line(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
+def test_download_stopped_by_ctrl_c_says_that_it_resumes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remote = Remote(CONTENT, stops=[1000], stall=True, presses=True)
+    with serving(remote):
+        with pytest.raises(KeyboardInterrupt):
+            fetch(remote, tmp_path)
+        assert "bytes of the download are kept" in capsys.readouterr().err
+        assert not {"set.zip", ".set.zip.lock"} & set(names_in(tmp_path))
+        assert fetch(remote, tmp_path) == SHA256
+
+
 def test_download_by_two_processes_at_once_is_refused(tmp_path: Path) -> None:
     with (
         serving(Remote(CONTENT)) as remote,
