@@ -182,7 +182,7 @@ def evaluate(
         balanced_accuracy=sampled.balanced_accuracy(confusion, effect),
         macro_f1=sampled.macro_f1(confusion, effect),
         expected_calibration_error=sampled.calibration_error(top, correct, accuracy),
-        log_loss=sampled.log_loss(stated, true),
+        log_loss=sampled.log_loss(stated, true, accuracy),
         precision=tuple(rates.figure(correct, predicted == k, "never predicted") for k in kinds),
         recall=tuple(rates.figure(correct, true == kind, "no image") for kind in kinds),
         escapes=escapes,

@@ -15,7 +15,12 @@ from sihwa.evaluation.arrays import BoolArray, Float64, FloatArray, Int64, IntAr
 from sihwa.evaluation.confusion import balanced_accuracy, macro_f1
 from sihwa.evaluation.grouped import design_effect
 from sihwa.evaluation.intervals import Figure, bootstrap_sums, redrawn_interval
-from sihwa.evaluation.probability import calibrated_errors, calibration_gaps, log_loss
+from sihwa.evaluation.probability import (
+    LOWEST_PROBABILITY,
+    calibrated_errors,
+    calibration_gaps,
+    log_loss,
+)
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,27 @@ class SampledFigures:
         method = f"bootstrap (basic, {self._resamples}, widened)"
         return self._figure(value, max(0.0, low), min(1.0, max(high, reach)), method, len(gap))
 
-    def log_loss(self, probability: FloatArray, label: IntArray) -> Figure:
-        """Return the mean negative log probability; `probability` (N, K), `label` (N,)."""
+    def log_loss(self, probability: FloatArray, label: IntArray, accuracy: Figure) -> Figure:
+        """Return the mean negative log probability; `probability` (N, K), `label` (N,).
+
+        Few groups may show no error at all, and a bootstrap never draws one. So with groups the
+        interval reaches the loss at either end of the accuracy's interval.
+        """
         loss = log_loss(probability, label)
         low, high = self._ends(self._means(loss[:, None])[:, 0])
         method = f"bootstrap (percentile, {self._resamples})"
+        if self.group is not None:
+            correct = probability.argmax(axis=1) == label
+            if correct.all():  # what an error would cost: the rest is shared by the other classes
+                rest = (1 - probability.max(axis=1)) / (probability.shape[1] - 1)
+                wrong = float(-np.log(np.maximum(rest, LOWEST_PROBABILITY)).mean())
+            else:
+                wrong = float(loss[~correct].mean())
+            right = float(loss[correct].mean()) if correct.any() else 0.0
+            ends = (accuracy.low or 0.0, accuracy.high or 0.0)
+            reached = [end * right + (1 - end) * wrong for end in ends]
+            low, high = min(low, *reached), max(high, *reached)
+            method = f"bootstrap (percentile, {self._resamples}, widened)"
         return self._figure(float(loss.mean()), low, high, method, loss.size)
 
     def _redrawn(
