@@ -37,6 +37,11 @@ def test_compose_config_text_stays_as_typed(typed: str, value: str) -> None:
     assert config.dataset.licence == value
 
 
+def test_compose_config_null_is_no_group() -> None:
+    group = [compose_config([f"dataset.group={one}"]).dataset.group for one in ("null", "every:6")]
+    assert group == [None, "every:6"]
+
+
 @pytest.mark.parametrize(
     ("typed", "classes"),
     [
