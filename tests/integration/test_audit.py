@@ -8,10 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from sihwa.commands.cli import audit, run_alone
-from sihwa.errors import ConfigError, StorageError
+from sihwa.errors import ConfigError, DatasetError, StorageError
 from sihwa.run import RunResult
+from sihwa.run.compose import compose_config
+from sihwa.run.folds import cross_validate
 from tests.helpers import random_images, save_images
-from tests.integration.conftest import TINY, make_parts
+from tests.integration.conftest import TINY, make_parts, settings, start, train
 
 NETWORK = [one for one in TINY if one.startswith("model.")]
 
@@ -103,3 +105,47 @@ def test_audit_wrong_words_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         run_audit(monkeypatch, *words)
+
+
+@pytest.fixture(scope="module")
+def cued(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images whose size gives the class away."""
+    root = tmp_path_factory.mktemp("data") / "cued"
+    save_images(root / "양품", random_images(20, 40, 50, seed=1))
+    save_images(root / "긁힘", random_images(20, 40, 60, seed=2))
+    return root
+
+
+def test_run_tells_findings_in_its_log_and_report(cued: Path, tmp_path: Path) -> None:
+    run = train(cued, tmp_path, "export.enabled=false")
+    line = run.findings[0].line
+    assert line.startswith("severe: a cue gives the class away: the image size alone")
+    assert f"WARNING audit: {line}" in (run.folder / "train.log").read_text("utf-8")
+    assert line in run.report.read_text(encoding="utf-8")
+    assert (run.folder / "audit.html").is_file()
+
+
+def test_run_strict_audit_names_the_worst_finding_and_the_page(cued: Path, tmp_path: Path) -> None:
+    begun = start(cued, tmp_path, "dataset.audit=strict")
+    with pytest.raises(DatasetError, match=r"the image size alone .*audit\.html") as caught:
+        begun.finish()
+    assert "\n" not in str(caught.value)
+    assert (begun.folder / "audit.html").is_file()
+    assert not (begun.folder / "inspector").exists()
+
+
+def test_run_strict_audit_without_severe_findings_trains(parts: Path, tmp_path: Path) -> None:
+    run = train(parts, tmp_path, "dataset.audit=strict", "export.enabled=false")
+    assert {one.severity for one in run.findings} == {"note", "warning"}
+
+
+def test_run_without_audit_writes_no_page(cued: Path, tmp_path: Path) -> None:
+    run = train(cued, tmp_path, "dataset.audit=off", "export.enabled=false")
+    assert not run.findings
+    assert not list(run.folder.glob("audit*"))
+
+
+def test_cross_validate_audits_the_images_once(cued: Path, tmp_path: Path) -> None:
+    words = settings(cued, tmp_path, "evaluation.folds=2", "export.enabled=false")
+    folder = cross_validate(compose_config(words)).folder
+    assert [path.parent.name for path in folder.glob("*/audit.html")] == ["fold-1"]

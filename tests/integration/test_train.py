@@ -25,8 +25,8 @@ from tests.helpers import random_images, save_images
 from tests.integration.conftest import make_parts, start, train
 
 FILES = {
-    ".lock", "config.yaml", "inspector", "manifest.parquet", "metrics.json", "predictions.parquet",
-    "report.html", "train.log",
+    ".lock", "audit.html", "audit.parquet", "config.yaml", "inspector", "manifest.parquet",
+    "metrics.json", "predictions.parquet", "report.html", "train.log",
 }  # fmt: skip
 
 

@@ -110,8 +110,8 @@ def _folders(inventory: Inventory) -> dict[str, list[str]]:
     found = {}
     items = [Item(path, "") for path in inventory.path]
     folders = [path.split("/")[:-1] for path in paths_below(items)]
-    for level in range(1, max(map(len, folders)) + 1):
-        names = [parts[level - 1] if len(parts) >= level else "" for parts in folders]
+    for level in range(1, min(map(len, folders)) + 1):  # levels that all images have
+        names = [parts[level - 1] for parts in folders]
         pairs = zip(names, inventory.label, strict=True)
         named = sum(_plain(label) in _plain(name) for name, label in pairs)
         # a folder of hardly more than one image tells nothing of others

@@ -46,13 +46,18 @@ class DatasetConfig:
     group: str | None = None
     """Which images show one part, so that they stay in one split: column:NAME, pattern:REGEX,
     folder:LEVEL, every:N, gap:N or time:SECONDS. See docs/groups.md."""
+    audit: str = "warn"
+    """Look for faults of the data set before training: `warn` tells them, `strict` ends the run if
+    one is severe, `off` does not look. See docs/audit.md."""
     split: SplitConfig = field(default_factory=SplitConfig)
     """Shares of the splits that the data set does not give."""
     licence: str = "not stated"
     """Licence of the images, copied into the inspector's card."""
 
     def __post_init__(self) -> None:
-        check_settings("dataset.", self, on_unreadable=("fail", "drop"))
+        check_settings(
+            "dataset.", self, on_unreadable=("fail", "drop"), audit=("warn", "strict", "off")
+        )
 
 
 @dataclass

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _PLOT_SIDE = 200  # of the reliability diagram, in its own units
 _LARGEST_RADIUS = 13
 _CURVE_WIDTH, _CURVE_HEIGHT = 200, 100
+_MOST_FINDINGS = 8
 _LIMITS = (
     "All of this holds for images like the test images: the same camera, light, parts and kinds of "
     "defect. It says nothing about a defect of no class in this list, nor about the line after a "
@@ -69,6 +70,8 @@ def render(report: Report) -> str:
         confusion=_confusion(evaluation),
         circles=_circles(evaluation),
         side=_PLOT_SIDE,
+        findings=report.findings[:_MOST_FINDINGS],
+        more_findings=max(0, len(report.findings) - _MOST_FINDINGS),
         errors_text=_errors_text(report),
         errors=[_error(one) for one in report.errors],
         splits=_splits(report),

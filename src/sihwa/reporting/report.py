@@ -47,5 +47,7 @@ class Report:
     """Name of a training curve → one value per epoch."""
     similarity: "Similarity"
     """Whether the figures rest on similar images."""
+    findings: Sequence[str]
+    """What the audit of the images found, one line each, the worst first."""
     robustness: "Mapping[str, Sequence[Figure]]"
     """Kind of corruption → accuracy at each strength; empty if not measured."""

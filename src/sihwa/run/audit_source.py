@@ -1,5 +1,6 @@
 """Audit a data set by itself, or as a part of a run: read, embed, look for what is wrong."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,15 +8,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.audit import Finding, Inventory, ManifestDiff, audit, compare_manifests, measure_manifest
+from sihwa.audit import (
+    Finding,
+    Inventory,
+    ManifestDiff,
+    audit,
+    compare_manifests,
+    measure_manifest,
+    write_audit,
+)
+from sihwa.audit.audit_files import PAGE
 from sihwa.dataset import Manifest, read_as_given, read_manifest
-from sihwa.errors import ConfigError
+from sihwa.errors import ConfigError, DatasetError
 from sihwa.model import create_network
 from sihwa.run.compose import compose_config, options_of
 from sihwa.run.config import TrainConfig
 from sihwa.run.processes import choose_device
 from sihwa.run.run_files import read_config
+from sihwa.run.run_folder import FIRST_FOLD, is_fold
 from sihwa.training import embed_manifest
+
+log = logging.getLogger(__name__)
 
 _TABLES = (".csv", ".parquet")
 
@@ -41,6 +54,30 @@ def audit_words(words: Sequence[str]) -> Audited:
 def compare_sources(first: str, second: str) -> ManifestDiff:
     """Return what differs between two sources, each a word as of `read_words`."""
     return compare_manifests(*(read_words([one])[0] for one in (first, second)))
+
+
+def audit_run(
+    folder: Path, manifest: Manifest, embedding: NDArray[np.floating], config: TrainConfig
+) -> list[Finding]:
+    """Audit the images of a run with embeddings (N, D), log the findings and write the page.
+
+    The folds of a cross-validation have the same images, so only the first is audited.
+
+    Raises:
+        DatasetError: A finding is severe, and dataset.audit is strict.
+    """
+    if config.dataset.audit == "off" or (is_fold(folder) and folder.name != FIRST_FOLD):
+        return []
+    findings = find_faults(manifest, embedding, config)
+    write_audit(folder, findings, f"Audit of {manifest.name}")
+    for one in findings:
+        log.log(logging.INFO if one.severity == "note" else logging.WARNING, "audit: %s", one.line)
+    if findings and findings[0].severity == "severe" and config.dataset.audit == "strict":
+        raise DatasetError(
+            f"dataset.audit=strict: {findings[0].line}. All findings: {folder / PAGE}; "
+            "dataset.audit=warn trains all the same"
+        )
+    return findings
 
 
 def find_faults(

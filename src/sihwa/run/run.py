@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest, read_dataset, read_manifest
 from sihwa.errors import ConfigError, StorageError
@@ -18,6 +19,7 @@ from sihwa.export import Trained, export_inspector
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network, create_network
 from sihwa.run import run_files, run_folder
+from sihwa.run.audit_source import audit_run
 from sihwa.run.calibrate import Calibrated, calibrate
 from sihwa.run.config import TrainConfig
 from sihwa.run.processes import choose_device, share_folder
@@ -78,18 +80,21 @@ class Run:
         """Train, calibrate, evaluate, export, report.
 
         Raises:
+            DatasetError: The audit found something severe, and dataset.audit is strict.
             ParityError: The exported network decides differently; no inspector is written.
             SihwaError: Training, reading or writing failed; `Run.resume` continues.
         """
         with self._in_folder():
-            similarity = self._check_similarity()
+            embedding = self._embed()
+            findings = audit_run(self.folder, self.manifest, embedding, self.config)
+            similarity = check_similarity(embedding, self.manifest, self.config.seed)
             trained = self._train()
             calibrated = calibrate(self.network, self.manifest, trained, self.config, self.device)
             evaluation = self._evaluate(calibrated, similarity)
             robustness = self._measure_robustness()
             card, proofs = self._export(calibrated, evaluation)
             inputs = self.folder, self.config, self.manifest, self.network
-            figures = evaluation, robustness, similarity
+            figures = evaluation, robustness, similarity, findings
             result = RunResult(*inputs, trained, calibrated, *figures, card, proofs)
             write_run_report(result)
             return result
@@ -107,12 +112,11 @@ class Run:
                 latest = run_folder.point_latest(Path(self.config.output_dir), self.folder)
                 log.info("latest: %s", latest)
 
-    def _check_similarity(self) -> Similarity:
-        cache_dir = Path(self.config.cache_dir)
-        embedding = embed_manifest(
-            self.network, self.manifest, cache_dir=cache_dir, device=self.device
+    def _embed(self) -> NDArray[np.float32]:
+        """Return the embeddings of all images by the untrained network, (N, D)."""
+        return embed_manifest(
+            self.network, self.manifest, cache_dir=Path(self.config.cache_dir), device=self.device
         )
-        return check_similarity(embedding, self.manifest, self.config.seed)
 
     def _train(self) -> TrainResult:
         run_files.write_contact_sheet(self.folder, self.manifest, self.config)

@@ -16,6 +16,8 @@ from sihwa.terminal.names import printable
 
 log = logging.getLogger(__name__)
 
+FIRST_FOLD = "fold-1"
+
 
 def create_run_folder(output_dir: Path, now: datetime) -> Path:
     """Make `<output_dir>/<date>/<time>`; a second run in the same second gets `<time>-2`."""

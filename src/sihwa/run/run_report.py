@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 import sihwa
+from sihwa.audit import Finding
 from sihwa.dataset import Manifest
 from sihwa.evaluation import Evaluation, Similarity
 from sihwa.images import read_image
@@ -34,6 +35,7 @@ class RunResult:
         evaluation: Figures on the test split.
         robustness: The same under corruption; empty if evaluation.corruptions is.
         similarity: Whether the figures rest on similar images.
+        findings: What the audit of the images found, the worst first; empty if it is off.
         card: The inspector's card; None if export.enabled is false.
         proofs: How each runtime compared with the network; empty without an inspector.
     """
@@ -47,6 +49,7 @@ class RunResult:
     evaluation: Evaluation
     robustness: Robustness
     similarity: Similarity
+    findings: list[Finding]
     card: Card | None
     proofs: list[ParityProof]
 
@@ -74,6 +77,7 @@ def write_run_report(result: RunResult) -> None:
         },
         errors=_errors(result),
         similarity=result.similarity,
+        findings=[one.line for one in result.findings],
         robustness={
             kind: [one.accuracy for one in evaluations]
             for kind, evaluations in result.robustness.items()

@@ -108,6 +108,14 @@ def test_report_warns_first_where_figures_rest_on_similar_images(
     assert (text.index(texts[0]) < text.index("got a wrong label")) == warns
 
 
+def test_report_lists_the_first_findings_and_counts_the_rest() -> None:
+    assert "audit.html" not in render(report())
+    text = Page(render(report(findings=[f"severe: finding {n}" for n in range(11)]))).text
+    assert "severe: finding 7." in text
+    assert "finding 8" not in text
+    assert "3 more" in text
+
+
 def report(evaluation: Evaluation | None = None, **changed: object) -> Report:
     evaluation = evaluation or measured([0, 1, 1], [0, 0, 1], ["good", "crack"], ["good"])
     fields: dict[str, object] = {
@@ -118,6 +126,7 @@ def report(evaluation: Evaluation | None = None, **changed: object) -> Report:
         "errors": [],
         "curves": {},
         "similarity": Similarity(None, None, None),
+        "findings": [],
         "robustness": {},
     }
     return Report(**(fields | changed))  # type: ignore[arg-type]
