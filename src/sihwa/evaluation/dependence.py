@@ -21,8 +21,8 @@ _LEFT_OUT = (0, 5, 20)
 _MOST_IMAGES = 4000
 _LEAST_FALL, _LEAST_RISE = 0.03, 0.05
 _STRENGTH = 0.2
-"""Of the ridge, as a share of the mean variance. Of 0.01 to 0.5 it was among the best on NEU-DET and
-ELPV, and with it the figures without neighbours came nearest to those by part on planted sets."""
+"""Of the ridge, as a share of the mean variance. Of 0.01 to 0.5 it was among the best on NEU-DET
+and ELPV. With it the figures without neighbours came nearest to those by part on planted sets."""
 _BLOCK = 512
 _CELLS = 5_000_000
 
@@ -154,8 +154,9 @@ def leave_out_predictions(
 ) -> NDArray[np.intp]:
     """Return the class of some images as predicted without other images.
 
-    The classifier is a ridge regression of the classes, each of the same weight. It is fitted once: predictions without a set S of images follow from the
-    residuals e and the hat matrix H as y - (I - H_SS)^-1 e_S.
+    The classifier is a ridge regression of the classes, each of the same weight. It is
+    fitted once: predictions without a set S of images follow from the residuals e and the hat
+    matrix H as y - (I - H_SS)^-1 e_S.
 
     Args:
         embedding: (N, D).
