@@ -45,7 +45,7 @@ class DatasetConfig:
     """On an image that cannot be read: `fail` ends the run, `drop` leaves the image out."""
     group: str | None = None
     """Which images show one part, so that they stay in one split: column:NAME, pattern:REGEX,
-    folder:LEVEL, every:N, gap:N or time:SECONDS. See docs/groups.md."""
+    folder:LEVEL, every:N, gap:N, time:SECONDS or similar. See docs/groups.md."""
     audit: str = "warn"
     """Look for faults of the data set before training: `warn` tells them, `strict` ends the run if
     one is severe, `off` does not look. See docs/audit.md."""

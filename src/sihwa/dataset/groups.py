@@ -9,6 +9,8 @@ The setting `dataset.group` names one source:
     gap:N           a number more than N above the one before begins a new group
     time:SECONDS    a longer pause between two captures begins a new group
 
+The setting `similar` takes groups from the images themselves; see alike.py.
+
 `every` and `gap` count within images of one folder whose names differ in that number alone.
 """
 
@@ -55,8 +57,12 @@ def read_groups(
         DatasetError: It gives no image a group.
     """
     groups = groups_of(setting, items, captured or captured_at)
-    found = sum(group is not None for group in groups)
-    if not found:
+    return with_groups(setting, items, groups)
+
+
+def with_groups(setting: str, items: Sequence[Item], groups: Sequence[str | None]) -> list[Item]:
+    """Return the items with these groups, N names; refuse a setting that gives none."""
+    if not any(groups):
         raise DatasetError(
             f"dataset.group={setting}: gives none of the {len(items)} images a group; the first "
             f"is {items[0].path}"
@@ -81,8 +87,8 @@ def groups_of(
     source, _, argument = setting.partition(":")
     if source not in _SOURCES or not argument:
         raise ConfigError(
-            f"dataset.group: expected one of {', '.join(f'{one}:...' for one in _SOURCES)}; got "
-            f"{setting!r}"
+            f"dataset.group: expected one of {', '.join(f'{one}:...' for one in _SOURCES)}, "
+            f"similar; got {setting!r}"
         )
     if source == "column":
         return _by_column(argument, items)
@@ -109,7 +115,8 @@ def group_candidates(table: pa.Table) -> dict[str, list[str | None]]:
     columns = sorted({name for item in items for name in item.attributes})
     settings = [f"column:{name}" for name in columns]
     settings += name_settings(paths_below(items))
-    return {setting: groups_of(setting, items) for setting in settings}
+    named = {setting: groups_of(setting, items) for setting in settings}
+    return named | {"similar": table["similar"].to_pylist()}
 
 
 def name_settings(paths: Sequence[str]) -> Iterator[str]:

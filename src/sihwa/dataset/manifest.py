@@ -33,9 +33,15 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("width", pa.int32(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),
         pa.field("boxes", pa.list_(_BOX)),
+        pa.field("copy_of", pa.string()),
+        pa.field("similar", pa.string()),
     ]
 )
-"""Columns of every manifest; text columns with the source's attributes follow them."""
+"""Columns of every manifest; text columns with the source's attributes follow them.
+
+`copy_of` names the group of near-identical images, `similar` that of images that probably show one
+part; null for an image that is like no other.
+"""
 
 _METADATA = b"sihwa"
 
@@ -71,7 +77,8 @@ class Manifest:
     @cached_property
     def component(self) -> list[str]:
         """Component of each image, N names; images of one component stay in one split."""
-        return find_components(self.table["group"].to_pylist(), self.table["sha256"].to_pylist())
+        links = (self.table[name].to_pylist() for name in ("group", "sha256", "copy_of"))
+        return find_components(*links)
 
     @cached_property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -153,7 +160,7 @@ def read_manifest(path: Path) -> Manifest:
         DatasetError: There is none, or it was changed since it was written.
     """
     try:
-        table = pq.read_table(path, partitioning=None)
+        table = _with_newer_columns(pq.read_table(path, partitioning=None))
         decoded = msgspec.json.decode(table.schema.metadata[_METADATA], type=_Facts)
         facts = msgspec.structs.asdict(decoded)
         fingerprint = facts.pop("fingerprint")
@@ -171,6 +178,15 @@ def read_manifest(path: Path) -> Manifest:
             f"{path}: its rows were changed after the run wrote it; read it as dataset=manifest"
         )
     return manifest
+
+
+def _with_newer_columns(table: pa.Table) -> pa.Table:
+    """Return a table of an earlier run with the columns that came later, empty."""
+    for name in ("copy_of", "similar"):
+        if name not in table.column_names:
+            nothing = pa.nulls(table.num_rows, pa.string())
+            table = table.append_column(MANIFEST_SCHEMA.field(name), nothing)
+    return table
 
 
 def _require_complete(manifest: Manifest) -> None:

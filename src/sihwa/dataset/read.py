@@ -1,12 +1,15 @@
 """From settings to a manifest: find the images, decode each once, assign splits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from sihwa.dataset.alike import Alike, alike_notes, find_alike, require_one_label, without_divided
 from sihwa.dataset.config import (
     AutoConfig,
     DatasetConfig,
@@ -17,13 +20,19 @@ from sihwa.dataset.config import (
     TabularConfig,
 )
 from sihwa.dataset.elpv import find_elpv
-from sihwa.dataset.groups import read_groups
+from sihwa.dataset.groups import read_groups, with_groups
 from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Item, Source
 from sihwa.dataset.manifest import MANIFEST_SCHEMA, Manifest, read_manifest
+from sihwa.dataset.near_copies import make_thumbnail
 from sihwa.dataset.neu_det import find_neu_det
 from sihwa.dataset.recognise import find_auto, find_public
-from sihwa.dataset.split import assign_splits, find_components, require_one_label, thin_training
+from sihwa.dataset.split import (
+    assign_splits,
+    find_components,
+    require_one_given_split,
+    thin_training,
+)
 from sihwa.dataset.tabular import find_tabular
 from sihwa.errors import ConfigError, DatasetError, SihwaError, UnreadableImage
 from sihwa.images import decode_image, map_with_progress, read_bytes
@@ -75,10 +84,10 @@ def read_as_given(config: DatasetConfig) -> Manifest:
     source = _FINDERS[type(config)](config)
     items, sizes, dropped = _read_images(source, replace(config, on_unreadable="drop"))
     classes = _used_classes(source, items)
-    if config.group:
-        items = read_groups(config.group, items)
+    alike = _find_alike(sizes)
+    items = _grouped(config.group, items, alike)
     return Manifest(
-        table=_table(items, sizes, [item.split or "" for item in items]),
+        table=_table(items, sizes, alike, [item.split or "" for item in items]),
         name=source.name or config.name,
         classes=classes,
         accept_classes=_accept_classes(config, source, classes),
@@ -115,14 +124,17 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     sha256 = [size.sha256 for size in sizes]
     classes = _used_classes(source, items)
     accept_classes = _accept_classes(config, source, classes)
-    if config.group:
-        items = read_groups(config.group, items)
-    require_one_label(items, sha256)
-    component = find_components([item.group for item in items], sha256)
-    earlier = _earlier_splits(config.split.from_run, items, sha256, component)
+    alike = _find_alike(sizes)
+    items = _grouped(config.group, items, alike)
+    require_one_label(items, sha256, alike.copy_of)
+    group = [item.group for item in items]
+    known = _known_splits(config.split.from_run, items)
+    require_one_given_split(items, find_components(group, sha256))
+    component = find_components(group, sha256, without_divided(alike.copy_of, sha256, known))
+    earlier = _earlier_splits(known, items, sha256, component)
     split = assign_splits(items, component, config.split, seed, earlier=earlier)
-    table = _table(items, sizes, split)
-    notes = source.notes
+    table = _table(items, sizes, alike, split)
+    notes = source.notes + alike_notes(items, sha256, alike.copy_of)
     if limit := config.split.train_per_class:
         rows = thin_training([item.label for item in items], split, sha256, limit, seed)
         if left_out := len(items) - len(rows):
@@ -147,10 +159,18 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     )
 
 
-def _earlier_splits(
-    from_run: str | None, items: Sequence[Item], sha256: Sequence[str], component: Sequence[str]
-) -> dict[str, str]:
-    """Return the split of each component that an earlier run had, {} without one."""
+def _find_alike(measured: Sequence["_Measured"]) -> Alike:
+    return find_alike([one.sha256 for one in measured], [one.thumbnail for one in measured])
+
+
+def _grouped(setting: str | None, items: Sequence[Item], alike: Alike) -> list[Item]:
+    if setting == "similar":
+        return with_groups(setting, items, alike.similar)
+    return read_groups(setting, items) if setting else list(items)
+
+
+def _known_splits(from_run: str | None, items: Sequence[Item]) -> dict[str, str]:
+    """Return the split of each image of an earlier run, {sha256: split}; {} without one."""
     if from_run is None:
         return {}
     if any(item.split for item in items):
@@ -158,7 +178,13 @@ def _earlier_splits(
             "dataset.split.from_run: the data set gives splits itself; leave out one of the two"
         )
     table = read_manifest(Path(from_run).expanduser() / "manifest.parquet").table
-    known = dict(zip(table["sha256"].to_pylist(), table["split"].to_pylist(), strict=True))
+    return dict(zip(table["sha256"].to_pylist(), table["split"].to_pylist(), strict=True))
+
+
+def _earlier_splits(
+    known: Mapping[str, str], items: Sequence[Item], sha256: Sequence[str], component: Sequence[str]
+) -> dict[str, str]:
+    """Return the split of each component that an earlier run had, from those of its images."""
     first: dict[str, tuple[Item, str]] = {}
     for item, content, name in zip(items, sha256, component, strict=True):
         if content in known:
@@ -175,15 +201,17 @@ class _Measured(NamedTuple):
     sha256: str
     width: int
     height: int
+    thumbnail: NDArray[np.uint8]
 
 
 def _measure(path: str) -> _Measured | UnreadableImage:
     try:
         content = read_bytes(path)
-        height, width, _ = decode_image(content, path).shape
+        image = decode_image(content, path)
     except UnreadableImage as error:
         return error
-    return _Measured(sha256_of_bytes(content), width, height)
+    height, width, _ = image.shape
+    return _Measured(sha256_of_bytes(content), width, height, make_thumbnail(image))
 
 
 def _used_classes(source: Source, items: Sequence[Item]) -> tuple[str, ...]:
@@ -214,7 +242,9 @@ def _accept_classes(
     return accepted
 
 
-def _table(items: Sequence[Item], measured: Sequence[_Measured], split: Sequence[str]) -> pa.Table:
+def _table(
+    items: Sequence[Item], measured: Sequence[_Measured], alike: Alike, split: Sequence[str]
+) -> pa.Table:
     names = sorted({name for item in items for name in item.attributes})
     columns = {
         "path": [item.path for item in items],
@@ -225,6 +255,7 @@ def _table(items: Sequence[Item], measured: Sequence[_Measured], split: Sequence
         "width": [one.width for one in measured],
         "height": [one.height for one in measured],
         "boxes": [item.boxes and [box._asdict() for box in item.boxes] for item in items],
+        **alike._asdict(),
         **{name: [item.attributes.get(name) for item in items] for name in names},
     }
     schema = pa.schema([*MANIFEST_SCHEMA, *(pa.field(name, pa.string()) for name in names)])

@@ -4,7 +4,7 @@ Splits are drawn from content. Each class puts its components in an order that a
 their content gives, and cuts it by the shares. So an image that is added, removed or moved to
 another class shifts the cuts by at most an image, and the rest keeps its split.
 
-A component is all images that groups or equal content link; it is never divided.
+A component is all images that groups, equal or near-identical content link; it is never divided.
 """
 
 import hashlib
@@ -49,10 +49,8 @@ def assign_splits(
         earlier: Split of components that keep the one of an earlier run.
 
     Raises:
-        DatasetError: Images of one component in two given splits, no given train, or too few
-            independent images of a class.
+        DatasetError: No given train, or too few independent images of a class.
     """
-    _require_one_given_split(items, component)
     label = [item.label for item in items]
     given = {item.split for item in items}
     if given != {None} and "train" not in given:
@@ -73,19 +71,28 @@ def assign_splits(
     return split
 
 
-def find_components(group: Sequence[str | None], sha256: Sequence[str]) -> list[str]:
-    """Return the component of each image: those linked by a group or by identical bytes.
+def find_components(
+    group: Sequence[str | None], sha256: Sequence[str], copy_of: Sequence[str | None] | None = None
+) -> list[str]:
+    """Return the component of each image: those linked by a group or by the same content.
 
     A component's name is the smallest sha256 in it.
+
+    Args:
+        group: Of each image, N names; None links to nothing.
+        sha256: Of each image, N.
+        copy_of: Near-identical images of each image, N names; None links to nothing.
 
     >>> find_components(["left", None, "left", None], ["d", "c", "b", "d"])
     ['b', 'c', 'b', 'b']
     """
-    nodes: dict[tuple[str, str], int] = {}
+    nodes: dict[tuple[int, str], int] = {}
+    links = (group, sha256, copy_of or [None] * len(sha256))
     pairs = [
-        (row, nodes.setdefault(key, len(sha256) + len(nodes)))
-        for row, (one_group, content) in enumerate(zip(group, sha256, strict=True))
-        for key in ((("group", one_group),) if one_group else ()) + (("content", content),)
+        (row, nodes.setdefault((kind, name), len(sha256) + len(nodes)))
+        for row, names in enumerate(zip(*links, strict=True))
+        for kind, name in enumerate(names)
+        if name
     ]
     rows, keys = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
     size = len(sha256) + len(nodes)
@@ -182,17 +189,8 @@ def _shuffled(name: str, key: int | str) -> str:
     return hashlib.sha256(f"{key}:{name}".encode()).hexdigest()
 
 
-def require_one_label(items: Sequence[Item], sha256: Sequence[str]) -> None:
-    """Refuse byte-identical images with two labels."""
-    for one, other in _pairs(items, sha256):
-        if one.label != other.label:
-            raise DatasetError(
-                f"byte-identical images with two labels: {one.path} is {one.label!r}, "
-                f"{other.path} is {other.label!r}; correct one, or remove both"
-            )
-
-
-def _require_one_given_split(items: Sequence[Item], component: Sequence[str]) -> None:
+def require_one_given_split(items: Sequence[Item], component: Sequence[str]) -> None:
+    """Refuse images of one component in two splits that the source gives."""
     for one, other in _pairs(items, component):
         if one.split != other.split:
             raise DatasetError(

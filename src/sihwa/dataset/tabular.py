@@ -13,7 +13,7 @@ from sihwa.errors import DatasetError
 
 Row = dict[str, str]
 
-_MEASURED = ("sha256", "width", "height", "boxes")
+_MEASURED = ("sha256", "width", "height", "boxes", "copy_of", "similar")
 """Manifest columns that are measured again, so a manifest can be the table of a next run."""
 
 

@@ -53,6 +53,8 @@ def made_inventory(
         "width": [one.width for one in facts],
         "height": [one.height for one in facts],
         "boxes": [None] * count,
+        "copy_of": [None] * count,
+        "similar": [None] * count,
         **columns,
     }
     classes = tuple(name for name in CLASSES if name in label)

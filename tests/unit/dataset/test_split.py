@@ -14,8 +14,9 @@ from sihwa.dataset import (
     find_components,
     thin_training,
 )
+from sihwa.dataset.alike import require_one_label
 from sihwa.dataset.item import Item
-from sihwa.dataset.split import require_one_label
+from sihwa.dataset.split import require_one_given_split
 from sihwa.errors import ConfigError, DatasetError
 
 SHARES = SplitConfig(calibration=0.2, test=0.2)
@@ -36,8 +37,10 @@ def contents(count: int) -> list[str]:
 
 
 def split_of(items: list[Item], content: list[str], seed: int = 0) -> list[str]:
-    require_one_label(items, content)
-    return assign_splits(items, components_of(items, content), SHARES, seed)
+    require_one_label(items, content, [None] * len(items))
+    component = components_of(items, content)
+    require_one_given_split(items, component)
+    return assign_splits(items, component, SHARES, seed)
 
 
 def components_of(items: list[Item], content: list[str]) -> list[str]:
