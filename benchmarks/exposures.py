@@ -46,7 +46,7 @@ def main() -> None:
 def write_exposures(flags: argparse.Namespace) -> None:
     """Write every exposure of the chosen images."""
     rng = np.random.default_rng(flags.seed)
-    manifest = _read(flags.source)
+    manifest = read_source(flags.source)
     rows = rng.permutation(manifest.table.num_rows)[: flags.images]
     labels = np.array(manifest.table["label"].to_pylist())[rows]
     if flags.labels == "random":
@@ -85,7 +85,8 @@ def expose(image: NDArray[np.uint8], rng: np.random.Generator) -> bytes:
     return stream.getvalue()
 
 
-def _read(source: str) -> Manifest:
+def read_source(source: str) -> Manifest:
+    """Read ELPV or the NEU-DET at this path."""
     settings = ["dataset=elpv"]
     if source != "elpv":
         settings = ["dataset=neu_det", f"dataset.root={source}"]
