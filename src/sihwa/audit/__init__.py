@@ -8,6 +8,7 @@ from sihwa.audit.finding import Finding, Marked, worst_first
 from sihwa.audit.image_facts import ImageFacts
 from sihwa.audit.inventory import Inventory
 from sihwa.audit.manifest_diff import ManifestDiff, compare_manifests
+from sihwa.audit.similar_parts import find_similar_parts
 
 __all__ = [
     "Finding",
@@ -17,6 +18,7 @@ __all__ = [
     "Marked",
     "audit",
     "compare_manifests",
+    "find_similar_parts",
     "measure_manifest",
     "worst_first",
     "write_audit",

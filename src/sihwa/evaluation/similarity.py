@@ -14,6 +14,8 @@ from sihwa.evaluation.dependence import Dependence, measure_dependence, nearest_
 from sihwa.evaluation.group_proposal import Proposal, propose_groups
 from sihwa.evaluation.grouped import group_index
 
+_EXAMPLES = 6
+
 
 @dataclass(frozen=True)
 class Similarity:
@@ -25,6 +27,8 @@ class Similarity:
     """The best setting of `dataset.group`; None if none was found, or if groups are known."""
     by_group: Dependence | None
     """The figures without the images of the same proposed group; None without a proposal."""
+    examples: tuple[tuple[int, ...], ...] = ()
+    """Rows of some proposed groups, to look at."""
 
     @property
     def warns(self) -> bool:
@@ -56,6 +60,7 @@ def check_similarity(embedding: NDArray[np.floating], manifest: Manifest, seed: 
     if proposal is None:
         return Similarity(dependence, None, None)
     group = group_index(candidates[proposal.setting])
-    return Similarity(
-        dependence, proposal, measure_dependence(embedding, label, accept, group, seed=seed)
-    )
+    by_group = measure_dependence(embedding, label, accept, group, seed=seed)
+    several = np.flatnonzero(np.bincount(group) > 1)[:_EXAMPLES]
+    examples = tuple(tuple(np.flatnonzero(group == one).tolist()) for one in several)
+    return Similarity(dependence, proposal, by_group, examples)

@@ -14,12 +14,15 @@ from sihwa.audit import (
     ManifestDiff,
     audit,
     compare_manifests,
+    find_similar_parts,
     measure_manifest,
+    worst_first,
     write_audit,
 )
 from sihwa.audit.audit_files import PAGE
 from sihwa.dataset import Manifest, read_as_given, read_manifest
 from sihwa.errors import ConfigError, DatasetError
+from sihwa.evaluation import Similarity, check_similarity
 from sihwa.model import create_network
 from sihwa.run.compose import compose_config, options_of
 from sihwa.run.config import TrainConfig
@@ -48,7 +51,8 @@ def audit_words(words: Sequence[str]) -> Audited:
     network = create_network(config.model, len(manifest.classes), config.seed)
     cache_dir = Path(config.cache_dir)
     embedding = embed_manifest(network, manifest, cache_dir=cache_dir, device=device)
-    return Audited(manifest, find_faults(manifest, embedding, config))
+    similarity = check_similarity(embedding, manifest, config.seed)
+    return Audited(manifest, find_faults(manifest, embedding, similarity, config))
 
 
 def compare_sources(first: str, second: str) -> ManifestDiff:
@@ -57,7 +61,11 @@ def compare_sources(first: str, second: str) -> ManifestDiff:
 
 
 def audit_run(
-    folder: Path, manifest: Manifest, embedding: NDArray[np.floating], config: TrainConfig
+    folder: Path,
+    manifest: Manifest,
+    embedding: NDArray[np.floating],
+    similarity: Similarity,
+    config: TrainConfig,
 ) -> list[Finding]:
     """Audit the images of a run with embeddings (N, D), log the findings and write the page.
 
@@ -68,7 +76,7 @@ def audit_run(
     """
     if config.dataset.audit == "off" or (is_fold(folder) and folder.name != FIRST_FOLD):
         return []
-    findings = find_faults(manifest, embedding, config)
+    findings = find_faults(manifest, embedding, similarity, config)
     write_audit(folder, findings, f"Audit of {manifest.name}")
     for one in findings:
         log.log(logging.INFO if one.severity == "note" else logging.WARNING, "audit: %s", one.line)
@@ -81,13 +89,14 @@ def audit_run(
 
 
 def find_faults(
-    manifest: Manifest, embedding: NDArray[np.floating], config: TrainConfig
+    manifest: Manifest, embedding: NDArray[np.floating], similarity: Similarity, config: TrainConfig
 ) -> list[Finding]:
     """Return the findings of a manifest with embeddings (N, D), the worst first."""
     facts = measure_manifest(manifest, Path(config.cache_dir))
     inventory = Inventory(manifest, facts)
     share = config.dataset.split.test
-    return audit(inventory, embedding, test_share=share, seed=config.seed)
+    found = audit(inventory, embedding, test_share=share, seed=config.seed)
+    return worst_first([*found, *find_similar_parts(inventory, similarity)])
 
 
 def read_words(words: Sequence[str]) -> tuple[Manifest, TrainConfig]:

@@ -86,8 +86,8 @@ class Run:
         """
         with self._in_folder():
             embedding = self._embed()
-            findings = audit_run(self.folder, self.manifest, embedding, self.config)
             similarity = check_similarity(embedding, self.manifest, self.config.seed)
+            findings = audit_run(self.folder, self.manifest, embedding, similarity, self.config)
             trained = self._train()
             calibrated = calibrate(self.network, self.manifest, trained, self.config, self.device)
             evaluation = self._evaluate(calibrated, similarity)

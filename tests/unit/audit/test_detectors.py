@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from sihwa.audit import audit, worst_first
+from sihwa.audit import audit, find_similar_parts, worst_first
 from sihwa.audit.identical_images import find_identical
 from sihwa.audit.odd_images import find_odd_images
 from sihwa.audit.shortcuts import find_shortcuts, predict_by
 from sihwa.audit.split_check import find_cut_groups, find_differing_splits
 from sihwa.audit.too_few import find_too_few
+from sihwa.evaluation import check_similarity
 from tests.unit.audit.made import (
     kinds,
     made_embedding,
@@ -198,3 +199,26 @@ def test_find_differing_splits_more_of_one_class_is_no_difference(rng: np.random
     facts = [made_facts(sharpness=one) for one in [10.0] * 150 + [40.0] * 50]
     inventory = made_inventory(label, facts, split=split)
     assert not list(find_differing_splits(inventory, made_embedding(label), seed=0))
+
+
+def test_find_similar_parts_shows_some_parts_and_the_setting() -> None:
+    rng = np.random.default_rng(0)
+    label = [name for name in ("good", "scratch") for _ in range(60) for _ in range(4)]
+    path = [f"/parts/part{row // 4:03d}_view{row % 4}.jpg" for row in range(480)]
+    inventory = made_inventory(label, path=path)
+    part = rng.normal(size=(120, 30)).repeat(4, axis=0)
+    embedding = (part + 0.1 * rng.normal(size=part.shape)).astype(np.float32)
+    similarity = check_similarity(embedding, inventory.manifest, 0)
+    several, rests = worst_first(find_similar_parts(inventory, similarity))
+    assert (several.severity, rests.severity) == ("severe", "warning")
+    assert "120 parts" in several.message
+    assert "dataset.group=pattern:part" in several.advice
+    assert [one.path for one in several.images if one.place == 1] == path[4:8]
+    assert not any(one.exclude for one in several.images)
+
+
+def test_find_similar_parts_of_independent_images_finds_nothing() -> None:
+    label = made_labels(300)
+    inventory = made_inventory(label)
+    similarity = check_similarity(made_embedding(label, distance=6), inventory.manifest, 0)
+    assert list(find_similar_parts(inventory, similarity)) == []
