@@ -24,6 +24,7 @@ import pyarrow as pa
 from PIL import Image
 
 from sihwa.audit import Inventory, measure_manifest
+from sihwa.audit.out_of_fold import principal_directions
 from sihwa.audit.wrong_labels import find_wrong_labels
 from sihwa.dataset import Manifest, read_as_given
 from sihwa.model import create_network
@@ -58,11 +59,12 @@ def measure_labels(root: str) -> None:
     cache_dir = Path(config.cache_dir)
     device = choose_device("cpu")
     embedding = embed_manifest(network, manifest, cache_dir=cache_dir, device=device)
+    feature = principal_directions(embedding)
     facts = measure_manifest(manifest, cache_dir)
     rates = []
     for seed in _SEEDS:
         changed, planted = plant_labels(manifest, seed)
-        found = list(find_wrong_labels(Inventory(changed, facts), embedding, config.seed))
+        found = list(find_wrong_labels(Inventory(changed, facts), feature, config.seed))
         suspected = {mark.path for one in found for mark in one.images}
         hits = len(suspected & planted)
         rates.append((hits / max(1, len(suspected)), hits / len(planted)))

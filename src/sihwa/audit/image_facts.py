@@ -5,6 +5,7 @@ Axes: H and W image size in pixels.
 
 import contextlib
 import io
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -94,10 +95,15 @@ def measure_pixels(pixels: NDArray[np.uint8], sha256: str, form: Mapping[str, st
     mask leaves out lines and edges.
     """
     height, width, _ = pixels.shape
-    mean = pixels.reshape(-1, 3).mean(axis=0)
-    grey = pixels[..., 1] if _is_grey(pixels) else pixels.mean(axis=2).astype(np.uint8)
-    count = np.bincount(grey.ravel(), minlength=256) / grey.size
     level = np.arange(256)
+    if _is_grey(pixels):
+        grey = np.ascontiguousarray(pixels[..., 1])
+        count = _shares(grey)
+        mean = [float(count @ level)] * 3
+    else:
+        grey = (pixels.sum(axis=2, dtype=np.uint16) // 3).astype(np.uint8)
+        count = _shares(grey)
+        mean = [float(_shares(pixels[..., channel]) @ level) for channel in range(3)]
     average = float(count @ level)
     sharpness, noise = _fine_detail(grey)
     return ImageFacts(
@@ -108,14 +114,19 @@ def measure_pixels(pixels: NDArray[np.uint8], sha256: str, form: Mapping[str, st
         mode=form["mode"],
         bits=_BITS.get(form["mode"], 8),
         camera=form["camera"],
-        mean=(float(mean[0]), float(mean[1]), float(mean[2])),
+        mean=(mean[0], mean[1], mean[2]),
         border=_border_mean(grey),
-        contrast=float(np.sqrt(max(0.0, count @ (level - average) ** 2))),
+        contrast=math.sqrt(float(count @ (level - average) ** 2)),
         dark=float(count[: _DARK + 1].sum()),
         bright=float(count[_BRIGHT:].sum()),
         sharpness=sharpness,
         noise=noise,
     )
+
+
+def _shares(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the share of pixels of each level, (256,)."""
+    return np.bincount(grey.ravel(), minlength=256) / grey.size
 
 
 def _is_grey(pixels: NDArray[np.uint8]) -> bool:

@@ -49,10 +49,27 @@ class Inventory:
     @cached_property
     def alike(self) -> list[list[int]]:
         """Rows of byte-identical images, a list per content that occurs more than once."""
-        rows = defaultdict(list)
-        for row, content in enumerate(self.manifest.table["sha256"].to_pylist()):
-            rows[content].append(row)
-        return [some for some in rows.values() if len(some) > 1]
+        return [rows for rows in _rows_by(self._content).values() if len(rows) > 1]
+
+    @cached_property
+    def nearly_alike(self) -> list[list[int]]:
+        """Rows of near-identical images, one of each content; a list per set of two or more.
+
+        One content with two labels or splits has a row for each of them.
+        """
+        sets = []
+        for rows in _rows_by(self.manifest.table["copy_of"].to_pylist()).values():
+            different = {
+                (self._content[row], self.label[row], self.manifest.split[row]): row
+                for row in reversed(rows)
+            }
+            if len({self._content[row] for row in rows}) > 1:
+                sets.append(sorted(different.values()))
+        return sets
+
+    @cached_property
+    def _content(self) -> list[str]:
+        return [str(one) for one in self.manifest.table["sha256"].to_pylist()]
 
     @property
     def has_splits(self) -> bool:
@@ -93,6 +110,15 @@ class Inventory:
             for place, rows in enumerate(sets)
             for number, row in enumerate(rows)
         )
+
+
+def _rows_by(key: Sequence[str | None]) -> dict[str, list[int]]:
+    """Return the rows of each key; None is no key."""
+    rows = defaultdict(list)
+    for row, name in enumerate(key):
+        if name is not None:
+            rows[name].append(row)
+    return dict(rows)
 
 
 def counted(count: int, noun: str) -> str:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from sihwa.audit.finding import Finding
 from sihwa.audit.inventory import Inventory, counted, listed
-from sihwa.audit.out_of_fold import principal_directions
 
 _ROUNDS = 199
 _LEAST_SHIFT = 0.25
@@ -42,13 +41,13 @@ def find_cut_groups(inventory: Inventory) -> Iterator[Finding]:
 
 
 def find_differing_splits(
-    inventory: Inventory, embedding: NDArray[np.floating] | None, seed: int
+    inventory: Inventory, feature: NDArray[np.float64], seed: int
 ) -> Iterator[Finding]:
     """Yield in what train and test differ, class by class, beyond chance.
 
     Args:
         inventory: The images.
-        embedding: (N, D), of a backbone not trained on them, if there is one.
+        feature: Embeddings of a backbone not trained on them, as of `principal_directions`, (N, D).
         seed: Seeds the permutations.
     """
     split = inventory.manifest.split
@@ -60,14 +59,13 @@ def find_differing_splits(
         "brightness": inventory.fact(lambda one: one.grey)[:, None],
         "contrast": inventory.fact(lambda one: one.contrast)[:, None],
         "sharpness": np.log(inventory.fact(lambda one: one.sharpness)[:, None] + 1),
+        "content (embedding)": feature[:, -_DIRECTIONS:],
     }
-    if embedding is not None and len(embedding) > 2 * _DIRECTIONS:
-        measured["content (embedding)"] = principal_directions(embedding, _DIRECTIONS)
     rows = np.flatnonzero(np.isin(split, ("train", "test")))
     label, is_test = inventory.manifest.label_index[rows], split[rows] == "test"
-    for name, feature in measured.items():
+    for name, values in measured.items():
         shift, p_value = measure_shift(
-            feature[rows], label, is_test, inventory.component[rows], seed=seed
+            values[rows], label, is_test, inventory.component[rows], seed=seed
         )
         if p_value <= 0.01 and shift >= _LEAST_SHIFT:
             yield Finding(

@@ -21,13 +21,13 @@ _MOST_LIKELY = 0.25
 
 
 def find_wrong_labels(
-    inventory: Inventory, embedding: NDArray[np.floating], seed: int
+    inventory: Inventory, feature: NDArray[np.float64], seed: int
 ) -> Iterator[Finding]:
     """Yield one finding with the images whose label a linear classifier confidently contradicts.
 
     Args:
         inventory: The images; those of one component are never on both sides.
-        embedding: (N, D), of a backbone not trained on them.
+        feature: Embeddings of a backbone not trained on them, as of `principal_directions`, (N, D).
         seed: Seeds the folds.
     """
     label = inventory.manifest.label_index
@@ -37,7 +37,7 @@ def find_wrong_labels(
     every = np.arange(len(label))
     fitted = np.full(len(label), True)
     for _ in range(_PASSES):
-        score = out_of_fold_scores(embedding, label, fold, fitted)
+        score = out_of_fold_scores(feature, label, fold, fitted)
         probability = softmax(score / fit_temperature(score[fitted], label[fitted]))
         suspected = suspected_labels(probability, label)
         fitted = probability[every, label] >= _MOST_LIKELY * probability[every, suspected]

@@ -1,15 +1,19 @@
 """Each fault is planted and found; a clean data set has none of them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from sihwa.audit import audit, find_similar_parts, worst_first
-from sihwa.audit.identical_images import find_identical
+from sihwa.audit import Inventory, audit, find_similar_parts, worst_first
+from sihwa.audit.identical_images import find_identical, find_near_identical
 from sihwa.audit.odd_images import find_odd_images
 from sihwa.audit.shortcuts import find_shortcuts, predict_by
 from sihwa.audit.split_check import find_cut_groups, find_differing_splits
 from sihwa.audit.too_few import find_too_few
+from sihwa.dataset import TabularConfig, read_as_given
 from sihwa.evaluation import check_similarity
+from tests.helpers import neu_det
 from tests.unit.audit.made import (
     kinds,
     made_embedding,
@@ -62,6 +66,37 @@ def test_find_identical_across_splits_is_severe() -> None:
     across = only(list(find_identical(inventory)), "identical images, two splits")
     assert across.severity == "severe"
     assert [one.note for one in across.images] == ["split train", "split test"]
+
+
+def test_find_near_identical_tells_labels_splits_and_copies() -> None:
+    inventory = made_inventory(
+        ["good", "dent", "good", "good", "dent", "dent", "good"],
+        copy_of=["p", "p", "q", "q", "r", "r", None],
+        split=["train", "train", "train", "test", "train", "train", "test"],
+    )
+    found = {one.kind: one for one in find_near_identical(inventory)}
+    rows = {kind: [int(mark.path[-5]) for mark in one.images] for kind, one in found.items()}
+    assert rows == {
+        "near-identical images, two labels": [0, 1],
+        "near-identical images, two splits": [2, 3],
+        "near-identical images": [4, 5],
+    }
+    assert [one.severity for one in found.values()] == ["warning", "severe", "note"]
+
+
+def test_find_near_identical_leaves_bytes_to_the_other_detector() -> None:
+    inventory = made_inventory(
+        ["good"] * 4, sha256=["a", "a", "b", "b"], copy_of=["a", "a", "b", "b"]
+    )
+    assert not list(find_near_identical(inventory))
+    inventory = made_inventory(
+        ["good"] * 3,
+        sha256=["a", "a", "b"],
+        copy_of=["a", "a", "a"],
+        split=["train", "test", "test"],
+    )
+    (found,) = find_near_identical(inventory)
+    assert [one.path[-5] for one in found.images] == ["0", "1", "2"]
 
 
 def test_find_too_few_counts_components_and_states_the_bound() -> None:
@@ -222,3 +257,14 @@ def test_find_similar_parts_of_independent_images_finds_nothing() -> None:
     inventory = made_inventory(label)
     similarity = check_similarity(made_embedding(label, distance=6), inventory.manifest, 0)
     assert list(find_similar_parts(inventory, similarity)) == []
+
+
+def test_find_identical_names_the_known_pair_of_neu_det(tmp_path: Path) -> None:
+    names = [f"{kind}_{n}.jpg" for kind in ("patches", "crazing") for n in range(100, 110)]
+    table = tmp_path / "some.csv"
+    lines = [f"{neu_det()}!/NEU-DET/IMAGES/{one},{one.partition('_')[0]}" for one in names]
+    table.write_text("\n".join(["path,label", *lines]))
+    manifest = read_as_given(TabularConfig(name="some", path=str(table)))
+    findings = list(find_identical(Inventory(manifest, varied_facts(20))))
+    pair = [one.path.rpartition("/")[2] for one in only(findings, "identical images").images]
+    assert pair == ["patches_101.jpg", "patches_105.jpg"]
