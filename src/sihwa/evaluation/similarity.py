@@ -56,7 +56,12 @@ def check_similarity(embedding: NDArray[np.floating], manifest: Manifest, seed: 
     candidates = group_candidates(manifest.table)
     paths = manifest.table["path"].to_pylist()
     nearest = nearest_neighbours(embedding, 1)[0][:, 0]
-    proposal = propose_groups(candidates, paths, label, nearest, seed=seed)
+    # names tell whole parts, similarity only the images of a part that match
+    named = {setting: group for setting, group in candidates.items() if setting != "similar"}
+    alike = {"similar": candidates["similar"]}
+    proposal = propose_groups(named, paths, label, nearest, seed=seed) or propose_groups(
+        alike, paths, label, nearest, seed=seed
+    )
     if proposal is None:
         return Similarity(dependence, None, None)
     group = group_index(candidates[proposal.setting])
