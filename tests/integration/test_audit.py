@@ -96,6 +96,7 @@ def test_audit_diff_compares_a_run_with_a_folder_by_content(
     [
         (["missing/"], "found nothing at 'missing/'"),
         (["a", "b"], "expected one source, got a, b"),
+        ([".", "--write-manifest", "clean.parquet"], "must name a .csv file"),
         (["--diff", "a"], "--diff takes two sources"),
         ([".", "dataset.rooot=x"], "rooot"),
     ],

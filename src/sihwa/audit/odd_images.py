@@ -3,6 +3,7 @@
 Axes: N images.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -105,7 +106,7 @@ def _rare(inventory: Inventory, what: str, values: Sequence[str]) -> Iterator[Fi
     usual, count = commonest(values)
     if count < _MOST * len(values):
         return
-    rare = {value for value in set(values) if values.count(value) <= _FEW * len(values)} - {usual}
+    rare = {value for value, n in Counter(values).items() if n <= _FEW * len(values)} - {usual}
     hit = np.array([value in rare for value in values])
     yield from _odd(
         inventory, hit, f"odd {what}", "note",

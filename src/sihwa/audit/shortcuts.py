@@ -159,8 +159,9 @@ def predict_by(
         cell = (fold * bins + feature) * kinds + label
         count = np.bincount(cell, minlength=folds * bins * kinds).reshape(folds, bins, kinds)
         rest = count.sum(axis=0) - count  # (F, B, K): what the other folds hold
-        total = rest.sum(axis=1, keepdims=True)
-        score += np.log((rest + 1) / (total + bins))[fold, feature]
+        total = np.maximum(rest.sum(axis=1, keepdims=True), 1)
+        # a value that the other folds lack must not favour the class that they have fewer of
+        score += np.log(rest / total + 1 / total.mean())[fold, feature]
     best = score >= score.max(axis=1, keepdims=True) - 1e-12
     right = best[np.arange(len(label)), label] / best.sum(axis=1)
     count = np.bincount(label, minlength=kinds)

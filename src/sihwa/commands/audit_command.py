@@ -85,6 +85,8 @@ def audit(
         begin_work()
         _show_diff(compare_sources(source[0], source[1]))
         return
+    if write_manifest and write_manifest.suffix.lower() != ".csv":
+        raise ConfigError(f"--write-manifest must name a .csv file, got {write_manifest}")
     from sihwa.audit import write_audit, write_clean_manifest
     from sihwa.audit.audit_files import PAGE, TABLE
 

@@ -9,7 +9,7 @@ from sihwa.audit import Inventory, audit, find_similar_parts, worst_first
 from sihwa.audit.identical_images import find_identical, find_near_identical
 from sihwa.audit.odd_images import find_odd_images
 from sihwa.audit.shortcuts import find_shortcuts, predict_by
-from sihwa.audit.split_check import find_cut_groups, find_differing_splits
+from sihwa.audit.split_check import find_cut_groups, find_differing_splits, measure_shift
 from sihwa.audit.too_few import find_too_few
 from sihwa.dataset import TabularConfig, read_as_given
 from sihwa.evaluation import check_similarity
@@ -191,9 +191,27 @@ def test_find_shortcuts_cue_that_names_the_group_is_not_found() -> None:
     assert "image size" in found[0].message
 
 
+def test_find_shortcuts_figure_holds_for_other_groups() -> None:
+    """Half of the groups have a camera of their class, the others one of their own."""
+    label = [("good", "dent")[row // 4 % 2] for row in range(160)]
+    facts = [
+        made_facts(camera=f"{label[row]}" if row < 80 else f"camera {row // 4}")
+        for row in range(160)
+    ]
+    group = [str(row // 4) for row in range(160)]
+    (found,) = find_shortcuts(made_inventory(label, facts, group=group), seed=0)
+    assert found.figure == pytest.approx(0.75)
+
+
 def test_predict_by_random_code_is_at_chance(rng: np.random.Generator) -> None:
     code, label = rng.integers(0, 5, (3000, 2)), rng.integers(0, 3, 3000)
     assert predict_by(code, label, np.arange(3000) % 10) == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_predict_by_code_of_each_image_is_at_chance() -> None:
+    """What names an image tells nothing of others, so it may not count for itself."""
+    label = np.arange(300) % 3
+    assert predict_by(np.arange(300)[:, None], label, np.arange(300) % 10) == pytest.approx(1 / 3)
 
 
 def test_find_cut_groups_names_the_group() -> None:
@@ -224,6 +242,25 @@ def test_find_differing_splits_tells_in_what(rng: np.random.Generator) -> None:
     )  # 30 / 20, in deviations around the mean of both
     embedding[np.array(split) == "test", 5] += 3
     assert "content" in [*find_differing_splits(inventory, embedding, seed=0)][1].message
+
+
+def test_measure_shift_is_in_deviations_within_the_classes(rng: np.random.Generator) -> None:
+    label, is_test = np.arange(600) % 3, np.arange(600) % 2 == 0
+    feature = rng.normal(size=(600, 1)) + 50.0 * label[:, None] + 2.0 * is_test[:, None]
+    shift, p_value = measure_shift(feature, label, is_test, np.arange(600), seed=0)
+    assert shift == pytest.approx(2 / np.sqrt(1 + 1), rel=0.05)  # ±1 around the mean adds 1
+    assert p_value == pytest.approx(1 / 200)
+
+
+def test_measure_shift_of_random_splits_is_small_whatever_the_number_of_features(
+    rng: np.random.Generator,
+) -> None:
+    label, is_test = np.zeros(40, int), np.arange(40) % 2 == 0
+    found = [
+        measure_shift(rng.normal(size=(40, 16)), label, is_test, np.arange(40), seed=0)
+        for _ in range(10)
+    ]
+    assert np.mean([shift for shift, _ in found]) < 0.4
 
 
 def test_find_differing_splits_more_of_one_class_is_no_difference(rng: np.random.Generator) -> None:

@@ -40,6 +40,15 @@ def test_find_wrong_labels_copies_do_not_vouch_for_each_other() -> None:
     assert not list(find_wrong_labels(made_inventory(given), feature, seed=0))
 
 
+def test_find_wrong_labels_leaves_out_close_calls_of_classes_that_overlap() -> None:
+    label = ["good", "dent"] * 200
+    feature = principal_directions(made_embedding(label, distance=1.2))
+    (found,) = find_wrong_labels(made_inventory(label), feature, seed=0)
+    likely = [int(one.note.split()[-2]) for one in found.images]
+    assert min(likely) >= 80  # four times as likely as the label
+    assert likely == sorted(likely, reverse=True)
+
+
 def test_suspected_labels_equal_the_confident_joint_of_the_paper() -> None:
     """Worked by hand: thresholds are 0.7 for the first class and 0.6 for the second."""
     probability = np.array([[0.9, 0.1], [0.5, 0.5], [0.75, 0.25], [0.1, 0.9], [0.65, 0.35]])
