@@ -11,7 +11,7 @@ def find_identical(inventory: Inventory) -> Iterator[Finding]:
 
     Source: the sets are equal SHA-256 sums of whole files.
     """
-    yield from _judge(inventory, inventory.alike, "identical", "byte-identical", "severe")
+    yield from _judge(inventory, inventory.alike, exact=True)
 
 
 def find_near_identical(inventory: Inventory) -> Iterator[Finding]:
@@ -21,15 +21,12 @@ def find_near_identical(inventory: Inventory) -> Iterator[Finding]:
 
     Source: the sets are those that reading the data set found, see sihwa.dataset.near_copies.
     """
-    yield from _judge(
-        inventory, inventory.nearly_alike, "near-identical", "near-identical", "warning"
-    )
+    yield from _judge(inventory, inventory.nearly_alike, exact=False)
 
 
-def _judge(
-    inventory: Inventory, sets: Sequence[list[int]], word: str, verb: str, conflict: str
-) -> Iterator[Finding]:
-    """Yield findings on sets of copies; `conflict` is the severity of two labels."""
+def _judge(inventory: Inventory, sets: Sequence[list[int]], *, exact: bool) -> Iterator[Finding]:
+    """Yield findings on sets of copies, byte-identical ones if `exact`, else near-identical."""
+    word, verb = ("identical", "byte-identical") if exact else ("near-identical",) * 2
     label, split = inventory.label, inventory.manifest.split
     labels = [len({label[row] for row in rows}) for rows in sets]
     splits = [len({split[row] for row in rows}) for rows in sets]
@@ -39,11 +36,13 @@ def _judge(
     if conflicts:
         yield Finding(
             kind=f"{word} images, two labels",
-            severity=conflict,
+            severity="severe" if exact else "warning",
             message=f"{_sets(conflicts)} are {verb} but have different labels",
-            advice="Correct the labels, or leave all of them out",
+            advice="Correct the labels, or leave all of them out"
+            if exact
+            else "Look at them: a label may be wrong, or the defect is what differs",
             figure=float(sum(map(len, conflicts))),
-            images=inventory.mark_sets(conflicts, keep=0),
+            images=inventory.mark_sets(conflicts, keep=0 if exact else len(inventory)),
         )
     if across:
         yield Finding(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sihwa.audit import Inventory, audit, find_similar_parts, worst_first
+from sihwa.audit import Finding, Inventory, audit, find_similar_parts, worst_first
 from sihwa.audit.identical_images import find_identical, find_near_identical
 from sihwa.audit.odd_images import find_odd_images
 from sihwa.audit.shortcuts import find_shortcuts, predict_by
@@ -46,6 +46,15 @@ def test_audit_does_not_depend_on_how_often_it_is_asked() -> None:
     assert first == worst_first(reversed(first))
 
 
+def test_worst_first_severity_comes_before_the_figure() -> None:
+    made = [
+        Finding(kind=severity, severity=severity, message="m", advice="a", figure=figure)
+        for severity, figure in [("note", 9.0), ("severe", None), ("warning", 2.0), ("severe", 0.5)]
+    ]
+    order = [(one.severity, one.figure) for one in worst_first(made)]
+    assert order == [("severe", 0.5), ("severe", None), ("warning", 2.0), ("note", 9.0)]
+
+
 def test_find_identical_lists_all_label_conflicts_in_one_finding() -> None:
     label = ["good", "scratch", "good", "dent", "good", "good"]
     inventory = made_inventory(label, sha256=["a", "a", "b", "b", "c", "c"])
@@ -82,6 +91,10 @@ def test_find_near_identical_tells_labels_splits_and_copies() -> None:
         "near-identical images": [4, 5],
     }
     assert [one.severity for one in found.values()] == ["warning", "severe", "note"]
+    # which of two labels is right nobody knows, and the difference may be the defect
+    assert [[mark.exclude for mark in one.images] for one in found.values()] == [
+        [False, False], [False, True], [False, True]
+    ]  # fmt: skip
 
 
 def test_find_near_identical_leaves_bytes_to_the_other_detector() -> None:
