@@ -28,6 +28,7 @@ from sihwa.dataset.near_copies import (
     NearCopies,
     find_near_copies,
     make_thumbnail,
+    near_copy_groups,
     similar_groups,
 )
 
@@ -103,13 +104,16 @@ class Planted(NamedTuple):
     """Scores of pairs of images that match without any copy."""
     false: NDArray[np.float32]
     """Scores of all other pairs."""
+    together: int
+    """Images that are put into one group with their copy."""
     images: int
 
     def row(self, least: float) -> str:
         """Return recall and the numbers of pairs at a least score."""
         true, known, false = (int((one >= least).sum()) for one in self[:3])
         share = false / max(true + known + false, 1)
-        return f"recall {true / self.images:6.1%}  false {false} ({share:.2%})  known {known}"
+        found = f"recall {true / self.images:6.1%}  false {false} ({share:.2%})  known {known}"
+        return f"{found}  in one group {self.together / self.images:.1%}"
 
 
 def main() -> None:
@@ -139,8 +143,9 @@ def main() -> None:
 
 def _print_untouched(images: list[Pixels], paths: list[str]) -> None:
     found = find_near_copies(_thumbnails(images), least=SIMILAR_SCORE)
-    copies = found.pairs[found.score >= COPY_SCORE]
-    print(f"untouched: {len(images)} images, {len(np.unique(copies))} of them near-identical")
+    size = np.bincount(near_copy_groups(found, len(images)))
+    copies = size[size > 1]
+    print(f"untouched: {len(images)} images, {copies.sum()} of them in {len(copies)} groups")
     best = np.argsort(-found.score)[:30]
     pairs = [(*found.pairs[one].tolist(), found.score[one]) for one in best]
     print("; ".join(f"{paths[one]} {paths[other]} {score:.2f}" for one, other, score in pairs))
@@ -152,11 +157,14 @@ def _plant(images: list[Pixels], rng: Picker) -> dict[str, Planted]:
     found = {}
     for kind, copy in KINDS.items():
         copies = _thumbnails([copy(image, rng) for image in images])
-        pairs, score = find_near_copies(np.concatenate([untouched, copies]), least=0.5)
+        matches = find_near_copies(np.concatenate([untouched, copies]), least=SIMILAR_SCORE)
+        one, other = near_copy_groups(matches, 2 * len(images)).reshape(2, -1)
+        pairs, score = matches
         shown = np.sort(pairs % len(images), axis=1)
         true = shown[:, 0] == shown[:, 1]
         known = np.array([tuple(pair) in matching for pair in shown.tolist()], bool)
-        found[kind] = Planted(score[true], score[known & ~true], score[~true & ~known], len(images))
+        scores = score[true], score[known & ~true], score[~true & ~known]
+        found[kind] = Planted(*scores, int((one == other).sum()), len(images))
     return found
 
 

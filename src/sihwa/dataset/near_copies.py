@@ -41,6 +41,8 @@ _USUAL = 8
 _FEWEST = 6
 _LEAST_MATCH = 0.4
 _SHARE_OF_BEST = 0.9
+_COPIES_APART, _SIMILAR_APART = 2.0, 1.25
+"""How much farther than its images from each other (1 - score) a group is from all others."""
 _MOST = 32
 _BLOCK, _REGISTERED_AT_ONCE = 256, 16
 _SAMPLE = 2000
@@ -130,26 +132,34 @@ def near_copy_groups(found: NearCopies, count: int) -> NDArray[np.intp]:
     """Return the group of near-identical copies of each image, (N,): the smallest row in it.
 
     Pairs are joined from the best match down. Two groups that would have more than 32 images
-    together are not joined, so a chain of pairs cannot join a whole class.
+    together are not joined, so a chain of pairs cannot join a whole class. A group must stand
+    apart: equal parts turned by every angle match their neighbours, but each of those matches the
+    next one nearly as well.
+
+    Args:
+        found: With all pairs from SIMILAR_SCORE up, to see what stands apart.
+        count: Images, N.
 
     >>> pairs = NearCopies(np.array([[0, 2], [2, 3]]), np.array([0.9, 0.7], np.float32))
     >>> near_copy_groups(pairs, 4).tolist()
     [0, 1, 0, 0]
     """
-    return _joined_groups(found, count, found.score >= COPY_SCORE)
+    group = _joined_groups(found, count, found.score >= COPY_SCORE)
+    return _standing_apart(group, found, _COPIES_APART)
 
 
 def similar_groups(found: NearCopies, count: int) -> NDArray[np.intp]:
     """Return groups of images that probably show one part, (N,): the smallest row in each.
 
-    Weaker matches count, too, but only those nearly as good as the best of one of the two images:
-    so exposures of a part are joined before parts that resemble it.
+    As `near_copy_groups`, but weaker matches count, too, if they are nearly as good as the best of
+    one of the two images: so exposures of a part are joined before parts that resemble it.
     """
     best = np.zeros(count, np.float32)
     for column in found.pairs.T:
         np.maximum.at(best, column, found.score)
     nearly_best = found.score >= _SHARE_OF_BEST * best[found.pairs].min(axis=1)
-    return _joined_groups(found, count, nearly_best & (found.score >= SIMILAR_SCORE))
+    group = _joined_groups(found, count, nearly_best & (found.score >= SIMILAR_SCORE))
+    return _standing_apart(group, found, _SIMILAR_APART)
 
 
 def _joined_groups(found: NearCopies, count: int, used: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -161,6 +171,20 @@ def _joined_groups(found: NearCopies, count: int, used: NDArray[np.bool_]) -> ND
             group[members[other]] = one
             members[one] += members.pop(other)
     return group
+
+
+def _standing_apart(group: NDArray[np.intp], found: NearCopies, apart: float) -> NDArray[np.intp]:
+    """Undo the groups that match an image outside nearly as well as their images each other."""
+    one, other = group[found.pairs].T
+    is_inside = one == other
+    outside = np.zeros(len(group), np.float32)
+    for ends in (one, other):
+        np.maximum.at(outside, ends[~is_inside], found.score[~is_inside])
+    size = np.bincount(group, minlength=len(group))
+    total = np.bincount(one[is_inside], found.score[is_inside], len(group))
+    inside = total / np.maximum(size * (size - 1) / 2, 1)  # a pair that was not found counts as 0
+    is_undone = 1 - outside < apart * (1 - inside)
+    return np.where(is_undone[group], np.arange(len(group)), group)
 
 
 class _Reference(NamedTuple):

@@ -1,5 +1,5 @@
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
@@ -7,15 +7,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from scipy import ndimage
 
-from sihwa.dataset import near_copies
+from sihwa.dataset import NeuDetConfig, near_copies
 from sihwa.dataset.near_copies import (
+    SIMILAR_SCORE,
     NearCopies,
     find_near_copies,
     make_thumbnail,
     near_copy_groups,
     similar_groups,
 )
+from sihwa.dataset.neu_det import find_neu_det
 from sihwa.errors import ShapeError
+from sihwa.images import read_image
+from tests.helpers import neu_det
 
 SIDE = 160
 
@@ -28,7 +32,7 @@ def textures(count: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=3)
 
 
-def thumbnails(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def thumbnails(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return np.stack([make_thumbnail(image) for image in images])
 
 
@@ -140,7 +144,37 @@ def chain(count: int, score: float) -> NearCopies:
 
 def test_groups_of_a_chain_do_not_join_a_whole_class() -> None:
     for group in (near_copy_groups(chain(200, 0.9), 200), similar_groups(chain(200, 0.9), 200)):
-        assert 1 < np.bincount(group).max() <= 32
+        assert np.bincount(group).max() == 1
+
+
+def test_near_copy_groups_do_not_join_more_than_32_images() -> None:
+    cliques = [np.stack(np.triu_indices(20, 1), axis=1) + first for first in (0, 20)]
+    pairs = np.concatenate([*cliques, [[0, 20]]])
+    score = np.full(len(pairs), 0.95, np.float32)
+    score[-1] = 0.7
+    group = near_copy_groups(NearCopies(pairs, score), 40)
+    assert group.tolist() == [0] * 20 + [20] * 20
+
+
+def test_groups_of_equal_parts_at_every_angle_are_few() -> None:
+    rng = np.random.default_rng(0)
+    part = textures(1)[0, ..., 0].astype(np.float64)
+    turned = [
+        ndimage.rotate(part, angle, reshape=False, mode="nearest") + rng.normal(0, 4, part.shape)
+        for angle in rng.uniform(-30, 30, 80)
+    ]
+    images = np.clip(turned, 0, 255).astype(np.uint8)[..., None].repeat(3, axis=3)
+    found = find_near_copies(thumbnails(images), least=SIMILAR_SCORE)
+    assert len(found.pairs) > 80
+    assert (near_copy_groups(found, 80) != np.arange(80)).sum() < 8
+
+
+def test_find_near_copies_names_a_known_pair_of_neu_det() -> None:
+    source = find_neu_det(NeuDetConfig(name="NEU-DET", root=str(neu_det())))
+    paths = [item.path for item in source.items if item.label == "patches"][:60]
+    found = find_near_copies(thumbnails([read_image(path) for path in paths]))
+    names = [{paths[row].rpartition("/")[2] for row in pair} for pair in found.pairs]
+    assert {"patches_101.jpg", "patches_105.jpg"} in names
 
 
 def test_near_copy_groups_leave_out_weak_matches_that_similar_groups_use() -> None:
@@ -150,6 +184,6 @@ def test_near_copy_groups_leave_out_weak_matches_that_similar_groups_use() -> No
 
 
 def test_similar_groups_leave_out_matches_far_below_the_best_of_both() -> None:
-    pairs = np.array([[0, 1], [1, 2], [2, 3], [3, 4]])
+    pairs = np.array([[0, 1], [1, 2], [2, 3], [4, 5]])
     found = NearCopies(pairs, np.array([0.9, 0.7, 0.9, 0.35], np.float32))
-    assert similar_groups(found, 5).tolist() == [0, 0, 2, 2, 2]
+    assert similar_groups(found, 6).tolist() == [0, 0, 2, 2, 4, 4]
