@@ -36,7 +36,7 @@ PEERS_READY := $(PEERS)/.ready-$(here)-$(shell cksum < benchmarks/peers.txt | cu
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test check static gpu test-slow test-network bench-runtimes bench-scale bench-score bench-start bench-train bench-audit bench-peers benchmark fix lock wheel clean
+.PHONY: help train test check static gpu test-slow test-network bench-runtimes bench-scale bench-score bench-start bench-train bench-audit bench-copies bench-peers benchmark fix lock wheel clean
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -82,6 +82,9 @@ bench-scale: $(DEV_READY) ## what an image, a row and a listing cost, and a plan
 
 bench-audit: $(DEV_READY) ## what the audit finds and costs; ARGS="cost NEU-DET.zip"
 	@$(PY) benchmarks/audit.py $(ARGS)
+
+bench-copies: $(DEV_READY) ## how many planted near-identical images are found; ARGS=NEU-DET.zip
+	@PYTHONPATH=src $(PY) benchmarks/near_copies.py $(ARGS)
 
 bench-train: $(DEV_READY) ## images/s of the training loop; ARGS="--rounds 5"
 	@$(PY) benchmarks/train.py $(ARGS)
