@@ -131,12 +131,13 @@ def _escape_conclusion(evaluation: "Evaluation", confidence: str) -> list[str]:
         return []
     if evaluation.escape_bound is None:
         return ["No test image shows a defective part, so nothing is known about escapes."]
+    what = "images" if evaluation.groups is None else "groups, such as parts,"
     needed = math.ceil(math.log(1 - evaluation.escapes.confidence) / math.log(1 - 0.01))
     return [
         f"{evaluation.escapes.occurrences} of {evaluation.escapes.count} images of defects were "
         f"accepted: at {confidence} confidence at most {percent_bound(evaluation.escape_bound)} of "
-        "defective parts escape. To prove an escape rate of 1 % takes "
-        f"{needed} defective images without a single escape."
+        "them escape. To prove an escape rate of 1 % takes "
+        f"{needed} defective {what} without a single escape."
     ]
 
 

@@ -13,7 +13,7 @@ def similarity_sentences(similarity: "Similarity") -> list[str]:
     found, proposal = similarity.dependence, similarity.proposal
     if found is None:
         return []
-    sentences = [_dependence(found, warns=similarity.warns)]
+    sentences = [_dependence(found, similarity)]
     if proposal and similarity.by_group:
         sentences.append(
             f"{proposal.images} images look like {proposal.groups} parts with several images each. "
@@ -34,13 +34,13 @@ def proposed_setting(similarity: "Similarity") -> str | None:
     return f"Keep them together: 'dataset.group={similarity.proposal.setting}'"
 
 
-def _dependence(found: "Dependence", *, warns: bool) -> str:
+def _dependence(found: "Dependence", similarity: "Similarity") -> str:
     verdict = "The figures do not rest on similar images"
-    if warns:
+    if similarity.warns:
         verdict = "The figures may not hold for other parts"
-    if warns and found.by_group:
+    if found.falls and found.by_group and similarity.proposal is None:
         verdict = "The figures hold only for parts that look like those in training"
-    others = " of other parts" if found.by_group else ""
+    others = " of other groups" if found.by_group else ""
     return (
         f"{verdict}: when the {found.left_out[-1]} most similar images{others} are left out of "
         f"training, {_change(found, -1, found)} (a linear classifier, {found.images} images)."
