@@ -23,6 +23,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from os.path import commonpath
+from posixpath import normpath
 
 import pyarrow as pa
 from PIL import Image
@@ -178,7 +179,8 @@ def _kind(text: str) -> str:
 
 def paths_below(items: Sequence[Item]) -> list[str]:
     """Return each path below the folder that holds all images, with `/` between folders."""
-    paths = [item.path.replace("\\", "/") for item in items]
+    # a table may spell one folder in two ways, as x/../a
+    paths = [normpath(item.path.replace("\\", "/")) for item in items]
     shared = commonpath([path.rpartition("/")[0] or "." for path in paths]) if paths else ""
     return [path.removeprefix(shared).lstrip("/") for path in paths]
 

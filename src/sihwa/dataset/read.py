@@ -135,6 +135,7 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     split = assign_splits(items, component, config.split, seed, earlier=earlier)
     table = _table(items, sizes, alike, split)
     notes = source.notes + alike_notes(items, sha256, alike.copy_of)
+    notes += _note_kept(known, sha256)
     if limit := config.split.train_per_class:
         rows = thin_training([item.label for item in items], split, sha256, limit, seed)
         if left_out := len(items) - len(rows):
@@ -177,8 +178,31 @@ def _known_splits(from_run: str | None, items: Sequence[Item]) -> dict[str, str]
         raise DatasetError(
             "dataset.split.from_run: the data set gives splits itself; leave out one of the two"
         )
-    table = read_manifest(Path(from_run).expanduser() / "manifest.parquet").table
+    folder = Path(from_run).expanduser()
+    if not from_run.strip() or not (folder / "manifest.parquet").is_file():
+        raise DatasetError(
+            "dataset.split.from_run: expected the folder of a run, such as "
+            f"outputs/2026-01-31/14-05-09, got {from_run!r}"
+        )
+    if (folder / "fold-1").exists():
+        raise DatasetError(
+            f"dataset.split.from_run: {folder} is a cross-validation, each fold of which has its "
+            "own splits; name one of its folds, such as fold-1"
+        )
+    table = read_manifest(folder / "manifest.parquet").table
     return dict(zip(table["sha256"].to_pylist(), table["split"].to_pylist(), strict=True))
+
+
+def _note_kept(known: Mapping[str, str], sha256: Sequence[str]) -> tuple[str, ...]:
+    """Return a note of how many images keep the split of an earlier run."""
+    if not known:
+        return ()
+    kept = sum(content in known for content in sha256)
+    if not kept:
+        raise DatasetError(
+            f"dataset.split.from_run: none of the {len(sha256)} images was in that run, by content"
+        )
+    return (f"{kept} of {len(sha256)} images keep the split of the earlier run",)
 
 
 def _earlier_splits(

@@ -18,7 +18,7 @@ from sihwa.errors import ShapeError
 
 _LEFT_OUT = (0, 5, 20)
 """Nearest neighbours that are left out of training together with the image that is predicted."""
-_MOST_IMAGES = 4000
+_LEAST_IMAGES, _MOST_IMAGES = 50, 4000
 _LEAST_FALL, _LEAST_RISE = 0.03, 0.05
 _STRENGTH = 0.2
 """Of the ridge, as a share of the mean variance. Of 0.01 to 0.5 it was among the best on NEU-DET
@@ -72,12 +72,17 @@ def measure_dependence(
         seed: Picks the images that are predicted, if there are more than 4,000.
 
     Returns:
-        None for fewer than 50 images, which is too few to leave neighbours out.
+        None for fewer than 50 images to predict. Those whose group and neighbours make up more than
+        a quarter of the images are not predicted: too little would be left to train on.
     """
     sizes = tuple(size for size in _LEFT_OUT if 10 * size <= len(label))
     if len(sizes) < 2:
         return None
-    chosen = np.random.default_rng(seed).permutation(len(label))[:_MOST_IMAGES]
+    most = len(label) // 4 - sizes[-1]
+    fitting = np.flatnonzero(np.bincount(group)[group] <= most)
+    chosen = np.random.default_rng(seed).permutation(fitting)[:_MOST_IMAGES]
+    if len(chosen) < _LEAST_IMAGES:
+        return None
     rows, _ = nearest_neighbours(embedding, sizes[-1], group=group)
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(group.max() + 2))

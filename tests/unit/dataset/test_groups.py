@@ -50,6 +50,13 @@ def test_groups_of_a_missing_image_keeps_the_blocks_of_the_others() -> None:
     assert [len(group) for group in members("every:6", *names)] == [5, 6, 6]
 
 
+def test_groups_of_one_folder_spelt_in_two_ways_are_the_same() -> None:
+    assert members("every:2", "x/../a/0.png", "a/1.png", "./a/2.png") == [
+        ["x/../a/0.png", "a/1.png"],
+        ["./a/2.png"],
+    ]
+
+
 def test_groups_of_times_begin_a_group_after_a_pause() -> None:
     start = datetime(2026, 1, 2).astimezone()
     seconds = {"/data/1": 0, "/data/2": 40, "/data/3": 45, "/data/4": 2}

@@ -215,6 +215,7 @@ def test_read_dataset_from_run_draws_only_what_is_new(parts: Path, tmp_path: Pat
     )
     assert {content: new[content] for content in old} == old
     assert after.counts["good"] == {"train": 12, "calibration": 4, "test": 4}
+    assert any("18 of 28 images keep" in note for note in after.notes)
 
 
 def test_read_dataset_from_run_that_divides_a_group_is_refused(parts: Path, tmp_path: Path) -> None:
@@ -233,6 +234,20 @@ def test_read_dataset_from_run_beside_given_splits_is_refused(parts: Path, tmp_p
         read(tmp_path / "given", split=SplitConfig(from_run=str(run)))
 
 
-def test_read_dataset_from_no_run_is_refused(parts: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no manifest at .*nowhere"):
-        read(parts, split=SplitConfig(from_run="nowhere"))
+@pytest.mark.parametrize("folder", ["nowhere", "", " "])
+def test_read_dataset_from_no_run_is_refused(parts: Path, folder: str) -> None:
+    with pytest.raises(DatasetError, match="from_run: expected the folder of a run"):
+        read(parts, split=SplitConfig(from_run=folder))
+
+
+def test_read_dataset_from_a_run_without_these_images_is_refused(
+    parts: Path, tmp_path: Path
+) -> None:
+    for label, seed in (("good", 7), ("긁힘", 8)):
+        save_images(tmp_path / "others" / label, random_images(8, 9, 9, seed=seed))
+    run = write_run(tmp_path / "run", read(tmp_path / "others"))
+    with pytest.raises(DatasetError, match="none of the 18 images was in that run"):
+        read(parts, split=SplitConfig(from_run=str(run)))
+    (run / "fold-1").mkdir()
+    with pytest.raises(DatasetError, match="is a cross-validation"):
+        read(parts, split=SplitConfig(from_run=str(run)))

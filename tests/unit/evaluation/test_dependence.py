@@ -99,3 +99,16 @@ def test_nearest_neighbours_leave_out_the_own_group() -> None:
     embedding, group = clusters(30, 4, 0.05, rng), np.arange(120) // 4
     rows, _ = nearest_neighbours(embedding, 5, group=group)
     assert (group[rows] != group[:, None]).all()
+
+
+@pytest.mark.parametrize(("alone", "predicted"), [(20, None), (100, 100), (240, 240)])
+def test_measure_dependence_predicts_no_image_of_a_group_that_is_most_of_the_set(
+    alone: int, predicted: int | None
+) -> None:
+    rng = np.random.default_rng(6)
+    label = np.arange(240) % 4
+    embedding = 4 * np.eye(4)[label] @ rng.normal(size=(4, 64)) + rng.normal(size=(240, 64))
+    group = np.maximum(np.arange(240) - (240 - alone), 0) + (np.arange(240) >= 240 - alone)
+    found = measure_dependence(embedding, label, np.zeros(4, np.bool_), group, seed=0)
+    assert (found and found.images) == predicted
+    assert found is None or not found.falls
