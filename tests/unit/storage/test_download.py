@@ -158,13 +158,18 @@ def test_download_nobody_there_is_one_line(tmp_path: Path) -> None:
 
 
 def test_download_stopped_by_ctrl_c_says_that_it_resumes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remote = Remote(CONTENT, stops=[1000], stall=True, presses=True)
+    def press(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    remote = Remote(CONTENT)
     with serving(remote):
-        with pytest.raises(KeyboardInterrupt):
-            fetch(remote, tmp_path)
-        assert "bytes of the download are kept" in capsys.readouterr().err
+        with monkeypatch.context() as patched:
+            patched.setattr("sihwa.storage.download._check", press)
+            with pytest.raises(KeyboardInterrupt):
+                fetch(remote, tmp_path)
+        assert f"{len(CONTENT)} bytes of the download are kept" in capsys.readouterr().err
         assert not {"set.zip", ".set.zip.lock"} & set(names_in(tmp_path))
         assert fetch(remote, tmp_path) == SHA256
 

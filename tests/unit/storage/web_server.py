@@ -2,8 +2,6 @@
 
 import contextlib
 import http.server
-import os
-import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,8 +19,6 @@ class Remote:
     """For each request in turn: after how many bytes of the body the connection ends."""
     stall: bool = False
     """Whether the connection stays open then, without a byte."""
-    presses: bool = False
-    """Whether Ctrl-C comes then."""
     status: int = 200
     sized: bool = True
     """Whether the length is told; otherwise the body is chunked."""
@@ -67,8 +63,6 @@ def serving(remote: Remote) -> Iterator[Remote]:
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(body[:stop]), body[:stop]))
                 self.wfile.write(b"0\r\n\r\n" if stop >= len(body) else b"")
             self.wfile.flush()
-            if remote.presses and stop < len(body):
-                os.kill(os.getpid(), signal.SIGINT)
             if remote.stall and stop < len(body):
                 remote.released.wait(30)
             return None
