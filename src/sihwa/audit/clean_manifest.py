@@ -27,7 +27,7 @@ def write_clean_manifest(path: Path, manifest: Manifest, findings: Sequence[Find
         Number of images with a suggestion.
 
     Raises:
-        StorageError: There is a file already, a path is no valid text, or the disk refuses.
+        StorageError: The file exists, an image path is not valid Unicode, or it cannot be written.
     """
     if os.path.lexists(path):
         raise StorageError(f"{path} exists; name another file with --write-manifest")
@@ -52,7 +52,9 @@ def write_clean_manifest(path: Path, manifest: Manifest, findings: Sequence[Find
     try:
         write_text(path, stream.getvalue())
     except UnicodeEncodeError as error:
-        raise StorageError(f"{path}: a path of an image is no valid text; rename it") from error
+        raise StorageError(
+            f"{path}: the path of an image is not valid Unicode; rename the image"
+        ) from error
     return len(reasons.keys() & set(manifest.table["path"].to_pylist()))
 
 

@@ -16,7 +16,7 @@ class Marked:
     place: int = 0
     """Images of one place belong side by side."""
     note: str = ""
-    """What is said below the image, in a few words."""
+    """Caption of the image, a few words."""
     suggested_label: str | None = None
     """The label that it may have instead."""
     exclude: bool = False

@@ -72,7 +72,7 @@ def measure_image(path: str) -> ImageFacts | UnreadableImage:
 
 
 def stored_form(content: bytes) -> Mapping[str, str]:
-    """Return format, mode and camera of an image file, as far as its header tells."""
+    """Return format, mode and camera of an image file, as far as its header says."""
     found = {"format": "", "mode": "", "camera": ""}
     with contextlib.suppress(Exception), Image.open(io.BytesIO(content)) as image:
         found |= {"format": image.format or "", "mode": image.mode}

@@ -113,7 +113,7 @@ class Inventory:
 
 
 def _rows_by(key: Sequence[str | None]) -> dict[str, list[int]]:
-    """Return the rows of each key; None is no key."""
+    """Return the rows of each key; rows without a key (None) are left out."""
     rows = defaultdict(list)
     for row, name in enumerate(key):
         if name is not None:

@@ -2,7 +2,7 @@
 
 A camera, a folder or an image size that goes with the class lets a network read the class off
 the cue instead of the part. Light, border, colour and noise may belong to the part itself, so these
-are told and never called severe.
+are reported but never severe.
 
 Axes: N images, K classes, F features of a cue, B bins, R rounds.
 """
@@ -22,8 +22,9 @@ from sihwa.dataset.item import Item
 _BINS = 8
 _ROUNDS = 199
 _STRICT, _LOOSE = (0.15, 0.4), (0.4, 0.8)
-"""Gain over chance, as a share of the possible, from which a cue is told, and is more severe: of a
-cue of the acquisition alone, and of one that may belong to the part."""
+"""Thresholds of the gain over chance, as a share of the largest possible gain. The first reports a
+cue, the second makes it more severe. `_STRICT` is for cues of the acquisition, `_LOOSE` for cues
+that may belong to the part."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ def find_shortcuts(inventory: Inventory, seed: int) -> Iterator[Finding]:
     for cue in cues_of(inventory):
         accuracy = predict_by(cue.code, label, fold)
         gain = (accuracy - 1 / kinds) / (1 - 1 / kinds)
-        told, worse = _LOOSE if cue.is_of_part else _STRICT
-        if gain < told:
+        reported, worse = _LOOSE if cue.is_of_part else _STRICT
+        if gain < reported:
             continue
         above = sum(
             predict_by(cue.code, permuted(label, inventory.component, rng), fold) >= accuracy
@@ -72,7 +73,8 @@ def find_shortcuts(inventory: Inventory, seed: int) -> Iterator[Finding]:
             f"{100 * accuracy:.1f} %, chance is {100 / kinds:.1f} % (p = {p_value:.3f})",
             advice="It may belong to the defect; if not, take all classes under the same conditions"
             if cue.is_of_part
-            else "A network may learn it instead of the part: take images of all classes alike",
+            else "A network may learn it instead of the part: take all classes under the same "
+            "conditions",
             figure=accuracy,
         )
 
@@ -114,7 +116,7 @@ def _folders(inventory: Inventory) -> dict[str, list[str]]:
         names = [parts[level - 1] for parts in folders]
         pairs = zip(names, inventory.label, strict=True)
         named = sum(_plain(label) in _plain(name) for name, label in pairs)
-        # a folder of hardly more than one image tells nothing of others
+        # a folder with hardly more than one image says nothing about others
         if named < 0.9 * len(names) and 2 * len(set(names)) < len(names):
             example = commonest(names)[0]
             found[f"folder at level {level} (such as {example})"] = names

@@ -61,7 +61,7 @@ def _named(
 def require_one_label(
     items: Sequence[Item], sha256: Sequence[str], copy_of: Sequence[str | None]
 ) -> None:
-    """Refuse byte-identical images with two labels; near-identical ones are told, too."""
+    """Refuse byte-identical images with two labels; the message lists near-identical ones, too."""
     same = _conflicts(items, sha256)
     if same:
         near = _near_conflicts(items, sha256, copy_of)

@@ -47,8 +47,8 @@ class DatasetConfig:
     """Which images show one part, so that they stay in one split: column:NAME, pattern:REGEX,
     folder:LEVEL, every:N, gap:N, time:SECONDS or similar. See docs/groups.md."""
     audit: str = "warn"
-    """Look for faults of the data set before training: `warn` tells them, `strict` ends the run if
-    one is severe, `off` does not look. See docs/audit.md."""
+    """Look for faults of the data set before training: `warn` reports them, `strict` ends the run
+    if one is severe, `off` does not look. See docs/audit.md."""
     split: SplitConfig = field(default_factory=SplitConfig)
     """Shares of the splits that the data set does not give."""
     licence: str = "not stated"
@@ -95,7 +95,7 @@ class AutoConfig(DatasetConfig):
     """Images of whichever public data set is there, else in one folder per class."""
 
     root: str = "???"
-    """Folder or .zip; the layout tells the set."""
+    """Folder or .zip; the layout shows which set it is."""
 
 
 @dataclass

@@ -105,7 +105,7 @@ def groups_of(
 
 
 def group_candidates(table: pa.Table) -> dict[str, list[str | None]]:
-    """Return the groups that each setting which could tell the parts gives, {setting: N groups}.
+    """Return the groups of each setting that may separate the parts, {setting: N groups}.
 
     Args:
         table: Of a manifest, N rows; text columns of the source are candidates, too.
@@ -121,7 +121,7 @@ def group_candidates(table: pa.Table) -> dict[str, list[str | None]]:
 
 
 def name_settings(paths: Sequence[str]) -> Iterator[str]:
-    r"""Yield the settings that could tell the parts of images with these paths.
+    r"""Yield the settings that may separate the parts of images with these paths.
 
     Patterns are built from the commonest form of name: what is alike in all of them stays as it is,
     and each choice of what differs is a candidate for what names the part.
@@ -179,7 +179,7 @@ def _kind(text: str) -> str:
 
 def paths_below(items: Sequence[Item]) -> list[str]:
     """Return each path below the folder that holds all images, with `/` between folders."""
-    # a table may spell one folder in two ways, as x/../a
+    # a table may write one folder in two ways, as x/../a
     paths = [normpath(item.path.replace("\\", "/")) for item in items]
     shared = commonpath([path.rpartition("/")[0] or "." for path in paths]) if paths else ""
     return [path.removeprefix(shared).lstrip("/") for path in paths]

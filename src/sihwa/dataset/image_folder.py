@@ -39,7 +39,7 @@ def _note_empty_folders(levels: Sequence[Path], images: Sequence[str]) -> list[s
     return [
         f"{folder} is a link and was skipped: links are not followed"
         if folder.is_symlink()
-        else f"{folder} contains no image, so there is no class of that name"
+        else f"{folder} contains no image, so no class was made of it"
         for level in levels
         if level.is_dir()  # an archive has no folders to list
         for folder in sorted(level.iterdir())

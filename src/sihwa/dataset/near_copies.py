@@ -94,7 +94,7 @@ def find_near_copies(thumbnail: NDArray[np.uint8], *, least: float = COPY_SCORE)
     """Return all pairs of near-identical images.
 
     An image with more than 16 copies may be missed: their match would be the usual one. Fewer
-    than 6 images give no pair, for nothing tells what is usual.
+    than 6 images give no pair, because there is too little to compare with.
 
     Args:
         thumbnail: Of images of different content, (N, 96, 96), uint8; see `make_thumbnail`.
@@ -231,7 +231,7 @@ def _register(
     order = np.argsort(-np.take_along_axis(likeness, others, axis=1), axis=1)
     others = np.take_along_axis(others, order, axis=1)
     first = _match_each(spectrum, reference, others[:, :_FIRST])
-    # most images are like no other; the rest of their candidates would tell nothing
+    # most images are like no other; the rest of their candidates would add nothing
     match = np.repeat(first.mean(axis=1, keepdims=True), count, axis=1)
     match[:, :_FIRST] = first
     is_like_some = first.max(axis=1) >= _LEAST_MATCH

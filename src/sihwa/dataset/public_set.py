@@ -1,4 +1,4 @@
-"""What Sihwa knows of one public data set, and how its files are told apart by their names."""
+"""Facts about one public data set, and how file names tell its images from masks."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +23,11 @@ class Sample(NamedTuple):
 
 
 class Sorted(NamedTuple):
-    """The image files of a folder, told apart by a set's patterns."""
+    """The image files of a folder, sorted by a set's patterns."""
 
     samples: list[Sample]
     beside: list[str]
-    """Paths of masks and unlabelled images: they belong to the set, but are no samples."""
+    """Paths of masks and unlabelled images, which belong to the set but are not read as samples."""
     strangers: list[str]
     """Names of files that the patterns do not know."""
 
@@ -57,7 +57,7 @@ class PublicSet:
     """Class of each label in a path, in the order of the classes; empty: the label itself."""
     accept: tuple[str, ...] = ()
     groups: str = ""
-    """What images of one group have in common; empty: the set does not tell."""
+    """What images of one group have in common; empty: not stated."""
     read: "Reader"
     archive: RemoteFile | None = None
     """A .zip at a stable address; None if the set must be fetched by hand."""
@@ -65,7 +65,7 @@ class PublicSet:
     """How to get a set without such an address."""
 
     def sort(self, root: Path, listing: Listing) -> Sorted:
-        """Tell samples, files beside them and strangers apart, by name alone."""
+        """Sort image files into samples, files beside them and strangers, by name alone."""
         found = Sorted([], [], [])
         for path in listing.images:
             name = "/".join(relative_parts(path, root))
@@ -95,7 +95,7 @@ class PublicSet:
             raise DatasetError(
                 f"dataset.root: expected {self.title}, with paths such as {self.layout[0]}; "
                 f"{root} has {len(listing.images)} images, such as {listing.images[0]!a}; "
-                f"`sihwa fetch {self.name}` tells more"
+                f"`sihwa fetch {self.name}` shows its layout"
             )
         items, notes = self.read(self, found)
         used = {item.label for item in items}
