@@ -23,10 +23,10 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from sihwa.audit import Inventory, measure_manifest
+from sihwa.audit import Inventory
 from sihwa.audit.out_of_fold import principal_directions
 from sihwa.audit.wrong_labels import find_wrong_labels
-from sihwa.dataset import Manifest, read_as_given
+from sihwa.dataset import Manifest, measure_manifest, read_as_given
 from sihwa.model import create_network
 from sihwa.run.compose import compose_config
 from sihwa.run.processes import choose_device
@@ -60,7 +60,7 @@ def measure_labels(root: str) -> None:
     device = choose_device("cpu")
     embedding = embed_manifest(network, manifest, cache_dir=cache_dir, device=device)
     feature = principal_directions(embedding)
-    facts = measure_manifest(manifest, cache_dir)
+    facts = measure_manifest(manifest)
     rates = []
     for seed in _SEEDS:
         changed, planted = plant_labels(manifest, seed)

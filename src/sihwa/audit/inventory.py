@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.audit.finding import Marked
-from sihwa.audit.image_facts import ImageFacts
-from sihwa.dataset import Manifest
+from sihwa.dataset import ImageFacts, Manifest
 from sihwa.evaluation import group_index
 
 

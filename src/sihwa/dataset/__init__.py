@@ -11,7 +11,9 @@ from sihwa.dataset.config import (
     TabularConfig,
 )
 from sihwa.dataset.groups import group_candidates
+from sihwa.dataset.image_facts import ImageFacts
 from sihwa.dataset.manifest import Manifest, read_manifest
+from sihwa.dataset.measured_image import measure_manifest
 from sihwa.dataset.read import read_as_given, read_dataset
 from sihwa.dataset.split import SPLITS, assign_folds, assign_splits, find_components, thin_training
 
@@ -20,6 +22,7 @@ __all__ = [
     "AutoConfig",
     "DatasetConfig",
     "ElpvConfig",
+    "ImageFacts",
     "ImageFolderConfig",
     "Manifest",
     "NeuDetConfig",
@@ -30,6 +33,7 @@ __all__ = [
     "assign_splits",
     "find_components",
     "group_candidates",
+    "measure_manifest",
     "read_as_given",
     "read_dataset",
     "read_manifest",

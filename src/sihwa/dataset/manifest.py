@@ -4,8 +4,8 @@ Axes: N images.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from sihwa.dataset.image_facts import ImageFacts
 from sihwa.dataset.split import SPLITS, find_components
 from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import decode_image, read_bytes
@@ -62,6 +63,8 @@ class Manifest:
     """Images left out because they could not be read."""
     notes: tuple[str, ...] = ()
     """What a user should know about how the data set was read."""
+    facts: Mapping[str, ImageFacts] = field(default_factory=dict, repr=False)
+    """Facts by content (SHA-256), as far as measured; not written to a file."""
 
     @cached_property
     def split(self) -> NDArray[np.str_]:

@@ -3,11 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from sihwa.dataset.alike import Alike, alike_notes, find_alike, require_one_label, without_divided
 from sihwa.dataset.config import (
@@ -24,7 +22,7 @@ from sihwa.dataset.groups import read_groups, with_groups
 from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Item, Source
 from sihwa.dataset.manifest import MANIFEST_SCHEMA, Manifest, read_manifest
-from sihwa.dataset.near_copies import make_thumbnail
+from sihwa.dataset.measured_image import MeasuredImage, measure_image
 from sihwa.dataset.neu_det import find_neu_det
 from sihwa.dataset.recognise import find_auto, find_public
 from sihwa.dataset.split import (
@@ -35,8 +33,7 @@ from sihwa.dataset.split import (
 )
 from sihwa.dataset.tabular import find_tabular
 from sihwa.errors import ConfigError, DatasetError, SihwaError, UnreadableImage
-from sihwa.images import decode_image, map_with_progress, read_bytes
-from sihwa.storage import sha256_of_bytes
+from sihwa.images import map_with_progress
 
 _FINDERS: dict[type[DatasetConfig], Callable[[Any], Source]] = {
     AutoConfig: find_auto,
@@ -82,27 +79,28 @@ def read_as_given(config: DatasetConfig) -> Manifest:
         ConfigError: `accept_classes` names an unknown class, or every class.
     """
     source = _FINDERS[type(config)](config)
-    items, sizes, dropped = _read_images(source, replace(config, on_unreadable="drop"))
+    items, measured, dropped = _read_images(source, replace(config, on_unreadable="drop"))
     classes = _used_classes(source, items)
-    alike = _find_alike(sizes)
+    alike = _find_alike(measured)
     items = _grouped(config.group, items, alike)
     return Manifest(
-        table=_table(items, sizes, alike, [item.split or "" for item in items]),
+        table=_table(items, measured, alike, [item.split or "" for item in items]),
         name=source.name or config.name,
         classes=classes,
         accept_classes=_accept_classes(config, source, classes),
         licence=source.licence or config.licence,
         dropped=tuple(dropped),
         notes=source.notes,
+        facts={one.sha256: one.facts for one in measured},
     )
 
 
 def _read_images(
     source: Source, config: DatasetConfig
-) -> tuple[list[Item], list["_Measured"], list[UnreadableImage]]:
+) -> tuple[list[Item], list[MeasuredImage], list[UnreadableImage]]:
     """Return the readable images, what was measured of them, and the unreadable ones."""
     # every image is decoded before any training, so a damaged one is found at once
-    measured = map_with_progress("reading", _measure, [item.path for item in source.items])
+    measured = map_with_progress("reading", measure_image, [item.path for item in source.items])
     dropped = [one for one in measured if isinstance(one, UnreadableImage)]
     if dropped and config.on_unreadable == "fail":
         listed = "; ".join(map(str, dropped[:_LISTED]))
@@ -112,19 +110,19 @@ def _read_images(
             f"leave them out with dataset.on_unreadable=drop: {listed}{more}"
         )
     kept = [
-        (item, size)
-        for item, size in zip(source.items, measured, strict=True)
-        if isinstance(size, _Measured)
+        (item, one)
+        for item, one in zip(source.items, measured, strict=True)
+        if isinstance(one, MeasuredImage)
     ]
-    return [item for item, _ in kept], [size for _, size in kept], dropped
+    return [item for item, _ in kept], [one for _, one in kept], dropped
 
 
 def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
-    items, sizes, dropped = _read_images(source, config)
-    sha256 = [size.sha256 for size in sizes]
+    items, measured, dropped = _read_images(source, config)
+    sha256 = [one.sha256 for one in measured]
     classes = _used_classes(source, items)
     accept_classes = _accept_classes(config, source, classes)
-    alike = _find_alike(sizes)
+    alike = _find_alike(measured)
     items = _grouped(config.group, items, alike)
     require_one_label(items, sha256, alike.copy_of)
     group = [item.group for item in items]
@@ -133,7 +131,7 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     component = find_components(group, sha256, without_divided(alike.copy_of, sha256, known))
     earlier = _earlier_splits(known, items, sha256, component)
     split = assign_splits(items, component, config.split, seed, earlier=earlier)
-    table = _table(items, sizes, alike, split)
+    table = _table(items, measured, alike, split)
     notes = source.notes + alike_notes(items, sha256, alike.copy_of)
     notes += _note_kept(known, sha256)
     if limit := config.split.train_per_class:
@@ -157,10 +155,11 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
         licence=source.licence or config.licence,
         dropped=tuple(dropped),
         notes=notes,
+        facts={one.sha256: one.facts for one in measured},
     )
 
 
-def _find_alike(measured: Sequence["_Measured"]) -> Alike:
+def _find_alike(measured: Sequence[MeasuredImage]) -> Alike:
     return find_alike([one.sha256 for one in measured], [one.thumbnail for one in measured])
 
 
@@ -221,23 +220,6 @@ def _earlier_splits(
     return {name: split for name, (_, split) in first.items()}
 
 
-class _Measured(NamedTuple):
-    sha256: str
-    width: int
-    height: int
-    thumbnail: NDArray[np.uint8]
-
-
-def _measure(path: str) -> _Measured | UnreadableImage:
-    try:
-        content = read_bytes(path)
-        image = decode_image(content, path)
-    except UnreadableImage as error:
-        return error
-    height, width, _ = image.shape
-    return _Measured(sha256_of_bytes(content), width, height, make_thumbnail(image))
-
-
 def _used_classes(source: Source, items: Sequence[Item]) -> tuple[str, ...]:
     used = {item.label for item in items}
     classes = tuple(name for name in source.classes if name in used)
@@ -267,7 +249,7 @@ def _accept_classes(
 
 
 def _table(
-    items: Sequence[Item], measured: Sequence[_Measured], alike: Alike, split: Sequence[str]
+    items: Sequence[Item], measured: Sequence[MeasuredImage], alike: Alike, split: Sequence[str]
 ) -> pa.Table:
     names = sorted({name for item in items for name in item.attributes})
     columns = {
@@ -276,8 +258,8 @@ def _table(
         "group": [item.group for item in items],
         "split": split,
         "sha256": [one.sha256 for one in measured],
-        "width": [one.width for one in measured],
-        "height": [one.height for one in measured],
+        "width": [one.facts.width for one in measured],
+        "height": [one.facts.height for one in measured],
         "boxes": [item.boxes and [box._asdict() for box in item.boxes] for item in items],
         **alike._asdict(),
         **{name: [item.attributes.get(name) for item in items] for name in names},

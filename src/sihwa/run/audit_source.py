@@ -15,12 +15,11 @@ from sihwa.audit import (
     audit,
     compare_manifests,
     find_similar_parts,
-    measure_manifest,
     worst_first,
     write_audit,
 )
 from sihwa.audit.audit_files import PAGE
-from sihwa.dataset import Manifest, read_as_given, read_manifest
+from sihwa.dataset import Manifest, measure_manifest, read_as_given, read_manifest
 from sihwa.errors import ConfigError, DatasetError
 from sihwa.evaluation import Similarity, check_similarity
 from sihwa.model import create_network
@@ -92,7 +91,7 @@ def find_faults(
     manifest: Manifest, embedding: NDArray[np.floating], similarity: Similarity, config: TrainConfig
 ) -> list[Finding]:
     """Return the findings of a manifest with embeddings (N, D), the worst first."""
-    facts = measure_manifest(manifest, Path(config.cache_dir))
+    facts = measure_manifest(manifest)
     inventory = Inventory(manifest, facts)
     share = config.dataset.split.test
     found = audit(inventory, embedding, test_share=share, seed=config.seed)

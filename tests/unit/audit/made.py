@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sihwa.audit import Finding, ImageFacts, Inventory
-from sihwa.dataset import Manifest
+from sihwa.audit import Finding, Inventory
+from sihwa.dataset import ImageFacts, Manifest
 from sihwa.dataset.manifest import MANIFEST_SCHEMA
 
 CLASSES = ("good", "scratch", "dent")
@@ -16,7 +16,7 @@ CLASSES = ("good", "scratch", "dent")
 
 def made_facts(**changes: object) -> ImageFacts:
     facts = ImageFacts(
-        sha256="", width=200, height=100, format="JPEG", mode="L", bits=8, camera="",
+        width=200, height=100, format="JPEG", mode="L", bits=8, camera="",
         mean=(120.0, 120.0, 120.0), border=118.0, contrast=30.0, dark=0.0, bright=0.0,
         sharpness=20.0, noise=3.0,
     )  # fmt: skip

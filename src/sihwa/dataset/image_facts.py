@@ -13,10 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sihwa.errors import UnreadableImage
-from sihwa.images import decode_image, read_bytes
-from sihwa.storage import sha256_of_bytes
-
 _CAMERA = {"make": 271, "model": 272}
 """EXIF tags of the camera."""
 _BITS = {"1": 1, "I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 16, "F": 32}
@@ -29,7 +25,6 @@ _DARK, _BRIGHT = 3, 252
 class ImageFacts(msgspec.Struct, frozen=True):
     """What is measured of one image."""
 
-    sha256: str
     width: int
     height: int
     format: str
@@ -61,33 +56,23 @@ class ImageFacts(msgspec.Struct, frozen=True):
         return sum(self.mean) / 3
 
 
-def measure_image(path: str) -> ImageFacts | UnreadableImage:
-    """Read and measure an image; an unreadable one is returned, not raised."""
-    try:
-        content = read_bytes(path)
-        pixels = decode_image(content, path)
-    except UnreadableImage as error:
-        return error
-    return measure_pixels(pixels, sha256_of_bytes(content), stored_form(content))
-
-
 def stored_form(content: bytes) -> Mapping[str, str]:
     """Return format, mode and camera of an image file, as far as its header says."""
     found = {"format": "", "mode": "", "camera": ""}
     with contextlib.suppress(Exception), Image.open(io.BytesIO(content)) as image:
         found |= {"format": image.format or "", "mode": image.mode}
-        exif = image.getexif()
+        # of a PNG, Pillow would decode all pixels to look for EXIF behind them
+        exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
         words = (str(exif.get(tag) or "").strip("\0 ") for tag in _CAMERA.values())
         found["camera"] = " ".join(filter(None, words))[:100]
     return found
 
 
-def measure_pixels(pixels: NDArray[np.uint8], sha256: str, form: Mapping[str, str]) -> ImageFacts:
+def measure_pixels(pixels: NDArray[np.uint8], form: Mapping[str, str]) -> ImageFacts:
     """Measure a decoded image.
 
     Args:
         pixels: (H, W, 3).
-        sha256: Of its file.
         form: As of `stored_form`.
 
     Source: sharpness: Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy",
@@ -107,7 +92,6 @@ def measure_pixels(pixels: NDArray[np.uint8], sha256: str, form: Mapping[str, st
     average = float(count @ level)
     sharpness, noise = _fine_detail(grey)
     return ImageFacts(
-        sha256=sha256,
         width=width,
         height=height,
         format=form["format"],

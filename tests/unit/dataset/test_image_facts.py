@@ -1,20 +1,27 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from sihwa.audit import ImageFacts, measure_manifest
-from sihwa.audit.image_facts import measure_image, measure_pixels
-from sihwa.dataset import ImageFolderConfig, Manifest, read_as_given
-from sihwa.errors import StorageError, UnreadableImage
+from sihwa.dataset import ImageFacts, ImageFolderConfig, Manifest, measure_manifest, read_as_given
+from sihwa.dataset.image_facts import measure_pixels
+from sihwa.dataset.measured_image import MeasuredImage, measure_image
+from sihwa.errors import UnreadableImage
 from tests.helpers import random_images, save_images
 
 FORM = {"format": "PNG", "mode": "L", "camera": ""}
 
 
 def measure(grey: np.ndarray) -> ImageFacts:
-    return measure_pixels(np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2), "", FORM)
+    return measure_pixels(np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2), FORM)
+
+
+def facts_of(path: Path) -> ImageFacts:
+    found = measure_image(str(path))
+    assert isinstance(found, MeasuredImage)
+    return found.facts
 
 
 def test_measure_pixels_noise_is_the_planted_one(rng: np.random.Generator) -> None:
@@ -54,11 +61,9 @@ def test_measure_image_tells_how_it_is_stored(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[271], exif[272] = "ACME", "Line 2"
     Image.new("RGB", (9, 8), (255, 0, 0)).save(tmp_path / "red.jpg", exif=exif)
-    found = measure_image(str(tmp_path / "wide.png"))
-    assert isinstance(found, ImageFacts)
+    found = facts_of(tmp_path / "wide.png")
     assert (found.format, found.bits, found.width, found.height) == ("PNG", 16, 9, 8)
-    red = measure_image(str(tmp_path / "red.jpg"))
-    assert isinstance(red, ImageFacts)
+    red = facts_of(tmp_path / "red.jpg")
     assert (red.format, red.mode, red.bits, red.camera) == ("JPEG", "RGB", 8, "ACME Line 2")
     assert red.mean == pytest.approx((254, 0, 0), abs=1)
 
@@ -70,25 +75,21 @@ def manifest(tmp_path: Path) -> Manifest:
     return read_as_given(ImageFolderConfig(name="parts", root=str(tmp_path / "parts")))
 
 
-def test_measure_manifest_reads_no_image_twice(manifest: Manifest, tmp_path: Path) -> None:
-    before = measure_manifest(manifest, tmp_path / "cache")
+def test_measure_manifest_just_read_reads_no_image_again(manifest: Manifest) -> None:
     for path in manifest.table["path"].to_pylist():
         Path(path).unlink()
-    assert measure_manifest(manifest, tmp_path / "cache") == before
+    found = measure_manifest(manifest.take([4, 0]))
+    assert [one.mean for one in found] != [found[0].mean] * 2
     with pytest.raises(UnreadableImage, match="No such file"):
-        measure_manifest(manifest, tmp_path / "another")
+        measure_manifest(replace(manifest, facts={}))
 
 
-def test_measure_manifest_changed_image_is_refused(manifest: Manifest, tmp_path: Path) -> None:
+def test_measure_manifest_of_a_file_measures_again(manifest: Manifest) -> None:
+    assert measure_manifest(replace(manifest, facts={})) == measure_manifest(manifest)
+
+
+def test_measure_manifest_changed_image_is_refused(manifest: Manifest) -> None:
     paths = manifest.table["path"].to_pylist()
     Path(paths[0]).write_bytes(Path(paths[1]).read_bytes())
     with pytest.raises(UnreadableImage, match="changed since it was read"):
-        measure_manifest(manifest, None)
-
-
-def test_measure_manifest_damaged_cache_is_named(manifest: Manifest, tmp_path: Path) -> None:
-    measure_manifest(manifest, tmp_path / "cache")
-    (file,) = (tmp_path / "cache" / "audit").glob("*.sqlite")
-    file.write_bytes(b"not a database" * 100)
-    with pytest.raises(StorageError, match=r"audit cache .*can be deleted"):
-        measure_manifest(manifest, tmp_path / "cache")
+        measure_manifest(replace(manifest, facts={}))
