@@ -79,6 +79,8 @@ CARDS: dict[str, tuple[Callable[[Json], Any], str]] = {
     "opset_of_another": (put("graph", "opset", to=17), "has opset 18, its card says 17"),
     "key_unknown": (put("pickle", to="gASVAAAA"), "unknown field `pickle`"),
     "key_with_line_break": (put("a\n\x1b[2J" + "x" * 500, to=1), r"unknown field `a \?\[2Jxx"),
+    "white_not_above_black": (put("white", to=[5.0, 5.0]), "'white': .* do not ascend"),
+    "white_a_number": (put("white", to=4095), r"got `int` - at `\$.white`"),
     "proof_with_a_path": (put("proof", to=[{"worst_path": "/home"}]), r"at `\$.proof\[0\]`"),
 }
 

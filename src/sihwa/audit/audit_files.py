@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 from sihwa.audit.finding import SEVERITIES, Finding, Marked
 from sihwa.audit.inventory import counted
 from sihwa.errors import UnreadableImage
-from sihwa.images import map_with_progress, read_image
+from sihwa.images import AS_STORED, Decoding, decoded_image, map_with_progress, read_bytes
 from sihwa.reporting import image_uri
 from sihwa.reporting.template import render_template
 from sihwa.storage import replacing, write_text
@@ -47,8 +48,12 @@ AUDIT_SCHEMA = pa.schema(
 """Columns of audit.parquet, one row per finding, the worst first; see `Finding` and `Marked`."""
 
 
-def write_audit(folder: Path, findings: Sequence[Finding], title: str) -> None:
+def write_audit(
+    folder: Path, findings: Sequence[Finding], title: str, decoding: Decoding = AS_STORED
+) -> None:
     """Write audit.parquet and audit.html, each whole or not at all.
+
+    Images are shown as `decoding` says.
 
     Raises:
         StorageError: The file system refused.
@@ -56,13 +61,19 @@ def write_audit(folder: Path, findings: Sequence[Finding], title: str) -> None:
     table = pa.Table.from_pylist([asdict(one) for one in findings], schema=AUDIT_SCHEMA)
     with replacing(folder / TABLE) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-    write_text(folder / PAGE, render_audit(findings, title))
+    write_text(folder / PAGE, render_audit(findings, title, decoding))
 
 
-def render_audit(findings: Sequence[Finding], title: str) -> str:
+def render_audit(findings: Sequence[Finding], title: str, decoding: Decoding = AS_STORED) -> str:
     """Return the page as HTML text; an image that is gone is named without being shown."""
     shown = sorted({one.path for finding in findings for one in finding.images[:_SHOWN]})
-    uri = dict(zip(shown, map_with_progress("drawing", _uri, shown), strict=True))
+    uri = dict(
+        zip(
+            shown,
+            map_with_progress("drawing", partial(_uri, decoding=decoding), shown),
+            strict=True,
+        )
+    )
     counts = [(name, sum(one.severity == name for one in findings)) for name in SEVERITIES]
     return render_template(
         "sihwa.audit",
@@ -73,9 +84,10 @@ def render_audit(findings: Sequence[Finding], title: str) -> str:
     )
 
 
-def _uri(path: str) -> str | None:
+def _uri(path: str, decoding: Decoding) -> str | None:
     try:
-        return image_uri(read_image(path), _SIDE)
+        with decoded_image(read_bytes(path), path, decoding) as (pixels, _):
+            return image_uri(pixels, _SIDE)
     except UnreadableImage:
         return None
 

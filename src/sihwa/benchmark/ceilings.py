@@ -20,7 +20,7 @@ import numpy as np
 from sihwa.benchmark.variant import LeftOut
 from sihwa.benchmark.worker_process import last_line
 from sihwa.errors import RuntimeUnavailable
-from sihwa.images import available_cores, decode_image, read_bytes, read_image
+from sihwa.images import Decoding, available_cores, decode_image, read_bytes, read_image
 from sihwa.inspector import read_bundle
 from sihwa.inspector.strict_json import Facts
 from sihwa.terminal.progress import progress_bar
@@ -145,7 +145,7 @@ def probe_cpu(
     }
     with ThreadPoolExecutor(count) as pool:
         copied = best_rate(_copying(pool, count), 2 * count * _COPY_BYTES) / 1e9
-        images_per_s, megapixels = _decode_rate(pool, paths, count)
+        images_per_s, megapixels = _decode_rate(pool, paths, count, _decoding(inspector))
     return Ceiling(
         gflop_per_s=products,
         memory_gb_per_s=copied,
@@ -189,14 +189,19 @@ def _copying(pool: ThreadPoolExecutor, threads: int) -> Task:
 
 
 def _decode_rate(
-    pool: ThreadPoolExecutor, paths: Sequence[str], threads: int
+    pool: ThreadPoolExecutor, paths: Sequence[str], threads: int, decoding: Decoding
 ) -> tuple[float, float]:
-    contents = [(read_bytes(path), path) for path in paths[:64]]
+    contents = [(read_bytes(path), path, decoding) for path in paths[:64]]
     images = [decode_image(*content) for content in contents]
     pixels = sum(image.shape[0] * image.shape[1] for image in images) / 1e6
     many = contents * threads
     rate = best_rate(lambda: list(pool.map(lambda one: len(decode_image(*one)), many)), len(many))
     return rate, rate * pixels / len(contents)
+
+
+def _decoding(inspector: Path) -> Decoding:
+    """Return how images are decoded; those to measure on were checked against a limit before."""
+    return Decoding(sys.maxsize, read_bundle(inspector).card.white)
 
 
 def time_preprocessing(
@@ -214,7 +219,8 @@ def time_preprocessing(
         return None
     cut = openvino.Model([first.input_value(0)], model.get_parameters(), "preprocessing")
     request = _compile(cut, threads)
-    images = [read_image(path)[None] for path in paths[:64]]
+    decoding = _decoding(inspector)
+    images = [read_image(path, decoding)[None] for path in paths[:64]]
     spans = []
     for image in images * (1 + _TURNS):
         began = clock()

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
 from sihwa.errors import DatasetError, UnreadableImage
-from sihwa.images import decode_image, read_bytes, split_member
+from sihwa.images import AS_STORED, Decoding, decode_image, read_bytes, split_member
 from sihwa.inspector import IMAGES_NAME
 from sihwa.inspector.image_list import as_on_the_line, list_images, none_readable, spread
 from sihwa.inspector.strict_json import Facts
@@ -41,12 +41,12 @@ class ImageFacts(Facts, frozen=True):
 
 @contextmanager
 def prepared_images(
-    inspector: Path, source: Path | None, limit: int
+    inspector: Path, source: Path | None, limit: int, decoding: Decoding = AS_STORED
 ) -> Iterator[tuple[list[str], ImageFacts]]:
     """Yield paths of plain files, as on a line, and facts; archives go to a temporary folder.
 
     Images of the most common size come first. `limit` images at most are taken evenly from
-    `source`; None means those kept in the inspector.
+    `source`; None means those kept in the inspector. They are decoded as the inspector's are.
     """
     usage = f"sihwa benchmark {inspector} --images FOLDER"
     chosen = spread(as_on_the_line(list_images(inspector, source, usage), source), limit)
@@ -58,7 +58,7 @@ def prepared_images(
         for number, path in enumerate(chosen):
             try:
                 content = read_bytes(path)
-                height, width, _ = decode_image(content, path).shape
+                height, width, _ = decode_image(content, path, decoding).shape
             except UnreadableImage as error:
                 unreadable.append(error)
                 continue

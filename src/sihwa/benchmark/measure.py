@@ -23,8 +23,8 @@ from sihwa.benchmark.turns import Measurement, Schedule, take_turns
 from sihwa.benchmark.variant import LeftOut, Variant, list_variants
 from sihwa.benchmark.verdict import give_verdict, highest_rate
 from sihwa.benchmark.worker_process import Worker
-from sihwa.errors import ConfigError, RuntimeUnavailable
-from sihwa.images import available_cores
+from sihwa.errors import ConfigError, RuntimeUnavailable, check_settings
+from sihwa.images import MAX_PIXELS, Decoding, available_cores
 from sihwa.inspector import Bundle, read_bundle
 from sihwa.inspector.verify import read_verification
 from sihwa.storage import usable_folder
@@ -46,6 +46,7 @@ class BenchmarkOptions:
     line_rate: float | None = None
     budget_ms: float | None = None
     ceilings: bool = True
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         """Reject what is out of range."""
@@ -55,6 +56,7 @@ class BenchmarkOptions:
         for name, value in (("--line-rate", self.line_rate), ("--budget-ms", self.budget_ms)):
             if value is not None and not 0.001 <= value <= 1_000_000:
                 raise ConfigError(f"{name} must be from 0.001 to 1,000,000, got {value}")
+        check_settings("--", self, max_pixels="[1, inf)")
         for name, values, least, most, what in (
             ("--threads", self.threads, 0, available_cores(), ", the cores of this machine"),
             ("--batches", self.schedule.batches, 1, 1_000_000, ""),
@@ -84,8 +86,9 @@ def run_benchmark(
     """
     bundle = read_bundle(path)
     variants, left_out = _variants(path, bundle, options)
+    decoding = Decoding(options.max_pixels, bundle.card.white, "--max-pixels")
     with (
-        prepared_images(path, options.images, options.limit) as (paths, images),
+        prepared_images(path, options.images, options.limit, decoding) as (paths, images),
         usable_folder(folder),
     ):
         schedule, too_large = _fitting(options.schedule, images)

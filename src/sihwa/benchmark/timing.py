@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.images import decode_image, read_bytes
+from sihwa.images import Decoding, decode_image, read_bytes
 from sihwa.inspector import Inspector
 
 Stage = Literal["read", "decode", "infer", "decide"]
@@ -41,7 +41,7 @@ class Timer:
         self._inspector = inspector
         self._clock = clock
         self._paths = itertools.cycle(paths)
-        self._images = _decode(paths)
+        self._images = _decode(paths, inspector.decoding)
         self._rotation = itertools.cycle(self._images)
         self.kept_bytes = sum(image.nbytes for image in self._images)
         """Most memory that images for timing have taken so far."""
@@ -101,17 +101,17 @@ class Timer:
         self,
         count: int,
         read: Callable[[str], bytes],
-        decode: Callable[[bytes, str], Images],
+        decode: Callable[[bytes, str, Decoding], Images],
         run: Callable[[Images], Any],
         interpret: Callable[[Any, int, int], object],
     ) -> dict[Stage, list[int]]:
-        clock = self._clock
+        clock, decoding = self._clock, self._inspector.decoding
         stamps = []
         for path in itertools.islice(self._paths, count):
             began = clock()
             content = read(path)
             have_bytes = clock()
-            image = decode(content, path)
+            image = decode(content, path, decoding)
             have_pixels = clock()
             outputs = run(np.stack([image]))  # as an inspector does
             have_outputs = clock()
@@ -121,12 +121,12 @@ class Timer:
         return {stage: spans[:, place].tolist() for place, stage in enumerate(STAGES)}
 
 
-def _decode(paths: Sequence[str]) -> list[Images]:
+def _decode(paths: Sequence[str], decoding: Decoding) -> list[Images]:
     """Return images (1, H, W, 3) of different files, at least one, up to `POOL_BYTES`."""
     images: list[Images] = []
     size = 0
     for path in dict.fromkeys(paths):
-        image = np.stack([decode_image(read_bytes(path), path)])
+        image = np.stack([decode_image(read_bytes(path), path, decoding)])
         size += image.nbytes
         if images and size > POOL_BYTES:
             break

@@ -99,7 +99,7 @@ def audit(
     manifest, findings = audited.manifest, audited.findings
     for line in manifest.notes:
         note(f"note: {line}")
-    write_audit(folder, findings, f"Audit of {manifest.name}")
+    write_audit(folder, findings, f"Audit of {manifest.name}", manifest.decoding)
     _show_findings(findings, manifest.table.num_rows)
     if write_manifest:
         marked = write_clean_manifest(write_manifest, manifest, findings)

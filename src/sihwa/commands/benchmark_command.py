@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from sihwa.errors import ConfigError, StorageError
+from sihwa.images import MAX_PIXELS
 from sihwa.terminal.console import a_path, say
 from sihwa.terminal.guard import begin_work
 
@@ -75,6 +76,9 @@ def benchmark(
     ceilings: Annotated[
         bool, typer.Option(help="Measure what the machine could do at best, too.")
     ] = True,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Larger images are not read.")
+    ] = MAX_PIXELS,
 ) -> None:
     """Measure on this machine how fast an inspector decides: is it enough for the line?
 
@@ -123,6 +127,7 @@ def benchmark(
         line_rate=line_rate,
         budget_ms=budget_ms,
         ceilings=ceilings,
+        max_pixels=max_pixels,
     )
     begin_work()
     _show_and_write(folder, run_benchmark(inspector, options, folder))

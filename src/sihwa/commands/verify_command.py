@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sihwa.images import MAX_PIXELS
 from sihwa.inspector.verify import VerifiedInspector, verify_inspector
 from sihwa.terminal.console import a_path, say
 from sihwa.terminal.guard import begin_work
@@ -38,6 +39,9 @@ def verify(
     limit: Annotated[
         int, typer.Option(min=1, help="Compare at most so many images, chosen evenly.")
     ] = 500,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Larger images are not read.")
+    ] = MAX_PIXELS,
 ) -> None:
     """Prove on this machine that every installed runtime decides like the reference.
 
@@ -55,7 +59,7 @@ def verify(
     sihwa verify outputs/latest/inspector --device cpu --device cuda:0
     """
     begin_work()
-    show_verified(verify_inspector(inspector, source, tuple(device or ("cpu",)), limit))
+    show_verified(verify_inspector(inspector, source, tuple(device or ("cpu",)), limit, max_pixels))
 
 
 def show_verified(found: VerifiedInspector) -> None:

@@ -1,8 +1,10 @@
 """Settings of the data sets and their splits."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sihwa.errors import ConfigError, check_settings
+from sihwa.images import MAX_PIXELS, parse_white
 
 
 @dataclass
@@ -43,6 +45,12 @@ class DatasetConfig:
     """Classes that pass; every other class is a defect."""
     on_unreadable: str = "fail"
     """On an image that cannot be read: `fail` ends the run, `drop` leaves the image out."""
+    max_pixels: int = MAX_PIXELS
+    """Largest allowed height × width of an image; a larger one cannot be read."""
+    white: Any = None
+    """Which value of 16-bit, 32-bit or floating-point pixels is white: NUMBER, [BLACK, WHITE], or
+    `auto` to find the bits that 16-bit images use; null takes all 16 bits, and refuses the others.
+    See docs/row-contract.md."""
     group: str | None = None
     """Which images show one part, so that they stay in one split: column:NAME, pattern:REGEX,
     folder:LEVEL, every:N, gap:N, time:SECONDS or similar. See docs/groups.md."""
@@ -56,8 +64,14 @@ class DatasetConfig:
 
     def __post_init__(self) -> None:
         check_settings(
-            "dataset.", self, on_unreadable=("fail", "drop"), audit=("warn", "strict", "off")
+            "dataset.",
+            self,
+            on_unreadable=("fail", "drop"),
+            audit=("warn", "strict", "off"),
+            max_pixels="[1, inf)",
         )
+        if self.white != "auto":
+            parse_white(self.white, "dataset.white")
 
 
 @dataclass

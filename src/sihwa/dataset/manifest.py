@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sihwa.dataset.image_facts import ImageFacts
 from sihwa.dataset.split import SPLITS, find_components
 from sihwa.errors import DatasetError, UnreadableImage
-from sihwa.images import decode_image, read_bytes
+from sihwa.images import AS_STORED, MAX_PIXELS, Decoding, decode_image, read_bytes
 from sihwa.storage import replacing, sha256_of_bytes
 
 _BOX = pa.struct(
@@ -45,6 +45,8 @@ part; null for an image that is like no other.
 """
 
 _METADATA = b"sihwa"
+LIMIT = "dataset.max_pixels"
+"""Name of the setting that limits the size of images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,8 @@ class Manifest:
     """Images left out because they could not be read."""
     notes: tuple[str, ...] = ()
     """What a user should know about how the data set was read."""
+    decoding: Decoding = AS_STORED
+    """How its images are decoded."""
     facts: Mapping[str, ImageFacts] = field(default_factory=dict, repr=False)
     """Facts by content (SHA-256), as far as measured; not written to a file."""
 
@@ -120,7 +124,7 @@ class Manifest:
             raise UnreadableImage(
                 path, "changed since the run began; restore the file, or begin a new run"
             )
-        return decode_image(content, path)
+        return decode_image(content, path, self.decoding)
 
     def take(self, rows: Sequence[int]) -> "Manifest":
         """Return the manifest of these rows alone, in this order, with the same classes."""
@@ -138,7 +142,8 @@ class Manifest:
         """Write the manifest as Parquet, whole or not at all."""
         dropped = [(image.path, image.reason) for image in self.dropped]
         facts = _Facts(self.name, self.classes, self.accept_classes, self.licence, dropped,
-                       self.notes, self.fingerprint)  # fmt: skip
+                       self.notes, self.fingerprint, self.decoding.max_pixels,
+                       self.decoding.white)  # fmt: skip
         table = self.table.replace_schema_metadata({_METADATA: msgspec.json.encode(facts)})
         with replacing(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
@@ -154,6 +159,8 @@ class _Facts(msgspec.Struct):
     dropped: list[tuple[str, str]]
     notes: tuple[str, ...]
     fingerprint: str
+    max_pixels: int = MAX_PIXELS
+    white: tuple[float, float] | None = None
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -167,6 +174,7 @@ def read_manifest(path: Path) -> Manifest:
         decoded = msgspec.json.decode(table.schema.metadata[_METADATA], type=_Facts)
         facts = msgspec.structs.asdict(decoded)
         fingerprint = facts.pop("fingerprint")
+        facts["decoding"] = Decoding(facts.pop("max_pixels"), facts.pop("white"), LIMIT)
         facts["dropped"] = tuple(UnreadableImage(*image) for image in decoded.dropped)
         manifest = Manifest(table.replace_schema_metadata(None), **facts)
         _require_complete(manifest)

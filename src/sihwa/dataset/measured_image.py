@@ -9,7 +9,7 @@ from sihwa.dataset.image_facts import ImageFacts, measure_pixels, stored_form
 from sihwa.dataset.manifest import Manifest
 from sihwa.dataset.near_copies import make_thumbnail
 from sihwa.errors import UnreadableImage
-from sihwa.images import decode_image, map_with_progress, read_bytes
+from sihwa.images import Decoding, Levels, decoded_image, map_with_progress, read_bytes
 from sihwa.storage import sha256_of_bytes
 
 
@@ -20,17 +20,23 @@ class MeasuredImage(NamedTuple):
     thumbnail: NDArray[np.uint8]
     """As of `make_thumbnail`."""
     facts: ImageFacts
+    levels: Levels | None
+    """Of an image of more than 8 bits."""
+    is_flat: bool
+    """Whether all pixels are the same."""
 
 
-def measure_image(path: str) -> MeasuredImage | UnreadableImage:
+def measure_image(path: str, decoding: Decoding) -> MeasuredImage | UnreadableImage:
     """Read and measure an image; the error of an unreadable one is returned, not raised."""
     try:
         content = read_bytes(path)
-        pixels = decode_image(content, path)
+        with decoded_image(content, path, decoding) as (pixels, levels):
+            facts = measure_pixels(pixels, stored_form(content))
+            thumbnail = make_thumbnail(pixels)
+            is_flat = bool((pixels == pixels[0, 0]).all()) if facts.contrast == 0 else False
     except UnreadableImage as error:
         return error
-    facts = measure_pixels(pixels, stored_form(content))
-    return MeasuredImage(sha256_of_bytes(content), make_thumbnail(pixels), facts)
+    return MeasuredImage(sha256_of_bytes(content), thumbnail, facts, levels, is_flat)
 
 
 def measure_manifest(manifest: Manifest) -> list[ImageFacts]:
@@ -46,7 +52,9 @@ def measure_manifest(manifest: Manifest) -> list[ImageFacts]:
     missing = [sha256 for sha256 in path if sha256 not in manifest.facts]
     if not missing:
         return [manifest.facts[sha256] for sha256 in content]
-    measured = map_with_progress("measuring", measure_image, [path[sha256] for sha256 in missing])
+    measured = map_with_progress(
+        "measuring", lambda sha256: measure_image(path[sha256], manifest.decoding), missing
+    )
     found = dict(manifest.facts)
     for sha256, one in zip(missing, measured, strict=True):
         if isinstance(one, UnreadableImage):

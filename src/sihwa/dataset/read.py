@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -18,10 +18,11 @@ from sihwa.dataset.config import (
     TabularConfig,
 )
 from sihwa.dataset.elpv import find_elpv
+from sihwa.dataset.grey_levels import find_white, level_notes
 from sihwa.dataset.groups import read_groups, with_groups
 from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Item, Source
-from sihwa.dataset.manifest import MANIFEST_SCHEMA, Manifest, read_manifest
+from sihwa.dataset.manifest import LIMIT, MANIFEST_SCHEMA, Manifest, read_manifest
 from sihwa.dataset.measured_image import MeasuredImage, measure_image
 from sihwa.dataset.neu_det import find_neu_det
 from sihwa.dataset.recognise import find_auto, find_public
@@ -33,7 +34,7 @@ from sihwa.dataset.split import (
 )
 from sihwa.dataset.tabular import find_tabular
 from sihwa.errors import ConfigError, DatasetError, SihwaError, UnreadableImage
-from sihwa.images import map_with_progress
+from sihwa.images import Decoding, map_with_progress
 
 _FINDERS: dict[type[DatasetConfig], Callable[[Any], Source]] = {
     AutoConfig: find_auto,
@@ -79,7 +80,8 @@ def read_as_given(config: DatasetConfig) -> Manifest:
         ConfigError: `accept_classes` names an unknown class, or every class.
     """
     source = _FINDERS[type(config)](config)
-    items, measured, dropped = _read_images(source, replace(config, on_unreadable="drop"))
+    read = _read_images(source, replace(config, on_unreadable="drop"))
+    items, measured = read.items, read.measured
     classes = _used_classes(source, items)
     alike = _find_alike(measured)
     items = _grouped(config.group, items, alike)
@@ -89,18 +91,33 @@ def read_as_given(config: DatasetConfig) -> Manifest:
         classes=classes,
         accept_classes=_accept_classes(config, source, classes),
         licence=source.licence or config.licence,
-        dropped=tuple(dropped),
-        notes=source.notes,
+        dropped=read.dropped,
+        notes=source.notes + read.notes,
+        decoding=read.decoding,
         facts={one.sha256: one.facts for one in measured},
     )
 
 
-def _read_images(
-    source: Source, config: DatasetConfig
-) -> tuple[list[Item], list[MeasuredImage], list[UnreadableImage]]:
-    """Return the readable images, what was measured of them, and the unreadable ones."""
-    # every image is decoded before any training, so a damaged one is found at once
-    measured = map_with_progress("reading", measure_image, [item.path for item in source.items])
+class _Read(NamedTuple):
+    """The images of a source that can be read."""
+
+    items: list[Item]
+    measured: list[MeasuredImage]
+    dropped: tuple[UnreadableImage, ...]
+    decoding: Decoding
+    notes: tuple[str, ...]
+
+
+def _read_images(source: Source, config: DatasetConfig) -> _Read:
+    """Decode every image before any training, so that a damaged one is found at once."""
+    decoding, notes = find_white(
+        config.white,
+        [item.path for item in source.items],
+        Decoding(config.max_pixels, setting=LIMIT),
+    )
+    measured = map_with_progress(
+        "reading", lambda item: measure_image(item.path, decoding), source.items
+    )
     dropped = [one for one in measured if isinstance(one, UnreadableImage)]
     if dropped and config.on_unreadable == "fail":
         listed = "; ".join(map(str, dropped[:_LISTED]))
@@ -114,11 +131,16 @@ def _read_images(
         for item, one in zip(source.items, measured, strict=True)
         if isinstance(one, MeasuredImage)
     ]
-    return [item for item, _ in kept], [one for _, one in kept], dropped
+    items, found = [item for item, _ in kept], [one for _, one in kept]
+    paths = [item.path for item in items]
+    return _Read(
+        items, found, tuple(dropped), decoding, notes + level_notes(paths, found, decoding)
+    )
 
 
 def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
-    items, measured, dropped = _read_images(source, config)
+    read = _read_images(source, config)
+    items, measured = read.items, read.measured
     sha256 = [one.sha256 for one in measured]
     classes = _used_classes(source, items)
     accept_classes = _accept_classes(config, source, classes)
@@ -132,7 +154,7 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     earlier = _earlier_splits(known, items, sha256, component)
     split = assign_splits(items, component, config.split, seed, earlier=earlier)
     table = _table(items, measured, alike, split)
-    notes = source.notes + alike_notes(items, sha256, alike.copy_of)
+    notes = source.notes + read.notes + alike_notes(items, sha256, alike.copy_of)
     notes += _note_kept(known, sha256)
     if limit := config.split.train_per_class:
         rows = thin_training([item.label for item in items], split, sha256, limit, seed)
@@ -153,8 +175,9 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
         classes=classes,
         accept_classes=accept_classes,
         licence=source.licence or config.licence,
-        dropped=tuple(dropped),
+        dropped=read.dropped,
         notes=notes,
+        decoding=read.decoding,
         facts={one.sha256: one.facts for one in measured},
     )
 

@@ -176,6 +176,7 @@ def _create_card(graph: bytes, weights: bytes, trained: Trained) -> Card:
         training={"seed": trained.seed, **asdict(trained.training)},
         metrics=trained.evaluation.as_dict(),
         graph=GraphFacts(sha256=sha256_of_bytes(graph), bytes=len(graph), opset=OPSET),
+        white=manifest.decoding.white,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         code_version=sihwa.__version__,
         environment={

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sihwa.dataset import Manifest
-from sihwa.images import decode_image, read_bytes
+from sihwa.images import MAX_PIXELS, Decoding, decode_image, read_bytes
 from sihwa.inspector.image_list import spread
 
 _MAX_BYTES = 512 * 2**10
@@ -48,15 +48,16 @@ def pack_images(manifest: Manifest, rows: list[int]) -> bytes | None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for place, row in enumerate(rows):
-            content, suffix = _shrink(read_bytes(paths[row]), paths[row])
+            content, suffix = _shrink(read_bytes(paths[row]), paths[row], manifest.decoding)
             archive.writestr(zipfile.ZipInfo(f"{place:03d}{suffix}", _DATE), content)
     return packed.getvalue()
 
 
-def _shrink(content: bytes, path: str) -> tuple[bytes, str]:
-    if len(content) <= _MAX_BYTES:
+def _shrink(content: bytes, path: str, decoding: Decoding) -> tuple[bytes, str]:
+    pixels = decode_image(content, path, decoding)
+    if len(content) <= _MAX_BYTES and pixels.size <= 3 * MAX_PIXELS:
         return content, Path(path).suffix.lower()
-    image = Image.fromarray(decode_image(content, path))
+    image = Image.fromarray(pixels)
     image.thumbnail((_MAX_SIDE, _MAX_SIDE))
     shrunk = io.BytesIO()
     image.save(shrunk, "JPEG", quality=95)

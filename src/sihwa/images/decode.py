@@ -8,29 +8,31 @@ import io
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sihwa.errors import UnreadableImage
+from sihwa.images.budget import ByteBudget
 from sihwa.images.complete import require_all_rows, require_all_strips
+from sihwa.images.decoding import Decoding
+from sihwa.images.jpeg import PHONE_JPEG, decode_jpeg, suits_turbojpeg
+from sihwa.images.levels import Levels, colour_levels, decode_levels
 from sihwa.images.reading import read_bytes
 
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
-MAX_PIXELS = 100_000_000
-"""Larger images are refused before decoding: a small file can claim any size."""
 MAX_PAGES = 1_000
 """A TIFF of more pages is refused: a small file can claim any number."""
+AS_STORED = Decoding()
+_BUDGET = ByteBudget(512 * 2**20)
+_BYTES_PER_PIXEL = 8
+"""While an image is decoded: what its decoder holds, and the result."""
 _PAGE_MARK = "#page="
 
-_PHONE_JPEG = "MPO"
-"""Pillow's name for a JPEG followed by more JPEGs (CIPA MPO)."""
-_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-_BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLE_FORMAT = 258, 262, 274, 339  # TIFF 6.0
-_WHITE_IS_ZERO, _SIGNED = 0, 2
+_SUBFILE, _OLD_SUBFILE, _ORIENTATION = 254, 255, 274  # TIFF 6.0
+_REDUCED_OR_MASK, _OLD_REDUCED = 0b101, 2
 _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     2: lambda image: image[:, ::-1],
     3: lambda image: image[::-1, ::-1],
@@ -47,17 +49,18 @@ _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode_image(content: bytes, path: str, decoding: Decoding = AS_STORED) -> NDArray[np.uint8]:
     """Decode an image.
 
-    Grey is repeated in all three channels. 16-bit grey is divided by 257 and rounded, so white
-    stays white; 16-bit colour keeps its upper byte. Transparent pixels are blended with black.
-    CMYK and palettes become RGB. The camera's orientation (EXIF) is applied.
+    Grey is repeated in all three channels. 16-bit grey is scaled by `decoding.white`, else divided
+    by 257 and rounded, so white stays white; 16-bit colour keeps its upper byte. Transparent pixels
+    are blended with black; an alpha that is the same everywhere is ignored. CMYK and palettes
+    become RGB. The camera's orientation (EXIF) is applied, a colour profile is not.
 
     Args:
         content: The file: JPEG, PNG, BMP, TIFF, WebP or PBM/PGM/PPM.
         path: Where it came from, for messages.
-        max_pixels: Largest allowed H × W.
+        decoding: Largest allowed size, and which values become black and white.
 
     Returns:
         The image, (H, W, 3), uint8 RGB, C-contiguous.
@@ -65,11 +68,47 @@ def decode_image(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> NDA
     Raises:
         UnreadableImage: Empty, damaged, truncated, too large, several pages, or another format.
     """
-    with _opened(content, path, max_pixels) as image:
-        pages = _count_pages(image, path)
-        if pages > 1:
-            raise UnreadableImage(path, f"holds {pages} pages; one image per file is expected")
-        return _decode(image, content, path, max_pixels)
+    return decode_with_levels(content, path, decoding)[0]
+
+
+def decode_with_levels(
+    content: bytes, path: str, decoding: Decoding = AS_STORED
+) -> tuple[NDArray[np.uint8], Levels | None]:
+    """Decode an image as `decode_image` does; tell its values if they take more than 8 bits."""
+    with decoded_image(content, path, decoding) as found:
+        return found
+
+
+@contextlib.contextmanager
+def decoded_image(
+    content: bytes, path: str, decoding: Decoding = AS_STORED
+) -> Iterator[tuple[NDArray[np.uint8], Levels | None]]:
+    """Decode an image as `decode_with_levels` does, for use by one of many threads.
+
+    Within the block the image counts among those that are held: threads wait for each other where
+    large images would take too much memory together. The block must not decode another one.
+    """
+    with contextlib.ExitStack() as held:
+        with _opened(content, path, decoding) as image:
+            pages = _find_pages(image, path)
+            if len(pages) > 1:
+                raise UnreadableImage(
+                    path, f"holds {len(pages)} pages; one image per file is expected"
+                )
+            image.seek(pages[0])
+            _check_pixels(image, path, decoding)
+            held.enter_context(_BUDGET.claim(_BYTES_PER_PIXEL * image.width * image.height))
+            found = _decode(image, content, path, decoding)
+        yield found
+
+
+def read_levels(content: bytes, path: str, decoding: Decoding = AS_STORED) -> Levels | None:
+    """Return the values of a grey 16-bit image; None for any other, which is not decoded."""
+    with _opened(content, path, decoding) as image:
+        image.seek(_find_pages(image, path)[0])
+        _check_pixels(image, path, decoding)
+        found = decode_levels(image, path, decoding)
+        return found and found[1]
 
 
 class Page(NamedTuple):
@@ -83,19 +122,21 @@ class Page(NamedTuple):
     """Pages in the file; None if it holds one image."""
 
 
-def decode_pages(content: bytes, path: str, max_pixels: int = MAX_PIXELS) -> Iterator[Page]:
+def decode_pages(content: bytes, path: str, decoding: Decoding = AS_STORED) -> Iterator[Page]:
     """Decode every page of a TIFF, or the one image of any other file; see `decode_image`.
 
-    `max_pixels` holds for each page. A file that cannot be opened yields one page with the reason.
+    The limit of pixels holds for each page. A file that cannot be opened yields one page with the
+    reason.
     """
     try:
-        with _opened(content, path, max_pixels) as image:
-            pages = _count_pages(image, path)
-            if pages == 1 or image.format != "TIFF":
-                yield Page(decode_image(content, path, max_pixels))
+        with _opened(content, path, decoding) as image:
+            pages = _find_pages(image, path)
+            if len(pages) == 1 or image.format != "TIFF":
+                yield Page(decode_image(content, path, decoding))
                 return
-            for number in range(1, pages + 1):
-                yield Page(_decode_page(image, number, content, path, max_pixels), number, pages)
+            for number, place in enumerate(pages, 1):
+                page = _decode_page(image, place, content, path, decoding)
+                yield Page(page, number, len(pages))
     except UnreadableImage as error:
         yield Page(error)
 
@@ -109,7 +150,7 @@ def page_address(path: str, page: int) -> str:
     return f"{path}{_PAGE_MARK}{page}"
 
 
-def read_image(path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_image(path: str, decoding: Decoding = AS_STORED) -> NDArray[np.uint8]:
     """Read and decode an image: (H, W, 3), uint8 RGB; see `decode_image`.
 
     `path` is a file, `archive.zip!/member`, or one page of either, `file.tif#page=2`; a file that
@@ -117,8 +158,8 @@ def read_image(path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """
     file, mark, number = path.rpartition(_PAGE_MARK)
     if not (mark and number.isdecimal()) or os.path.lexists(path):
-        return decode_image(read_bytes(path), path, max_pixels)
-    for page in decode_pages(read_bytes(file), path, max_pixels):
+        return decode_image(read_bytes(path), path, decoding)
+    for page in decode_pages(read_bytes(file), path, decoding):
         if isinstance(page.image, UnreadableImage):
             if page.number in (None, int(number)):
                 raise page.image
@@ -127,95 +168,113 @@ def read_image(path: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     raise UnreadableImage(path, f"holds no page {number}")
 
 
-def _count_pages(image: Image.Image, path: str) -> int:
-    """Count the pages or animation frames of a file, and refuse a TIFF with too many.
+def _find_pages(image: Image.Image, path: str) -> list[int]:
+    """Return the places of the pages or animation frames of a file, at least one.
 
-    The extra JPEGs of a phone image, a gain map or a preview, are not counted. Pages of a TIFF
-    are sought one by one: Pillow's own count takes quadratic time, minutes for 40,000 pages.
+    The extra JPEGs of a phone image, a gain map or a preview, are not counted. Nor are the reduced
+    images and masks of a TIFF, unless it holds nothing else. Its pages are sought one by one:
+    Pillow's own count takes quadratic time, minutes for 40,000 pages.
+
+    Raises:
+        UnreadableImage: A TIFF with too many.
     """
-    if image.format == _PHONE_JPEG:
-        return 1
-    if image.format == "TIFF":
-        with contextlib.suppress(EOFError):
-            for number in range(1, MAX_PAGES + 1):
-                image.seek(number)
-            raise UnreadableImage(path, f"more pages than the {MAX_PAGES} allowed")
-        image.seek(0)
-    return int(getattr(image, "n_frames", 1))
+    if image.format == PHONE_JPEG:
+        return [0]
+    if image.format != "TIFF":
+        return list(range(int(getattr(image, "n_frames", 1))))
+    pages = [0] if _is_page(image) else []
+    last = 0
+    with contextlib.suppress(EOFError):
+        for last in range(1, MAX_PAGES + 1):
+            image.seek(last)
+            if _is_page(image):
+                pages.append(last)
+        raise UnreadableImage(path, f"more pages than the {MAX_PAGES} allowed")
+    return pages or list(range(max(1, last)))
+
+
+def _is_page(image: Image.Image) -> bool:
+    """Tell whether a TIFF's current image is one by itself, no thumbnail or mask of another."""
+    tags = getattr(image, "tag_v2", {})
+    kind = tags.get(_SUBFILE, 0)
+    is_part = isinstance(kind, int) and kind & _REDUCED_OR_MASK
+    return not is_part and tags.get(_OLD_SUBFILE) != _OLD_REDUCED
 
 
 def _decode_page(
-    image: Image.Image, number: int, content: bytes, path: str, max_pixels: int
+    image: Image.Image, place: int, content: bytes, path: str, decoding: Decoding
 ) -> NDArray[np.uint8] | UnreadableImage:
     try:
-        with _damage_refused(path):
-            image.seek(number - 1)
-            return _decode(image, content, path, max_pixels)
+        with _damage_refused(path, decoding):
+            image.seek(place)
+            return _decode(image, content, path, decoding)[0]
     except UnreadableImage as error:
         return error
 
 
 @contextlib.contextmanager
-def _opened(content: bytes, path: str, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(content: bytes, path: str, decoding: Decoding) -> Iterator[Image.Image]:
     if not content:
         raise UnreadableImage(path, "empty file")
-    if max_pixels > (Image.MAX_IMAGE_PIXELS or max_pixels):
-        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's own limit, for the whole process
-    with _damage_refused(path), Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
+    if decoding.max_pixels > (Image.MAX_IMAGE_PIXELS or decoding.max_pixels):
+        Image.MAX_IMAGE_PIXELS = decoding.max_pixels  # Pillow's own limit, for the whole process
+    with (
+        _damage_refused(path, decoding),
+        Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image,
+    ):
         yield image
 
 
 @contextlib.contextmanager
-def _damage_refused(path: str) -> Iterator[None]:
+def _damage_refused(path: str, decoding: Decoding) -> Iterator[None]:
     try:
         yield
     except UnreadableImage:
         raise
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(path, _too_many("its pixels", decoding)) from error
     except Exception as error:
         # on hostile bytes, decoders raise almost anything
         raise UnreadableImage(path, _reason(error)) from error
 
 
-def _decode(image: Image.Image, content: bytes, path: str, max_pixels: int) -> NDArray[np.uint8]:
+def _check_pixels(image: Image.Image, path: str, decoding: Decoding) -> None:
     width, height = image.size
-    if width * height > max_pixels:
-        raise UnreadableImage(
-            path, f"{width} x {height} pixels are more than the {max_pixels} allowed"
-        )
-    if image.format in ("JPEG", _PHONE_JPEG) and _suits_turbojpeg(image):
-        pixels = _decode_jpeg(image, content)
+    if width * height > decoding.max_pixels:
+        raise UnreadableImage(path, _too_many(f"{width} x {height} pixels", decoding))
+
+
+def _too_many(what: str, decoding: Decoding) -> str:
+    return f"{what} are more than the {decoding.max_pixels} allowed; raise {decoding.setting}"
+
+
+def _decode(
+    image: Image.Image, content: bytes, path: str, decoding: Decoding
+) -> tuple[NDArray[np.uint8], Levels | None]:
+    _check_pixels(image, path, decoding)
+    if image.format in ("JPEG", PHONE_JPEG) and suits_turbojpeg(image):
+        pixels, levels = decode_jpeg(image, content), None
     else:
         if image.format == "PNG":
             require_all_rows(content, path)
         if image.format == "TIFF":
             require_all_strips(getattr(image, "tag_v2", {}), path)
-        image.load()
-        pixels = _as_rgb(image, path)
+        pixels, levels = _decode_slowly(image, content, path, decoding)
     turn = _TURNS.get(_orientation(image))
-    return np.ascontiguousarray(pixels if turn is None else turn(pixels))
+    return np.ascontiguousarray(pixels if turn is None else turn(pixels)), levels
 
 
-def _suits_turbojpeg(image: Image.Image) -> bool:
-    """Tell whether TurboJPEG accepts a JPEG; in CMYK, black must be sampled as finely as cyan.
-
-    Pillow decodes the others, but it hides libjpeg's warnings.
-    """
-    if image.mode != "CMYK":
-        return True
-    first, *between, black = (sampling for _, *sampling, _ in getattr(image, "layer", ()))
-    return first == black and all(sampling == [1, 1] for sampling in between)
-
-
-def _decode_jpeg(image: Image.Image, content: bytes) -> NDArray[np.uint8]:
-    """Decode a JPEG; a warning of the decoder counts as damage."""
-    height, width = simplejpeg.decode_jpeg_header(content)[:2]
-    if (width, height) != image.size:  # only image.size was checked against the limit
-        raise ValueError(f"two sizes, {width} x {height} and {image.width} x {image.height}")
-    if image.mode == "CMYK":  # stored inverted, as Adobe does
-        inks = 255 - simplejpeg.decode_jpeg(content, "CMYK")
-        return np.array(Image.fromarray(inks, mode="CMYK").convert("RGB"))
-    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, "RGB")
-    return pixels
+def _decode_slowly(
+    image: Image.Image, content: bytes, path: str, decoding: Decoding
+) -> tuple[NDArray[np.uint8], Levels | None]:
+    """Decode with Pillow, which knows every format."""
+    found = decode_levels(image, path, decoding)
+    if found is not None:
+        grey, levels = found
+        return np.repeat(grey[:, :, None], 3, axis=2), levels
+    image.load()
+    pixels = _as_rgb(image)
+    return pixels, colour_levels(image, content, pixels, path, decoding)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -226,33 +285,19 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _as_rgb(image: Image.Image, path: str) -> NDArray[np.uint8]:
-    tags: Any = getattr(image, "tag_v2", {})  # only a TIFF has them
-    if _SIGNED in tags.get(_SAMPLE_FORMAT, ()) or (tags and image.mode == "I"):
-        raise UnreadableImage(
-            path, "signed or 32-bit pixels have no defined white; save as unsigned 16-bit"
-        )
-    if image.mode in _SIXTEEN_BIT or image.mode == "I":
-        white = 2 ** max(tags.get(_BITS, (16,))) - 1
-        wide = np.asarray(image).astype(np.int32)
-        if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow inverts these up to 8 bits only
-            wide = white - wide
-        grey = ((255 * wide + white // 2) // white).astype(np.uint8)  # rounded to nearest
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.mode == "F":
-        raise UnreadableImage(path, "floating-point pixels have no defined white; save as 16-bit")
+def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
     if image.has_transparency_data:
-        opaque = image.convert("RGBA")
-        black = Image.new("RGBA", opaque.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, opaque)
+        image = image.convert("RGBA")
+        least, most = image.getchannel("A").getextrema()
+        if least != most:  # else it tells nothing: frame grabbers leave it at 0
+            black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+            image = Image.alpha_composite(black, image)
     return np.asarray(image.convert("RGB"))
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image of a known format (JPEG, PNG, BMP, TIFF, WebP, PBM, PGM, PPM)"
-    if isinstance(error, Image.DecompressionBombError):
-        return "its pixels are more than allowed"
     if isinstance(error, MemoryError):
         return "too large for this machine's memory"
     text = " ".join(str(error).split())[:160] or type(error).__name__

@@ -9,7 +9,6 @@ from sihwa.inspector.card import (
     Int8Facts,
     MarginFacts,
     NetworkFacts,
-    ParityProof,
     PolicyFacts,
     WeightsFacts,
     card_policy,
@@ -18,6 +17,7 @@ from sihwa.inspector.evidence import EvidenceBox, evidence_box, evidence_overlay
 from sihwa.inspector.inspector import Inspection, Inspector, load_inspector, open_bundle, unread
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.parity import TOLERANCE, ProofImages, in_other_sizes, prove
+from sihwa.inspector.proof import ParityProof
 from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
 from sihwa.inspector.runtime.registry import REFERENCE, create_runtime, installed_choices
 from sihwa.inspector.size_batches import batches_by_size

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from sihwa.errors import RuntimeUnavailable
 from sihwa.inspector.bundle import Bundle
-from sihwa.inspector.card import ParityProof
 from sihwa.inspector.machine import processor_of
+from sihwa.inspector.proof import ParityProof
 from sihwa.inspector.runtime.interface import RuntimeChoice
 from sihwa.inspector.runtime.registry import (
     REFERENCE,

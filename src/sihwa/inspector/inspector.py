@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sihwa.decision import REVIEW, Decision, is_finite
 from sihwa.errors import InvalidInspector, UnreadableImage
-from sihwa.images import decode_image, read_image
+from sihwa.images import Decoding, decode_image, read_image
 from sihwa.inspector.bundle import Bundle, read_bundle
 from sihwa.inspector.card import Card, card_policy
 from sihwa.inspector.choose_runtime import choose_runtime
@@ -57,13 +57,15 @@ class Inspection:
 class Inspector:
     """A graph in a runtime, with the card that gives its numbers meaning.
 
-    `explanation` says which runtime this is and why it was chosen, for people.
+    `explanation` says which runtime this is and why it was chosen, for people. `decoding` says how
+    image files are read; its `max_pixels` may be raised.
     """
 
     def __init__(self, card: Card, runtime: Runtime, explanation: str) -> None:
         self.card = card
         self.runtime = runtime
         self.explanation = explanation
+        self.decoding = Decoding(white=card.white, setting="max_pixels of the inspector's decoding")
         self._policy = card_policy(card)
 
     def predict(self, images: Image | Iterable[Image]) -> list[Inspection]:
@@ -86,7 +88,7 @@ class Inspector:
         def readable() -> Iterator[tuple[int, NDArray[np.uint8]]]:
             for place, one in enumerate(given):
                 try:
-                    yield place, _as_image(one)
+                    yield place, _as_image(one, self.decoding)
                 except UnreadableImage as error:
                     found[place] = unread(error.reason)
 
@@ -181,9 +183,9 @@ def unread(reason: str) -> Inspection:
     )
 
 
-def _as_image(image: Image) -> NDArray[np.uint8]:
+def _as_image(image: Image, decoding: Decoding) -> NDArray[np.uint8]:
     if isinstance(image, bytes):
-        return decode_image(image, "image given as bytes")
+        return decode_image(image, "image given as bytes", decoding)
     if isinstance(image, (str, Path)):
-        return read_image(str(image))
+        return read_image(str(image), decoding)
     return checked_image(image)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sihwa.decision import TopClassPolicy
-from sihwa.inspector.card import Card, ParityProof, card_policy
+from sihwa.inspector.card import Card, card_policy
 from sihwa.inspector.machine import processor_of
+from sihwa.inspector.proof import ParityProof
 from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
 from sihwa.inspector.runtime.registry import runtime_version
 from sihwa.inspector.speed import measure_speed

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 import sihwa
 from sihwa.errors import DatasetError, InvalidInspector, RuntimeUnavailable, UnreadableImage
-from sihwa.images import read_image
+from sihwa.images import MAX_PIXELS, Decoding, read_image
 from sihwa.inspector.bundle import Bundle, read_bundle
-from sihwa.inspector.card import Card, ParityProof
+from sihwa.inspector.card import Card
 from sihwa.inspector.image_list import as_on_the_line, list_images, none_readable, spread
 from sihwa.inspector.parity import ProofImages, prove
+from sihwa.inspector.proof import ParityProof
 from sihwa.inspector.runtime.interface import Outputs, Runtime
 from sihwa.inspector.runtime.registry import (
     REFERENCE,
@@ -62,7 +63,11 @@ class VerifiedInspector:
 
 
 def verify_inspector(
-    path: Path, source: Path | None = None, devices: Sequence[str] = ("cpu",), limit: int = 500
+    path: Path,
+    source: Path | None = None,
+    devices: Sequence[str] = ("cpu",),
+    limit: int = 500,
+    max_pixels: int = MAX_PIXELS,
 ) -> VerifiedInspector:
     """Prove each runtime and precision against float32 in ONNX Runtime; store the result.
 
@@ -71,6 +76,7 @@ def verify_inspector(
         source: A folder of images, an archive or one image; None for the images in the inspector.
         devices: Where to run: `cpu`, `cuda`, `cuda:1`.
         limit: Compare at most so many images, chosen evenly.
+        max_pixels: Larger images are not read.
 
     Raises:
         InvalidInspector: The inspector is missing, damaged, foreign or too new.
@@ -83,7 +89,8 @@ def verify_inspector(
     listed = list_images(path, source, f"sihwa verify {path} FOLDER")
     chosen = spread(listed, limit)
     on_the_line = set(as_on_the_line(listed, source))
-    images = _Images(chosen, [path for path in chosen if path in on_the_line])
+    decoding = Decoding(max_pixels, bundle.card.white, "--max-pixels")
+    images = _Images(chosen, [path for path in chosen if path in on_the_line], decoding)
     for device in devices:
         check_choice("auto", device, "auto")
         if reasons := why_none(bundle, device):
@@ -146,8 +153,11 @@ class _Checked:
 class _Images:
     """Images from a list of paths; those that cannot be read are noted and skipped."""
 
-    def __init__(self, paths: Sequence[str], on_the_line: Sequence[str]) -> None:
+    def __init__(
+        self, paths: Sequence[str], on_the_line: Sequence[str], decoding: Decoding
+    ) -> None:
         self.paths = paths
+        self._decoding = decoding
         self.unreadable: list[UnreadableImage] = []
         self._on_the_line = on_the_line
 
@@ -155,7 +165,7 @@ class _Images:
         """Yield names and images, (H, W, 3)."""
         for path in self.paths:
             try:
-                yield path, read_image(path)
+                yield path, read_image(path, self._decoding)
             except UnreadableImage as error:
                 self.unreadable.append(error)
 
@@ -163,7 +173,9 @@ class _Images:
         """Return images to measure speed on, without those chosen as close calls if possible."""
         unreadable = {error.path for error in self.unreadable}
         for paths in (spread(self._on_the_line, MOST_TIMED), self.paths):
-            found = timed_images(read_image(path) for path in paths if path not in unreadable)
+            found = timed_images(
+                read_image(path, self._decoding) for path in paths if path not in unreadable
+            )
             if found is not None:
                 return found
         raise DatasetError(none_readable(self.unreadable))

@@ -76,7 +76,7 @@ def audit_run(
     if config.dataset.audit == "off" or (is_fold(folder) and folder.name != FIRST_FOLD):
         return []
     findings = find_faults(manifest, embedding, similarity, config)
-    write_audit(folder, findings, f"Audit of {manifest.name}")
+    write_audit(folder, findings, f"Audit of {manifest.name}", manifest.decoding)
     for one in findings:
         log.log(logging.INFO if one.severity == "note" else logging.WARNING, "audit: %s", one.line)
     if findings and findings[0].severity == "severe" and config.dataset.audit == "strict":

@@ -24,7 +24,6 @@ from PIL import Image
 from sihwa.augmentation import STRENGTHS, Augmenter, contact_sheet, corruption_sheet
 from sihwa.dataset import Manifest
 from sihwa.errors import ConfigError
-from sihwa.images import read_image
 from sihwa.run.calibrate import Calibrated
 from sihwa.run.config import SCHEMAS, TrainConfig, schema_names
 from sihwa.run.robustness import Robustness
@@ -111,8 +110,7 @@ def write_contact_sheet(folder: Path, manifest: Manifest, config: TrainConfig) -
         np.flatnonzero((manifest.split == "train") & (label == kind))[0]
         for kind in range(len(manifest.classes))
     ]
-    path = manifest.table["path"].to_pylist()
-    images = [read_image(path[row]) for row in rows[:_SHEET_ROWS]]
+    images = [manifest.read_image(int(row)) for row in rows[:_SHEET_ROWS]]
     _write_png(folder / "augmentation.png", contact_sheet(images, augmenter, seed=config.seed))
 
 
@@ -147,7 +145,7 @@ def write_robustness(folder: Path, manifest: Manifest, robustness: Robustness) -
     }
     write_json(folder / "corruptions.json", content)
     first = int(np.flatnonzero(manifest.split == "test")[0])
-    image = read_image(manifest.table["path"][first].as_py())
+    image = manifest.read_image(first)
     key = int(manifest.table["sha256"][first].as_py()[:8], 16)
     _write_png(folder / "corruptions.png", corruption_sheet(image, list(robustness), key))
 

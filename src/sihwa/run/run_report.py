@@ -16,7 +16,6 @@ import sihwa
 from sihwa.audit import Finding
 from sihwa.dataset import Manifest
 from sihwa.evaluation import Evaluation, Similarity
-from sihwa.images import read_image
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network
 from sihwa.reporting import MOST_ERRORS, ErrorImage, Report, write_report
@@ -123,7 +122,7 @@ def _errors(result: RunResult) -> list[ErrorImage]:
             probability=float(probability[row, top[row]]),
             evidence=_evidence(result.network, image, int(top[row])),
         )
-        for row, image in ((row, read_image(path[row])) for row in worst)
+        for row, image in ((row, manifest.read_image(row)) for row in worst)
     ]
 
 

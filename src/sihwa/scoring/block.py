@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.errors import UnreadableImage
-from sihwa.images import Member, decode_image, decode_pages, read_content
+from sihwa.images import Decoding, Member, decode_image, decode_pages, read_content
 from sihwa.inspector import Inspection, Inspector, batches_by_size, unread
 from sihwa.scoring.options import BATCH_SIZE, ReadOptions
 from sihwa.scoring.rows import Facts, Row, make_row
@@ -77,6 +77,7 @@ def score_block(
         on_inspected: Called with the row, the pixels and the inspection of each inspected image.
     """
     card = inspector.card
+    decoding = options.decoding(inspector.decoding)
     ids = {"inspector": card.id, "thresholds": card.thresholds_id}  # digests of the whole card
     images = []
 
@@ -87,7 +88,7 @@ def score_block(
 
     def readable() -> Iterator[tuple[_Image, NDArray[np.uint8]]]:
         for entry in entries:
-            for image, pixels in _read(entry, options):
+            for image, pixels in _read(entry, options, decoding):
                 images.append(image)
                 if isinstance(pixels, UnreadableImage):
                     finish(image, unread(pixels.reason))
@@ -121,10 +122,10 @@ def _inspect(inspector: Inspector, images: NDArray[np.uint8]) -> list[Inspection
 
 
 def _read(
-    entry: Entry, options: ReadOptions
+    entry: Entry, options: ReadOptions, decoding: Decoding
 ) -> Iterator[tuple[_Image, NDArray[np.uint8] | UnreadableImage]]:
     begin = time.perf_counter()
-    for facts, pixels in _decode(entry, options):
+    for facts, pixels in _decode(entry, options, decoding):
         milliseconds = 1000 * (time.perf_counter() - begin)
         if not isinstance(pixels, UnreadableImage):
             height, width, _ = pixels.shape
@@ -134,7 +135,7 @@ def _read(
 
 
 def _decode(
-    entry: Entry, options: ReadOptions
+    entry: Entry, options: ReadOptions, decoding: Decoding
 ) -> Iterator[tuple[Facts, NDArray[np.uint8] | UnreadableImage]]:
     facts = Facts(entry.path)
     try:
@@ -145,9 +146,9 @@ def _decode(
             sha256=sha256_of_bytes(content), size=len(content), modified_ns=modified_ns
         )
         if options.pages == "error":
-            yield facts, decode_image(content, entry.path, options.max_pixels)
+            yield facts, decode_image(content, entry.path, decoding)
             return
-        for page in decode_pages(content, entry.path, options.max_pixels):
+        for page in decode_pages(content, entry.path, decoding):
             yield facts._replace(page=page.number, pages=page.of), page.image
     except UnreadableImage as error:
         yield facts, error

@@ -1,11 +1,11 @@
 """How a run scores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sihwa.errors import ConfigError, check_settings
-from sihwa.images import MAX_PIXELS
+from sihwa.images import MAX_PIXELS, Decoding
 from sihwa.scoring.overlays import CHOICES
 
 BATCH_SIZE = 32
@@ -27,6 +27,10 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         check_settings("--", self, max_pixels="[1, inf)", pages=("rows", "error"))
+
+    def decoding(self, of_inspector: Decoding) -> Decoding:
+        """Return how images are decoded for an inspector."""
+        return replace(of_inspector, max_pixels=self.max_pixels, setting="--max-pixels")
 
 
 @dataclass(frozen=True)

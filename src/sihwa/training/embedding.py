@@ -43,7 +43,7 @@ def embed_manifest(
         StorageError: The cache is damaged or cannot be written.
     """
     content: list[str] = manifest.table["sha256"].to_pylist()
-    path = cache_dir and cache_dir.expanduser() / _cache_name(network)
+    path = cache_dir and cache_dir.expanduser() / _cache_name(network, manifest)
     with contextlib.closing(EmbeddingCache(path, network.classifier.in_features)) as cache:
         found = cache.find(content)
         first = {sha256: row for row, sha256 in reversed(list(enumerate(content)))}
@@ -55,8 +55,10 @@ def embed_manifest(
     return np.stack([found[sha256] for sha256 in content])
 
 
-def _cache_name(network: Network) -> Path:
-    return Path("embeddings", f"{network.backbone_digest()[:32]}.sqlite")
+def _cache_name(network: Network, manifest: Manifest) -> Path:
+    """Return a name for all that an embedding depends on besides the file's content."""
+    digest = network.backbone_digest()[:32]
+    return Path("embeddings", f"{digest}-{manifest.decoding.key}.sqlite")
 
 
 def _embed(

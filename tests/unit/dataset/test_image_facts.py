@@ -9,6 +9,7 @@ from sihwa.dataset import ImageFacts, ImageFolderConfig, Manifest, measure_manif
 from sihwa.dataset.image_facts import measure_pixels
 from sihwa.dataset.measured_image import MeasuredImage, measure_image
 from sihwa.errors import UnreadableImage
+from sihwa.images import Decoding
 from tests.helpers import random_images, save_images
 
 FORM = {"format": "PNG", "mode": "L", "camera": ""}
@@ -19,7 +20,7 @@ def measure(grey: np.ndarray) -> ImageFacts:
 
 
 def facts_of(path: Path) -> ImageFacts:
-    found = measure_image(str(path))
+    found = measure_image(str(path), Decoding())
     assert isinstance(found, MeasuredImage)
     return found.facts
 

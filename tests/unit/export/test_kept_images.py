@@ -62,3 +62,16 @@ def test_pack_images_large_file_is_shrunk(manifest: Manifest) -> None:
         [name] = archive.namelist()
         assert name == "000.jpg"
         assert Image.open(io.BytesIO(archive.read(name))).size == (1024, 512)
+
+
+def test_pack_images_large_file_is_shrunk_as_the_run_reads_it(tmp_path: Path) -> None:
+    for seed, name in enumerate(("good", "bad")):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            rng = np.random.default_rng(10 * seed + number)
+            wide = rng.integers(0, 1024, (700, 900)).astype(np.uint16)
+            Image.fromarray(wide).save(tmp_path / name / f"{number}.png")
+    config = ImageFolderConfig(name="parts", root=str(tmp_path), white=1023)
+    with zipfile.ZipFile(io.BytesIO(pack_images(read_dataset(config, 0), [0]) or b"")) as archive:
+        assert archive.namelist() == ["000.jpg"]
+        assert np.asarray(Image.open(archive.open("000.jpg"))).max() > 240

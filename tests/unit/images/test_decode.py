@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms, TiffImagePlugin
 
+from sihwa.errors import UnreadableImage
 from sihwa.images import decode_image, decode_pages
 from tests.unit.images.forge import BMP, exif, png, saved, tiff
 
@@ -232,3 +233,72 @@ def test_decode_image_jpeg_equals_pillow(
         )  # fmt: skip
         with Image.open(io.BytesIO(content)) as opened:
             check(content, np.asarray(opened.convert("RGB")))
+
+
+def test_decode_image_constant_alpha_is_ignored() -> None:
+    for alpha in (0, 128, 255):
+        check(png(2, 8, 6, [bytes([9, 8, 7, alpha, 1, 2, 3, alpha])]), row((9, 8, 7), (1, 2, 3)))
+        check(png(2, 8, 4, [bytes([9, alpha, 8, alpha])]), row(9, 8))
+
+
+def test_decode_image_colour_profile_is_ignored() -> None:
+    narrow = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    image = Image.fromarray(NOISE)
+    check(saved(image, "PNG", icc_profile=narrow), NOISE)
+    plain = decode_image(saved(image, "JPEG"), "a.jpg")
+    check(saved(image, "JPEG", icc_profile=narrow), plain)
+
+
+JPEG = saved(
+    Image.fromarray(np.random.default_rng(3).integers(0, 256, (76, 57, 3), np.uint8)), "JPEG"
+)
+
+
+@pytest.mark.parametrize("zeros", [1, 2, 18, 5000])
+def test_decode_image_jpeg_padded_with_zeros_is_read(zeros: int) -> None:
+    expected, padding = decode_image(JPEG, "a.jpg"), bytes(zeros)
+    tables = JPEG.index(b"\xff\xdb")
+    check(JPEG[:-2] + padding + JPEG[-2:], expected)
+    check(JPEG + padding, expected)
+    check(JPEG[:tables] + padding + JPEG[tables:-2] + padding + JPEG[-2:], expected)
+
+
+@pytest.mark.parametrize("missing", [40, 400, 2000])
+def test_decode_image_jpeg_with_zeros_for_pixels_is_refused(missing: int) -> None:
+    content = JPEG[: -2 - missing] + bytes(missing) + JPEG[-2:]
+    with pytest.raises(UnreadableImage, match="damaged"):
+        decode_image(content, "a.jpg")
+
+
+def write_tiff(*kinds: int) -> bytes:
+    """Return a TIFF with one grey page per kind, of its number, at most 9 pixels wide."""
+    file = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(file) as writer:
+        for number, kind in enumerate(kinds, 1):
+            page = Image.new("L", (9 if kind == 0 else 3, 2), number)
+            page.encoderinfo = {"tiffinfo": {254: kind}}
+            page.save(writer, "TIFF", tiffinfo={254: kind})
+            writer.newFrame()
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kinds", [(0, 1), (1, 0), (0, 1, 1, 1), (0, 4), (0, 5)])
+def test_decode_image_reduced_pages_of_a_tiff_are_no_images(kinds: tuple[int, ...]) -> None:
+    content = write_tiff(*kinds)
+    full = kinds.index(0) + 1
+    check(content, np.full((2, 9, 3), full, np.uint8))
+    [page] = decode_pages(content, "a.tif")
+    assert page.number is None
+
+
+def test_decode_pages_full_pages_are_numbered_without_reduced_ones() -> None:
+    pages = list(decode_pages(write_tiff(0, 1, 0, 1), "a.tif"))
+    assert [(page.number, page.of) for page in pages] == [(1, 2), (2, 2)]
+    assert [int(page.image[0, 0, 0]) for page in pages if isinstance(page.image, np.ndarray)] == [
+        1,
+        3,
+    ]
+
+
+def test_decode_image_tiff_of_one_reduced_page_is_read() -> None:
+    check(write_tiff(1), np.full((2, 3, 3), 1, np.uint8))

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sihwa.errors import UnreadableImage
-from sihwa.images import IMAGE_SUFFIXES, Listing, find_images, read_bytes, read_image
+from sihwa.images import IMAGE_SUFFIXES, Decoding, Listing, find_images, read_bytes, read_image
 from tests.unit.images.forge import saved, write, write_raw_zip, write_zip
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
@@ -185,7 +185,7 @@ def test_read_image_file_and_member_give_the_same_pixels(tmp_path: Path) -> None
     for image in (str(tmp_path / "양품.png"), f"{path}!/양품.png"):
         np.testing.assert_array_equal(read_image(image), pixels, strict=True)
         with pytest.raises(UnreadableImage, match=r"양품\.png: 4 x 2 pixels are more than the 7"):
-            read_image(image, max_pixels=7)
+            read_image(image, Decoding(7))
     with pytest.raises(UnreadableImage, match=r"a\.zip!/b\.png: not an image"):
         read_image(f"{path}!/b.png")
 

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from sihwa.decision import TopClassPolicy
 from sihwa.export.config import MAX_IMAGES
-from sihwa.images import decode
+from sihwa.images import MAX_PIXELS
 from sihwa.inspector import (
     FORMAT_VERSION,
     TOLERANCE,
@@ -141,7 +141,7 @@ def test_document_gives_the_limits_of_the_code() -> None:
         "characters of other texts in `proof`": proof["runtime"]["maxLength"],
         "images kept, as written": MAX_IMAGES,
         "bytes of the verification": verify._MAX_BYTES,
-        "pixels of an image file": decode.MAX_PIXELS,
+        "pixels of an image file": MAX_PIXELS,
     }
     for facts in ("GraphFacts", "Int8Facts"):
         assert limits(facts, "bytes")["maximum"] == graph_file.MAX_BYTES

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sihwa.images import read_image
+from sihwa.images import Decoding, read_image
 from sihwa.scoring import Entry, ReadOptions, Row, ScoreSummary, row_schema, score_block
 from tests.helpers import CLASSES, random_images, save_images
 from tests.score_helpers import StubRuntime, facts, stub_inspector
@@ -146,6 +146,26 @@ def test_score_block_damaged_page_leaves_the_others_whole(tmp_path: Path) -> Non
 def test_score_block_max_pixels_refuses_and_can_be_raised(tmp_path: Path) -> None:
     [path] = save_images(tmp_path, random_images(1, 20, 30))
     [row] = score(path, max_pixels=599)
-    assert row["error"] == "30 x 20 pixels are more than the 599 allowed"
+    assert row["error"] == "30 x 20 pixels are more than the 599 allowed; raise --max-pixels"
     [row] = score(path, max_pixels=600)
     assert row["error"] is None
+
+
+def test_score_block_reads_values_as_the_card_says(tmp_path: Path) -> None:
+    path = tmp_path / "wide.png"
+    values = np.linspace(0, 1023, 30 * 20).reshape(20, 30).astype(np.uint16)
+    Image.fromarray(values).save(path)
+    inspector = stub_inspector(white=(0.0, 1023.0))
+    expected = read_image(str(path), Decoding(white=(0, 1023)))
+    assert expected.max() == 255
+    seen: list[np.ndarray] = []
+    score_block(
+        inspector,
+        [Entry(str(path))],
+        ReadOptions(),
+        on_inspected=lambda _, pixels, __: seen.append(pixels),
+    )
+    np.testing.assert_array_equal(seen[0], expected)
+    [inspection] = inspector.predict(path)
+    [whole] = inspector.predict([expected])
+    np.testing.assert_array_equal(inspection.probability, whole.probability)
