@@ -1,7 +1,7 @@
 """Draw a folder of brushed-metal parts, good and defective: something to train on at once.
 
     python examples/drawn_parts.py parts
-    python train.py dataset=image_folder dataset.root=parts 'dataset.accept_classes=[good]'
+    python train.py dataset=image_folder dataset.root=parts "dataset.accept_classes=[good]"
 
 The images are drawn from random numbers, so they may be used and passed on freely. They show how
 Sihwa works; figures from them say nothing about real parts.

@@ -18,7 +18,8 @@ kind of reaction, not for each message. Commands print the notes of an error (`a
 message, and exit with `exit_code`; a traceback is a defect.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 
 
 class SihwaError(Exception):
@@ -87,6 +88,19 @@ class StorageError(SihwaError):
 
 class DownloadError(SihwaError):
     """A file cannot be had from its address, or is not what was expected."""
+
+
+@contextlib.contextmanager
+def carrying(notes: Iterable[str]) -> Iterator[None]:
+    """Give notes that were not shown yet to an error that ends the work, which shows them."""
+    try:
+        yield
+    except SihwaError as error:
+        known = getattr(error, "__notes__", ())
+        for note in notes:
+            if note not in known:
+                error.add_note(note)
+        raise
 
 
 def check_settings(prefix: str, settings: object, **allowed: str | Sequence[str]) -> None:

@@ -19,7 +19,7 @@ def find_similar_parts(inventory: Inventory, similarity: Similarity) -> Iterator
             severity="severe",
             message=f"{proposal.images} images look like {proposal.groups} parts, so a random "
             "split tests on parts that were trained on",
-            advice=f"Train with 'dataset.group={proposal.setting}'",
+            advice=f'Train with "dataset.group={proposal.setting}"',
             figure=proposal.explained,
             images=inventory.mark_sets(shown, keep=_MOST_OF_ONE),
         )

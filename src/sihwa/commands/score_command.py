@@ -46,7 +46,7 @@ def score(
     source: Annotated[
         list[str],
         typer.Argument(
-            help="Folders (with all below), 'globs' in quotes, files, .zip, .tar, lists of paths "
+            help='Folders (with all below), "globs" in quotes, files, .zip, .tar, lists of paths '
             "(.txt) or tables with a column path (.csv, .parquet).",
             show_default=False,
         ),
@@ -115,7 +115,7 @@ def score(
 
     sihwa score outputs/latest/inspector parts/ --out scores.csv
 
-    sihwa score inspector.onnx shift-3.zip 'line-[12]/**/*.png' -o scores
+    sihwa score inspector.onnx shift-3.zip "line-[12]/**/*.png" -o scores
 
     sihwa score inspector parts/ -o scores --evidence reject
 
@@ -216,7 +216,10 @@ def _print_summary(summary: ScoreSummary, out: Path) -> None:
 def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
     rate = summary.new_images / max(summary.seconds, 1e-9)
     before = summary.images - summary.new_images
-    suffixes = ", ".join(f"{count} {name}" for name, count in sorted(summary.suffixes.items()))
+    suffixes, service = (
+        ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+        for counts in (summary.suffixes, summary.service)
+    )
     yield (
         f"{summary.new_images} rows in {summary.seconds:.1f} s ({rate:,.0f} images/s), "
         f"{summary.review_rate:.1%} to review -> {out}"
@@ -228,7 +231,14 @@ def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
         (summary.listed_twice, "files were named twice; they have one row"),
         (summary.overwritten, "files changed after they were scored; --resume scores them again"),
         (summary.left_out["other"], f"other files are not named like images: {suffixes}"),
-        (summary.left_out["folder link"], "links to folders were not followed"),
+        (
+            summary.left_out["service"],
+            f"hidden or service files and folders were left out: {service}",
+        ),
+        (
+            summary.left_out["folder link"],
+            "links to folders were not followed: those folders are listed elsewhere",
+        ),
         (summary.left_out["special"], "pipes, sockets or devices were left out"),
     ):
         if count:

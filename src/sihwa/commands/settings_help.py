@@ -25,7 +25,7 @@ Examples
   python train.py                                            2,624 solar cells, binary
   python train.py dataset=elpv dataset.classes=four
   python train.py dataset=neu_det dataset.root=NEU-DET.zip
-  python train.py dataset=image_folder dataset.root=parts 'dataset.accept_classes=[good]'
+  python train.py dataset=image_folder dataset.root=parts "dataset.accept_classes=[good]"
   python train.py dataset=auto dataset.root=KolektorSDD2     a public set; sihwa fetch lists them
   python train.py dataset=manifest dataset.path=labels.csv seed=3
   python train.py training=probe                             the quick look: a minute

@@ -25,6 +25,9 @@ from sihwa.terminal.console import note, say
 from sihwa.terminal.guard import begin_work
 from sihwa.training import world
 
+_MOVED = "dataset.root="
+"""The setting that says where the images of a run are now."""
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -91,13 +94,17 @@ def _run_named(named: Sequence[str], others: Sequence[str], arguments: Sequence[
         begin_work()
         _sweep_and_show(name, others)
         return
-    if others:
+    moved = [word for word in others if word.startswith(_MOVED)]
+    if len(moved) < len(others) or len(moved) > 1:
+        refused = ", ".join(word for word in others if word not in moved[:1])
         raise ConfigError(
-            f"resume takes every setting from the run's own config.yaml; remove {', '.join(others)}"
+            f"resume takes every setting from the run's own config.yaml; remove {refused}. Only "
+            "dataset.root=FOLDER may be given, if the images moved there"
         )
     begin_work()
     folder = Path(name).expanduser().resolve()
-    _train_and_show(read_config(folder), folder)
+    root = moved[0].removeprefix(_MOVED) if moved else None
+    _train_and_show(read_config(folder), folder, root)
 
 
 def _sweep_and_show(name: str, overrides: Sequence[str]) -> None:
@@ -111,11 +118,13 @@ def _sweep_and_show(name: str, overrides: Sequence[str]) -> None:
     Console().print(text, soft_wrap=True, highlight=False)
 
 
-def _train_and_show(config: TrainConfig, resumed: Path | None = None) -> None:
+def _train_and_show(
+    config: TrainConfig, resumed: Path | None = None, root: str | None = None
+) -> None:
     """Start or resume a run or a cross-validation, and print its figures."""
     begin = time.perf_counter()
     if config.evaluation.folds > 1:
-        folds = resume_folds(resumed) if resumed else cross_validate(config)
+        folds = resume_folds(resumed, root) if resumed else cross_validate(config)
         Console().print(folds.as_table())
         Console().print(f"folds: {folds.folder}", soft_wrap=True, highlight=False)
         return
@@ -123,7 +132,7 @@ def _train_and_show(config: TrainConfig, resumed: Path | None = None) -> None:
         if world()[0] > 0:
             assist_training(config)
             return
-        result = (Run.resume(resumed) if resumed else Run.start(config)).finish()
+        result = (Run.resume(resumed, root) if resumed else Run.start(config)).finish()
     show_run(result)
     seconds = time.perf_counter() - begin
     Console().print(f"{seconds:.1f} s from settings to report", highlight=False)

@@ -14,6 +14,7 @@ from sihwa.dataset.groups import group_candidates
 from sihwa.dataset.image_facts import ImageFacts
 from sihwa.dataset.manifest import Manifest, read_manifest
 from sihwa.dataset.measured_image import measure_manifest
+from sihwa.dataset.moved_files import move_manifest
 from sihwa.dataset.read import read_as_given, read_dataset
 from sihwa.dataset.split import SPLITS, assign_folds, assign_splits, find_components, thin_training
 
@@ -34,6 +35,7 @@ __all__ = [
     "find_components",
     "group_candidates",
     "measure_manifest",
+    "move_manifest",
     "read_as_given",
     "read_dataset",
     "read_manifest",

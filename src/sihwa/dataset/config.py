@@ -43,6 +43,12 @@ class DatasetConfig:
     """Name of the data set, as shown in reports."""
     accept_classes: list[str] = field(default_factory=list)
     """Classes that pass; every other class is a defect."""
+    exclude: list[str] = field(default_factory=list)
+    """Globs of images that are not read, such as *_mask.* or ground_truth; case is ignored."""
+    leave_out: list[str] = field(default_factory=list)
+    """Classes whose images are left out."""
+    merge: dict[str, list[str]] = field(default_factory=dict)
+    """Classes that become one, by its name: {scratch: [scratch_a, scratch_b]}."""
     on_unreadable: str = "fail"
     """On an image that cannot be read: `fail` ends the run, `drop` leaves the image out."""
     max_pixels: int = MAX_PIXELS
@@ -125,4 +131,6 @@ class TabularConfig(DatasetConfig):
     """Images listed in a table."""
 
     path: str = "???"
-    """CSV (UTF-8) or Parquet with the columns path, label and optionally group and split."""
+    """CSV or Parquet with the columns path, label and optionally group and split."""
+    root: str | None = None
+    """Folder that the paths are relative to, or to which the images moved; null: the table's."""

@@ -5,9 +5,11 @@ defective, as in Deitsch et al. 2019, arXiv 1807.02894.
 """
 
 import importlib.util
+from itertools import compress
 from pathlib import Path
 
 from sihwa.dataset.config import ElpvConfig
+from sihwa.dataset.file_choice import without_excluded
 from sihwa.dataset.item import Item, Source
 from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import read_bytes
@@ -33,8 +35,12 @@ def find_elpv(config: ElpvConfig) -> Source:
             'pip install "sihwa[elpv]"'
         )
     classes = _CLASSES[config.classes]
-    items = read_elpv(Path(package.origin).parent / "data", classes)
-    return Source(items, classes, tuple(name for name in classes if name in _ACCEPTED))
+    folder = Path(package.origin).parent / "data"
+    items = read_elpv(folder, classes)
+    names = [Path(item.path).relative_to(folder).as_posix() for item in items]
+    kept, notes = without_excluded(config.exclude, names)
+    accepted = tuple(name for name in classes if name in _ACCEPTED)
+    return Source(list(compress(items, kept)), classes, accepted, notes)
 
 
 def read_elpv(folder: Path, classes: tuple[str, ...] = _CLASSES["binary"]) -> list[Item]:

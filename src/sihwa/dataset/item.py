@@ -3,10 +3,13 @@
 import os
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
+from sihwa.dataset.file_choice import listing_notes, without_excluded
 from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import Listing, find_images
 from sihwa.terminal.names import class_name_fault
@@ -60,8 +63,18 @@ class Source:
     """Of the images, where the settings leave it open."""
 
 
-def list_root(root: str) -> tuple[Path, Listing]:
-    """Return the absolute root and the images in it; refuse one without any."""
+class Root(NamedTuple):
+    """The images below a root, without those that are excluded."""
+
+    place: Path
+    """Absolute."""
+    listing: Listing
+    notes: tuple[str, ...]
+    """What a user should know of what is not read."""
+
+
+def list_root(root: str, exclude: Sequence[str] = ()) -> Root:
+    """List the images below a root but those that the globs exclude; refuse one without any."""
     if not root.strip():
         raise DatasetError("dataset.root: empty path; use . for the current directory")
     place = Path(root).expanduser().absolute()
@@ -73,8 +86,12 @@ def list_root(root: str) -> tuple[Path, Listing]:
     except UnreadableImage as error:
         raise DatasetError(f"dataset.root: {error}") from error
     if not listing.images:
-        raise DatasetError(f"dataset.root: no image in {place}, only {listing.others} other files")
-    return place, listing
+        others = listing.others + len(listing.service)
+        raise DatasetError(f"dataset.root: no image in {place}, only {others} other files")
+    names = ["/".join(relative_parts(path, place)) for path in listing.images]
+    kept, notes = without_excluded(exclude, names)
+    chosen = replace(listing, images=tuple(compress(listing.images, kept)))
+    return Root(place, chosen, (*listing_notes(listing), *notes))
 
 
 def relative_parts(path: str, root: Path) -> list[str]:
@@ -101,12 +118,17 @@ def read_split_name(name: str) -> str | None:
     return _SPLIT_NAMES.get(name.strip().lower())
 
 
+def normal_label(label: str) -> str:
+    """Return a label in Unicode form NFC, without spaces around it; it may be no valid label."""
+    return unicodedata.normalize("NFC", label).strip()
+
+
 def clean_label(label: str, where: str) -> str:
     """Return a label in Unicode form NFC, without spaces around it.
 
     macOS stores file names decomposed (NFD), so one Korean name would give two classes.
     """
-    clean = unicodedata.normalize("NFC", label).strip()
+    clean = normal_label(label)
     fault = class_name_fault(clean)
     if fault:
         raise DatasetError(f"{where}: the label {label!a} {fault}; rename it")

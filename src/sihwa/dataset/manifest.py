@@ -20,6 +20,7 @@ from sihwa.dataset.split import SPLITS, find_components
 from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import AS_STORED, MAX_PIXELS, Decoding, decode_image, read_bytes
 from sihwa.storage import replacing, sha256_of_bytes
+from sihwa.terminal.names import name_of_text, text_of_name
 
 _BOX = pa.struct(
     [("label", pa.string()), *((edge, pa.int32()) for edge in ("xmin", "ymin", "xmax", "ymax"))]
@@ -36,9 +37,12 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("boxes", pa.list_(_BOX)),
         pa.field("copy_of", pa.string()),
         pa.field("similar", pa.string()),
+        pa.field("path_bytes", pa.string()),
     ]
 )
 """Columns of every manifest; text columns with the source's attributes follow them.
+
+`path_bytes` is the path's bytes in hex where they are not valid UTF-8, as in a score table.
 
 `copy_of` names the group of near-identical images, `similar` that of images that probably show one
 part; null for an image that is like no other.
@@ -69,6 +73,12 @@ class Manifest:
     """How its images are decoded."""
     facts: Mapping[str, ImageFacts] = field(default_factory=dict, repr=False)
     """Facts by content (SHA-256), as far as measured; not written to a file."""
+
+    @cached_property
+    def files(self) -> list[str]:
+        """Path of each image as the operating system spells it, N names; `path` is for reading."""
+        names = (self.table[name].to_pylist() for name in ("path", "path_bytes"))
+        return [name_of_text(text, raw) for text, raw in zip(*names, strict=True)]
 
     @cached_property
     def split(self) -> NDArray[np.str_]:
@@ -113,7 +123,7 @@ class Manifest:
         Raises:
             UnreadableImage: It vanished or changed since the manifest was made.
         """
-        path = self.table["path"][row].as_py()
+        path = self.files[row]
         try:
             content = read_bytes(path)
         except UnreadableImage as error:
@@ -130,6 +140,15 @@ class Manifest:
         """Return the manifest of these rows alone, in this order, with the same classes."""
         return replace(self, table=self.table.take(pa.array(rows, pa.int64())))
 
+    def with_files(self, files: Sequence[str]) -> "Manifest":
+        """Return the same images at other places, N names."""
+        table = self.table
+        for name, column in zip(("path", "path_bytes"), path_columns(files), strict=True):
+            field = MANIFEST_SCHEMA.field(name)
+            place = table.schema.get_field_index(name)
+            table = table.set_column(place, field, pa.array(column, pa.string()))
+        return replace(self, table=table)
+
     def with_split(self, split: Sequence[str]) -> "Manifest":
         """Return the same images with other splits, N names."""
         place = self.table.schema.get_field_index("split")
@@ -140,13 +159,20 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write the manifest as Parquet, whole or not at all."""
-        dropped = [(image.path, image.reason) for image in self.dropped]
+        dropped = [(text_of_name(image.path)[0], image.reason) for image in self.dropped]
+        notes = tuple(text_of_name(note)[0] for note in self.notes)
         facts = _Facts(self.name, self.classes, self.accept_classes, self.licence, dropped,
-                       self.notes, self.fingerprint, self.decoding.max_pixels,
+                       notes, self.fingerprint, self.decoding.max_pixels,
                        self.decoding.white)  # fmt: skip
         table = self.table.replace_schema_metadata({_METADATA: msgspec.json.encode(facts)})
         with replacing(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
+
+
+def path_columns(files: Sequence[str]) -> tuple[list[str], list[str | None]]:
+    """Return the columns path and path_bytes of some files, N names."""
+    texts = [text_of_name(file) for file in files]
+    return [text for text, _ in texts], [raw for _, raw in texts]
 
 
 class _Facts(msgspec.Struct):
@@ -193,7 +219,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def _with_newer_columns(table: pa.Table) -> pa.Table:
     """Return a table of an earlier run with the columns that came later, empty."""
-    for name in ("copy_of", "similar"):
+    for name in ("copy_of", "similar", "path_bytes"):
         if name not in table.column_names:
             nothing = pa.nulls(table.num_rows, pa.string())
             table = table.append_column(MANIFEST_SCHEMA.field(name), nothing)

@@ -48,7 +48,7 @@ def measure_manifest(manifest: Manifest) -> list[ImageFacts]:
         UnreadableImage: An image vanished or changed since the manifest was made.
     """
     content: list[str] = manifest.table["sha256"].to_pylist()
-    path = dict(zip(content, manifest.table["path"].to_pylist(), strict=True))
+    path = dict(zip(content, manifest.files, strict=True))
     missing = [sha256 for sha256 in path if sha256 not in manifest.facts]
     if not missing:
         return [manifest.facts[sha256] for sha256 in content]

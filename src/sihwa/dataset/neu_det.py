@@ -34,9 +34,9 @@ def find_neu_det(config: NeuDetConfig) -> Source:
     Raises:
         DatasetError: There is no image, a name has no known class, or an annotation is damaged.
     """
-    root, listing = list_root(config.root)
+    root, listing, found = list_root(config.root, config.exclude)
     items, notes = read_neu_det([(path, relative_parts(path, root)) for path in listing.images])
-    return Source(items, tuple(_CLASSES), notes=tuple(notes))
+    return Source(items, tuple(_CLASSES), notes=(*found, *notes))
 
 
 def read_neu_det(images: Sequence[tuple[str, list[str]]]) -> tuple[list[Item], list[str]]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from sihwa.dataset.alike import Alike, alike_notes, find_alike, require_one_label, without_divided
+from sihwa.dataset.classes import match_classes, require_distinct_names, settle_classes
 from sihwa.dataset.config import (
     AutoConfig,
     DatasetConfig,
@@ -22,19 +23,21 @@ from sihwa.dataset.grey_levels import find_white, level_notes
 from sihwa.dataset.groups import read_groups, with_groups
 from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Item, Source
-from sihwa.dataset.manifest import LIMIT, MANIFEST_SCHEMA, Manifest, read_manifest
+from sihwa.dataset.manifest import LIMIT, MANIFEST_SCHEMA, Manifest, path_columns, read_manifest
 from sihwa.dataset.measured_image import MeasuredImage, measure_image
 from sihwa.dataset.neu_det import find_neu_det
 from sihwa.dataset.recognise import find_auto, find_public
 from sihwa.dataset.split import (
+    absent_notes,
     assign_splits,
     find_components,
     require_one_given_split,
     thin_training,
 )
 from sihwa.dataset.tabular import find_tabular
-from sihwa.errors import ConfigError, DatasetError, SihwaError, UnreadableImage
+from sihwa.errors import ConfigError, DatasetError, UnreadableImage, carrying
 from sihwa.images import Decoding, map_with_progress
+from sihwa.terminal.names import text_of_name
 
 _FINDERS: dict[type[DatasetConfig], Callable[[Any], Source]] = {
     AutoConfig: find_auto,
@@ -61,13 +64,11 @@ def read_dataset(config: DatasetConfig, seed: int) -> Manifest:
         DatasetError: The images or labels cannot be used.
         ConfigError: `accept_classes` names an unknown class, or every class.
     """
-    source = _FINDERS[type(config)](config)
-    try:
-        return _read_source(source, config, seed)
-    except SihwaError as error:
-        for note in source.notes:  # without a manifest, the error carries them
-            error.add_note(note)
-        raise
+    source = _find(config)
+    notes = list(source.notes)
+    with carrying(notes):
+        require_distinct_names(source.items)
+        return _read_source(source, config, seed, notes)
 
 
 def read_as_given(config: DatasetConfig) -> Manifest:
@@ -79,23 +80,31 @@ def read_as_given(config: DatasetConfig) -> Manifest:
         DatasetError: The images or labels cannot be listed, or there are less than two classes.
         ConfigError: `accept_classes` names an unknown class, or every class.
     """
+    source = _find(config)
+    with carrying(source.notes):
+        read = _read_images(source, replace(config, on_unreadable="drop"))
+        items, measured = read.items, read.measured
+        classes = _used_classes(source, items, read.dropped)
+        alike = _find_alike(measured)
+        items = _grouped(config.group, items, alike)
+        return Manifest(
+            table=_table(items, measured, alike, [item.split or "" for item in items]),
+            name=source.name or config.name,
+            classes=classes,
+            accept_classes=_accept_classes(config, source, classes),
+            licence=source.licence or config.licence,
+            dropped=read.dropped,
+            notes=(*source.notes, *read.notes),
+            decoding=read.decoding,
+            facts={one.sha256: one.facts for one in measured},
+        )
+
+
+def _find(config: DatasetConfig) -> Source:
+    """Return the images of a data set, with the classes that the settings make."""
     source = _FINDERS[type(config)](config)
-    read = _read_images(source, replace(config, on_unreadable="drop"))
-    items, measured = read.items, read.measured
-    classes = _used_classes(source, items)
-    alike = _find_alike(measured)
-    items = _grouped(config.group, items, alike)
-    return Manifest(
-        table=_table(items, measured, alike, [item.split or "" for item in items]),
-        name=source.name or config.name,
-        classes=classes,
-        accept_classes=_accept_classes(config, source, classes),
-        licence=source.licence or config.licence,
-        dropped=read.dropped,
-        notes=source.notes + read.notes,
-        decoding=read.decoding,
-        facts={one.sha256: one.facts for one in measured},
-    )
+    with carrying(source.notes):
+        return settle_classes(source, config)
 
 
 class _Read(NamedTuple):
@@ -138,15 +147,17 @@ def _read_images(source: Source, config: DatasetConfig) -> _Read:
     )
 
 
-def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
+def _read_source(source: Source, config: DatasetConfig, seed: int, notes: list[str]) -> Manifest:
     read = _read_images(source, config)
     items, measured = read.items, read.measured
+    notes += read.notes
     sha256 = [one.sha256 for one in measured]
-    classes = _used_classes(source, items)
+    classes = _used_classes(source, items, read.dropped)
     accept_classes = _accept_classes(config, source, classes)
     alike = _find_alike(measured)
     items = _grouped(config.group, items, alike)
     require_one_label(items, sha256, alike.copy_of)
+    notes += alike_notes(items, sha256, alike.copy_of)
     group = [item.group for item in items]
     known = _known_splits(config.split.from_run, items)
     require_one_given_split(items, find_components(group, sha256))
@@ -154,20 +165,20 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
     earlier = _earlier_splits(known, items, sha256, component)
     split = assign_splits(items, component, config.split, seed, earlier=earlier)
     table = _table(items, measured, alike, split)
-    notes = source.notes + read.notes + alike_notes(items, sha256, alike.copy_of)
     notes += _note_kept(known, sha256)
+    notes += absent_notes([item.label for item in items], split)
     if limit := config.split.train_per_class:
         rows = thin_training([item.label for item in items], split, sha256, limit, seed)
         if left_out := len(items) - len(rows):
-            notes += (
+            notes.append(
                 f"{left_out} training images are left out: at most "
-                f"dataset.split.train_per_class={limit} of each class are used",
+                f"dataset.split.train_per_class={limit} of each class are used"
             )
         table = table.take(rows)
     if not accept_classes:
-        notes += (
+        notes.append(
             "no accept class is named, so every image counts as a defect; "
-            "name the classes that pass with 'dataset.accept_classes=[NAME]'",
+            'name the classes that pass with "dataset.accept_classes=[NAME]"'
         )
     return Manifest(
         table=table,
@@ -176,7 +187,7 @@ def _read_source(source: Source, config: DatasetConfig, seed: int) -> Manifest:
         accept_classes=accept_classes,
         licence=source.licence or config.licence,
         dropped=read.dropped,
-        notes=notes,
+        notes=tuple(notes),
         decoding=read.decoding,
         facts={one.sha256: one.facts for one in measured},
     )
@@ -243,13 +254,21 @@ def _earlier_splits(
     return {name: split for name, (_, split) in first.items()}
 
 
-def _used_classes(source: Source, items: Sequence[Item]) -> tuple[str, ...]:
+def _used_classes(
+    source: Source, items: Sequence[Item], dropped: Sequence[UnreadableImage]
+) -> tuple[str, ...]:
     used = {item.label for item in items}
     classes = tuple(name for name in source.classes if name in used)
     if len(classes) < 2:
+        lost = ""
+        if dropped:
+            lost = (
+                f": {len(dropped)} of {len(source.items)} images could not be read and were "
+                f"dropped, such as {dropped[0]}"
+            )
         raise DatasetError(
             f"expected images of at least two classes, got {len(classes)}"
-            f"{f' ({classes[0]})' if classes else ''}"
+            f"{f' ({classes[0]})' if classes else ''}{lost}"
         )
     return classes
 
@@ -257,12 +276,8 @@ def _used_classes(source: Source, items: Sequence[Item]) -> tuple[str, ...]:
 def _accept_classes(
     config: DatasetConfig, source: Source, classes: tuple[str, ...]
 ) -> tuple[str, ...]:
-    unknown = [name for name in config.accept_classes if name not in classes]
-    if unknown:
-        raise ConfigError(
-            f"dataset.accept_classes: no class {unknown[0]!r}; classes: {', '.join(classes)}"
-        )
-    wanted = config.accept_classes or source.accept_classes
+    named = match_classes("dataset.accept_classes", config.accept_classes, classes)
+    wanted = named or source.accept_classes
     accepted = tuple(name for name in classes if name in wanted)
     if accepted == classes:
         raise ConfigError(
@@ -275,16 +290,18 @@ def _table(
     items: Sequence[Item], measured: Sequence[MeasuredImage], alike: Alike, split: Sequence[str]
 ) -> pa.Table:
     names = sorted({name for item in items for name in item.attributes})
+    path, path_bytes = path_columns([item.path for item in items])
     columns = {
-        "path": [item.path for item in items],
+        "path": path,
         "label": [item.label for item in items],
-        "group": [item.group for item in items],
+        "group": [item.group and text_of_name(item.group)[0] for item in items],
         "split": split,
         "sha256": [one.sha256 for one in measured],
         "width": [one.facts.width for one in measured],
         "height": [one.facts.height for one in measured],
         "boxes": [item.boxes and [box._asdict() for box in item.boxes] for item in items],
         **alike._asdict(),
+        "path_bytes": path_bytes,
         **{name: [item.attributes.get(name) for item in items] for name in names},
     }
     schema = pa.schema([*MANIFEST_SCHEMA, *(pa.field(name, pa.string()) for name in names)])

@@ -1,5 +1,6 @@
 """Public sets by name, or told by the names of their images."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def find_public(config: PublicSetConfig) -> Source:
     if public is None:
         names = ", ".join(PUBLIC_SETS)
         raise ConfigError(f"dataset.layout must be one of {names}; got {config.layout!r}")
-    return public.find(*list_root(config.root))
+    root, listing, notes = list_root(config.root, config.exclude)
+    return _after(notes, public.find(root, listing))
 
 
 def find_auto(config: AutoConfig) -> Source:
@@ -37,13 +39,13 @@ def find_auto(config: AutoConfig) -> Source:
     Raises:
         DatasetError: Two sets fit, or the images of the one that fits cannot be used.
     """
-    root, listing = list_root(config.root)
+    root, listing, notes = list_root(config.root, config.exclude)
     public = recognise_set(root, listing)
     if public is None:
-        source = find_image_folder(ImageFolderConfig(root=config.root))
+        source = find_image_folder(ImageFolderConfig(root=config.root, exclude=config.exclude))
         note = "no known public set has such names, so each folder was taken for a class"
         return _renamed(source, config, note, "image folder", "")
-    source = public.find(root, listing)
+    source = _after(notes, public.find(root, listing))
     note = (
         f"taken for {public.title}, because {len(source.items)} of {len(listing.images)} image "
         f"files are named like {public.layout[0]}; dataset=image_folder takes folders for classes"
@@ -66,6 +68,11 @@ def recognise_set(root: Path, listing: Listing) -> PublicSet | None:
             "or name it with dataset=NAME"
         )
     return PUBLIC_SETS[fitting[0]] if fitting else None
+
+
+def _after(notes: Sequence[str], source: Source) -> Source:
+    """Return a source with notes before its own."""
+    return replace(source, notes=(*notes, *source.notes))
 
 
 def _renamed(source: Source, config: AutoConfig, note: str, name: str, licence: str) -> Source:

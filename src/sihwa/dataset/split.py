@@ -22,6 +22,7 @@ from sihwa.errors import DatasetError
 
 SPLITS = ("train", "calibration", "test")
 
+_LISTED = 10
 _LEAST = {"train": 2, "calibration": 1, "test": 1}
 """Independent images of each class that a split needs; training is cross-validated, so 2."""
 
@@ -49,7 +50,8 @@ def assign_splits(
         earlier: Split of components that keep the one of an earlier run.
 
     Raises:
-        DatasetError: No given train, or too few independent images of a class.
+        DatasetError: No given train, too few independent images of a class for training, or none
+            at all for another split.
     """
     label = [item.label for item in items]
     given = {item.split for item in items}
@@ -69,6 +71,24 @@ def assign_splits(
         split[row] = name
     _require_enough(label, split, component)
     return split
+
+
+def absent_notes(label: Sequence[str], split: Sequence[str]) -> list[str]:
+    """Return a note of the classes that have no calibration image or no test image."""
+    there = set(zip(label, split, strict=True))
+    lacking = {
+        name: [kind for kind in sorted(set(label)) if (kind, name) not in there]
+        for name in ("calibration", "test")
+    }
+    consequence = {
+        "calibration": "their probabilities are calibrated by the other classes",
+        "test": "nothing is known about how well they are told; their figures are left empty",
+    }
+    return [
+        f"no {name} image of {', '.join(kinds)}: {consequence[name]}"
+        for name, kinds in lacking.items()
+        if kinds
+    ]
 
 
 def find_components(
@@ -169,6 +189,8 @@ def _draw(
             room = share * total - filled
             taken = _within([count[one] for one in free], room + rest)
             others = sum(lacking.values()) - lacking[name]
+            if len(free) < others + lacking[name]:  # too few for all: training comes first
+                others = 0 if name == "train" else lacking.get("train", others)
             taken = min(max(taken, lacking.pop(name)), max(len(free) - others, 0))
             if not lacking:
                 taken = len(free)
@@ -207,15 +229,34 @@ def _pairs(items: Sequence[Item], key: Sequence[str]) -> Iterator[tuple[Item, It
         yield first.setdefault(name, item), item
 
 
-def _require_enough(label: Sequence[str], split: Sequence[str], component: Sequence[str]) -> None:
+def _require_enough(
+    label: Sequence[str],
+    split: Sequence[str],
+    component: Sequence[str],
+    wanted: Sequence[str] = ("train",),
+) -> None:
+    """Refuse classes with too few independent images in the wanted splits, and empty splits."""
     found = Counter((name, one) for name, one, _ in set(zip(label, split, component, strict=True)))
-    for name, one in itertools.product(sorted(set(label)), SPLITS):
-        if found[name, one] < _LEAST[one]:
-            total = sum(found[name, other] for other in SPLITS)
+    few = [
+        f"class {name!r}: expected at least {_LEAST[one]} independent image(s) in {one}, got "
+        f"{found[name, one]}"
+        for name, one in itertools.product(sorted(set(label)), wanted)
+        if found[name, one] < _LEAST[one]
+    ]
+    if few:
+        listed = "; ".join(few[:_LISTED]) + f"; and {len(few) - _LISTED} more" * (
+            len(few) > _LISTED
+        )
+        raise DatasetError(
+            f"{listed} (byte-identical images and those of one group count once); add images, or "
+            "leave a class out with dataset.leave_out=[NAME], or make it one with another: "
+            "dataset.merge={NAME: [ONE, OTHER]}"
+        )
+    for name in SPLITS:
+        if name not in split:
             raise DatasetError(
-                f"class {name!r}: expected at least {_LEAST[one]} independent image(s) in "
-                f"{one}, got {found[name, one]} ({total} in all: byte-identical images and those "
-                "of one group count once); add images of it, or remove the class"
+                f"no image is left for the split {name}; expected at least 4 independent images "
+                f"of some class, got {max(Counter(one for one, _ in found).values())}"
             )
 
 
@@ -254,6 +295,6 @@ def assign_folds(
         # a key per fold, else one part of the images would calibrate nearly every fold
         for row, one in zip(pool, _draw(*pooled, divided, f"{seed}:{name}", {}), strict=True):
             split[row] = one
-        _require_enough(label, split, component)
+        _require_enough(label, split, component, SPLITS)
         result.append(split)
     return result

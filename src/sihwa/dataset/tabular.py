@@ -1,24 +1,28 @@
-"""Images listed in a CSV or Parquet table."""
+"""Images listed in a table."""
 
-import csv
-import io
+import re
+from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from sihwa.dataset.config import TabularConfig
+from sihwa.dataset.file_choice import mask_notes, without_excluded
 from sihwa.dataset.item import Item, Source, clean_label, read_split_name
+from sihwa.dataset.moved_files import find_file, find_moved, is_absolute, is_foreign
+from sihwa.dataset.table_file import MEASURED, TableRow, read_table
 from sihwa.errors import DatasetError
+from sihwa.images import split_member
+from sihwa.terminal.names import name_of_text
 
-Row = dict[str, str]
-
-_MEASURED = ("sha256", "width", "height", "boxes", "copy_of", "similar")
-"""Manifest columns that are measured again, so a manifest can be the table of a next run."""
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def find_tabular(config: TabularConfig) -> Source:
-    """List the images of a table; paths are relative to it, other columns become attributes.
+    """List the images of a table; columns that are not known become attributes.
+
+    Paths are relative to the table, or to `config.root`. Absolute ones that are not there are
+    looked for below `config.root`: by content, if the table is the manifest of a run, else by the
+    ends of the paths.
 
     Raises:
         DatasetError: There is no row, a column is missing, or a row has no label, an unknown split
@@ -27,85 +31,95 @@ def find_tabular(config: TabularConfig) -> Source:
     path = Path(config.path).expanduser().absolute()
     if not path.is_file():
         raise DatasetError(f"dataset.path: no table at {path}")
-    rows = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
-    if not rows:
-        raise DatasetError(f"dataset.path: {path} has no row")
-    items = [_read_item(row, path, number) for number, row in enumerate(rows, start=1)]
-    _require_consistent(items, path)
-    return Source(items, tuple(sorted({item.label for item in items})))
+    rows, notes = read_table(path)
+    kept, excluded = without_excluded(
+        config.exclude, [row.cells["path"].strip().replace("\\", "/").lstrip("/") for row in rows]
+    )
+    rows = list(compress(rows, kept))
+    files = _find_files(rows, path, config.root)
+    items = [_read_item(row, path, file) for row, file in zip(rows, files, strict=True)]
+    _require_consistent(items, rows, path)
+    _require_there(items, path)
+    notes += [*excluded, *mask_notes([row.cells["path"] for row in rows])]
+    return Source(items, tuple(sorted({item.label for item in items})), notes=tuple(notes))
 
 
-def _read_csv(path: Path) -> list[Row]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not UTF-8; save it as 'CSV UTF-8'") from error
-    except (OSError, csv.Error) as error:
-        raise DatasetError(f"{path}: not a readable CSV: {error}") from error
-    names = [name.strip() for name in rows[0]] if rows else []
-    _require_columns(names, path)
-    for number, row in enumerate(rows[1:], start=1):
-        if row and len(row) != len(names):
-            raise DatasetError(
-                f"{path}: row {number} has {len(row)} values for {len(names)} columns; quote a "
-                "value that holds a comma"
-            )
-    return [dict(zip(names, row, strict=True)) for row in rows[1:] if row]
-
-
-def _read_parquet(path: Path) -> list[Row]:
-    try:
-        table = pq.read_table(path, partitioning=None)
-        _require_columns(table.column_names, path)
-        kept = table.drop_columns([name for name in _MEASURED if name in table.column_names])
-        text = pa.table({name: kept[name].cast(pa.string()) for name in kept.column_names})
-    except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DatasetError(f"{path}: not a readable Parquet table: {reason}") from error
-    return [{name: value or "" for name, value in row.items()} for row in text.to_pylist()]
-
-
-def _require_columns(names: list[str], path: Path) -> None:
-    missing = [name for name in ("path", "label") if name not in names]
-    if missing:
-        raise DatasetError(
-            f"{path}: expected the columns path, label and optionally group and split; missing "
-            f"{' and '.join(missing)} among {', '.join(names) or 'none'}"
+def _find_files(rows: Sequence[TableRow], table: Path, root: str | None) -> list[str]:
+    """Return the file of each row."""
+    written = [_written_path(row, table) for row in rows]
+    base = Path(root).expanduser().absolute() if root else table.parent
+    if root is not None and (any(map(is_absolute, written)) or "sha256" in rows[0].cells):
+        moved = [one for one, path in enumerate(written) if is_absolute(path)]
+        known = [rows[one].cells.get("sha256", "") for one in moved]
+        now = find_moved(
+            "dataset.root",
+            root,
+            [written[one] for one in moved],
+            known if known and all(known) else None,
         )
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DatasetError(f"{path}: the column {twice[0]!r} occurs more than once")
+        for one, path in zip(moved, now, strict=True):
+            written[one] = path
+    foreign = next((one for one, path in enumerate(written) if is_foreign(path)), None)
+    if foreign is not None:
+        raise DatasetError(
+            f"{table}, {rows[foreign].place}: {written[foreign].strip()} is a path of another "
+            "computer; name the folder that holds these images here with dataset.root=FOLDER"
+        )
+    return [find_file(base, path) for path in written]
 
 
-def _read_item(row: Row, table: Path, number: int) -> Item:
-    where = f"{table}, row {number}"
-    if not row["path"]:
+def _written_path(row: TableRow, table: Path) -> str:
+    """Return the path of a row, as the operating system spells it."""
+    where = f"{table}, {row.place}"
+    path = row.cells["path"]
+    if not path.strip():
         raise DatasetError(f"{where}: the path is empty")
-    given = row.get("split", "").strip()
+    if _ADDRESS.match(path.strip()):
+        raise DatasetError(
+            f"{where}: {path.strip()[:80]} is an address, not a file; download the images and "
+            "write their paths"
+        )
+    try:
+        path = name_of_text(path, row.cells.get("path_bytes") or None)
+    except ValueError as error:
+        raise DatasetError(f"{where}: path_bytes must be hex: {error}") from error
+    return str(Path(path.strip()).expanduser()) if path.strip().startswith("~/") else path
+
+
+def _read_item(row: TableRow, table: Path, file: str) -> Item:
+    where, cells = f"{table}, {row.place}", row.cells
+    given = cells.get("split", "").strip()
     split = read_split_name(given) if given else None
     if given and split is None:
         raise DatasetError(f"{where}: split must be train, calibration or test, got {given!r}")
-    known = {"path", "label", "group", "split", *_MEASURED}
+    known = {"path", "label", "group", "split", *MEASURED}
     return Item(
-        path=str(table.parent / Path(row["path"]).expanduser()),
-        label=clean_label(row["label"], where),
-        group=row.get("group", "").strip() or None,
+        path=file,
+        label=clean_label(cells["label"], where),
+        group=cells.get("group", "").strip() or None,
         split=split,
-        attributes={name: value for name, value in row.items() if name not in known},
+        attributes={name: value for name, value in cells.items() if name not in known},
     )
 
 
-def _require_consistent(items: list[Item], table: Path) -> None:
-    first: dict[str, int] = {}
-    for number, item in enumerate(items, start=1):
+def _require_consistent(items: Sequence[Item], rows: Sequence[TableRow], table: Path) -> None:
+    first: dict[str, str] = {}
+    for item, row in zip(items, rows, strict=True):
         if item.path in first:
-            raise DatasetError(
-                f"{table}: rows {first[item.path]} and {number} both list {item.path}"
-            )
-        first[item.path] = number
-    empty = [number for number, item in enumerate(items, start=1) if item.split is None]
+            raise DatasetError(f"{table}: {first[item.path]} and {row.place} both list {item.path}")
+        first[item.path] = row.place
+    empty = [row.place for item, row in zip(items, rows, strict=True) if item.split is None]
     if empty and len(empty) < len(items):
         raise DatasetError(
-            f"{table}: row {empty[0]} has no split but others have; fill or remove the column"
+            f"{table}: {empty[0]} has no split but others have; fill or remove the column"
+        )
+
+
+def _require_there(items: Sequence[Item], table: Path) -> None:
+    """Refuse a table of which no image is there: its paths have another root."""
+    if not any(split_member(item.path) or Path(item.path).exists() for item in items):
+        raise DatasetError(
+            f"{table}: none of its {len(items)} images is there, such as {items[0].path}; name the "
+            "folder that the paths are relative to, or that holds the images now, with "
+            "dataset.root=FOLDER"
         )

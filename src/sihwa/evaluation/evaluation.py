@@ -184,7 +184,7 @@ def evaluate(
         expected_calibration_error=sampled.calibration_error(top, correct, accuracy),
         log_loss=sampled.log_loss(stated, true, accuracy),
         precision=tuple(rates.figure(correct, predicted == k, "never predicted") for k in kinds),
-        recall=tuple(rates.figure(correct, true == kind, "no image") for kind in kinds),
+        recall=tuple(rates.figure(correct, true == kind, "no test image") for kind in kinds),
         escapes=escapes,
         overkill=overkill,
         error_bound=rates.bound(~correct, every),

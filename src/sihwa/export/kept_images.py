@@ -44,7 +44,7 @@ def pack_images(manifest: Manifest, rows: list[int]) -> bytes | None:
     """
     if not rows:
         return None
-    paths = manifest.table["path"].to_pylist()
+    paths = manifest.files
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for place, row in enumerate(rows):

@@ -17,7 +17,7 @@ from sihwa.images.decoding import MAX_PIXELS, Decoding, parse_white
 from sihwa.images.levels import SIXTEEN_BIT_WHITE, Levels
 from sihwa.images.reading import Listing, find_images, identify_file, read_bytes, read_content
 from sihwa.images.threads import available_cores, map_with_progress
-from sihwa.images.walk import IMAGE_SUFFIXES, Found, is_image_name, walk_folder
+from sihwa.images.walk import IMAGE_SUFFIXES, Found, is_image_name, service_name, walk_folder
 
 __all__ = [
     "ARCHIVE_SUFFIXES",
@@ -49,6 +49,7 @@ __all__ = [
     "read_content",
     "read_image",
     "read_levels",
+    "service_name",
     "split_member",
     "walk_folder",
 ]

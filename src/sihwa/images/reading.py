@@ -2,7 +2,8 @@
 
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sihwa.errors import UnreadableImage
@@ -16,10 +17,11 @@ from sihwa.images.archive import (
     read_member,
     split_member,
 )
-from sihwa.images.walk import is_image_name, walk_folder
+from sihwa.images.walk import Found, Kind, is_image_name, service_name, walk_folder
 
 MAX_BYTES = 2**30
 _MOST_NS = 2**63 - 1
+_KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -30,25 +32,39 @@ class Listing:
     """Files named like images, sorted; members of an archive as `archive.zip!/name`."""
     others: int
     """Number of other files."""
+    service: tuple[str, ...] = ()
+    """Hidden and service folders and files, which are left out; of an archive, their members."""
+    linked: tuple[str, ...] = ()
+    """Links that are not followed, because the folder is listed elsewhere or holds the link."""
+    other_files: tuple[str, ...] = field(default=(), compare=False)
+    """The first of the other files."""
 
 
 def find_images(root: Path) -> Listing:
-    """List the images below a folder or in an archive; links to folders are not followed.
+    """List the images below a folder or in an archive, as `walk_folder` does.
 
     Raises:
         UnreadableImage: The archive, or a folder, cannot be listed.
     """
-    names: dict[str, None] = {}
-    if root.suffix.lower() in ARCHIVE_SUFFIXES:
-        names = {f"{root}{MEMBER_MARK}{member.name}": None for member in list_members(str(root))}
-    else:
-        for found in walk_folder(str(root)):
-            if found.kind == "fault":
-                raise UnreadableImage(found.path, found.reason)
-            if found.kind != "folder link":
-                names[found.path] = None
-    images = tuple(sorted(filter(is_image_name, names)))
-    return Listing(images, len(names) - len(images))
+    found: dict[str, list[str]] = {"image": [], "other": [], "service": [], "folder link": []}
+    seen = set()
+    for one in (
+        _walk_archive(root) if root.suffix.lower() in ARCHIVE_SUFFIXES else walk_folder(str(root))
+    ):
+        if one.kind == "fault":
+            raise UnreadableImage(one.path, one.reason)
+        if one.path not in seen:
+            seen.add(one.path)
+            found["other" if one.kind == "special" else one.kind].append(one.path)
+    images, others, service, linked = map(sorted, found.values())
+    return Listing(tuple(images), len(others), tuple(service), tuple(linked), tuple(others[:_KEPT]))
+
+
+def _walk_archive(archive: Path) -> Iterator[Found]:
+    for member in list_members(str(archive)):
+        kind: Kind = "image" if is_image_name(member.name) else "other"
+        path = f"{archive}{MEMBER_MARK}{member.name}"
+        yield Found(path, "service" if service_name(member.name) else kind)
 
 
 def read_bytes(path: str, max_bytes: int = MAX_BYTES) -> bytes:

@@ -31,7 +31,7 @@ def proposed_setting(similarity: "Similarity") -> str | None:
     """Return the proposed groups as a setting that can be pasted into a shell."""
     if similarity.proposal is None:
         return None
-    return f"Keep them together: 'dataset.group={similarity.proposal.setting}'"
+    return f'Keep them together: "dataset.group={similarity.proposal.setting}"'
 
 
 def _dependence(found: "Dependence", similarity: "Similarity") -> str:

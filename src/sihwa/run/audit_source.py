@@ -19,7 +19,7 @@ from sihwa.audit import (
     write_audit,
 )
 from sihwa.audit.audit_files import PAGE
-from sihwa.dataset import Manifest, measure_manifest, read_as_given, read_manifest
+from sihwa.dataset import Manifest, measure_manifest, move_manifest, read_as_given, read_manifest
 from sihwa.errors import ConfigError, DatasetError
 from sihwa.evaluation import Similarity, check_similarity
 from sihwa.model import create_network
@@ -32,7 +32,8 @@ from sihwa.training import embed_manifest
 
 log = logging.getLogger(__name__)
 
-_TABLES = (".csv", ".parquet")
+_TABLES = (".csv", ".json", ".parquet", ".tsv")
+_MOVED = "dataset.root="
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,16 @@ def read_words(words: Sequence[str]) -> tuple[Manifest, TrainConfig]:
             f"dataset=elpv; found nothing at {sources[0]!r}"
         )
     if (source / "config.yaml").is_file():
-        if settings:
-            raise ConfigError(f"a run keeps its own settings; remove {', '.join(settings)}")
-        return read_manifest(source / "manifest.parquet"), read_config(source)
+        root, others = _moved_to(settings)
+        if others:
+            raise ConfigError(
+                f"a run keeps its own settings; remove {', '.join(others)}. Only "
+                "dataset.root=FOLDER may be given, if its images moved there"
+            )
+        return _read_moved(source / "manifest.parquet", root), read_config(source)
     if source.name == "manifest.parquet":
-        return read_manifest(source), compose_config(settings)
+        root, others = _moved_to(settings)
+        return _read_moved(source, root), compose_config(others)
     if source.suffix.lower() in _TABLES:
         config = compose_config(["dataset=manifest", f"dataset.path={source}", *settings])
     else:
@@ -135,3 +141,15 @@ def read_words(words: Sequence[str]) -> tuple[Manifest, TrainConfig]:
         chosen = [] if any(one.startswith("dataset=") for one in settings) else [f"dataset={kind}"]
         config = compose_config([*chosen, f"dataset.root={source}", *settings])
     return read_as_given(config.dataset), config
+
+
+def _moved_to(settings: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the folder to which images moved, if it is given, and the other settings."""
+    roots = [word.removeprefix(_MOVED) for word in settings if word.startswith(_MOVED)]
+    others = [word for word in settings if not word.startswith(_MOVED)]
+    return (roots[-1] if roots else None), others
+
+
+def _read_moved(path: Path, root: str | None) -> Manifest:
+    manifest = read_manifest(path)
+    return manifest if root is None else move_manifest(manifest, root)

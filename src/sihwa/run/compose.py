@@ -5,6 +5,7 @@ set afterwards, one by one, so that an error names the setting that caused it. T
 setting is kept as it was typed; OmegaConf converts all others to the type in the schema.
 """
 
+import contextlib
 import copy
 import csv
 import difflib
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -27,7 +29,7 @@ from sihwa.errors import ConfigError, SihwaError
 from sihwa.run.config import TrainConfig, register_schemas
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-_CHOICES = re.compile(r"""(?:\[[^\]]*\]|"[^"]*"|'[^']*'|[^,])+""")
+_CHOICES = re.compile(r"""(?:\{[^}]*\}|\[[^\]]*\]|"[^"]*"|'[^']*'|[^,])+""")
 """One value of several with commas between: a list or quoted text may hold commas itself."""
 
 
@@ -79,6 +81,11 @@ def compose_settings(overrides: Sequence[str]) -> DictConfig:
     options, values = [], []
     for override in overrides:
         key, sign, text = override.lstrip("+").partition("=")
+        if key.startswith("'"):
+            raise ConfigError(
+                f"{override}: the single quotes are taken as part of the setting, as cmd on "
+                f'Windows does; use double quotes: "{override.strip(chr(39))}"'
+            )
         if not (key and sign):
             raise ConfigError(f"{override!r} is not of the form setting=value")
         if key not in groups:
@@ -93,7 +100,8 @@ def compose_settings(overrides: Sequence[str]) -> DictConfig:
         if key not in types:
             raise _unknown_setting(key, types)
         try:
-            OmegaConf.update(config, key, _read_value(text, types[key]))
+            value = _read_value(text, types[key])
+            OmegaConf.update(config, key, value, merge=False, force_add=isinstance(value, dict))
         except OmegaConfBaseException as error:
             raise _wrong_value(key, text, _kind(types[key])) from error
     return config
@@ -146,14 +154,24 @@ def _kind(hint: Any) -> Any:  # noqa: ANN401 -- a type
     return kinds[0] if NoneType in get_args(hint) else hint
 
 
-def _read_value(text: str, hint: Any) -> str | list[str] | None:  # noqa: ANN401 -- a type
+def _read_value(
+    text: str,
+    hint: Any,  # noqa: ANN401 -- a type
+) -> str | list[str] | dict[str, Any] | None:
     """Return what OmegaConf converts to the type: text without its quotes, a list, or None.
 
     >>> _read_value("2026_01_31", str), _read_value("null", float)
     ('2026_01_31', None)
     >>> _read_value("[1_1, true, 'a, b']", list[str])
     ['1_1', 'true', 'a, b']
+    >>> _read_value("{wide: [1, a b], on: [no]}", dict[str, list[str]])
+    {'wide': ['1', 'a b'], 'on': ['no']}
     """
+    if get_origin(hint) is dict and text.startswith("{"):
+        with contextlib.suppress(yaml.YAMLError):
+            # this loader makes nothing but texts, lists and dicts of texts
+            content = yaml.load(text, Loader=yaml.BaseLoader)
+            return content if isinstance(content, dict) else text
     if get_origin(hint) is list and text.startswith("[") and text.endswith("]"):
         quotechar = "'" if "'" in text and '"' not in text else '"'
         reader = csv.reader([text[1:-1]], quotechar=quotechar, skipinitialspace=True)
@@ -168,8 +186,10 @@ def _wrong_value(key: str, text: str, kind: Any) -> ConfigError:  # noqa: ANN401
     if "," in text and kind in (int, float, bool):
         return ConfigError(f"{key}: several values ({text}) need --multirun")
     expected = _KINDS.get(kind, f"one of its settings by name, {key}.NAME=VALUE")
+    if get_origin(kind) is dict:
+        expected = f'lists by name, such as "{key}={{NAME: [ONE, OTHER]}}"'
     if get_origin(kind) is list:
-        expected = f"a list, such as '[{text}]'"
+        expected = f'a list, such as "[{text}]"'
         if text.startswith("["):
             expected = f"a list with {_KINDS[get_args(kind)[0]]} in each place"
     return ConfigError(f"{key}: expected {expected}, got {text!r}")

@@ -9,11 +9,11 @@ from typing import Any
 
 from rich.table import Table
 
-from sihwa.dataset import assign_folds, read_dataset, read_manifest
-from sihwa.errors import ConfigError
+from sihwa.dataset import assign_folds, read_dataset
+from sihwa.errors import ConfigError, carrying
 from sihwa.run.config import TrainConfig
 from sihwa.run.run import Run
-from sihwa.run.run_files import read_config, write_inputs
+from sihwa.run.run_files import read_config, read_inputs, write_inputs
 from sihwa.run.run_folder import advise_to_resume, create_run_folder, hold_run, point_latest
 from sihwa.storage import write_json
 from sihwa.training import world
@@ -51,13 +51,14 @@ def cross_validate(config: TrainConfig) -> CrossValidation:
     if world()[1] > 1:
         raise ConfigError(f"evaluation.folds={config.evaluation.folds} runs in one process")
     manifest = read_dataset(config.dataset, config.seed)
-    folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
-    write_inputs(folder, manifest, config)
+    with carrying(manifest.notes):
+        folder = create_run_folder(Path(config.output_dir), datetime.now().astimezone())
+        write_inputs(folder, manifest, config)
     return resume_folds(folder)
 
 
-def resume_folds(folder: Path) -> CrossValidation:
-    """Run the folds that are not finished."""
+def resume_folds(folder: Path, root: str | None = None) -> CrossValidation:
+    """Run the folds that are not finished; `root` as of `Run.resume`."""
     folder = folder.expanduser().resolve()
     config = read_config(folder)
     if (folder / "cross_validation.json").exists():
@@ -65,7 +66,7 @@ def resume_folds(folder: Path) -> CrossValidation:
     count = config.evaluation.folds
     single = replace(config, evaluation=replace(config.evaluation, folds=1))
     with hold_run(folder), advise_to_resume(folder):
-        manifest = read_manifest(folder / "manifest.parquet")
+        manifest = read_inputs(folder, root)
         label = manifest.table["label"].to_pylist()
         splits = assign_folds(label, manifest.component, count, config.dataset.split, config.seed)
         for number, split in enumerate(splits, start=1):
@@ -75,7 +76,7 @@ def resume_folds(folder: Path) -> CrossValidation:
             if not (fold / "config.yaml").exists():
                 fold.mkdir(exist_ok=True)
                 write_inputs(fold, manifest.with_split(split), single)
-            Run.resume(fold).finish()
+            Run.resume(fold, root).finish()
         result = CrossValidation(folder, _figures(folder, count))
         write_json(folder / "cross_validation.json", result.as_dict())
         point_latest(Path(config.output_dir), folder)

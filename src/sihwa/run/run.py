@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sihwa.dataset import Manifest, read_dataset, read_manifest
-from sihwa.errors import ConfigError, StorageError
+from sihwa.dataset import Manifest, read_dataset
+from sihwa.errors import ConfigError, StorageError, carrying
 from sihwa.evaluation import Evaluation, Similarity, Truth, check_similarity, evaluate
 from sihwa.export import Trained, export_inspector
 from sihwa.inspector import Card, ParityProof
@@ -50,19 +50,25 @@ class Run:
         """Read the images and make the run folder, the last so that an error leaves none behind."""
         device = choose_device(config.device)
         manifest = read_dataset(config.dataset, config.seed)
-        network = create_network(config.model, len(manifest.classes), config.seed)
-        try:
-            with usable_folder(Path(config.cache_dir).expanduser()):
-                pass
-        except StorageError as error:
-            raise StorageError(f"cache_dir: {error}. Choose another: cache_dir=PATH") from error
-        folder = run_folder.create_run_folder(Path(config.output_dir), datetime.now().astimezone())
-        run_files.write_inputs(folder, manifest, config)
+        with carrying(manifest.notes):  # the log shows them once there is a folder
+            network = create_network(config.model, len(manifest.classes), config.seed)
+            try:
+                with usable_folder(Path(config.cache_dir).expanduser()):
+                    pass
+            except StorageError as error:
+                raise StorageError(f"cache_dir: {error}. Choose another: cache_dir=PATH") from error
+            now = datetime.now().astimezone()
+            folder = run_folder.create_run_folder(Path(config.output_dir), now)
+            run_files.write_inputs(folder, manifest, config)
         return cls(folder, config, manifest, network, device)
 
     @classmethod
-    def resume(cls, folder: Path) -> Self:
+    def resume(cls, folder: Path, root: str | None = None) -> Self:
         """Resume a run that was killed, interrupted or ran out of disk; results are the same.
+
+        Args:
+            folder: Of the run.
+            root: Folder to which its images moved; None if they did not.
 
         Raises:
             ConfigError: It is not a run folder, or the run is finished.
@@ -72,7 +78,7 @@ class Run:
         if (folder / "report.html").exists():
             raise ConfigError(f"resume: the run in {folder} is finished; see its report.html")
         device = choose_device(config.device)
-        manifest = read_manifest(folder / "manifest.parquet")
+        manifest = run_files.read_inputs(folder, root)
         network = create_network(config.model, len(manifest.classes), config.seed)
         return cls(folder, config, manifest, network, device)
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sihwa.augmentation import STRENGTHS, Augmenter, contact_sheet, corruption_sheet
-from sihwa.dataset import Manifest
+from sihwa.dataset import Manifest, move_manifest, read_manifest
 from sihwa.errors import ConfigError
 from sihwa.run.calibrate import Calibrated
 from sihwa.run.config import SCHEMAS, TrainConfig, schema_names
@@ -38,6 +38,16 @@ def write_inputs(folder: Path, manifest: Manifest, config: TrainConfig) -> None:
     manifest.write(folder / "manifest.parquet")
     text = yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
     write_text(folder / "config.yaml", text)
+
+
+def read_inputs(folder: Path, root: str | None = None) -> Manifest:
+    """Read the manifest of a run; with a root, note in it where the images moved."""
+    path = folder / "manifest.parquet"
+    manifest = read_manifest(path)
+    if root is not None:
+        manifest = move_manifest(manifest, root)
+        manifest.write(path)
+    return manifest
 
 
 def read_config(folder: Path) -> TrainConfig:
@@ -119,7 +129,7 @@ def write_predictions(folder: Path, manifest: Manifest, calibrated: Calibrated) 
     probability, unknown = calibrated.probability, calibrated.unknown
     decisions = calibrated.policy.decide(probability, unknown)
     columns: dict[str, object] = {
-        name: manifest.table[name] for name in ("path", "sha256", "label", "split")
+        name: manifest.table[name] for name in ("path", "path_bytes", "sha256", "label", "split")
     }
     columns["decision"] = [decision.outcome for decision in decisions]
     columns["reason"] = [decision.reason for decision in decisions]

@@ -110,7 +110,7 @@ def run_log(path: Path) -> Iterator[None]:
     """
     logger = logging.getLogger("sihwa")
     with writing(path):
-        file = logging.FileHandler(path, encoding="utf-8")
+        file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     screen = _StandardError()
     logger.setLevel(logging.INFO)

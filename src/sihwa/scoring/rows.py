@@ -4,7 +4,6 @@ docs/row-contract.md describes every column; a test holds it to this schema.
 """
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from sihwa.images import page_address
 from sihwa.inspector import Inspection
+from sihwa.terminal.names import name_of_text, text_of_name
 
 Row = dict[str, str | int | float | None]
 
@@ -83,7 +83,7 @@ def make_row(
         probability = [p if _is_finite(p) else None for p in probability]
     box = inspection.box or (None,) * 4
     address = facts.path if facts.page is None else page_address(facts.path, facts.page)
-    path, path_bytes = _as_text(address)
+    path, path_bytes = text_of_name(address)
     return {
         "path": path,
         "path_bytes": path_bytes,
@@ -104,7 +104,7 @@ def make_row(
         "inspector": inspector,
         "thresholds": thresholds,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "error": inspection.error and _as_text(inspection.error)[0],
+        "error": inspection.error and text_of_name(inspection.error)[0],
     }
 
 
@@ -118,19 +118,9 @@ def file_of_row(row: Mapping[str, Any]) -> str:
     True
     """
     raw, page = row["path_bytes"], row["page"]
-    address: str = row["path"] if raw is None else os.fsdecode(bytes.fromhex(raw))
+    address = name_of_text(row["path"], raw)
     return address if page is None else address.removesuffix(page_address("", page))
 
 
 def _is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
-
-
-def _as_text(name: str) -> tuple[str, str | None]:
-    """Return a name as valid Unicode, and its bytes in hex if they were not valid UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raw = os.fsencode(name)
-        return raw.decode(errors="backslashreplace"), raw.hex()
-    return name, None

@@ -115,6 +115,7 @@ class _Run:
         """Count what the first listing left out, and the files that are gone."""
         self.summary.left_out = listing.left_out
         self.summary.suffixes = listing.suffixes
+        self.summary.service = listing.service
         self.summary.empty = [word for word in listing.empty if word not in watched]
         self.summary.gone = 0 if self.stop.is_set() else self.ledger.count_gone()
 

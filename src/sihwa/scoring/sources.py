@@ -24,6 +24,7 @@ from sihwa.images import (
     Found,
     is_image_name,
     list_members,
+    service_name,
     walk_folder,
 )
 from sihwa.scoring.block import Entry
@@ -34,7 +35,7 @@ _PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECA
 _MAGIC = re.compile(r"[*?[]")
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 """Spreadsheet programs run such cells; the full-width signs, in an East Asian setting."""
-_MOST_SUFFIXES = 20
+_MOST_NAMES = 20
 
 
 class Sources:
@@ -49,6 +50,7 @@ class Sources:
     Attributes:
         left_out: What the last listing found and left out, by kind.
         suffixes: Suffixes of its files that are not named like images.
+        service: Its hidden and service names; see `sihwa.images.walk_folder`.
         empty: Words for which it found no image at all.
 
     Raises:
@@ -60,12 +62,14 @@ class Sources:
         self.words = tuple(_no_formula(str(word)) for word in words)
         self.left_out: Counter[str] = Counter()
         self.suffixes: Counter[str] = Counter()
+        self.service: Counter[str] = Counter()
         self.empty: list[str] = []
         self._listings = [self._open(word) for word in self.words]
 
     def __iter__(self) -> Listing:
         self.left_out.clear()
         self.suffixes.clear()
+        self.service.clear()
         self.empty.clear()
         return (entry._replace(path=_no_formula(entry.path)) for entry in self._entries())
 
@@ -127,7 +131,7 @@ class Sources:
         named = _Glob(pattern)
         if not Path(named.root).is_dir():
             raise UnreadableImage(pattern, f"no folder {named.root}")
-        for found in walk_folder(named.root, self.skip):
+        for found in walk_folder(named.root, self.skip, hidden=named.hidden):
             below = found.path[len(named.root.rstrip("/")) + 1 :]
             path = below if named.root == "." else found.path
             is_archive = path.lower().endswith(ARCHIVE_SUFFIXES)
@@ -147,7 +151,9 @@ class Sources:
     def _list_archive(self, archive: str) -> Listing:
         try:
             for member in list_members(archive):
-                if is_image_name(member.name):
+                if service_name(member.name):
+                    self._leave_out("service", member.name)
+                elif is_image_name(member.name):
                     yield Entry(f"{archive}{MEMBER_MARK}{member.name}", member)
                 else:
                     self._leave_out("other", member.name)
@@ -157,9 +163,11 @@ class Sources:
     def _leave_out(self, kind: str, path: str) -> None:
         self.left_out[kind] += 1
         if kind == "other":
-            suffix = _suffix(path)
-            known = suffix in self.suffixes or len(self.suffixes) < _MOST_SUFFIXES
-            self.suffixes[suffix if known else "others"] += 1
+            _count(self.suffixes, _suffix(path))
+        elif kind == "service":
+            last = path.replace("\\", "/").rpartition("/")[2]
+            name = service_name(last) or service_name(path) or ""
+            _count(self.service, "._*" if name.startswith("._") else printable(name)[:20])
 
 
 class _Glob:
@@ -176,6 +184,7 @@ class _Glob:
         steps = parts[fixed:]
         above = ["/".join(steps[:count]) for count in range(1, len(steps))]
         self.root = str(Path(*parts[:fixed]))
+        self.hidden = any(step.startswith(".") for step in steps)
         self._named = glob.compile("/".join(steps), flags=glob.GLOBSTAR)
         self._above = glob.compile(above, flags=glob.GLOBSTAR) if above else None
         self._covers_folder = functools.lru_cache(1024)(self.covers)
@@ -193,14 +202,17 @@ class _Glob:
         return self._above is not None and bool(self._above.match(path))
 
 
+def _count(counts: Counter[str], name: str) -> None:
+    """Count a name; beyond some different ones, as one of the others."""
+    counts[name if name in counts or len(counts) < _MOST_NAMES else "others"] += 1
+
+
 def _suffix(path: str) -> str:
     r"""Return what the summary counts a file under whose name is not that of an image.
 
-    >>> _suffix("parts/NOTE.TXT"), _suffix("note.\udcff"), _suffix("parts/._mac.jpg")
-    ('.txt', '.\\xff', '._* of macOS')
+    >>> _suffix("parts/NOTE.TXT"), _suffix("note.\udcff"), _suffix("parts/none")
+    ('.txt', '.\\xff', 'no suffix')
     """
-    if path.replace("\\", "/").rpartition("/")[2].startswith("._"):
-        return "._* of macOS"
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 -- any bytes
     return printable(suffix)[:20] or "no suffix"
 

@@ -25,8 +25,10 @@ class ScoreSummary:
         gone: Files with a row that no longer exist or are no longer named.
         listed_twice: Files that were named more than once; they have one row.
         overwritten: Under watch, files that changed after they were scored.
-        left_out: Files not named like images, links to folders, special files.
+        left_out: Files not named like images, hidden and service names, links to folders that are
+            listed elsewhere, special files.
         suffixes: Suffixes of the files not named like images.
+        service: The hidden and service names.
         empty: Sources without any image; a watched folder may be empty.
         stopped: The run was stopped before all files had rows.
     """
@@ -43,6 +45,7 @@ class ScoreSummary:
     overwritten: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     suffixes: Counter[str] = field(default_factory=Counter)
+    service: Counter[str] = field(default_factory=Counter)
     empty: list[str] = field(default_factory=list)
     stopped: bool = False
 
@@ -82,6 +85,7 @@ class ScoreSummary:
                 "empty_sources": [printable(word) for word in self.empty],
                 "left_out": dict(sorted(self.left_out.items())),
                 "left_out_suffixes": dict(sorted(self.suffixes.items())),
+                "left_out_service": dict(sorted(self.service.items())),
             },
         }
 

@@ -9,7 +9,7 @@ from threading import Event
 import watchfiles
 
 from sihwa.errors import ConfigError
-from sihwa.images import identify_file, is_image_name, walk_folder
+from sihwa.images import identify_file, is_image_name, service_name, walk_folder
 from sihwa.scoring.block import Entry
 from sihwa.scoring.resume import Ledger
 from sihwa.scoring.sources import Sources
@@ -26,7 +26,8 @@ class Arrivals:
     """Files that appear or change in the folders among the sources from now on.
 
     The operating system reports them. It can lose some in a flood, and a network share may report
-    none, so the folders are also listed again about every minute. `stop` ends the watch.
+    none, so the folders are also listed again about every minute. What is behind a link is found
+    in this way. `stop` ends the watch.
     """
 
     def __init__(self, sources: Sources, stop: Event) -> None:
@@ -92,8 +93,10 @@ class Arrivals:
             name = None if change == watchfiles.Change.deleted else self._as_given(path)
             if name is None:
                 continue
-            if Path(name).is_dir():  # it was moved here with its content
-                for found in () if Path(name).is_symlink() else walk_folder(name, self._skip):
+            if Path(name).is_symlink() and Path(name).is_dir():
+                self._missed = True  # listing the folders again tells whether it is followed
+            elif Path(name).is_dir():  # it was moved here with its content
+                for found in walk_folder(name, self._skip):
                     if found.kind == "image":
                         self._waiting.setdefault(found.path, _UNSEEN)
             elif is_image_name(name):
@@ -132,6 +135,7 @@ class Arrivals:
             return None
         for source, given in self._folders.items():
             if real == source or real.startswith(source.rstrip(os.sep) + os.sep):
-                below = real[len(source) :].strip(os.sep)
-                return os.path.join(given, below, name)  # noqa: PTH118 -- as it was named
+                below = os.path.join(real[len(source) :].strip(os.sep), name)  # noqa: PTH118
+                return None if service_name(below) else os.path.join(given, below)  # noqa: PTH118
+        self._missed = True  # it is behind a link, and may be listed elsewhere
         return None

@@ -1,5 +1,6 @@
 """Names that come from outside: how they are shown, and which ones a class may have."""
 
+import os
 import re
 import unicodedata
 
@@ -22,6 +23,25 @@ def _shown(letter: str) -> str:
     if letter.isprintable() or unicodedata.category(letter) == "Zs":
         return letter
     return letter.encode("unicode_escape").decode()
+
+
+def text_of_name(name: str) -> tuple[str, str | None]:
+    r"""Return a name as valid Unicode, and its bytes in hex if they were not valid UTF-8.
+
+    >>> text_of_name("\udcff.png")
+    ('\\xff.png', 'ff2e706e67')
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raw = os.fsencode(name)
+        return raw.decode(errors="backslashreplace"), raw.hex()
+    return name, None
+
+
+def name_of_text(text: str, raw: str | None) -> str:
+    """Return the name that `text_of_name` made a text of; ValueError if `raw` is not hex."""
+    return text if raw is None else os.fsdecode(bytes.fromhex(raw))
 
 
 def class_name_fault(name: str) -> str | None:

@@ -39,7 +39,7 @@ IntArray = NDArray[np.integer]
 _TOO_FEW = (
     "training=probe: choosing a strength by cross-validation needs training images of at least two "
     "groups in every class, apart from groups that join classes; add images, or name one "
-    "strength, such as 'training.strengths=[0.01]'"
+    'strength, such as "training.strengths=[0.01]"'
 )
 
 

@@ -55,6 +55,7 @@ def made_inventory(
         "boxes": [None] * count,
         "copy_of": [None] * count,
         "similar": [None] * count,
+        "path_bytes": [None] * count,
         **columns,
     }
     classes = tuple(name for name in CLASSES if name in label)

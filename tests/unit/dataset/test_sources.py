@@ -73,22 +73,40 @@ def test_find_image_folder_reads_class_and_split(
 
 
 def test_find_image_folder_notes_folders_without_images(tmp_path: Path) -> None:
-    touch(tmp_path, "outer/train/good/x/a.png", "outer/train/bad/b.png", "outer/test/bad/c.png")
+    touch(tmp_path, "train/good/x/a.png", "train/bad/b.png", "test/bad/c.png")
     assert find_folder(tmp_path).notes == ()
-    for empty in ("none", "outer/calibration", "outer/train/긁힘/deep", "outer/.cache"):
+    for empty in ("calibration", "train/긁힘/deep", ".cache"):
         (tmp_path / empty).mkdir(parents=True)
-    touch(tmp_path, "outer/test/good/notes.txt")
-    (tmp_path / "outer/test/link").symlink_to(tmp_path / "outer/train/bad")
-    *found, last = find_folder(tmp_path).notes
+    touch(tmp_path, "test/good/notes.txt")
+    (tmp_path / "test/link").symlink_to(tmp_path / "train/bad")
+    hidden, linked, *found, last = find_folder(tmp_path).notes
+    assert "1 .cache" in hidden
+    assert f"{tmp_path}/test/link" in linked
     assert [note.removeprefix(f"{tmp_path}/").split()[0] for note in found] == [
-        "none",
-        "outer/calibration",
-        "outer/test/good",
-        "outer/test/link",
-        "outer/train/긁힘",
+        "calibration",
+        "test/good",
+        "train/긁힘",
     ]
-    assert ["link" in note.split(maxsplit=1)[1] for note in found] == [False] * 3 + [True, False]
     assert last.startswith("1 files without an image suffix")
+
+
+@pytest.mark.parametrize(
+    ("names", "passed"),
+    [
+        (["good/lot1/a.png", "good/lot2/b.png"], "good"),
+        (["x/y/lot1/a.png", "x/y/lot2/b.png"], "x/y"),
+        (["train/lot1/a.png", "train/lot2/b.png"], "train"),
+        (["lot1/x/a.png", "lot2/x/b.png"], None),
+    ],
+)
+def test_find_image_folder_tells_the_level_that_it_passes_through(
+    tmp_path: Path, names: list[str], passed: str | None
+) -> None:
+    touch(tmp_path, *names)
+    source = find_folder(tmp_path)
+    assert source.classes == ("lot1", "lot2")
+    told = [note for note in source.notes if "taken for the classes: lot1, lot2" in note]
+    assert [f"below {passed}," in note for note in told] == [True] * (passed is not None)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +249,7 @@ def test_find_tabular_csv_paths_are_relative_to_the_table(tmp_path: Path) -> Non
         '"b,1.png",긁힘,,val,4\n\n/abs/c.png,good,coil 2,test,\n',
         encoding="utf-8",
     )
+    touch(tmp_path, "a.png")
     source = find_table(table)
     assert [(i.path, i.group, i.split, i.attributes) for i in source.items] == [
         (str(tmp_path / "a.png"), "coil 1", "train", {"line": "3"}),
@@ -245,17 +264,23 @@ def test_find_tabular_csv_paths_are_relative_to_the_table(tmp_path: Path) -> Non
     [
         ("missing.csv", None, "no table at"),
         ("empty.csv", "path,label\n", "has no row"),
-        ("korean.csv", "path,label\na.png,긁힘\n".encode("cp949"), "not UTF-8"),
+        ("other.csv", "path,label\na.png,kırık\n".encode("cp1254"), "not UTF-8"),
+        ("nul.csv", "path,label\na.png,x\n".encode("utf-16-le"), "NUL bytes"),
+        ("labels.xlsx", b"PK", "save it as 'CSV UTF-8'"),
         ("x.parquet", b"PAR1", "not a readable Parquet"),
         ("column.csv", "path,class\na.png,good\n", "missing label among path, class"),
-        ("path.csv", "path,label\n,good\n", "row 1: the path is empty"),
-        ("label.csv", "path,label\na.png,\n", "row 1: the label '' must be letters"),
-        ("comma.csv", "path,label\na.png,x,y\n", "row 1 has 3 values for 2 columns"),
+        ("path.csv", "path,label\n,good\n", "line 2: the path is empty"),
+        ("label.csv", "path,label\na.png,\n", "line 2: the label '' must be letters"),
+        ("comma.csv", "path,label\na.png,x,y\n", "line 2: 3 values for 2 columns"),
         ("twice.csv", "path,label,label\na,b,c\n", "'label' occurs more than once"),
         ("split.csv", "path,label,split\na,b,dev\n", "split must be .* got 'dev'"),
-        ("same.csv", "path,label\na,x\nb,x\na,y\n", "rows 1 and 3 both list .*/a"),
-        ("half.csv", "path,label,split\na,x,train\nb,x,\n", "row 2 has no split"),
+        ("same.csv", "path,label\na,x\nb,x\na,y\n", "line 2 and line 4 both list .*/a"),
+        ("half.csv", "path,label,split\na,x,train\nb,x,\n", "line 3 has no split"),
         ("quote.csv", 'path,label\n"a,x\n', "not a readable CSV"),
+        ("lines.csv", 'path,label,note\na,x,"two\nlines"\n\nb,,\n', "line 5: the label ''"),
+        ("none.csv", "path,label\na,x\nb,y\n", "none of its 2 images .* dataset.root=FOLDER"),
+        ("web.csv", "path,label\ns3://a/b.png,x\n", "line 2: s3://a/b.png is an address"),
+        ("hex.csv", "path,label,path_bytes\na,x,zz\n", "line 2: path_bytes must be hex"),
     ],
     ids=lambda value: value if str(value).endswith((".csv", ".parquet")) else "",
 )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sihwa.errors import UnreadableImage
 from sihwa.images import IMAGE_SUFFIXES, Decoding, Listing, find_images, read_bytes, read_image
-from tests.unit.images.forge import saved, write, write_raw_zip, write_zip
+from tests.unit.images.forge import saved, write, write_raw_zip, write_tar, write_zip
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
@@ -42,7 +42,7 @@ def test_find_images_each_suffix_in_any_case_is_an_image(suffix: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "name", ["a.gif", "a.psd", "a.jpg.txt", "ajpg", pytest.param("a.jpg ", marks=linux), "._a.jpg"]
+    "name", ["a.gif", "a.psd", "a.jpg.txt", "ajpg", pytest.param("a.jpg ", marks=linux)]
 )
 def test_find_images_other_name_is_counted_as_other(name: str, tmp_path: Path) -> None:
     write(tmp_path, name)
@@ -56,7 +56,6 @@ def test_find_images_other_name_is_counted_as_other(name: str, tmp_path: Path) -
         pytest.param(f"{NFD}/{NFD}.jpg", id="decomposed korean"),
         pytest.param("🔩/👩‍🔧.png", id="emoji"),
         pytest.param("a b/'c' & %d {e}.png", id="shell"),
-        pytest.param("._folder/a.png", id="below a hidden folder"),
         pytest.param("_.a.png", id="nearly hidden"),
         pytest.param("a.zip!.png", id="mark in the name"),
         pytest.param("line\nbreak\t.png", id="newline", marks=linux),
@@ -70,16 +69,60 @@ def test_find_images_unusual_name_is_found_and_read(name: str, tmp_path: Path) -
     assert read_bytes(path) == os.fsencode(name)
 
 
+SERVICE = [
+    ".ipynb_checkpoints/a.png", "@eaDir/a.png/SYNO_THUMB.jpg", ".thumbnails/a.png",
+    "#recycle/a.png", "$RECYCLE.BIN/a.png", "__MACOSX/a.png", ".Trash-1000/files/a.png",
+    "System Volume Information/a.png", "LOST+FOUND/a.png", "._a.png", ".a.png",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SERVICE)
+def test_find_images_leaves_out_hidden_and_service_names(name: str, tmp_path: Path) -> None:
+    (path,) = write(tmp_path / ".root", "good/a.png")
+    left_out, _ = write(tmp_path / ".root", f"good/{name}", f"{name}-of-mine/a.txt")
+    listing = find_images(tmp_path / ".root")
+    assert listing.images == (path,)
+    assert any(left_out.startswith(one) for one in listing.service)
+
+
+@pytest.mark.parametrize("name", SERVICE)
+@pytest.mark.parametrize("suffix", ["zip", "tar"])
+def test_find_images_in_an_archive_leaves_out_hidden_and_service_names(
+    name: str, suffix: str, tmp_path: Path
+) -> None:
+    members = dict.fromkeys(["./good/a.png", f"good/{name}"], b"1")
+    path = str(tmp_path / f"a.{suffix}")
+    if suffix == "zip":
+        write_zip(Path(path), members)
+    else:
+        write_tar(Path(path), list(members.items()))
+    found = find_images(Path(path))
+    assert (found.images, found.service) == ((f"{path}!/./good/a.png",), (f"{path}!/good/{name}",))
+
+
 @posix
-def test_find_images_follows_links_to_files_not_to_folders(tmp_path: Path) -> None:
-    (real,) = write(tmp_path, "store/a.png")
-    (tmp_path / "in/deep").mkdir(parents=True)
-    (tmp_path / "in/loop").symlink_to(tmp_path)
-    (tmp_path / "in/store").symlink_to(tmp_path / "store")
-    link = tmp_path / "in/deep/link.png"
-    link.symlink_to(real)
-    assert find_images(tmp_path / "in") == Listing((str(link),), 0)
-    assert read_bytes(str(link)) == b"store/a.png"
+def test_find_images_follows_links_each_folder_once(tmp_path: Path) -> None:
+    (real, _, again, _) = write(tmp_path, "store/a.png", "out/1/b.png", "in/deep/c.png", "z/d.png")
+    (tmp_path / "in/deep/link.png").symlink_to(real)
+    for link, target in {
+        "in/deep/store": "store",
+        "in/loop": ".",  # holds the link itself
+        "in/same": "in/deep",  # is listed anyway
+        "in/out": "out/1",
+        "in/wider": "out",  # without out/1, where in/out led
+        "in/zz": "store",  # a second link to it
+        "out/back": "in",
+        "out/far": "z",
+    }.items():
+        (tmp_path / link).symlink_to(tmp_path / target)
+    listing = find_images(tmp_path / "in")
+    assert [path.removeprefix(f"{tmp_path}/in/") for path in listing.images] == [
+        "deep/c.png", "deep/link.png", "deep/store/a.png", "out/b.png", "wider/far/d.png"
+    ]  # fmt: skip
+    assert [path.removeprefix(f"{tmp_path}/in/") for path in listing.linked] == [
+        "loop", "same", "wider/back", "zz"
+    ]  # fmt: skip
+    assert again in listing.images
 
 
 @pytest.mark.parametrize(
@@ -104,7 +147,9 @@ def test_find_images_archive_lists_members_that_can_be_read(archive: str, tmp_pa
     members = [*reversed(names), "a.txt", "b/", "__MACOSX/._2.png"]
     path = write_zip(tmp_path / archive, {name: name.encode() for name in members})
     listing = find_images(Path(path))
-    assert listing == Listing(tuple(f"{path}!/{name}" for name in names), 2)
+    assert listing == Listing(
+        tuple(f"{path}!/{name}" for name in names), 1, (f"{path}!/__MACOSX/._2.png",)
+    )
     assert [read_bytes(image) for image in listing.images] == [name.encode() for name in names]
 
 

@@ -36,7 +36,7 @@ def test_metrics_table_odd_name_is_shown_whole_in_80_columns(name: str) -> None:
     first_column = [re.split(r"\s{2,}", line.strip())[0] for line in text.splitlines()]
     assert name in "".join(first_column)  # a long name is folded over several lines
     assert max(map(len, text.splitlines())) <= 80
-    assert "no image" in text
+    assert "no test image" in text
     assert "never predicted" in text
 
 

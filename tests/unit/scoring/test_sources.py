@@ -113,14 +113,13 @@ def test_sources_special_files_and_loops_are_not_followed(tmp_path: Path) -> Non
 
 @posix
 def test_sources_suffixes_of_any_bytes_are_counted_as_they_are_shown(tmp_path: Path) -> None:
-    names = [b"note.\xff", b"a.\x1b[2J", b"a.\nb", b"A.TXT", b"._mac.jpg", b"none"]
+    names = [b"note.\xff", b"a.\x1b[2J", b"a.\nb", b"A.TXT", b"._mac.jpg", b"none", b".\xff"]
     for name in names:
         write(tmp_path, os.fsdecode(name))
     sources = Sources([tmp_path])
     assert list(sources) == []
-    assert sorted(sources.suffixes) == sorted(
-        [r".\xff", r".\x1b[2j", r".\nb", ".txt", "._* of macOS", "no suffix"]
-    )
+    assert sorted(sources.suffixes) == sorted([r".\xff", r".\x1b[2j", r".\nb", ".txt", "no suffix"])
+    assert sources.service == {"._*": 1, r".\xff": 1}
 
 
 def test_sources_come_in_the_order_given(tmp_path: Path) -> None:
@@ -139,7 +138,7 @@ def test_sources_come_in_the_order_given(tmp_path: Path) -> None:
         ("d*/e", ["d/e/f.png"]),
         ("*.jpg", []),
         # a folder that it names is listed with all below
-        ("*", ["a.png", "b.png", "d/.h.png", "d/c.png", "d/e/f.png"]),
+        ("*", ["a.png", "b.png", "d/c.png", "d/e/f.png"]),
         ("[.]*", []),
         ("?h.png", []),
         (".*", [".d/b.png", ".h.png"]),
@@ -187,6 +186,26 @@ def test_sources_glob_counts_the_links_that_it_would_pass(
     sources = Sources([tmp_path / pattern])
     list(sources)
     assert sources.left_out["folder link"] == links
+
+
+@posix
+def test_sources_glob_follows_links_to_folders_outside(tmp_path: Path) -> None:
+    write(tmp_path, "out/1.png", "out/1.txt", "g/2.png")
+    (tmp_path / "g/lot").symlink_to(tmp_path / "out")
+    assert (
+        listed(tmp_path / "g/*/*.png")
+        == listed(tmp_path / "g/l*")
+        == [str(tmp_path / "g/lot/1.png")]
+    )
+
+
+def test_sources_hidden_names_are_left_out_unless_the_glob_has_the_dot(tmp_path: Path) -> None:
+    hidden, _, plain = write(tmp_path, "g/.cache/1.png", "g/@eaDir/1.png/S.jpg", "g/1.png")
+    sources = Sources([tmp_path / "g"])
+    assert [entry.path for entry in sources] == [plain]
+    assert sources.service == {".cache": 1, "@eaDir": 1}
+    assert listed(tmp_path / "g/*/*.png") == []
+    assert listed(tmp_path / "g/.c*/*.png") == listed(hidden) == [hidden]
 
 
 def test_sources_file_that_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:
