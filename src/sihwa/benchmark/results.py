@@ -32,7 +32,7 @@ class InspectorFacts(Facts, frozen=True):
 
     id: str
     network: str
-    input_size: int
+    input_size: int | tuple[int, ...]
     dataset: str
     gflop_per_image: float
     preprocessing_gflop: float

@@ -28,6 +28,7 @@ from sihwa.inspector import (
     Bundle,
     Card,
     DatasetFacts,
+    FramingFacts,
     GraphFacts,
     Int8Facts,
     MarginFacts,
@@ -41,7 +42,7 @@ from sihwa.inspector import (
     processor_of,
     write_bundle,
 )
-from sihwa.model import OPSET, ModelConfig, Network, export_graph
+from sihwa.model import OPSET, Framing, ModelConfig, Network, export_graph
 from sihwa.storage import sha256_of_bytes
 from sihwa.training import TrainingConfig, read_batches
 
@@ -155,13 +156,7 @@ def _create_card(graph: bytes, weights: bytes, trained: Trained) -> Card:
         accept_classes=manifest.accept_classes,
         policy=PolicyFacts(unknown_threshold=trained.policy.unknown_threshold),
         temperature=float(trained.network.temperature),
-        network=NetworkFacts(
-            name=model.name,
-            architecture=model.architecture,
-            input_size=model.input_size,
-            stages=model.stages,
-            embedding_width=trained.network.classifier.in_features,
-        ),
+        network=network_facts(trained.network, model),
         weights=WeightsFacts(
             source=Path(model.weights).name,  # of a file no more: paths of this machine do not ship
             licence=_weights_licence(model),
@@ -187,6 +182,28 @@ def _create_card(graph: bytes, weights: bytes, trained: Trained) -> Card:
             "processor": processor_of("cpu"),
             "cores": available_cores(),
         },
+    )
+
+
+def network_facts(network: Network, model: ModelConfig) -> NetworkFacts:
+    """Return what a card says of a network and what it sees of an image."""
+    framing, seen = network.framing, None
+    tall, wide = framing.input_size
+    if framing != Framing(framing.input_size):
+        seen = FramingFacts(
+            fit="letterbox" if framing.fit == "letterbox" else "stretch",
+            tiles=framing.tiles,
+            tile_overlap=framing.overlap,
+            region=framing.region,
+            mask=framing.mask,
+        )
+    return NetworkFacts(
+        name=model.name,
+        architecture=model.architecture,
+        input_size=tall if tall == wide else (tall, wide),
+        stages=model.stages,
+        embedding_width=network.classifier.in_features,
+        framing=seen,
     )
 
 

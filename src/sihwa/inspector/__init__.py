@@ -8,7 +8,6 @@ from sihwa.inspector.card import (
     GraphFacts,
     Int8Facts,
     MarginFacts,
-    NetworkFacts,
     PolicyFacts,
     WeightsFacts,
     card_policy,
@@ -16,6 +15,7 @@ from sihwa.inspector.card import (
 from sihwa.inspector.evidence import EvidenceBox, evidence_box, evidence_overlay
 from sihwa.inspector.inspector import Inspection, Inspector, load_inspector, open_bundle, unread
 from sihwa.inspector.machine import processor_of
+from sihwa.inspector.network_facts import FramingFacts, NetworkFacts
 from sihwa.inspector.parity import TOLERANCE, ProofImages, in_other_sizes, prove
 from sihwa.inspector.proof import ParityProof
 from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
@@ -34,6 +34,7 @@ __all__ = [
     "Card",
     "DatasetFacts",
     "EvidenceBox",
+    "FramingFacts",
     "GraphFacts",
     "Inspection",
     "Inspector",

@@ -22,7 +22,7 @@ def bundle_readme(card: Card, has_images: bool = False) -> str:
     return (
         f"# Inspector {card.id}\n\n"
         f"A classifier of part images: network {_cell(card.network.name)} "
-        f"({_cell(card.network.architecture)}), input {card.network.input_size} px, made by "
+        f"({_cell(card.network.architecture)}), input {card.network.input_text()}, made by "
         f"sihwa {_cell(card.code_version)} on {_cell(card.created)}.\n\n{text}\n"
     )
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from sihwa.decision import TopClassPolicy
 from sihwa.errors import InvalidInspector
+from sihwa.inspector.network_facts import NetworkFacts
 from sihwa.inspector.proof import ParityProof
 from sihwa.inspector.strict_json import (
     Count,
@@ -46,17 +47,6 @@ class PolicyFacts(Facts, frozen=True, kw_only=True):
     kind: Literal["top_class"] = "top_class"
     unknown_threshold: Positive | None
     """Unknown score above which an image goes to review; None for never."""
-
-
-class NetworkFacts(Facts, frozen=True, kw_only=True):
-    """The network as `sihwa.model` builds it."""
-
-    name: str
-    architecture: str
-    input_size: Annotated[int, Meta(ge=1, le=8192)]
-    """In pixels."""
-    stages: Annotated[int, Meta(ge=0, le=4)]
-    embedding_width: Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class WeightsFacts(Facts, frozen=True, kw_only=True):

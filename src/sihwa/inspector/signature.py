@@ -93,13 +93,17 @@ def _compare(given: dict[str, Port], expected: dict[str, Port], where: str) -> N
 
 def _check_map(card: Card, evidence: Port, where: str) -> None:
     """Check that the evidence map is no larger than the network's input, and fits in memory."""
-    side = card.network.input_size
+    facts = card.network
+    most = [side * tiles for side, tiles in zip(facts.input_sides, facts.tiles, strict=True)]
     sizes = [0 if axis is None else axis for axis in evidence.shape[2:]]
-    too_many = prod(sizes) > _MAX_CELLS
-    if len(sizes) != 2 or too_many or not all(1 <= size <= side for size in sizes):
+    fits = len(sizes) == 2 and all(
+        1 <= size <= side for size, side in zip(sizes, most, strict=True)
+    )
+    if not fits or prod(sizes) > _MAX_CELLS:
         raise InvalidInspector(
-            f"{where}: evidence must be a map of at most {side} × {side}, the card's input size, "
-            f"and {_MAX_CELLS} cells; the graph has {evidence!s:.120}. Export the inspector again"
+            f"{where}: evidence must be a map of at most {most[0]} × {most[1]}, the card's input "
+            f"size times its tiles, and {_MAX_CELLS} cells; the graph has {evidence!s:.120}. "
+            "Export the inspector again"
         )
     if prod(sizes) * len(card.classes) > _MAX_EVIDENCE:
         raise InvalidInspector(

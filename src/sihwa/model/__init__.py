@@ -2,6 +2,7 @@
 
 from sihwa.model.config import ModelConfig
 from sihwa.model.cut import CutNetwork, cut_network
+from sihwa.model.framing import Framing
 from sihwa.model.graph import OPSET, export_activation, export_graph
 from sihwa.model.network import (
     Network,
@@ -12,13 +13,16 @@ from sihwa.model.network import (
     require_known,
     use_exact_float32,
 )
+from sihwa.model.pooling import Pooling
 from sihwa.model.preprocessing import Preprocessing
 
 __all__ = [
     "OPSET",
     "CutNetwork",
+    "Framing",
     "ModelConfig",
     "Network",
+    "Pooling",
     "Prediction",
     "Preprocessing",
     "UnknownScore",

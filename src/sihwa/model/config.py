@@ -1,8 +1,10 @@
 """Settings of the network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from sihwa.errors import ConfigError, check_settings
+from sihwa.model.framing import WHOLE, Framing, Shares
 
 
 @dataclass
@@ -16,15 +18,47 @@ class ModelConfig:
     weights: str = "package"
     """`package` (from a pip package, offline), `hub` (from the internet), `none` (random), or a
     file (.safetensors, or a PyTorch state dict)."""
-    input_size: int = 224
-    """Side of the network's square input, in pixels; a multiple of 32 in [32, 1024]."""
+    input_size: Any = 224
+    """Side of the network's square input in pixels, or its height and width, [H, W]; multiples of
+    32 in [32, 1024]."""
+    fit: str = "stretch"
+    """How an image fits the input: `stretch` scales height and width separately, `letterbox` scales
+    both alike and pads."""
+    tiles: list[int] = field(default_factory=lambda: [1, 1])
+    """Rows and columns of tiles that an image is cut into, for defects that are small in it; each
+    is resized to the input by itself, and the worst decides. At most 256 in all."""
+    tile_overlap: float = 0.1
+    """Share of a tile that the next one repeats, in [0, 0.5]."""
     stages: int = 2
     """How many of the network's last resolutions the embedding averages besides its final map;
     0 for that map alone. Earlier stages keep textures that deep layers discard."""
 
     def __post_init__(self) -> None:
-        if not 32 <= self.input_size <= 1024 or self.input_size % 32:
+        sides = self._sides()
+        if len(sides) != 2 or not all(
+            type(side) is int and 32 <= side <= 1024 and side % 32 == 0 for side in sides
+        ):
             raise ConfigError(
-                f"model.input_size must be a multiple of 32 in [32, 1024], got {self.input_size}"
+                "model.input_size must be a multiple of 32 in [32, 1024], or two of them, [H, W]; "
+                f"got {self.input_size}"
             )
-        check_settings("model.", self, stages="[0, 4]")
+        if len(self.tiles) != 2 or min(self.tiles) < 1 or self.tiles[0] * self.tiles[1] > 256:
+            raise ConfigError(
+                "model.tiles must be rows and columns, such as [3, 4], at most 256 tiles in all; "
+                f"got {self.tiles}"
+            )
+        check_settings(
+            "model.", self, stages="[0, 4]", fit=("stretch", "letterbox"), tile_overlap="[0, 0.5]"
+        )
+
+    def framing(self, region: Shares = WHOLE, mask: tuple[int, int] | None = None) -> Framing:
+        """Return what of an image the network sees, if this part of it is looked at."""
+        height, width = self._sides()
+        down, across = self.tiles
+        overlap = self.tile_overlap if down * across > 1 else 0.0
+        return Framing((height, width), self.fit, (down, across), overlap, region, mask)
+
+    def _sides(self) -> list[Any]:
+        """Return height and width of the input, as they were given."""
+        size = self.input_size
+        return list(size) if isinstance(size, (list, tuple)) else [size, size]

@@ -20,7 +20,8 @@ class CutNetwork:
     """Both sides of a cut. They share the network's weights, so training one trains the network."""
 
     frozen: nn.Module
-    """Images (N, H, W, 3), uint8 → activations (N, C, h, w) at the cut."""
+    """Images (N, H, W, 3), uint8 → activations (N, C, h, w) at the cut; where an image is seen in
+    tiles (N, T, C, h, w)."""
     trained: fx.GraphModule
     """Activations → feature map (N, D, h, w); its mean over h and w is the embedding."""
     last_frozen: str
@@ -45,7 +46,7 @@ def cut_network(network: Network, trained_share: float) -> CutNetwork:
     whole = _FeatureMap(network.backbone, network.stages).train(network.training)
     graph = _BlockTracer(network.backbone).trace(whole)
     if trained_share >= 1:
-        return CutNetwork(network.preprocessing, fx.GraphModule(whole, graph), "input", 1.0)
+        return CutNetwork(_frozen(network), fx.GraphModule(whole, graph), "input", 1.0)
     cost = _arithmetic(network, fx.GraphModule(whole, graph))
     places = _places(graph)
     if not places:
@@ -56,7 +57,15 @@ def cut_network(network: Network, trained_share: float) -> CutNetwork:
     cut = next((node for node in places if share[node] <= trained_share), places[-1])
     before, after = _cut_graph(whole, graph, cut)
     name = str(cut.target).removeprefix("backbone.")
-    return CutNetwork(nn.Sequential(network.preprocessing, before), after, name, share[cut])
+    return CutNetwork(_frozen(network, before), after, name, share[cut])
+
+
+def _frozen(network: Network, *layers: nn.Module) -> nn.Module:
+    """Return preprocessing and frozen layers, with an axis for tiles where there are any."""
+    tiles = network.framing.tile_count
+    if tiles > 1:
+        layers = (*layers, nn.Unflatten(0, (-1, tiles)))
+    return nn.Sequential(network.preprocessing, *layers) if layers else network.preprocessing
 
 
 class _FeatureMap(nn.Module):
@@ -127,8 +136,8 @@ def _arithmetic(network: Network, module: fx.GraphModule) -> dict[str, int]:
     """Return the multiply-adds of each layer for one image, by its name in the graph."""
     counter, was_training = _Counter(module), network.training
     network.eval()  # counting must not update batch norm statistics
-    size = network.preprocessing.input_size
-    counter.run(torch.zeros(1, 3, size, size, device=network.classifier.weight.device))
+    size = network.framing.input_size
+    counter.run(torch.zeros(1, 3, *size, device=network.classifier.weight.device))
     network.train(was_training)
     return counter.cost
 

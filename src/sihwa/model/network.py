@@ -1,15 +1,17 @@
 """The inspector's network: image → features → embedding → logits → probability.
 
-Axes: N images, H and W image size, D embedding width, K classes, R directions, h and w
-feature-map size.
+Axes: N images, T tiles of an image, H and W image size, D embedding width, K classes, R directions,
+h and w feature-map size.
 """
 
 import contextlib
 import difflib
 import hashlib
 import warnings
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
+import numpy as np
 import timm
 import torch
 from torch import Tensor, nn
@@ -17,9 +19,12 @@ from torch.nn import functional
 
 from sihwa.errors import ModelError
 from sihwa.model.config import ModelConfig
+from sihwa.model.framing import Framing
+from sihwa.model.pooling import Pooling
 from sihwa.model.preprocessing import Preprocessing
 from sihwa.model.torchvision_chain import PREFIX, create_torchvision, take_apart, torchvision_names
 from sihwa.model.weights import load_weights
+from sihwa.model.whole_map import whole_map
 
 _CACHED = 4
 _DIRECTIONS = 256
@@ -32,10 +37,10 @@ class Prediction(NamedTuple):
     probability: Tensor
     """Calibrated class probabilities, (N, K), rows sum to 1."""
     evidence: Tensor
-    """Contribution of each place to each class's logit, (N, K, h, w); the logit is its mean over h
-    and w plus the class's bias."""
+    """Contribution of each place of the image to each class's logit, (N, K, h, w). A tile's logit
+    is its mean over the tile plus the class's bias."""
     embedding: Tensor
-    """Mean of the feature map over h and w, (N, D)."""
+    """Mean of the feature maps of all tiles, (N, D)."""
     unknown: Tensor
     """Distance from the training images, (N,), at least 0; about 1 is ordinary."""
 
@@ -90,6 +95,7 @@ class Network(nn.Module):
         stages: int,
         width: int,
         class_count: int,
+        accepted: Collection[int] = (),
     ) -> None:
         super().__init__()
         self.preprocessing = preprocessing
@@ -98,6 +104,13 @@ class Network(nn.Module):
         self.classifier = nn.Linear(width, class_count)
         self.unknown = UnknownScore(width, class_count)
         self.register_buffer("temperature", torch.ones(()))
+        tiles = preprocessing.framing.tile_count
+        self.pooling = Pooling(tiles, class_count, accepted) if tiles > 1 else None
+
+    @property
+    def framing(self) -> Framing:
+        """What of an image the network sees."""
+        return self.preprocessing.framing
 
     @torch.no_grad()
     def set_classifier(self, weight: Tensor, bias: Tensor) -> None:
@@ -107,13 +120,27 @@ class Network(nn.Module):
 
     def embed(self, image: Tensor) -> Tensor:
         """Return embeddings (N, D) of images (N, H, W, 3), uint8 RGB."""
-        return self._features(image).mean((2, 3))
+        return self.embed_tiles(image).mean(1)
+
+    def embed_tiles(self, image: Tensor) -> Tensor:
+        """Return the embeddings of all tiles, (N, T, D), of images (N, H, W, 3), uint8 RGB."""
+        embedding = self._features(image).mean((2, 3))
+        return embedding.reshape(-1, self.framing.tile_count, embedding.shape[1])
+
+    def logits(self, embedding: Tensor) -> Tensor:
+        """Return logits (N, K) of the embeddings of tiles, (N, T, D)."""
+        logit = self.classifier(embedding.flatten(0, 1))
+        return torch.as_tensor(logit if self.pooling is None else self.pooling(logit))
 
     def forward(self, image: Tensor) -> Prediction:
         """Predict images (N, H, W, 3), uint8 RGB."""
         features = self._features(image)
         embedding = features.mean((2, 3))
         logit = self.classifier(embedding)
+        if self.pooling is not None:
+            logit, embedding = self.pooling(logit), self.pooling.mean(embedding)
+        if not self.framing.is_whole:
+            features = whole_map(features, self.framing, image.shape[1], image.shape[2])
         weight = self.classifier.weight[:, :, None, None]
         return Prediction(
             probability=torch.softmax(logit / self.temperature, dim=1),
@@ -125,23 +152,28 @@ class Network(nn.Module):
     def backbone_digest(self) -> str:
         """Return the hex SHA-256 of everything that embeddings depend on, except the image."""
         digest = hashlib.sha256(repr(self.backbone).encode())
-        digest.update(f"{self.preprocessing.input_size} {self.stages}".encode())
+        framing: object = self.framing
+        if self.framing == Framing((self.framing.input_size[0],) * 2):
+            framing = self.framing.input_size[0]
+        digest.update(f"{framing} {self.stages}".encode())
         for module in (self.preprocessing, self.backbone):
             for name, tensor in module.state_dict().items():
                 digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def _features(self, image: Tensor) -> Tensor:
+        """Return the feature maps of all tiles, (N · T, D, h, w)."""
         return feature_map(self.backbone, self.preprocessing(image), self.stages)
 
 
-def predict(network: nn.Module, image: Tensor) -> Prediction:
+def predict(network: Network, image: Tensor) -> Prediction:
     """Predict images (N, H, W, 3), uint8 RGB, without gradients.
 
     On a CPU four at a time, so that feature maps stay in its cache: 64 images/s, against 32 in
     batches of 32 (EfficientNet-Lite0, PyTorch, two cores).
     """
-    size = len(image) if image.device.type == "cuda" else _CACHED
+    few = max(1, _CACHED // network.framing.tile_count)
+    size = len(image) if image.device.type == "cuda" else few
     with torch.inference_mode():
         chunks = [network(chunk) for chunk in torch.split(image, max(1, size))]
         return Prediction(*map(torch.cat, zip(*chunks, strict=True)))
@@ -158,29 +190,42 @@ def feature_map(backbone: Any, image: Tensor, stages: int) -> Tensor:  # noqa: A
     return torch.cat([*averaged, final], dim=1)
 
 
-def create_network(config: ModelConfig, class_count: int, seed: int = 0) -> Network:
+def create_network(
+    config: ModelConfig,
+    class_count: int,
+    seed: int = 0,
+    framing: Framing | None = None,
+    accepted: Collection[int] = (),
+) -> Network:
     """Build a network with pretrained backbone and a fresh classifier, in evaluation mode.
 
     Args:
         config: Which network, which weights.
         class_count: Number K of classes, at least 2.
         seed: Seeds random weights.
+        framing: What of an image it sees; that of the config by default.
+        accepted: Indices of the classes that are good only if every tile is.
 
     Raises:
         ModelError: No such network, its feature map is not (N, D, h, w), or the weights are missing
             or do not fit.
     """
     require_known(config.architecture)
+    framing = framing or config.framing()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        body: Any = _create_body(config)  # timm adds attributes to nn.Module
+        body: Any = _create_body(config, framing.input_size)  # timm adds attributes to nn.Module
         preprocessing = Preprocessing(
-            config.input_size, body.pretrained_cfg["mean"], body.pretrained_cfg["std"]
+            framing, body.pretrained_cfg["mean"], body.pretrained_cfg["std"]
         )
         body.reset_classifier(0, "")  # what remains is the feature map: no pooling, no classifier
-        width = _feature_width(body, config)
         network = Network(
-            body, preprocessing, stages=config.stages, width=width, class_count=class_count
+            body,
+            preprocessing,
+            stages=config.stages,
+            width=_feature_width(body, config, framing.input_size),
+            class_count=class_count,
+            accepted=accepted,
         )
     return network.eval()
 
@@ -194,7 +239,7 @@ def use_exact_float32() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def _create_body(config: ModelConfig) -> nn.Module:
+def _create_body(config: ModelConfig, size: tuple[int, int]) -> nn.Module:
     architecture, from_hub = config.architecture, config.weights == "hub"
     is_chain = architecture.startswith(PREFIX)
     create = create_torchvision if is_chain else timm.create_model
@@ -210,7 +255,7 @@ def _create_body(config: ModelConfig) -> nn.Module:
         ) from error
     if config.weights not in ("hub", "none"):
         load_weights(body, architecture, config.weights)
-    return take_apart(body, architecture, config.input_size) if is_chain else body
+    return take_apart(body, architecture, size) if is_chain else body
 
 
 def require_known(architecture: str) -> None:
@@ -226,15 +271,16 @@ def require_known(architecture: str) -> None:
     raise ModelError(f"model.architecture: {library} knows no network {name!r}{hint}")
 
 
-def _feature_width(body: nn.Module, config: ModelConfig) -> int:
-    probe = torch.zeros(1, 3, config.input_size, config.input_size)
+def _feature_width(body: nn.Module, config: ModelConfig, size: tuple[int, int]) -> int:
+    probe = torch.zeros(1, 3, *size)
     shape: tuple[int, ...] = ()
     # other kinds of networks lack the method, or fail in it in various ways
     known = contextlib.suppress(AttributeError, AssertionError, RuntimeError)
     with known, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         shape = feature_map(body.eval(), probe, config.stages).shape
-    if len(shape) != 4 or shape[2] != shape[3]:
+    # the map of a square is one, and that of a rectangle is long where the rectangle is
+    if len(shape) != 4 or np.sign(shape[2] - shape[3]) != np.sign(size[0] - size[1]):
         raise ModelError(
             f"model.architecture: {config.architecture!r} has no feature map (N, D, h, w) at "
             f"model.stages={config.stages}; choose a convolutional network, or fewer stages"

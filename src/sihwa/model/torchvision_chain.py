@@ -1,6 +1,6 @@
 """Networks of torchvision as a chain of layers with timm's interface for feature maps.
 
-Axes: N images, S input size, C, h and w feature-map size.
+Axes: N images, H and W input size, C, h and w feature-map size.
 """
 
 import warnings
@@ -20,11 +20,11 @@ class Chain(nn.Module):
     """Layers one after another; the last ones of each resolution are its stages.
 
     Args:
-        layers: Network input (N, 3, S, S) → feature map (N, C, h, w).
-        size: S, to find where the resolution changes.
+        layers: Network input (N, 3, H, W) → feature map (N, C, h, w).
+        size: H and W, to find where the resolution changes.
     """
 
-    def __init__(self, layers: nn.Sequential, size: int) -> None:
+    def __init__(self, layers: nn.Sequential, size: tuple[int, int]) -> None:
         super().__init__()
         self.layers = layers
         self.stage_ends = _stage_ends(layers, size)
@@ -63,10 +63,10 @@ def create_torchvision(name: str, *, pretrained: bool) -> nn.Module:
     return network
 
 
-def take_apart(network: nn.Module, architecture: str, size: int) -> Chain:
+def take_apart(network: nn.Module, architecture: str, size: tuple[int, int]) -> Chain:
     """Return a network's layers up to its pooling; refuse one that is not a chain of them."""
     layers = _layers(network)
-    image = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
     # some networks apply a ReLU that is not one of their layers
     for candidate in (layers, [*layers, nn.ReLU()]):
         if _equals_pooled_map(network.eval(), nn.Sequential(*candidate).eval(), image):
@@ -123,9 +123,9 @@ def _equals_pooled_map(network: nn.Module, layers: nn.Sequential, image: Tensor)
 
 
 @torch.no_grad()
-def _stage_ends(layers: nn.Sequential, size: int) -> tuple[int, ...]:
+def _stage_ends(layers: nn.Sequential, size: tuple[int, int]) -> tuple[int, ...]:
     """Return the places of the last layers of each resolution."""
-    image = torch.zeros(2, 3, size, size)
+    image = torch.zeros(2, 3, *size)
     sides = []
     for layer in layers.eval():
         image = layer(image)

@@ -22,7 +22,7 @@ from sihwa.audit.audit_files import PAGE
 from sihwa.dataset import Manifest, measure_manifest, move_manifest, read_as_given, read_manifest
 from sihwa.errors import ConfigError, DatasetError
 from sihwa.evaluation import Similarity, check_similarity
-from sihwa.model import create_network
+from sihwa.run.build_network import build_network
 from sihwa.run.compose import compose_config, options_of
 from sihwa.run.config import TrainConfig
 from sihwa.run.processes import choose_device
@@ -48,7 +48,7 @@ def audit_words(words: Sequence[str]) -> Audited:
     """Audit what the words of a command line name; see `read_words`."""
     manifest, config = read_words(words)
     device = choose_device(config.device)
-    network = create_network(config.model, len(manifest.classes), config.seed)
+    network = build_network(config, manifest)
     cache_dir = Path(config.cache_dir)
     embedding = embed_manifest(network, manifest, cache_dir=cache_dir, device=device)
     similarity = check_similarity(embedding, manifest, config.seed)

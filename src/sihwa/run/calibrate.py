@@ -16,7 +16,7 @@ from sihwa.decision import TopClassPolicy, fit_unknown, unknown_threshold
 from sihwa.evaluation import fit_temperature, softmax
 from sihwa.model import Network
 from sihwa.run.config import TrainConfig
-from sihwa.training import TrainResult, embed_manifest
+from sihwa.training import TrainResult, embed_tiles
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +45,16 @@ def calibrate(
     Temperature and unknown score are written into the network.
     """
     cache_dir = Path(config.cache_dir) if trained.pretrained_backbone else None
-    embedding = embed_manifest(network, manifest, cache_dir=cache_dir, device=device)
+    tiles = embed_tiles(network, manifest, cache_dir=cache_dir, device=device)
+    embedding = tiles.mean(1)
     network.cpu()
     label, train = manifest.label_index, manifest.split == "train"
     projection, centre = fit_unknown(embedding[train], label[train], network.unknown.directions)
     network.unknown.set_classes(torch.from_numpy(projection), torch.from_numpy(centre))
     calibration = manifest.split == "calibration"
     with torch.no_grad():
-        tensor = torch.from_numpy(embedding)
-        logit, unknown = network.classifier(tensor).numpy(), network.unknown(tensor).numpy()
+        logit = network.logits(torch.from_numpy(tiles)).numpy()
+        unknown = network.unknown(torch.from_numpy(embedding)).numpy()
     temperature = fit_temperature(logit[calibration], label[calibration])
     network.temperature.fill_(temperature)
     log.info("temperature %.3f, from %d calibration images", temperature, calibration.sum())

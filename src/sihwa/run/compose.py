@@ -29,6 +29,7 @@ from sihwa.errors import ConfigError, SihwaError
 from sihwa.run.config import TrainConfig, register_schemas
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_NUMBERS = re.compile(r"\d+|\[[\[\]\d., eE+-]*\]")
 _CHOICES = re.compile(r"""(?:\{[^}]*\}|\[[^\]]*\]|"[^"]*"|'[^']*'|[^,])+""")
 """One value of several with commas between: a list or quoted text may hold commas itself."""
 
@@ -154,11 +155,10 @@ def _kind(hint: Any) -> Any:  # noqa: ANN401 -- a type
     return kinds[0] if NoneType in get_args(hint) else hint
 
 
-def _read_value(
-    text: str,
-    hint: Any,  # noqa: ANN401 -- a type
-) -> str | list[str] | dict[str, Any] | None:
+def _read_value(text: str, hint: Any) -> Any:  # noqa: ANN401 -- a type, and a value of it
     """Return what OmegaConf converts to the type: text without its quotes, a list, or None.
+
+    A setting of any type takes whole numbers and lists of numbers besides text.
 
     >>> _read_value("2026_01_31", str), _read_value("null", float)
     ('2026_01_31', None)
@@ -166,7 +166,12 @@ def _read_value(
     ['1_1', 'true', 'a, b']
     >>> _read_value("{wide: [1, a b], on: [no]}", dict[str, list[str]])
     {'wide': ['1', 'a b'], 'on': ['no']}
+    >>> _read_value("[224, 448]", Any), _read_value("a[0].png", Any)
+    ([224, 448], 'a[0].png')
     """
+    if hint is Any and _NUMBERS.fullmatch(text):
+        with contextlib.suppress(yaml.YAMLError):  # its dataclass names what it expected
+            return yaml.safe_load(text)
     if get_origin(hint) is dict and text.startswith("{"):
         with contextlib.suppress(yaml.YAMLError):
             # this loader makes nothing but texts, lists and dicts of texts

@@ -17,9 +17,10 @@ from sihwa.errors import ConfigError, StorageError, carrying
 from sihwa.evaluation import Evaluation, Similarity, Truth, check_similarity, evaluate
 from sihwa.export import Trained, export_inspector
 from sihwa.inspector import Card, ParityProof
-from sihwa.model import Network, create_network
+from sihwa.model import Network
 from sihwa.run import run_files, run_folder
 from sihwa.run.audit_source import audit_run
+from sihwa.run.build_network import build_network
 from sihwa.run.calibrate import Calibrated, calibrate
 from sihwa.run.config import TrainConfig
 from sihwa.run.processes import choose_device, share_folder
@@ -51,7 +52,7 @@ class Run:
         device = choose_device(config.device)
         manifest = read_dataset(config.dataset, config.seed)
         with carrying(manifest.notes):  # the log shows them once there is a folder
-            network = create_network(config.model, len(manifest.classes), config.seed)
+            network = build_network(config, manifest)
             try:
                 with usable_folder(Path(config.cache_dir).expanduser()):
                     pass
@@ -79,7 +80,7 @@ class Run:
             raise ConfigError(f"resume: the run in {folder} is finished; see its report.html")
         device = choose_device(config.device)
         manifest = run_files.read_inputs(folder, root)
-        network = create_network(config.model, len(manifest.classes), config.seed)
+        network = build_network(config, manifest)
         return cls(folder, config, manifest, network, device)
 
     def finish(self) -> RunResult:
@@ -175,7 +176,7 @@ def assist_training(config: TrainConfig) -> None:
     """Train beside the process that runs `Run.finish`, which alone writes to the run folder."""
     device = choose_device(config.device)
     manifest = read_dataset(config.dataset, config.seed)
-    network = create_network(config.model, len(manifest.classes), config.seed)
+    network = build_network(config, manifest)
     _train(network, manifest, config, share_folder(None), device)
 
 

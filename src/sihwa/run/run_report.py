@@ -16,6 +16,7 @@ import sihwa
 from sihwa.audit import Finding
 from sihwa.dataset import Manifest
 from sihwa.evaluation import Evaluation, Similarity
+from sihwa.export import network_facts
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network
 from sihwa.reporting import MOST_ERRORS, ErrorImage, Report, write_report
@@ -89,13 +90,14 @@ def write_run_report(result: RunResult) -> None:
 def _facts(result: RunResult) -> list[tuple[str, str]]:
     manifest, config = result.manifest, result.config
     temperature = float(result.network.temperature)
+    seen = network_facts(result.network, config.model)
     return [
         ("Inspector", result.card.id if result.card else "none: export.enabled=false"),
         ("Data set", f"{manifest.name}, {manifest.table.num_rows} images"),
         ("Fingerprint of the data", manifest.fingerprint[:16]),
         ("Licence of the data", manifest.licence),
         ("Unreadable images left out", str(len(manifest.dropped))),
-        ("Network", f"{config.model.name}, input {config.model.input_size} px"),
+        ("Network", f"{config.model.name}, input {seen.input_text()}"),
         ("Training", f"{config.training.name}, {result.trained.summary}"),
         ("Temperature", f"{temperature:.3f}, from the calibration images"),
         ("Seed", str(config.seed)),

@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 from sihwa.dataset import Manifest, read_dataset
 from sihwa.errors import ConfigError, StorageError
-from sihwa.model import create_network
+from sihwa.run.build_network import build_network
 from sihwa.run.compose import compose_config, config_dir
 from sihwa.run.processes import choose_device
 from sihwa.storage import hold, sha256_of_bytes
@@ -147,7 +147,7 @@ def _score(trial: optuna.Trial, sweep: SweepConfig, manifest: Manifest, folder: 
     """Train with proposed settings; return the log-loss of the held-out images."""
     chosen = [_override(key, _propose(trial, key, span)) for key, span in sweep.space.items()]
     config = compose_config([*sweep.settings, *chosen])
-    network = create_network(config.model, len(manifest.classes), config.seed)
+    network = build_network(config, manifest)
     context = TrainContext(
         folder / f"trial-{trial.number}",
         Path(config.cache_dir),

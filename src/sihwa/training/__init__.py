@@ -1,7 +1,7 @@
 """Training: a manifest and a network in, a trained network out."""
 
 from sihwa.training.config import FinetuneConfig, ProbeConfig, StagesConfig, TrainingConfig
-from sihwa.training.embedding import create_embedder, embed_manifest, read_batches
+from sihwa.training.embedding import create_embedder, embed_manifest, embed_tiles, read_batches
 from sihwa.training.train import Curve, TrainContext, TrainResult, train_network, world
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "TrainingConfig",
     "create_embedder",
     "embed_manifest",
+    "embed_tiles",
     "read_batches",
     "train_network",
     "world",

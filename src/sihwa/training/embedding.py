@@ -1,34 +1,50 @@
 """Embeddings of a manifest's images, computed once and cached by content.
 
-Axes: N images, D embedding width.
+Axes: N images, T tiles of an image, D embedding width.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from sihwa.dataset import Manifest
-from sihwa.model import Network, export_graph
+from sihwa.model import Network, export_activation, export_graph
 from sihwa.storage.database import explaining, open_database
 from sihwa.terminal.progress import progress_bar
 from sihwa.training.prefetch import group_by, prefetch
 
 Embedder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 Embeddings = dict[str, NDArray[np.float32]]
-"""Image content (SHA-256) → embedding (D,)."""
+"""Image content (SHA-256) → embeddings of its tiles, one after the other, (T · D,)."""
 
 _BATCH = 32
+_TILES = 32
+"""At most so many tiles go through the network at once, but at least one image."""
 
 
 def embed_manifest(
     network: Network, manifest: Manifest, *, cache_dir: Path | None, device: torch.device
 ) -> NDArray[np.float32]:
-    """Return the embedding of every image, (N, D), in the manifest's order.
+    """Return the embedding of every image, (N, D): the mean over its tiles.
+
+    For arguments and errors see `embed_tiles`.
+    """
+    tiles = embed_tiles(network, manifest, cache_dir=cache_dir, device=device)
+    embedding: NDArray[np.float32] = tiles.mean(1)
+    return embedding
+
+
+def embed_tiles(
+    network: Network, manifest: Manifest, *, cache_dir: Path | None, device: torch.device
+) -> NDArray[np.float32]:
+    """Return the embeddings of the tiles of every image, (N, T, D), in the manifest's order.
 
     Images whose content is in the cache of the same backbone are not read again.
 
@@ -44,7 +60,8 @@ def embed_manifest(
     """
     content: list[str] = manifest.table["sha256"].to_pylist()
     path = cache_dir and cache_dir.expanduser() / _cache_name(network, manifest)
-    with contextlib.closing(EmbeddingCache(path, network.classifier.in_features)) as cache:
+    tiles, width = network.framing.tile_count, network.classifier.in_features
+    with contextlib.closing(EmbeddingCache(path, tiles * width)) as cache:
         found = cache.find(content)
         first = {sha256: row for row, sha256 in reversed(list(enumerate(content)))}
         missing = sorted(row for sha256, row in first.items() if sha256 not in found)
@@ -52,7 +69,7 @@ def embed_manifest(
             new = dict(zip((content[row] for row in batch), embedding, strict=True))
             cache.add(new)
             found |= new
-    return np.stack([found[sha256] for sha256 in content])
+    return np.stack([found[sha256] for sha256 in content]).reshape(-1, tiles, width)
 
 
 def _cache_name(network: Network, manifest: Manifest) -> Path:
@@ -64,36 +81,60 @@ def _cache_name(network: Network, manifest: Manifest) -> Path:
 def _embed(
     network: Network, manifest: Manifest, rows: Sequence[int], device: torch.device
 ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-    """Yield rows and their embeddings, (n, D), batch by batch."""
+    """Yield rows and their embeddings, (n, T · D), batch by batch."""
     if not rows:
         return
     embed = create_embedder(network, device)
     with progress_bar("embedding", len(rows)) as advance:
         for batch, images in read_batches(manifest, rows):
-            yield batch, embed(images)
+            yield batch, embed(images).reshape(len(images), -1)
             advance(len(batch))
 
 
 def create_embedder(network: Network, device: torch.device) -> Embedder:
-    """Return a function from images (N, H, W, 3) of one size to embeddings (N, D).
+    """Return a function from images (N, H, W, 3) of one size to embeddings (N, T, D).
 
     On a CPU it runs the exported graph in ONNX Runtime, on a GPU the network in PyTorch.
     """
     if device.type == "cpu":
-        session = onnxruntime.InferenceSession(
-            export_graph(network), providers=["CPUExecutionProvider"]
-        )
-        return lambda image: session.run(["embedding"], {"image": image})[0]
+        return _create_session(network)
 
     resident = network.to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def embed(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        embedding = resident.embed(torch.from_numpy(image).to(device))
+        embedding = resident.embed_tiles(torch.from_numpy(image).to(device))
         result: NDArray[np.float32] = embedding.float().cpu().numpy()
         return result
 
     return embed
+
+
+def _create_session(network: Network) -> Embedder:
+    if network.framing.tile_count == 1:
+        graph, output = export_graph(network), "embedding"
+    else:  # the inspector's own graph gives the mean of the tiles alone
+        graph, output = export_activation(_TileEmbeddings(network)), "activation"
+    session: Any = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    few = max(1, _TILES // network.framing.tile_count)
+
+    def embed(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        parts = [
+            session.run([output], {"image": image[start : start + few]})[0]
+            for start in range(0, len(image), few)
+        ]
+        return np.concatenate(parts).reshape(len(image), network.framing.tile_count, -1)
+
+    return embed
+
+
+class _TileEmbeddings(nn.Module):
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.network.embed_tiles(image)
 
 
 def read_batches(

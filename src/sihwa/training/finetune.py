@@ -17,7 +17,7 @@ from sihwa.errors import ConfigError, TrainingDiverged
 from sihwa.model import Network, cut_network
 from sihwa.training.config import FinetuneConfig, StagesConfig
 from sihwa.training.curve_writers import open_curves
-from sihwa.training.embedding import embed_manifest
+from sihwa.training.embedding import embed_tiles
 from sihwa.training.epoch_batches import (
     ActivationBatches,
     Batch,
@@ -93,7 +93,8 @@ def _prepare(
         activate = run_frozen(cut.frozen, context.device)
     head = _first_head(network, manifest.take(split.fitted), config, context)
     count = np.bincount(label[split.fitted], minlength=len(manifest.classes))
-    learner = Learner(activate, cut.trained, head, Objective(config.loss, count), config)
+    objective = Objective(config.loss, count)
+    learner = Learner(activate, cut.trained, head, objective, config, network.pooling)
     log.info(
         "training %s from %s on (%.0f %% of the arithmetic) on %d images, %d held out",
         config.name,
@@ -115,12 +116,12 @@ def _first_head(
     width, class_count = network.classifier.in_features, len(manifest.classes)
     if config.start == "zero":
         return Head(np.zeros(width), np.ones(width), class_count, config.dropout)
-    embedding = embed_manifest(
-        network, manifest, cache_dir=context.cache_dir, device=context.device
-    )
+    embedding = embed_tiles(network, manifest, cache_dir=context.cache_dir, device=context.device)
     scale = Scaler.of(embedding)
     head = Head(scale.mean, scale.deviation, class_count, config.dropout)
-    head.start_from(*fit_classifier(scale(embedding), manifest.label_index, config.strength))
+    head.start_from(
+        *fit_classifier(scale(embedding), manifest.label_index, config.strength, network.pooling)
+    )
     return head
 
 

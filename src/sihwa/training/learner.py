@@ -1,6 +1,6 @@
 """The trained layers of a network: its last layers and a classifier.
 
-Axes: N images, C, h and w activation size, D embedding width, K classes.
+Axes: N images, T tiles of an image, C, h and w activation size, D embedding width, K classes.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sihwa.model import Pooling
 from sihwa.training.config import FinetuneConfig
 from sihwa.training.epoch_batches import Batch
 from sihwa.training.objective import Mixer, Objective
 
 Activate = Callable[[Sequence[Tensor]], Tensor]
-"""Inputs of a batch → activations (N, C, h, w) at the cut. Nothing in it is trained."""
+"""Inputs of a batch → activations at the cut: (N, C, h, w), with tiles (N, T, C, h, w). Nothing
+in it is trained."""
 
 
 class Head(nn.Module):
@@ -73,6 +75,7 @@ class Learner(nn.Module):
         head: Embedding → logits.
         objective: What is minimised.
         config: Mixing and norms.
+        pooling: Logits of tiles → logits of images, where there are tiles.
     """
 
     def __init__(
@@ -82,24 +85,32 @@ class Learner(nn.Module):
         head: Head,
         objective: Objective,
         config: FinetuneConfig,
+        pooling: Pooling | None = None,
     ) -> None:
         super().__init__()
         self.layers = layers.to(memory_format=torch.channels_last)
         self.head = head
         self.objective = objective
         self.activate = activate
+        self.pooling = pooling
         self._mix = Mixer(config.mix, head.linear.out_features)
         self._freeze_norms = config.norm == "frozen"
 
     def forward(self, activation: Tensor) -> Tensor:
-        """Return logits (N, K) of activations (N, C, h, w)."""
+        """Return logits (N, K) of activations (N, C, h, w), with tiles (N, T, C, h, w)."""
+        if self.pooling is not None:
+            activation = activation.flatten(0, 1)
         features = self.layers(activation.contiguous(memory_format=torch.channels_last))
         with torch.autocast(features.device.type, enabled=False):
-            return torch.as_tensor(self.head(features.float().mean((2, 3))))
+            logit = self.head(features.float().mean((2, 3)))
+            return torch.as_tensor(logit if self.pooling is None else self.pooling(logit))
 
     def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return activations (N, C, h, w) and target shares (N, K), mixed if that is on."""
-        return self._mix(self.activate(batch.inputs), batch.label)
+        """Return activations and target shares (N, K), mixed if that is on."""
+        activation = self.activate(batch.inputs)
+        # mixing takes images: the tiles of one are mixed like its channels
+        mixed, target = self._mix(activation.flatten(1, -3), batch.label)
+        return mixed.reshape(activation.shape), target
 
     def train(self, mode: bool = True) -> "Learner":
         """Switch to training; frozen norms stay in evaluation mode."""

@@ -121,7 +121,8 @@ def test_document_gives_the_limits_of_the_code() -> None:
     network = SCHEMA["NetworkFacts"]["properties"]
     proof = SCHEMA["ParityProof"]["properties"]
     said = {name: (low, high) for name, low, high in rows("Limits")}
-    assert said.pop("h and w") == ("1", "`network.input_size`")
+    most = "`network.input_size` times `network.framing.tiles`"
+    assert said.pop("h and w") == ("1", most)
     assert {name: number(high) for name, (_, high) in said.items()} == {
         "bytes of a file": graph_file.MAX_BYTES,
         "bytes of the card, and of `card.json`": strict_json.MAX_CARD_BYTES,
@@ -130,7 +131,7 @@ def test_document_gives_the_limits_of_the_code() -> None:
         "opset": graph_file.OPSET,
         "classes": limits("Card", "classes")["maxItems"],
         "characters of a class name": limits("Card", "classes")["items"]["maxLength"],
-        "`network.input_size`": network["input_size"]["maximum"],
+        "a side of `network.input_size`": network["input_size"]["anyOf"][0]["maximum"],
         "`network.stages`": network["stages"]["maximum"],
         "`network.embedding_width`": network["embedding_width"]["maximum"],
         "numbers of one image's evidence, K · h · w": signature._MAX_EVIDENCE,
@@ -246,7 +247,7 @@ def test_document_formulae_give_what_the_network_gives(
         share: NDArray[np.float64] = mass / mass.sum(1, keepdims=True)
         return share
 
-    size = tiny_card.network.input_size
+    size, _ = tiny_card.network.input_sides
     resized = np.einsum("yj,xi,jic->cyx", weights(97, size), weights(53, size), image - 127.5)
     scale, shift = held["preprocessing.scale"], held["preprocessing.shift"]
     with torch.no_grad():

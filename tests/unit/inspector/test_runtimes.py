@@ -13,8 +13,10 @@ import openvino
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save
 
 from sihwa.errors import RuntimeUnavailable
+from sihwa.export import network_facts
 from sihwa.inspector import (
     MOST_TIMED,
     Bundle,
@@ -27,15 +29,36 @@ from sihwa.inspector import (
     read_bundle,
     timed_images,
 )
+from sihwa.inspector.card import read_card
 from sihwa.inspector.runtime import openvino_runtime, torch_runtime
 from sihwa.inspector.runtime.torch_runtime import CapturedGraphs, rebuild_network
-from sihwa.model import Network
-from tests.helpers import changed, int8_facts, random_images
+from sihwa.model import Framing, Network, create_network
+from tests.helpers import changed, int8_facts, random_images, tiny_config
 
 
 @pytest.fixture
 def bundle(tiny_bundle: Path) -> Bundle:
     return read_bundle(tiny_bundle)
+
+
+def test_rebuild_network_sees_what_the_card_says_of_an_image(bundle: Bundle) -> None:
+    framing = Framing((32, 64), "letterbox", (2, 3), 0.25, (0.0, 0.1, 0.5, 0.9), (3, 5))
+    network = create_network(tiny_config(), 3, framing=framing, accepted=[0])
+    network.preprocessing.mask.zero_()
+    card = changed(bundle.card, network=network_facts(network, tiny_config()))
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    read = read_card(card.as_json(), "card")
+    again = rebuild_network(dataclasses.replace(bundle, card=read, weights=save(state)))
+    assert again.framing == framing
+    assert again.pooling is not None
+    assert again.pooling.sign.tolist() == [-1, 1, 1]
+    assert not again.preprocessing.mask.any()
+
+
+def test_card_says_nothing_of_the_framing_where_the_whole_image_is_seen(bundle: Bundle) -> None:
+    network = create_network(tiny_config(), 3)
+    assert network_facts(network, tiny_config()) == bundle.card.network
+    assert "framing" not in bundle.card.as_json()
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])

@@ -150,5 +150,5 @@ def test_create_network_pickled_code_is_not_run(
 
 @pytest.mark.parametrize("size", [0, 33, 2048])
 def test_model_config_input_size_out_of_range_is_refused(size: int) -> None:
-    with pytest.raises(ConfigError, match=f"multiple of 32 in .*, got {size}"):
+    with pytest.raises(ConfigError, match=f"multiple of 32 in .*; got {size}"):
         tiny_config(input_size=size)

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from sihwa.model import cut_network
-from sihwa.training.config import FinetuneConfig, LossConfig, OptimizerConfig
+from sihwa.model import create_network, cut_network
+from sihwa.training.config import FinetuneConfig, LossConfig, MixConfig, OptimizerConfig
+from sihwa.training.epoch_batches import Batch
 from sihwa.training.learner import Head, Learner
 from sihwa.training.objective import Objective
 from sihwa.training.optimizer import parameter_groups
+from tests.helpers import random_images, tiny_config
 from tests.unit.training.tiny_training import network_of
 
 
@@ -35,6 +37,29 @@ def test_head_starts_from_a_classifier_on_standardised_embeddings(points: np.nda
         logit = head(torch.from_numpy(points).float()).numpy()
     expected = (points - points.mean(0)) / points.std(0) @ weight.T + bias
     np.testing.assert_allclose(logit, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_learner_with_tiles_says_what_the_network_says(share: float) -> None:
+    network = create_network(tiny_config(input_size=32, tiles=[2, 2]), 2, accepted=[0])
+    cut = cut_network(network, share)
+    head = Head(np.zeros(256), np.ones(256), 2, dropout=0)
+    head.start_from(np.random.default_rng(0).normal(size=(2, 256)), np.ones(2))
+    network.set_classifier(*head.unfolded())
+    config = FinetuneConfig(name="test", mix=MixConfig(mixup=1.0))
+    objective = Objective(LossConfig(), [1, 1])
+    learner = Learner(
+        lambda inputs: cut.frozen(inputs[0]), cut.trained, head, objective, config, network.pooling
+    ).eval()
+    image = torch.from_numpy(random_images(3, 50, 60))
+    with torch.no_grad():
+        said = torch.softmax(learner(cut.frozen(image)), 1)
+        torch.testing.assert_close(said, network(image).probability, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(network.logits(network.embed_tiles(image)).softmax(1), said)
+        batch = Batch((image,), torch.tensor([0, 1, 0]), torch.arange(3), 3)
+        mixed, target = learner.prepare(batch)
+    assert mixed.shape == cut.frozen(image).shape
+    assert target.shape == (3, 2)
 
 
 def test_parameter_groups_slow_down_towards_the_start() -> None:

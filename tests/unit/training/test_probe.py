@@ -38,7 +38,7 @@ def singles(label: NDArray[np.int64]) -> list[str]:
 def test_fit_probe_network_decides_as_scikit_learn_and_repeats(classes: int) -> None:
     points, label = clouds(classes, 30)
     trained = network(classes)
-    fit = fit_probe(trained, points, label, singles(label), config(), seed=0)
+    fit = fit_probe(trained, points[:, None], label, singles(label), config(), seed=0)
 
     wide = points.astype(np.float64)
     deviation = wide.std(0)
@@ -53,7 +53,7 @@ def test_fit_probe_network_decides_as_scikit_learn_and_repeats(classes: int) -> 
     assert fit.strength == min(fit.log_loss, key=lambda strength: fit.log_loss[strength])
     assert fit.converged
     again = network(classes)
-    fit_probe(again, points, label, singles(label), config(), seed=0)
+    fit_probe(again, points[:, None], label, singles(label), config(), seed=0)
     assert torch.equal(again.classifier.weight, trained.classifier.weight)
 
 
@@ -64,23 +64,31 @@ def test_fit_probe_duplicates_in_one_group_do_not_help() -> None:
     points = np.repeat(rng.normal(size=(40, 256)), 2, axis=0).astype(np.float32)
     label = np.repeat(rng.integers(0, 2, 40), 2)
     pairs = [str(index // 2) for index in range(80)]
-    apart = fit_probe(network(2), points, label, singles(label), config(strengths=[10.0]), seed=0)
-    together = fit_probe(network(2), points, label, pairs, config(strengths=[10.0]), seed=0)
+    apart = fit_probe(
+        network(2), points[:, None], label, singles(label), config(strengths=[10.0]), seed=0
+    )
+    together = fit_probe(
+        network(2), points[:, None], label, pairs, config(strengths=[10.0]), seed=0
+    )
     assert together.log_loss[10.0] > 0.5 > apart.log_loss[10.0]
 
 
 def test_fit_probe_one_group_per_class_is_refused() -> None:
     points, label = clouds(2, 5)
     with pytest.raises(DatasetError, match="at least two groups"):
-        fit_probe(network(2), points, label, [str(kind) for kind in label], config(), seed=0)
+        fit_probe(
+            network(2), points[:, None], label, [str(kind) for kind in label], config(), seed=0
+        )
 
 
 def test_fit_probe_one_image_per_class_needs_a_single_strength() -> None:
     points, label = clouds(3, 1)
     with pytest.raises(DatasetError, match=r"name one strength, such as"):
-        fit_probe(network(3), points, label, singles(label), config(), seed=0)
+        fit_probe(network(3), points[:, None], label, singles(label), config(), seed=0)
     trained = network(3)
-    fit = fit_probe(trained, points, label, singles(label), config(strengths=[0.1]), seed=0)
+    fit = fit_probe(
+        trained, points[:, None], label, singles(label), config(strengths=[0.1]), seed=0
+    )
     assert (fit.strength, fit.log_loss) == (0.1, {})
     with torch.no_grad():
         assert trained.classifier(torch.from_numpy(points)).argmax(1).tolist() == [0, 1, 2]
@@ -88,5 +96,7 @@ def test_fit_probe_one_image_per_class_needs_a_single_strength() -> None:
 
 def test_fit_probe_too_few_steps_is_not_converged() -> None:
     points, label = clouds(3, 30)
-    fit = fit_probe(network(3), points, label, singles(label), config(max_iterations=1), seed=0)
+    fit = fit_probe(
+        network(3), points[:, None], label, singles(label), config(max_iterations=1), seed=0
+    )
     assert not fit.converged

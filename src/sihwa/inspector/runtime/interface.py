@@ -5,6 +5,7 @@ Axes: N images, H and W image size, K classes, h and w evidence-map size, D embe
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -66,12 +67,16 @@ class Runtime(Protocol):
 
 
 def run_in_small_batches(
-    run: Callable[[NDArray[np.uint8]], Outputs], image: NDArray[np.uint8]
+    run: Callable[[NDArray[np.uint8]], Outputs], image: NDArray[np.uint8], tiles: tuple[int, int]
 ) -> Outputs:
-    """Run images (N, H, W, 3) a few at a time: their feature maps stay in the processor's cache."""
-    if len(image) <= _FEW:
+    """Run images (N, H, W, 3) a few at a time: their feature maps stay in the processor's cache.
+
+    An image in many tiles, given as rows and columns, goes alone.
+    """
+    few = max(1, _FEW // prod(tiles))
+    if len(image) <= few:
         return run(image)
-    batches = [run(image[begin : begin + _FEW]) for begin in range(0, len(image), _FEW)]
+    batches = [run(image[begin : begin + few]) for begin in range(0, len(image), few)]
     return Outputs(*(np.concatenate(values) for values in zip(*batches, strict=True)))
 
 

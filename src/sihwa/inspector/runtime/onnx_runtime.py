@@ -29,6 +29,7 @@ class OnnxRuntime:
 
     def __init__(self, bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> None:
         self.choice = choice
+        self._tiles = bundle.card.network.tiles
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4
@@ -49,7 +50,7 @@ class OnnxRuntime:
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """Run images of one size, (N, H, W, 3), uint8 RGB."""
         if self.choice.kind == "cpu":
-            return run_in_small_batches(self._run, image)
+            return run_in_small_batches(self._run, image, self._tiles)
         return self._run(image)
 
     def _run(self, image: NDArray[np.uint8]) -> Outputs:

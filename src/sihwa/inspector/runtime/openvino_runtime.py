@@ -57,6 +57,7 @@ class OpenVinoRuntime:
 
     def __init__(self, bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> None:
         self.choice = choice
+        self._tiles = bundle.card.network.tiles
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             # 5,000 operations by default, for every image size that comes
@@ -80,7 +81,7 @@ class OpenVinoRuntime:
 
     def run(self, image: NDArray[np.uint8]) -> Outputs:
         """Run images of one size, (N, H, W, 3), uint8 RGB."""
-        return run_in_small_batches(self._run, image)
+        return run_in_small_batches(self._run, image, self._tiles)
 
     def _run(self, image: NDArray[np.uint8]) -> Outputs:
         if not hasattr(self._local, "requests"):

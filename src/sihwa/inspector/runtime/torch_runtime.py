@@ -7,6 +7,7 @@ timm has, and the file of weights must hold its tensors, by name and shape.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -102,24 +103,30 @@ def rebuild_network(bundle: Bundle) -> Network:
             input_size=facts.input_size,
             stages=facts.stages,
         )
+        framing = config.framing()
+        if given := facts.framing:
+            config = replace(
+                config, fit=given.fit, tiles=list(given.tiles), tile_overlap=given.tile_overlap
+            )
+            framing = config.framing(given.region, given.mask)
         with torch.device("meta"):  # no memory yet: a card may ask for the largest there is
-            network = create_network(config, len(bundle.card.classes))
+            network = create_network(config, len(bundle.card.classes), framing=framing)
     except (ConfigError, ModelError) as error:
         raise InvalidInspector(f"the card's network cannot be built: {error}") from error
-    given = safetensors.torch.load(bundle.weights)
+    held = safetensors.torch.load(bundle.weights)
     own = network.state_dict()
-    strange = sorted(own.keys() ^ given.keys())
+    strange = sorted(own.keys() ^ held.keys())
     wrong = strange or [
         name
         for name, value in own.items()
-        if (value.shape, value.dtype) != (given[name].shape, given[name].dtype)
+        if (value.shape, value.dtype) != (held[name].shape, held[name].dtype)
     ]
     if wrong:
         raise InvalidInspector(
             f"{WEIGHTS_NAME}: {wrong[0][:100]!a} does not fit the card's network "
             f"{facts.architecture[:60]!a}. Copy or export the inspector again"
         )
-    network.load_state_dict(given, assign=True)
+    network.load_state_dict(held, assign=True)
     return network.requires_grad_(False).eval()
 
 

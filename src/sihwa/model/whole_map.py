@@ -1,0 +1,43 @@
+"""The feature maps of a network's tiles as one map of the whole image.
+
+Axes: N images, T tiles, H and W image size in pixels, D embedding width, h and w feature-map size.
+"""
+
+import torch
+from torch import Tensor
+
+from sihwa.model.framing import Axis, Framing
+
+_LEAST = 1e-6
+"""Of a line; keeps cells that no tile covers from being NaN."""
+
+
+def whole_map(features: Tensor, framing: Framing, height: int, width: int) -> Tensor:
+    """Return one map (N, D, h', w') of the image from the maps (N · T, D, h, w) of its tiles.
+
+    Cell (y, x) covers rows y · H / h' to (y + 1) · H / h' of the image, and columns alike: padding
+    is left out, where tiles overlap they are averaged, and beyond the region it is 0.
+    """
+    depth, *cells = features.shape[1:]
+    (down, across), (tall, wide) = framing.tiles, cells
+    tiles = features.reshape(-1, down, across, depth, tall, wide)
+    joined = tiles.permute(0, 3, 1, 4, 2, 5).reshape(-1, depth, down * tall, across * wide)
+    rows, columns = framing.axes(height, width)
+    size = framing.map_size(tall, wide)
+    left = _shares(rows, tall, size[0], features.device)
+    right = _shares(columns, wide, size[1], features.device)
+    return torch.matmul(torch.matmul(left, joined), right.t())
+
+
+def _shares(axis: Axis, cells: int, size: int, device: torch.device) -> Tensor:
+    """Return which share each line of the tiles' maps has in each line of the whole, (size, …)."""
+    line = axis.size / cells
+    place = torch.arange(cells, dtype=torch.float32, device=device) * line
+    tile = torch.arange(axis.tiles, dtype=torch.float32, device=device)
+    place = (tile[:, None] * (axis.size * (1 - axis.overlap)) + place).reshape(-1)
+    low = place * axis.ratio + (axis.start + (axis.length - axis.extent) / 2)
+    high = low + line * axis.ratio
+    edge = torch.arange(size + 1, dtype=torch.float32, device=device) * (axis.total / size)
+    begin, end = edge[:-1, None], edge[1:, None]
+    common = torch.clamp(torch.minimum(high, end) - torch.maximum(low, begin), min=0)
+    return common / torch.clamp(common.sum(1, keepdim=True), min=_LEAST)
