@@ -16,6 +16,7 @@ from sihwa.dataset.manifest import Manifest, read_manifest
 from sihwa.dataset.measured_image import measure_manifest
 from sihwa.dataset.moved_files import move_manifest
 from sihwa.dataset.read import read_as_given, read_dataset
+from sihwa.dataset.region import Region, largest_size, read_region
 from sihwa.dataset.split import SPLITS, assign_folds, assign_splits, find_components, thin_training
 
 __all__ = [
@@ -28,16 +29,19 @@ __all__ = [
     "Manifest",
     "NeuDetConfig",
     "PublicSetConfig",
+    "Region",
     "SplitConfig",
     "TabularConfig",
     "assign_folds",
     "assign_splits",
     "find_components",
     "group_candidates",
+    "largest_size",
     "measure_manifest",
     "move_manifest",
     "read_as_given",
     "read_dataset",
     "read_manifest",
+    "read_region",
     "thin_training",
 ]

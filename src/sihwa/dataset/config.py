@@ -57,6 +57,9 @@ class DatasetConfig:
     """Which value of 16-bit, 32-bit or floating-point pixels is white: NUMBER, [BLACK, WHITE], or
     `auto` to find the bits that 16-bit images use; null takes all 16 bits, and refuses the others.
     See docs/row-contract.md."""
+    region: Any = None
+    """What of every image is looked at: [left, top, right, bottom], a polygon [[x, y], ...], or an
+    image file that is black where nothing is looked at; shares of the image or pixels."""
     group: str | None = None
     """Which images show one part, so that they stay in one split: column:NAME, pattern:REGEX,
     folder:LEVEL, every:N, gap:N, time:SECONDS or similar. See docs/groups.md."""

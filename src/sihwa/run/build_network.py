@@ -1,15 +1,32 @@
 """The untrained network of a run."""
 
-from sihwa.dataset import Manifest
+import torch
+
+from sihwa.dataset import Manifest, largest_size, read_region
 from sihwa.model import Network, create_network
 from sihwa.run.config import TrainConfig
 
 
 def build_network(config: TrainConfig, manifest: Manifest) -> Network:
-    """Build the network that the settings name, for a manifest's classes.
+    """Build the network that the settings name, for the classes and images of a manifest.
 
     Raises:
         ModelError: There is no such network, or its weights are missing or do not fit.
+        ConfigError: `dataset.region` or `model.tile_size` do not suit the images.
     """
-    accepted = [manifest.classes.index(name) for name in manifest.accept_classes]
-    return create_network(config.model, len(manifest.classes), config.seed, accepted=accepted)
+    region = read_region(config.dataset.region, manifest)
+    left, top, right, bottom = region.rectangle
+    height, width = largest_size(manifest)
+    model = config.model.for_images(round(height * (bottom - top)), round(width * (right - left)))
+    mask = region.mask
+    size = None if mask is None else (mask.shape[0], mask.shape[1])
+    network = create_network(
+        model,
+        len(manifest.classes),
+        config.seed,
+        framing=model.framing(region.rectangle, size),
+        accepted=[manifest.classes.index(name) for name in manifest.accept_classes],
+    )
+    if mask is not None:
+        network.preprocessing.mask.copy_(torch.tensor(mask))
+    return network

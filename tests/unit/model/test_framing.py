@@ -174,6 +174,7 @@ def test_tile_lengths_cover_the_image_from_edge_to_edge() -> None:
         ({"tiles": [17, 17]}, "256 tiles"),
         ({"tile_overlap": 0.6}, "tile_overlap"),
         ({"fit": "crop"}, "model.fit"),
+        ({"tiles": [2, 2], "tile_size": 500}, "leave one of them out"),
     ],
 )
 def test_model_config_framing_out_of_range_is_refused(
@@ -187,3 +188,17 @@ def test_model_config_framing_out_of_range_is_refused(
 def test_framing_region_without_inside_is_refused(region: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError, match="left before right"):
         Framing((32, 32), region=region)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(3000, 4000), (1000, 1000), (999, 1001), (10, 7000)])
+@pytest.mark.parametrize("overlap", [0.0, 0.1, 0.5])
+def test_tile_size_makes_tiles_of_about_that_size(size: tuple[int, int], overlap: float) -> None:
+    model = tiny_config(tile_size=1000, tile_overlap=overlap).for_images(*size)
+    for side, tiles in zip(size, model.tiles, strict=True):
+        assert side / tile_lengths(tiles, overlap) <= 1000
+        assert tiles == 1 or side / tile_lengths(tiles - 1, overlap) > 1000
+
+
+def test_tile_size_too_small_for_the_images_is_refused() -> None:
+    with pytest.raises(ConfigError, match="34 × 45 tiles, more than 256"):
+        tiny_config(tile_size=100).for_images(3000, 4000)
