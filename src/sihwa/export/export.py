@@ -42,7 +42,7 @@ from sihwa.inspector import (
     processor_of,
     write_bundle,
 )
-from sihwa.model import OPSET, Framing, ModelConfig, Network, export_graph
+from sihwa.model import OPSET, ModelConfig, Network, export_graph
 from sihwa.storage import sha256_of_bytes
 from sihwa.training import TrainingConfig, read_batches
 
@@ -189,7 +189,7 @@ def network_facts(network: Network, model: ModelConfig) -> NetworkFacts:
     """Return what a card says of a network and what it sees of an image."""
     framing, seen = network.framing, None
     tall, wide = framing.input_size
-    if framing != Framing(framing.input_size):
+    if not framing.is_whole:
         seen = FramingFacts(
             fit="letterbox" if framing.fit == "letterbox" else "stretch",
             tiles=framing.tiles,

@@ -102,7 +102,7 @@ class Framing:
     @property
     def is_whole(self) -> bool:
         """Whether the network's input shows the whole image and nothing else, once."""
-        return self.fit == "stretch" and self.tile_count == 1 and self.region == WHOLE
+        return self == Framing(self.input_size)
 
     def axes(self, height: int, width: int) -> tuple[Axis, Axis]:
         """Return what happens to the rows and to the columns of an image of H × W pixels."""

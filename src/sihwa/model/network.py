@@ -140,7 +140,8 @@ class Network(nn.Module):
         if self.pooling is not None:
             logit, embedding = self.pooling(logit), self.pooling.mean(embedding)
         if not self.framing.is_whole:
-            features = whole_map(features, self.framing, image.shape[1], image.shape[2])
+            mask = None if self.framing.mask is None else self.preprocessing.mask
+            features = whole_map(features, self.framing, image.shape[1], image.shape[2], mask)
         weight = self.classifier.weight[:, :, None, None]
         return Prediction(
             probability=torch.softmax(logit / self.temperature, dim=1),
@@ -153,7 +154,7 @@ class Network(nn.Module):
         """Return the hex SHA-256 of everything that embeddings depend on, except the image."""
         digest = hashlib.sha256(repr(self.backbone).encode())
         framing: object = self.framing
-        if self.framing == Framing((self.framing.input_size[0],) * 2):
+        if self.framing.is_whole and len(set(self.framing.input_size)) == 1:
             framing = self.framing.input_size[0]
         digest.update(f"{framing} {self.stages}".encode())
         for module in (self.preprocessing, self.backbone):

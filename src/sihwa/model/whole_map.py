@@ -12,11 +12,14 @@ _LEAST = 1e-6
 """Of a line; keeps cells that no tile covers from being NaN."""
 
 
-def whole_map(features: Tensor, framing: Framing, height: int, width: int) -> Tensor:
+def whole_map(
+    features: Tensor, framing: Framing, height: int, width: int, mask: Tensor | None = None
+) -> Tensor:
     """Return one map (N, D, h', w') of the image from the maps (N · T, D, h, w) of its tiles.
 
     Cell (y, x) covers rows y · H / h' to (y + 1) · H / h' of the image, and columns alike: padding
-    is left out, where tiles overlap they are averaged, and beyond the region it is 0.
+    is left out, where tiles overlap they are averaged, and beyond the region and where all of the
+    mask is 0 it is 0.
     """
     depth, *cells = features.shape[1:]
     (down, across), (tall, wide) = framing.tiles, cells
@@ -26,7 +29,19 @@ def whole_map(features: Tensor, framing: Framing, height: int, width: int) -> Te
     size = framing.map_size(tall, wide)
     left = _shares(rows, tall, size[0], features.device)
     right = _shares(columns, wide, size[1], features.device)
-    return torch.matmul(torch.matmul(left, joined), right.t())
+    whole = torch.matmul(torch.matmul(left, joined), right.t())
+    if mask is None:
+        return whole
+    up, across_mask = (
+        _shares(_plain_axis(length), length, cells, mask.device)
+        for length, cells in zip(mask.shape, size, strict=True)
+    )
+    seen = torch.matmul(torch.matmul(up, mask), across_mask.t()) > _LEAST
+    return whole * seen.to(torch.float32)
+
+
+def _plain_axis(length: int) -> Axis:
+    return Axis(length, 0, length, length, 1, length, 0.0, is_padded=False, is_cut=False)
 
 
 def _shares(axis: Axis, cells: int, size: int, device: torch.device) -> Tensor:

@@ -139,6 +139,15 @@ def test_whole_map_of_equal_maps_is_equal_where_it_is_looked_at(name: str) -> No
     np.testing.assert_allclose(result[0, 0].numpy(), inside.astype(float), atol=1e-5)
 
 
+def test_whole_map_is_0_where_the_mask_leaves_all_of_a_cell_out() -> None:
+    mask = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    framing = Framing((32, 32), mask=(2, 3))
+    [[result]] = whole_map(torch.ones(1, 1, 4, 4), framing, 90, 70, mask)
+    seen = torch.zeros(4, 4)
+    seen[:2, 2:] = 1
+    torch.testing.assert_close(result, seen)
+
+
 @pytest.mark.parametrize("framing", [FRAMINGS["tiles"], FRAMINGS["letterbox"], FRAMINGS["region"]])
 def test_whole_map_a_cell_lies_where_its_pixels_are(framing: Framing) -> None:
     """A bright spot of the image is the brightest cell of the map made of the network's input."""
