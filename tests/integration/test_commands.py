@@ -65,9 +65,10 @@ def test_train_command_bad_input_is_one_line(
 ) -> None:
     done = command(*TRAIN, f"output_dir={tmp_path}", *overrides)
     assert done.returncode == code
-    [line] = done.stderr.splitlines()
+    *_notes, line = done.stderr.splitlines()
     assert line.startswith("error: ")
     assert message in line
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_finish_four_images_a_class_ship_no_path_of_this_machine(tmp_path: Path)
 
 def test_start_too_few_images_error_carries_the_notes(tmp_path: Path) -> None:
     parts = make_parts(tmp_path / "parts", count=4)
-    save_images(parts / "찍힘", random_images(3, 40, 40))
+    save_images(parts / "찍힘", random_images(1, 40, 40))
     (parts / "얼룩").mkdir()
     with pytest.raises(DatasetError, match="class '찍힘'") as caught:
         start(parts, tmp_path)

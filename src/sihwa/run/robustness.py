@@ -31,11 +31,11 @@ def measure_robustness(
     label, component = manifest.label_index[rows], manifest.component
     keys = [int(content[:8], 16) for content in manifest.table["sha256"].to_pylist()]
     embed = create_embedder(network, device)
-    classifier, temperature = network.cpu().classifier, float(network.temperature)
+    temperature = float(network.cpu().temperature)
 
     def probabilities_of(images: NDArray[np.uint8]) -> NDArray[np.floating]:
         with torch.no_grad():
-            logit: NDArray[np.floating] = classifier(torch.from_numpy(embed(images))).numpy()
+            logit: NDArray[np.floating] = network.logits(torch.from_numpy(embed(images))).numpy()
         return softmax(logit / temperature)
 
     def test(kind: str, strength: int) -> Evaluation:

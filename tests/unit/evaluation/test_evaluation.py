@@ -119,7 +119,7 @@ def test_evaluate_images_of_one_group_count_less() -> None:
 
 def test_evaluate_class_never_seen_is_null_with_a_reason() -> None:
     result = evaluate(sure([0, 1]), Truth(np.array([0, 1]), CLASSES))
-    assert result.recall[2].reason == "no image"
+    assert result.recall[2].reason == "no test image"
     assert result.precision[2].reason == "never predicted"
     assert result.as_dict()["per_class"][2]["recall"]["value"] is None
     assert result.macro_f1.value == 1.0
