@@ -108,7 +108,9 @@ class _Sihwa:
             name=architecture, architecture=architecture, weights="none", stages=0
         )
         self.network = create_network(settings, len(manifest.classes))
-        store = ImageStore(manifest, rows, memory_mib=4096, cache_dir=folder)
+        store = ImageStore(
+            manifest, rows, size_of=lambda *size: size, memory_mib=4096, cache_dir=folder
+        )
         surface = compose_config(["training=finetune"]).augmentation
         self.source = ImageBatches(store, self.label, Augmenter(surface), 0)
         self.in_memory = _InMemory(self.source, self._order(_FixedOrder))

@@ -3,8 +3,9 @@
 Axes: N images.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from sihwa.dataset.image_facts import ImageFacts
 from sihwa.dataset.split import SPLITS, find_components
 from sihwa.errors import DatasetError, UnreadableImage
-from sihwa.images import AS_STORED, MAX_PIXELS, Decoding, decode_image, read_bytes
+from sihwa.images import AS_STORED, MAX_PIXELS, Decoding, decoded_image, read_bytes
 from sihwa.storage import replacing, sha256_of_bytes
 from sihwa.terminal.names import name_of_text, text_of_name
 
@@ -123,6 +124,16 @@ class Manifest:
         Raises:
             UnreadableImage: It vanished or changed since the manifest was made.
         """
+        with self.open_image(row) as image:
+            return image
+
+    @contextlib.contextmanager
+    def open_image(self, row: int) -> Iterator[NDArray[np.uint8]]:
+        """Read an image as `read_image` does, for use by one of many threads; see `decoded_image`.
+
+        Raises:
+            UnreadableImage: It vanished or changed since the manifest was made.
+        """
         path = self.files[row]
         try:
             content = read_bytes(path)
@@ -134,7 +145,8 @@ class Manifest:
             raise UnreadableImage(
                 path, "changed since the run began; restore the file, or begin a new run"
             )
-        return decode_image(content, path, self.decoding)
+        with decoded_image(content, path, self.decoding) as (image, _):
+            yield image
 
     def take(self, rows: Sequence[int]) -> "Manifest":
         """Return the manifest of these rows alone, in this order, with the same classes."""

@@ -23,7 +23,7 @@ from sihwa.export.config import ExportConfig
 from sihwa.export.int8 import Int8Model, quantise_graph
 from sihwa.export.kept_images import choose_images, pack_images
 from sihwa.export.ship_check import calibration_images, check_may_ship, drop_useless_int8_model
-from sihwa.images import available_cores
+from sihwa.images import available_cores, batches_by_size, shrink
 from sihwa.inspector import (
     Bundle,
     Card,
@@ -42,7 +42,7 @@ from sihwa.inspector import (
     processor_of,
     write_bundle,
 )
-from sihwa.model import OPSET, ModelConfig, Network, export_graph
+from sihwa.model import OPSET, Framing, ModelConfig, Network, export_graph
 from sihwa.storage import sha256_of_bytes
 from sihwa.training import TrainingConfig, read_batches
 
@@ -85,7 +85,7 @@ def export_inspector(
     weights = save(tensors)
     bundle = Bundle(_create_card(graph, weights, trained), graph, weights)
     if config.int8:
-        bundle = _with_int8_model(bundle, manifest, trained.policy, config.max_int8_flips)
+        bundle = _with_int8_model(bundle, trained, config.max_int8_flips)
     proof = check_may_ship(bundle, network, manifest, config.max_difference, device)
     bundle, proof = drop_useless_int8_model(bundle, proof)
     card = structs.replace(bundle.card, proof=tuple(proof))
@@ -94,12 +94,13 @@ def export_inspector(
     return card, proof
 
 
-def _with_int8_model(
-    bundle: Bundle, manifest: Manifest, policy: TopClassPolicy, allowed_flips: int
-) -> Bundle:
+def _with_int8_model(bundle: Bundle, trained: Trained, allowed_flips: int) -> Bundle:
     """Add the fastest INT8 model, fitted to training images and judged by calibration images."""
+    manifest, policy, framing = trained.manifest, trained.policy, trained.network.framing
     log.info("quantising to INT8, judged by decisions on calibration images")
-    training, calibration = (_some_images(manifest, split) for split in ("train", "calibration"))
+    training, calibration = (
+        _some_images(manifest, split, framing) for split in ("train", "calibration")
+    )
     int8_models = quantise_graph(bundle.graph, training, calibration, policy)
     if not int8_models:
         log.warning("no INT8 model was written: every candidate gave NaN or inf")
@@ -138,14 +139,22 @@ def _add_int8_model(bundle: Bundle, int8_model: Int8Model, allowed_flips: int) -
     return replace(bundle, card=card, int8_model=int8_model.graph)
 
 
-def _some_images(manifest: Manifest, split: str) -> list[NDArray[np.uint8]]:
-    """Return evenly chosen images of a split in small batches, (N, H, W, 3) each."""
+def _some_images(manifest: Manifest, split: str, framing: Framing) -> list[NDArray[np.uint8]]:
+    """Return evenly chosen images of a split in small batches, (N, H, W, 3) each.
+
+    None is larger than the network has a use for: all are in memory at once.
+    """
     rows = np.flatnonzero(manifest.split == split)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _INT8_IMAGES)).astype(int)]
+    batches = batches_by_size(
+        ((), shrink(image, framing.useful_size(*image.shape[:2])))
+        for _, images in read_batches(manifest, rows.tolist())
+        for image in images
+    )
     return [
-        image[start : start + _INT8_BATCH]
-        for _, image in read_batches(manifest, rows.tolist())
-        for start in range(0, len(image), _INT8_BATCH)
+        images[start : start + _INT8_BATCH]
+        for _, images in batches
+        for start in range(0, len(images), _INT8_BATCH)
     ]
 
 

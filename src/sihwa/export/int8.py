@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from sihwa.decision import Margin, TopClassPolicy
 from sihwa.errors import RuntimeUnavailable
 from sihwa.export.refit import refit_head
+from sihwa.images import limited_threads
 from sihwa.inspector import TOLERANCE, in_other_sizes
 from sihwa.inspector.backbone import Operator, find_backbone
 from sihwa.terminal.console import quieten
@@ -156,7 +157,9 @@ def _in_sizes(batches: Sequence[Images]) -> list[Images]:
 
 
 def _read(graph: bytes, batches: Iterable[Images], advance: Callable[[int], None]) -> _Readings:
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = limited_threads()
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     readings = []
     for batch in batches:
         readings.append(_Readings(*session.run(list(_Readings._fields), {"image": batch})))

@@ -76,7 +76,7 @@ def check_may_ship(
         ProofImages(batches(), len(test), lambda: calibration_images(manifest)),
         bundle.card,
         {"fp32": max_difference},
-        resized_only=_NETWORK_CODE,
+        sampled=_NETWORK_CODE,
     )
     for proof in proofs:
         if proof.proven:

@@ -16,12 +16,16 @@ from sihwa.images.decode import (
 from sihwa.images.decoding import MAX_PIXELS, Decoding, parse_white
 from sihwa.images.levels import SIXTEEN_BIT_WHITE, Levels
 from sihwa.images.reading import Listing, find_images, identify_file, read_bytes, read_content
-from sihwa.images.threads import available_cores, map_with_progress
+from sihwa.images.shrink import shrink
+from sihwa.images.size_batches import BATCH, batch_length, batches_by_size
+from sihwa.images.threads import map_with_progress
 from sihwa.images.walk import IMAGE_SUFFIXES, Found, is_image_name, service_name, walk_folder
+from sihwa.terminal.cores import available_cores, limited_threads
 
 __all__ = [
     "ARCHIVE_SUFFIXES",
     "AS_STORED",
+    "BATCH",
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "MEMBER_MARK",
@@ -34,6 +38,8 @@ __all__ = [
     "Member",
     "Page",
     "available_cores",
+    "batch_length",
+    "batches_by_size",
     "decode_image",
     "decode_pages",
     "decode_with_levels",
@@ -41,6 +47,7 @@ __all__ = [
     "find_images",
     "identify_file",
     "is_image_name",
+    "limited_threads",
     "list_members",
     "map_with_progress",
     "page_address",
@@ -50,6 +57,7 @@ __all__ = [
     "read_image",
     "read_levels",
     "service_name",
+    "shrink",
     "split_member",
     "walk_folder",
 ]

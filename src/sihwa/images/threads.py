@@ -1,21 +1,14 @@
 """Work on many images at once, in threads."""
 
-import os
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from sihwa.terminal.cores import available_cores
 from sihwa.terminal.progress import progress_bar
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use: a container or `taskset` may allow fewer."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def map_with_progress(

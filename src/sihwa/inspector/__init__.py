@@ -20,7 +20,6 @@ from sihwa.inspector.parity import TOLERANCE, ProofImages, in_other_sizes, prove
 from sihwa.inspector.proof import ParityProof
 from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
 from sihwa.inspector.runtime.registry import REFERENCE, create_runtime, installed_choices
-from sihwa.inspector.size_batches import batches_by_size
 from sihwa.inspector.speed import MOST_TIMED, measure_speed, timed_images
 from sihwa.inspector.verify import Verification, read_verification
 
@@ -49,7 +48,6 @@ __all__ = [
     "RuntimeChoice",
     "Verification",
     "WeightsFacts",
-    "batches_by_size",
     "card_policy",
     "create_runtime",
     "evidence_box",

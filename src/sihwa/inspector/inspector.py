@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sihwa.decision import REVIEW, Decision, is_finite
 from sihwa.errors import InvalidInspector, UnreadableImage
-from sihwa.images import Decoding, decode_image, read_image
+from sihwa.images import Decoding, batches_by_size, decode_image, read_image
 from sihwa.inspector.bundle import Bundle, read_bundle
 from sihwa.inspector.card import Card, card_policy
 from sihwa.inspector.choose_runtime import choose_runtime
@@ -20,7 +20,6 @@ from sihwa.inspector.evidence import EvidenceBox, checked_image, evidence_box
 from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
 from sihwa.inspector.runtime.registry import create_runtime
 from sihwa.inspector.signature import run_checked, try_out
-from sihwa.inspector.size_batches import batches_by_size
 from sihwa.inspector.verify import Verification, read_verification
 
 Image = NDArray[np.uint8] | str | Path | bytes

@@ -6,6 +6,7 @@
 Axes: N images, H and W image size, K classes.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -52,32 +53,37 @@ def prove(
     images: ProofImages,
     card: Card,
     tolerance: Mapping[str, float],
-    resized_only: RuntimeChoice | None = None,
+    sampled: RuntimeChoice | None = None,
 ) -> list[ParityProof]:
     """Compare runtimes with a reference on images in their own and other sizes; measure speed.
 
     A decision flips if its outcome or its top class differs. `reference` returns what images
     (N, H, W, 3) should give, and `tolerance` replaces `TOLERANCE` for some precisions. For the
-    candidate `resized_only`, which shares the reference's code, the images in other sizes are
-    enough. There is one proof per candidate, in order.
+    candidate `sampled`, which shares the reference's code, the images that are compared in other
+    sizes, too, are enough. There is one proof per candidate, in order.
     """
     policy = card_policy(card)
     tallies = [_Tally() for _ in candidates]
 
-    def compare(names: Sequence[str], batch: Images, is_resized: bool) -> None:
+    def compare(names: Sequence[str], batch: Images, some: Sequence[int]) -> None:
         expected = reference(batch)
         for tally, runtime in zip(tallies, candidates, strict=True):
-            if is_resized or runtime.choice != resized_only:
+            if runtime.choice != sampled:
                 tally.add(names, runtime.run(batch), expected, policy)
+            elif some:
+                taken = expected._replace(
+                    probability=expected.probability[some], unknown=expected.unknown[some]
+                )
+                tally.add([names[i] for i in some], runtime.run(batch[some]), taken, policy)
 
     step, place = max(1, images.count // _RESIZED), 0
     with progress_bar("proving", images.count) as advance:
         for names, batch in images.batches:
-            compare(names, batch, is_resized=False)
             some = [i for i in range(len(batch)) if (place + i) % step == 0]
+            compare(names, batch, some)
             if some:
                 for others, resized in in_other_sizes([names[i] for i in some], batch[some]):
-                    compare(others, resized, is_resized=True)
+                    compare(others, resized, list(range(len(resized))))
             place += len(batch)
             advance(len(batch))
     rates = measure_speed(candidates, images.timed())
@@ -94,16 +100,21 @@ def prove(
 def in_other_sizes(paths: Sequence[str], image: Images) -> Iterator[tuple[list[str], Images]]:
     """Yield images (N, H, W, 3) smaller, larger and in another aspect ratio, with their names.
 
-    The camera of a line may change.
+    The camera of a line may change. None has more than 4 megapixels, so large images come smaller
+    only; at least one size is another than their own.
     """
     height, width = image.shape[1:3]
-    for tall, wide in _OTHER_SIZES:
-        size = max(1, round(width * wide)), max(1, round(height * tall))
-        if size[0] * size[1] > _MOST_PIXELS:
-            continue
+    sizes = dict.fromkeys(_other_size(height, width, *shares) for shares in _OTHER_SIZES)
+    for size in sizes:
         named = [f"{path} at {size[0]} × {size[1]}" for path in paths]
         resized = [Image.fromarray(one).resize(size, Image.Resampling.BILINEAR) for one in image]
         yield named, np.stack([np.asarray(one) for one in resized])
+
+
+def _other_size(height: int, width: int, tall: float, wide: float) -> tuple[int, int]:
+    """Return width and height as shares of an image's own, within the largest allowed size."""
+    fitting = min(1.0, math.sqrt(_MOST_PIXELS / (height * tall * width * wide)))
+    return max(1, round(width * wide * fitting)), max(1, round(height * tall * fitting))
 
 
 @dataclass

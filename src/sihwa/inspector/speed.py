@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from sihwa.images import batch_length
 from sihwa.inspector.runtime.interface import Runtime
-from sihwa.inspector.size_batches import batch_length
 
 TURN_S = 0.15
 """Shortest turn; a turn is at least one batch."""
@@ -84,7 +84,7 @@ class _Trial:
 
 def _batches(image: NDArray[np.uint8], most: int) -> list[NDArray[np.uint8]]:
     """Return all images in batches of the length that an inspector uses, (n, H, W, 3)."""
-    count = min(most, batch_length(image[0]))
+    count = min(most, batch_length(image[0].nbytes))
     if count == 1:
         return [image[place : place + 1] for place in range(len(image))]
     places = np.arange(-(-len(image) // count) * count) % len(image)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 import sihwa
 from sihwa.errors import DatasetError, InvalidInspector, RuntimeUnavailable, UnreadableImage
-from sihwa.images import MAX_PIXELS, Decoding, read_image
+from sihwa.images import MAX_PIXELS, Decoding, batches_by_size, read_image
 from sihwa.inspector.bundle import Bundle, read_bundle
 from sihwa.inspector.card import Card
 from sihwa.inspector.image_list import as_on_the_line, list_images, none_readable, spread
@@ -35,7 +35,6 @@ from sihwa.inspector.runtime.registry import (
     why_none,
 )
 from sihwa.inspector.signature import run_checked, try_out
-from sihwa.inspector.size_batches import batches_by_size
 from sihwa.inspector.speed import MOST_TIMED, timed_images
 from sihwa.inspector.strict_json import Facts, Sha256, canonical_json, parse_json, printable
 from sihwa.storage import sha256_of_bytes, write_json

@@ -122,6 +122,17 @@ class Framing:
         )
         return one, other
 
+    def useful_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size to which an image can be shrunk before it loses what the network sees.
+
+        That has two lines for each of the network's input: the resize inside the network averages
+        finer detail away. No side grows; with `letterbox` both shrink alike.
+        """
+        spare = [max(1.0, axis.ratio / 2) for axis in self.axes(height, width)]
+        if self.fit == "letterbox":
+            spare = [min(spare)] * 2
+        return ceil(height / spare[0] - 1e-9), ceil(width / spare[1] - 1e-9)
+
     def map_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the cells of the map of a whole image, if a tile's map has `height` × `width`.
 

@@ -9,6 +9,7 @@ import torch
 from torch import distributed
 
 from sihwa.errors import ConfigError
+from sihwa.images import limited_threads
 from sihwa.training import world
 
 
@@ -35,7 +36,12 @@ def share_folder(folder: Path | None) -> Path:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return where PyTorch runs; `auto` is a GPU if there is one."""
+    """Return where PyTorch runs; `auto` is a GPU if there is one.
+
+    Its threads on the CPU are no more than a container's quota allows.
+    """
+    if threads := limited_threads():
+        torch.set_num_threads(threads)
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ConfigError("device=cuda: PyTorch sees no CUDA device; use device=cpu or auto")

@@ -126,7 +126,8 @@ class Run:
         )
 
     def _train(self) -> TrainResult:
-        run_files.write_contact_sheet(self.folder, self.manifest, self.config)
+        framing = self.network.framing
+        run_files.write_contact_sheet(self.folder, self.manifest, self.config, framing)
         folder = share_folder(self.folder)
         return _train(self.network, self.manifest, self.config, folder, self.device)
 

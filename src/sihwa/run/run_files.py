@@ -24,6 +24,8 @@ from PIL import Image
 from sihwa.augmentation import STRENGTHS, Augmenter, contact_sheet, corruption_sheet
 from sihwa.dataset import Manifest, move_manifest, read_manifest
 from sihwa.errors import ConfigError
+from sihwa.images import shrink
+from sihwa.model import Framing
 from sihwa.run.calibrate import Calibrated
 from sihwa.run.config import SCHEMAS, TrainConfig, schema_names
 from sihwa.run.robustness import Robustness
@@ -110,8 +112,13 @@ def _names(settings: Mapping[str, Any], prefix: str = "") -> set[str]:
     return names
 
 
-def write_contact_sheet(folder: Path, manifest: Manifest, config: TrainConfig) -> None:
-    """Write augmentation.png: training images, each beside augmented copies, if there are any."""
+def write_contact_sheet(
+    folder: Path, manifest: Manifest, config: TrainConfig, framing: Framing
+) -> None:
+    """Write augmentation.png: training images, each beside augmented copies, if there are any.
+
+    As in a training, no image is larger than the network has a use for.
+    """
     augmenter = Augmenter(config.augmentation)
     if not augmenter:
         return
@@ -121,6 +128,7 @@ def write_contact_sheet(folder: Path, manifest: Manifest, config: TrainConfig) -
         for kind in range(len(manifest.classes))
     ]
     images = [manifest.read_image(int(row)) for row in rows[:_SHEET_ROWS]]
+    images = [shrink(image, framing.useful_size(*image.shape[:2])) for image in images]
     _write_png(folder / "augmentation.png", contact_sheet(images, augmenter, seed=config.seed))
 
 

@@ -6,6 +6,7 @@ Axes: H and W image size, h and w size of the evidence map.
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from sihwa.audit import Finding
 from sihwa.dataset import Manifest
 from sihwa.evaluation import Evaluation, Similarity
 from sihwa.export import network_facts
+from sihwa.images import shrink
 from sihwa.inspector import Card, ParityProof
 from sihwa.model import Network
 from sihwa.reporting import MOST_ERRORS, ErrorImage, Report, write_report
@@ -24,6 +26,8 @@ from sihwa.run.calibrate import Calibrated
 from sihwa.run.config import TrainConfig
 from sihwa.run.robustness import Robustness
 from sihwa.training import TrainResult
+
+_SHOWN_SIDE = 1024
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def _errors(result: RunResult) -> list[ErrorImage]:
     path = manifest.table["path"].to_pylist()
     return [
         ErrorImage(
-            image=image,
+            image=_small(image),
             path=path[row],
             true_class=manifest.classes[label[row]],
             predicted_class=manifest.classes[top[row]],
@@ -126,6 +130,12 @@ def _errors(result: RunResult) -> list[ErrorImage]:
         )
         for row, image in ((row, manifest.read_image(row)) for row in worst)
     ]
+
+
+def _small(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image (H, W, 3) in the size that a page shows: all are held until it is written."""
+    ratio = max(1, max(image.shape) / _SHOWN_SIDE)
+    return shrink(image, (ceil(image.shape[0] / ratio), ceil(image.shape[1] / ratio)))
 
 
 def _evidence(network: Network, image: NDArray[np.uint8], class_index: int) -> NDArray[np.floating]:

@@ -4,10 +4,8 @@ One function, which depends on nothing but its arguments, so that any thread, pr
 that has the inspector loaded can do a share of the work. Axes: H and W image size in pixels.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -16,8 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.errors import UnreadableImage
-from sihwa.images import Decoding, Member, decode_image, decode_pages, read_content
-from sihwa.inspector import Inspection, Inspector, batches_by_size, unread
+from sihwa.images import (
+    ByteBudget,
+    Decoding,
+    Member,
+    batches_by_size,
+    decode_image,
+    decode_pages,
+    read_content,
+)
+from sihwa.inspector import Inspection, Inspector, unread
 from sihwa.scoring.options import BATCH_SIZE, ReadOptions
 from sihwa.scoring.rows import Facts, Row, make_row
 from sihwa.storage import sha256_of_bytes
@@ -25,9 +31,8 @@ from sihwa.storage import sha256_of_bytes
 T = TypeVar("T")
 OnInspected = Callable[[Row, NDArray[np.uint8], Inspection], None]
 
-_LARGE_BYTES = 64 * 2**20
-_one_at_a_time = threading.Lock()
-"""A runtime takes several times an image's size: two large ones at once could be too much."""
+_INFERENCES = ByteBudget(96 * 2**20)
+"""Of pixels that all threads inspect at once: a runtime takes several times as much."""
 
 
 class Entry(NamedTuple):
@@ -110,7 +115,7 @@ def score_block(
 def _inspect(inspector: Inspector, images: NDArray[np.uint8]) -> list[Inspection]:
     """Inspect images of one size, (N, H, W, 3); one that the runtime fails on fails alone."""
     try:
-        with _one_at_a_time if images[0].nbytes > _LARGE_BYTES else nullcontext():
+        with _INFERENCES.claim(images.nbytes):
             return inspector.predict_batch(images)
     except Exception as error:  # each library raises its own kinds
         if len(images) > 1:

@@ -11,6 +11,7 @@ from types import FrameType
 
 from sihwa.errors import SihwaError
 from sihwa.terminal.console import note
+from sihwa.terminal.cores import limit_libraries
 
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
@@ -46,6 +47,7 @@ def guarding() -> Iterator[None]:
     """
     global _state
     _state = _State()
+    limit_libraries()
     _guard_streams()
     process = os.getpid()
 

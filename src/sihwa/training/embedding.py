@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sihwa.dataset import Manifest
+from sihwa.images import batch_length, limited_threads
 from sihwa.model import Network, export_activation, export_graph
 from sihwa.storage.database import explaining, open_database
 from sihwa.terminal.progress import progress_bar
@@ -24,7 +25,6 @@ Embedder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 Embeddings = dict[str, NDArray[np.float32]]
 """Image content (SHA-256) → embeddings of its tiles, one after the other, (T · D,)."""
 
-_BATCH = 32
 _TILES = 32
 """At most so many tiles go through the network at once, but at least one image."""
 
@@ -115,7 +115,9 @@ def _create_session(network: Network) -> Embedder:
         graph, output = export_graph(network), "embedding"
     else:  # the inspector's own graph gives the mean of the tiles alone
         graph, output = export_activation(_TileEmbeddings(network)), "activation"
-    session: Any = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = limited_threads()
+    session: Any = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     few = max(1, _TILES // network.framing.tile_count)
 
     def embed(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -150,10 +152,16 @@ def read_batches(
     def read(group: list[int]) -> tuple[list[int], NDArray[np.uint8]]:
         return group, np.stack([manifest.read_image(row) for row in group])
 
-    groups = group_by(rows, lambda row: (height[row], width[row]))
-    yield from prefetch(
-        read, (group[at : at + _BATCH] for group in groups for at in range(0, len(group), _BATCH))
-    )
+    yield from prefetch(read, _cut(rows, lambda row: (height[row], width[row])))
+
+
+def _cut(rows: Sequence[int], size_of: Callable[[int], tuple[int, int]]) -> Iterator[list[int]]:
+    """Cut rows into batches of images of one size, the fewer the larger they are."""
+    for group in group_by(rows, size_of):
+        height, width = size_of(group[0])
+        length = batch_length(3 * height * width)
+        for start in range(0, len(group), length):
+            yield group[start : start + length]
 
 
 class EmbeddingCache:

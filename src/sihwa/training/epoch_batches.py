@@ -3,7 +3,9 @@
 Axes: N images in a batch, H and W image size in pixels, C, h and w activation size, V views.
 """
 
+import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +15,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sihwa.augmentation import Augmenter
+from sihwa.errors import ConfigError
 from sihwa.images import available_cores
 from sihwa.training.config import FinetuneConfig
 from sihwa.training.image_store import ImageStore
 from sihwa.training.prefetch import group_by
 from sihwa.training.train import world
+
+_SHARED = Path("/dev/shm")
+_AHEAD = 2
+"""Batches that each worker makes ahead."""
 
 
 class Request(NamedTuple):
@@ -119,7 +126,17 @@ def _weights(label: NDArray[np.integer], oversample: float) -> NDArray[np.floati
     return result
 
 
-class ImageBatches(Dataset[Batch]):
+class Source(Dataset[Batch]):
+    """What makes batches; `largest_bytes` is the size of its largest image or activation."""
+
+    largest_bytes: int
+
+    def __getitem__(self, request: Request) -> Batch:
+        """Return the batch of a request."""
+        raise NotImplementedError
+
+
+class ImageBatches(Source):
     """Batches of augmented images.
 
     Args:
@@ -134,6 +151,7 @@ class ImageBatches(Dataset[Batch]):
     ) -> None:
         self._store, self._label = store, label
         self._augmenter, self._seed = augmenter, seed
+        self.largest_bytes = store.largest_bytes
 
     def __getitem__(self, request: Request) -> Batch:
         """Return the batch, images of one size together."""
@@ -148,7 +166,7 @@ class ImageBatches(Dataset[Batch]):
         return image if epoch is None else self._augmenter(image, (self._seed, epoch, row))
 
 
-class ActivationBatches(Dataset[Batch]):
+class ActivationBatches(Source):
     """Batches of precomputed activations of several views of each image.
 
     Args:
@@ -166,6 +184,7 @@ class ActivationBatches(Dataset[Batch]):
         seed: int,
     ) -> None:
         self._activation, self._label = activation, label
+        self.largest_bytes = activation[0, 0].nbytes
         self._place = {row: place for place, row in enumerate(rows)}
         self._first = seeded_random(seed).integers(activation.shape[1], size=len(rows))
 
@@ -187,19 +206,39 @@ def _batch(
     return Batch(inputs, chosen, torch.from_numpy(row), request.total)
 
 
+def _require_shared_memory(workers: int, batch_bytes: int) -> None:
+    """Refuse workers whose batches fill /dev/shm: PyTorch would wait for them without end."""
+    if not workers or not _SHARED.is_dir():
+        return
+    needed, free = workers * _AHEAD * batch_bytes, shutil.disk_usage(_SHARED).free
+    if needed > free:
+        raise ConfigError(
+            f"training.workers={workers} may fill {needed / 1e6:,.0f} MB of shared memory with "
+            f"batches, but {_SHARED} has {free / 1e6:,.0f} MB free; give a container more "
+            "(docker run --shm-size=4g), or set training.workers=0"
+        )
+
+
 def load_batches(
-    source: Dataset[Batch], order: EpochOrder, config: FinetuneConfig, device: torch.device
+    source: Source, order: EpochOrder, config: FinetuneConfig, device: torch.device
 ) -> Batches:
-    """Return a loader of whole batches, read ahead by `training.workers` processes."""
+    """Return a loader of whole batches, read ahead by `training.workers` processes.
+
+    Raises:
+        ConfigError: The batches of the workers do not fit into the machine's shared memory.
+    """
     workers = config.workers
     if workers < 0:
         workers = 0 if device.type == "cpu" else min(8, available_cores())
+    batch_bytes = -(-order.image_count // len(order)) * source.largest_bytes
+    _require_shared_memory(workers, batch_bytes)
     return DataLoader(
         source,
         batch_size=None,
         sampler=order,  # one sample is a whole batch
         num_workers=workers,
         persistent_workers=workers > 0,
+        prefetch_factor=_AHEAD if workers else None,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # otherwise every pass draws from PyTorch's own generator
     )

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from sihwa.augmentation import Augmenter
 from sihwa.dataset import Manifest
@@ -20,10 +19,10 @@ from sihwa.training.curve_writers import open_curves
 from sihwa.training.embedding import embed_tiles
 from sihwa.training.epoch_batches import (
     ActivationBatches,
-    Batch,
     Batches,
     EpochOrder,
     ImageBatches,
+    Source,
     load_batches,
 )
 from sihwa.training.held_out import HeldOutSplit, hold_out
@@ -78,13 +77,19 @@ def _prepare(
     split: HeldOutSplit,
     config: FinetuneConfig,
     context: TrainContext,
-) -> tuple[Learner, Dataset[Batch]]:
+) -> tuple[Learner, Source]:
     """Return what is trained, and what makes its batches."""
     rows, label = split.fitted + split.held_out, manifest.label_index
-    store = ImageStore(manifest, rows, memory_mib=config.memory_mib, cache_dir=context.cache_dir)
+    store = ImageStore(
+        manifest,
+        rows,
+        size_of=network.framing.useful_size,  # augmentation changes the image of this size
+        memory_mib=config.memory_mib,
+        cache_dir=context.cache_dir,
+    )
     cut = cut_network(network, config.trained_share)
     images = ImageBatches(store, label, Augmenter(context.augmentation), context.seed)
-    source: Dataset[Batch] = images
+    source: Source = images
     if isinstance(config, StagesConfig):
         activation = compute_activations(cut.frozen, images, split, config, context)
         source = ActivationBatches(activation, rows, label, context.seed)

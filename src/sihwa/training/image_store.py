@@ -5,7 +5,7 @@ Axes: N images, H and W image size in pixels.
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from sihwa.dataset import Manifest
 from sihwa.errors import StorageError, UnreadableImage
-from sihwa.images import map_with_progress
+from sihwa.images import map_with_progress, shrink
+
+Size = tuple[int, int]
 
 
 class ImageStore:
@@ -24,6 +26,7 @@ class ImageStore:
     Args:
         manifest: The images.
         rows: Which of them.
+        size_of: Gives the height and width in which an image is kept, no larger than its own.
         memory_mib: Larger stores go to a temporary file.
         cache_dir: Folder of that file.
 
@@ -33,7 +36,13 @@ class ImageStore:
     """
 
     def __init__(
-        self, manifest: Manifest, rows: Sequence[int], *, memory_mib: int, cache_dir: Path
+        self,
+        manifest: Manifest,
+        rows: Sequence[int],
+        *,
+        size_of: Callable[[int, int], Size],
+        memory_mib: int,
+        cache_dir: Path,
     ) -> None:
         content, height, width = (
             manifest.table[name].to_pylist() for name in ("sha256", "height", "width")
@@ -42,19 +51,25 @@ class ImageStore:
         place: dict[str, tuple[int, int, int]] = {}
         size = 0
         for sha256, row in first.items():
-            place[sha256] = size, height[row], width[row]
-            size += height[row] * width[row] * 3
+            tall, wide = size_of(height[row], width[row])
+            place[sha256] = size, tall, wide
+            size += tall * wide * 3
         self._pixels = new_array((size,), np.uint8, memory_mib=memory_mib, folder=cache_dir)
         self._place = {row: place[content[row]] for row in rows}
 
         def decode(row: int) -> None:
-            image = manifest.read_image(row)
-            if image.shape != self[row].shape:
-                path = manifest.table["path"][row].as_py()
-                raise UnreadableImage(path, "its size differs from the manifest")
-            self[row][:] = image
+            with manifest.open_image(row) as image:
+                if image.shape != (height[row], width[row], 3):
+                    path = manifest.table["path"][row].as_py()
+                    raise UnreadableImage(path, "its size differs from the manifest")
+                self[row][:] = shrink(image, self[row].shape[:2])
 
         map_with_progress("decoding", decode, first.values())
+
+    @property
+    def largest_bytes(self) -> int:
+        """Bytes of the largest image."""
+        return max(3 * height * width for _, height, width in self._place.values())
 
     def __getitem__(self, row: int) -> NDArray[np.uint8]:
         """Return the image (H, W, 3) of a manifest row."""

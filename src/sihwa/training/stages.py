@@ -4,7 +4,7 @@ Axes: N and M images, V views, H and W image size in pixels, C, h and w activati
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sihwa.errors import ParityError
+from sihwa.images import batch_length, limited_threads
 from sihwa.model import export_activation
 from sihwa.terminal.progress import progress_bar
 from sihwa.training.config import StagesConfig
@@ -71,7 +72,7 @@ def compute_activations(
     with progress_bar(f"frozen layers, {views} views", count, "views") as advance:
         batches = prefetch(source.__getitem__, requests)
         for request, batch in zip(requests, batches, strict=True):
-            result = np.concatenate([run(images.numpy()) for images in batch.inputs])
+            result = np.concatenate([run(some) for images in batch.inputs for some in _cut(images)])
             if not np.isfinite(result).all():
                 raise ParityError(
                     "training=stages: activations of this network do not fit half precision; "
@@ -81,6 +82,13 @@ def compute_activations(
             activation[places, request.epoch or 0] = result
             advance(len(places))
     return activation
+
+
+def _cut(images: Tensor) -> Iterator[NDArray[np.uint8]]:
+    """Cut images of one size (N, H, W, 3) into batches, the smaller the larger they are."""
+    length = batch_length(images[0].nbytes)
+    for start in range(0, len(images), length):
+        yield images[start : start + length].numpy()
 
 
 def run_frozen(layers: nn.Module, device: torch.device) -> Activate:
@@ -134,6 +142,8 @@ def _compile(layers: nn.Module) -> FrozenRunner:
     core: Any = openvino.Core()
     # its default is bfloat16 where the processor has it, and there the resize alone is 24 % off
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    if threads := limited_threads():
+        settings["INFERENCE_NUM_THREADS"] = str(threads)
     compiled = core.compile_model(core.read_model(export_activation(layers)), "CPU", settings)
     request = compiled.create_infer_request()
 

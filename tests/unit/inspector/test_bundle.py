@@ -6,14 +6,8 @@ import pytest
 import torch
 
 from sihwa.errors import ConfigError, RuntimeUnavailable, ShapeError
-from sihwa.inspector import (
-    Card,
-    RuntimeChoice,
-    batches_by_size,
-    installed_choices,
-    load_inspector,
-    read_bundle,
-)
+from sihwa.images import batches_by_size
+from sihwa.inspector import Card, RuntimeChoice, installed_choices, load_inspector, read_bundle
 from sihwa.model import Network
 from tests.helpers import CLASSES, random_images, save_images
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sihwa.inspector import Outputs, ParityProof, ProofImages, RuntimeChoice, prove
+from sihwa.inspector import Outputs, ParityProof, ProofImages, RuntimeChoice, in_other_sizes, prove
 from tests.helpers import changed, int8_facts, made_card
 
 CARD = made_card(classes=("good", "scratch"))
@@ -101,11 +101,28 @@ def test_prove_many_images_resizes_some_evenly() -> None:
     assert runtime.sizes.count((9, 4)) == 32  # 0.45 × its own
 
 
-def test_prove_resized_only_skips_images_in_own_size() -> None:
+def test_prove_sampled_runtime_skips_images_that_are_not_resized() -> None:
     same = RuntimeChoice("torch", "cpu", "fp32")
     runtimes = [FakeRuntime(EXACT), FakeRuntime(EXACT, same)]
-    proofs = prove(FakeRuntime(EXACT).run, runtimes, some_images(), CARD, {}, resized_only=same)
-    assert [proof.images for proof in proofs] == [3 * SIZES, 3 * (SIZES - 1)]
+    proofs = prove(FakeRuntime(EXACT).run, runtimes, some_images(96), CARD, {}, sampled=same)
+    assert [proof.images for proof in proofs] == [96 + 32 * (SIZES - 1), 32 * SIZES]
+
+
+def test_prove_sampled_runtime_that_differs_is_refused() -> None:
+    same = RuntimeChoice("torch", "cpu", "fp32")
+    odd = FakeRuntime(np.roll(EXACT, 1, axis=0), same)
+    [proof] = prove(FakeRuntime(EXACT).run, [odd], some_images(), CARD, {}, sampled=same)
+    assert not proof.proven
+    assert proof.images == 3 * SIZES
+
+
+@pytest.mark.parametrize("size", [(1000, 900), (2000, 1500), (5472, 3648), (9000, 9000)])
+def test_in_other_sizes_has_another_size_of_every_image(size: tuple[int, int]) -> None:
+    image = np.broadcast_to(np.uint8(7), (1, *size, 3))
+    shapes = [resized.shape[1:3] for _, resized in in_other_sizes(["a"], image)]
+    assert shapes
+    assert len(set(shapes)) == len(shapes)
+    assert all(shape != size and shape[0] * shape[1] < 4_010_000 for shape in shapes)
 
 
 def test_prove_allows_flips_and_tolerance_by_precision() -> None:

@@ -162,6 +162,24 @@ def test_whole_map_a_cell_lies_where_its_pixels_are(framing: Framing) -> None:
     assert abs((column + 0.5) * cell[1] - 335) <= cell[1]
 
 
+@pytest.mark.parametrize(
+    ("framing", "size", "useful"),
+    [
+        (Framing((64, 96)), (300, 100), (128, 100)),
+        (Framing((64, 64)), (40, 128), (40, 128)),
+        (Framing((64, 64), "letterbox"), (400, 800), (64, 128)),
+        (Framing((64, 64), "letterbox"), (128, 20), (128, 20)),
+        (Framing((50, 50), tiles=(2, 1)), (1000, 1000), (200, 100)),
+        (Framing((50, 50), tiles=(2, 1), overlap=0.2), (1000, 1000), (180, 100)),
+        (Framing((50, 50), region=(0.0, 0.5, 0.25, 1.0)), (1000, 1000), (200, 400)),
+    ],
+)
+def test_useful_size_has_two_lines_for_each_of_the_network(
+    framing: Framing, size: tuple[int, int], useful: tuple[int, int]
+) -> None:
+    assert framing.useful_size(*size) == useful
+
+
 def test_tile_lengths_cover_the_image_from_edge_to_edge() -> None:
     framing = Framing((32, 32), tiles=(1, 4), overlap=0.25)
     image = np.zeros((1, 8, 1000, 3), np.uint8)

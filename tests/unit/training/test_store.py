@@ -30,15 +30,32 @@ def test_new_array_more_than_the_disk_holds_is_one_clear_error(tmp_path: Path) -
         new_array((2**20, 2**22), np.uint8, memory_mib=1, folder=tmp_path)
 
 
+def as_is(height: int, width: int) -> tuple[int, int]:
+    return height, width
+
+
 @pytest.mark.parametrize("memory_mib", [0, 1000], ids=["file", "memory"])
 def test_image_store_gives_every_image_as_it_is_read(
     manifest: Manifest, tmp_path: Path, memory_mib: int
 ) -> None:
     rows = np.flatnonzero(manifest.split == "train").tolist()
-    store = ImageStore(manifest, rows, memory_mib=memory_mib, cache_dir=tmp_path)
+    store = ImageStore(manifest, rows, size_of=as_is, memory_mib=memory_mib, cache_dir=tmp_path)
     path = manifest.table["path"].to_pylist()
     for row in rows:
         np.testing.assert_array_equal(store[row], read_image(path[row]))
+
+
+def test_image_store_larger_sides_are_shrunk_by_area(manifest: Manifest, tmp_path: Path) -> None:
+    height, width = (manifest.table[name][0].as_py() for name in ("height", "width"))
+    store = ImageStore(
+        manifest, [0], size_of=lambda h, w: (h, w // 4), memory_mib=9, cache_dir=tmp_path
+    )
+    image = manifest.read_image(0)
+    means = image[:, : width // 4 * 4].reshape(height, -1, 4, 3).mean(2)
+    assert store[0].shape == (height, width // 4, 3)
+    assert store.largest_bytes == store[0].nbytes
+    if width % 4 == 0:
+        assert abs(store[0] - means).max() <= 1
 
 
 def test_image_store_changed_meanwhile_is_refused(manifest: Manifest, tmp_path: Path) -> None:
@@ -47,7 +64,7 @@ def test_image_store_changed_meanwhile_is_refused(manifest: Manifest, tmp_path: 
     other = manifest.with_split(manifest.split.tolist())
     object.__setattr__(other, "table", other.table.set_column(place, "sha256", [digests]))
     with pytest.raises(UnreadableImage, match="changed since the run began"):
-        ImageStore(other, [0, 1], memory_mib=10, cache_dir=tmp_path)
+        ImageStore(other, [0, 1], size_of=as_is, memory_mib=10, cache_dir=tmp_path)
 
 
 def opened(path: Path | None) -> contextlib.closing[EmbeddingCache]:

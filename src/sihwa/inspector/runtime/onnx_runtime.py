@@ -7,6 +7,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from sihwa.errors import RuntimeUnavailable
+from sihwa.images import limited_threads
 from sihwa.inspector.bundle import Bundle
 from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice, run_in_small_batches
 
@@ -31,7 +32,7 @@ class OnnxRuntime:
         self.choice = choice
         self._tiles = bundle.card.network.tiles
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = limited_threads(threads)
         options.log_severity_level = 4
         # else bytes 4 to 8 of the file decide, and it could be read as something else than checked
         options.add_session_config_entry("session.load_model_format", "ONNX")

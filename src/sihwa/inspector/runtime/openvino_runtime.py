@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.images import available_cores
+from sihwa.images import available_cores, limited_threads
 from sihwa.inspector.backbone import Operator, computed_from, find_backbone
 from sihwa.inspector.bundle import Bundle
 from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice, run_in_small_batches
@@ -66,6 +66,8 @@ class OpenVinoRuntime:
         if threads:
             # as many parallel inferences as the cores allow
             settings["NUM_STREAMS"] = str(max(1, available_cores() // threads))
+        if limit := limited_threads():
+            settings["INFERENCE_NUM_THREADS"] = str(limit)
         core = openvino.Core()
         model = core.read_model(bundle.int8_model if choice.precision == "int8" else bundle.graph)
         # what is not quantised stays in float32

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sihwa.errors import ConfigError, InvalidInspector, ModelError
+from sihwa.images import limited_threads
 from sihwa.inspector.bundle import WEIGHTS_NAME, Bundle
 from sihwa.inspector.runtime.interface import Outputs, RuntimeChoice
 from sihwa.model import ModelConfig, Network, create_network, predict, use_exact_float32
@@ -46,8 +47,8 @@ class TorchRuntime:
 
     def __init__(self, bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> None:
         self.choice = choice
-        if threads:
-            torch.set_num_threads(threads)
+        if count := limited_threads(threads):
+            torch.set_num_threads(count)
         use_exact_float32()
         self._device = torch.device(choice.device)
         network = self._network = rebuild_network(bundle).to(self._device)

@@ -17,9 +17,13 @@ _BATCH_BYTES = 16 * 2**20
 """Larger batches of pixels gain nothing: an image of this size keeps a core busy by itself."""
 
 
-def batch_length(image: Images, most: int = BATCH) -> int:
-    """Return how many images of this size go together, 1 to `most`."""
-    return max(1, min(most, _BATCH_BYTES // image.nbytes))
+def batch_length(image_bytes: int, most: int = BATCH) -> int:
+    """Return how many images of so many bytes go together, 1 to `most`.
+
+    >>> batch_length(224 * 224 * 3), batch_length(4000 * 3000 * 3)
+    (32, 1)
+    """
+    return max(1, min(most, _BATCH_BYTES // image_bytes))
 
 
 def batches_by_size(
@@ -33,7 +37,7 @@ def batches_by_size(
     for key, image in images:
         same = waiting.setdefault(image.shape, [])
         same.append((key, image))
-        if len(same) >= batch_length(image, most):
+        if len(same) >= batch_length(image.nbytes, most):
             yield _stack(waiting.pop(image.shape))
         elif sum(map(_bytes, waiting.values())) >= _BATCH_BYTES:
             yield _stack(waiting.pop(max(waiting, key=lambda shape: _bytes(waiting[shape]))))
