@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sihwa.errors import ConfigError
 from sihwa.model import Pooling
 from sihwa.training.config import FinetuneConfig
 from sihwa.training.epoch_batches import Batch
@@ -100,7 +101,16 @@ class Learner(nn.Module):
         """Return logits (N, K) of activations (N, C, h, w), with tiles (N, T, C, h, w)."""
         if self.pooling is not None:
             activation = activation.flatten(0, 1)
-        features = self.layers(activation.contiguous(memory_format=torch.channels_last))
+        try:
+            features = self.layers(activation.contiguous(memory_format=torch.channels_last))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ConfigError(
+                "a batch of one image gives batch norm nothing to average over, since the last "
+                "map has 1 × 1 cell; raise training.batch_size or model.input_size, or set "
+                "training.norm=frozen"
+            ) from error
         with torch.autocast(features.device.type, enabled=False):
             logit = self.head(features.float().mean((2, 3)))
             return torch.as_tensor(logit if self.pooling is None else self.pooling(logit))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from sihwa.errors import ConfigError
 from sihwa.model import create_network, cut_network
 from sihwa.training.config import FinetuneConfig, LossConfig, MixConfig, OptimizerConfig
 from sihwa.training.epoch_batches import Batch
@@ -60,6 +61,23 @@ def test_learner_with_tiles_says_what_the_network_says(share: float) -> None:
         mixed, target = learner.prepare(batch)
     assert mixed.shape == cut.frozen(image).shape
     assert target.shape == (3, 2)
+
+
+@pytest.mark.parametrize("norm", ["train", "frozen"])
+def test_learner_batch_of_one_value_names_what_to_set(norm: str) -> None:
+    layers = torch.fx.symbolic_trace(torch.nn.Sequential(torch.nn.BatchNorm2d(4)))
+    head = Head(np.zeros(4), np.ones(4), 2, dropout=0)
+    config = FinetuneConfig(name="test", norm=norm)
+    learner = Learner(
+        lambda inputs: inputs[0], layers, head, Objective(LossConfig(), [1, 1]), config
+    )
+    learner.train()
+    assert learner(torch.ones(2, 4, 1, 1)).shape == (2, 2)
+    if norm == "frozen":
+        assert learner(torch.ones(1, 4, 1, 1)).shape == (1, 2)
+        return
+    with pytest.raises(ConfigError, match=r"training\.batch_size .*training\.norm=frozen"):
+        learner(torch.ones(1, 4, 1, 1))
 
 
 def test_parameter_groups_slow_down_towards_the_start() -> None:
