@@ -18,7 +18,7 @@ from sihwa.inspector import (
     MarginFacts,
     NetworkFacts,
     ParityProof,
-    PolicyFacts,
+    TopClassFacts,
     WeightsFacts,
     processor_of,
 )
@@ -46,7 +46,7 @@ def made_card(**changes: object) -> Card:
     card = Card(
         classes=CLASSES,
         accept_classes=("good",),
-        policy=PolicyFacts(unknown_threshold=None),
+        policy=TopClassFacts(unknown_threshold=None),
         temperature=0.5,
         network=NetworkFacts(
             name="tiny",

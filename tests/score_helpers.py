@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sihwa.inspector import Inspector, NetworkFacts, Outputs, PolicyFacts, RuntimeChoice
+from sihwa.inspector import Inspector, NetworkFacts, Outputs, RuntimeChoice, TopClassFacts
 from sihwa.scoring import ScoreOptions, ScoreSummary, file_of_row, row_schema, score_sources
 from tests.helpers import CLASSES, made_card, random_images, save_images
 
@@ -50,7 +50,7 @@ def stub_inspector(**changes: object) -> Inspector:
     network = NetworkFacts(
         name="stub", architecture="stub", input_size=64, stages=0, embedding_width=4
     )
-    given = {"policy": PolicyFacts(unknown_threshold=2.0), "network": network, **changes}
+    given = {"policy": TopClassFacts(unknown_threshold=2.0), "network": network, **changes}
     card = made_card(**given)
     return Inspector(card, StubRuntime(), "a stub")
 

@@ -241,5 +241,5 @@ def test_no_file_is_a_package_or_a_network() -> None:
     found = {str(path.relative_to(ROOT)) for path in tracked_files() if path.suffix in kinds}
     # the smallest network, with random weights
     assert found == {
-        f"tests/golden/inspector_v2/{n}" for n in ("inspector.onnx", "weights.safetensors")
+        f"tests/golden/inspector_v3/{n}" for n in ("inspector.onnx", "weights.safetensors")
     }

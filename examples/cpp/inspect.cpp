@@ -10,6 +10,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -43,9 +44,10 @@ std::string sha256(const std::string& content) {
 ov::InferRequest load(const std::filesystem::path& path, json& card) {
   const std::string graph = read(path);
   card = json::parse(read(path.parent_path() / "card.json"));
-  if (card.at("format") != "sihwa-inspector" || card.at("format_version") != 2 ||
-      card.at("policy").at("kind") != "top_class")
-    throw std::runtime_error("expected card.json of sihwa-inspector 2 with policy top_class");
+  const json& kind = card.at("policy").at("kind");
+  if (card.at("format") != "sihwa-inspector" || card.at("format_version") != 3 ||
+      (kind != "top_class" && kind != "thresholds"))
+    throw std::runtime_error("expected card.json of sihwa-inspector 3 with a known policy");
   if (card.at("files").at(path.filename().string()).at("sha256") != sha256(graph))
     throw std::runtime_error("not the file that card.json was written for; copy both again");
   ov::Core core;
@@ -98,6 +100,29 @@ json box_of(const float* map, size_t rows, size_t columns, size_t height, size_t
           high(*xs.rbegin(), width, columns), high(*ys.rbegin(), height, rows)};
 }
 
+// Decision and reason of an image that is like the training images.
+std::pair<std::string, std::string> decide(const json& card, const std::string& top_class,
+                                           const std::vector<float>& probability) {
+  const json &policy = card.at("policy"), &accepted = card.at("accept_classes");
+  const auto passes = [&](const json& name) {
+    return std::find(accepted.begin(), accepted.end(), name) != accepted.end();
+  };
+  if (policy.at("kind") == "top_class") {
+    const json& least = policy.at("least_probability");
+    const float top = *std::max_element(probability.begin(), probability.end());
+    if (!least.is_null() && top < least.get<double>())
+      return {"review", "its probability is too low; top class is " + top_class};
+    return {passes(top_class) ? "accept" : "reject", "top class is " + top_class};
+  }
+  double defect = 0;
+  for (size_t k = 0; k < probability.size(); k++)
+    if (!passes(card.at("classes").at(k))) defect += probability[k];
+  std::string decision = "review", what = "between the thresholds";
+  if (defect <= policy.at("accept_at_most").get<double>()) decision = "accept", what = "low";
+  else if (defect >= policy.at("reject_at_least").get<double>()) decision = "reject", what = "high";
+  return {decision, "P(defect) is " + what + "; top class is " + top_class};
+}
+
 ordered_json inspect(ov::InferRequest& request, const json& card, const std::string& path) {
   ordered_json answer{{"image", path}, {"decision", "review"}};
   Image image;
@@ -121,14 +146,12 @@ ordered_json inspect(ov::InferRequest& request, const json& card, const std::str
   }
   const size_t top = std::max_element(probability.begin(), probability.end()) - probability.begin();
   const std::string name = card.at("classes").at(top);
-  const json& accepted = card.at("accept_classes");
   const json& threshold = card.at("policy").at("unknown_threshold");
   if (!threshold.is_null() && unknown > threshold.get<double>()) {
     answer["reason"] = "unlike the training images; nearest is " + name;
   } else {
-    const bool good = std::find(accepted.begin(), accepted.end(), name) != accepted.end();
-    answer["decision"] = good ? "accept" : "reject";
-    answer["reason"] = "top class is " + name;
+    const auto [decision, reason] = decide(card, name, probability);
+    answer["decision"] = decision, answer["reason"] = reason;
   }
   const size_t rows = evidence.get_shape()[2], columns = evidence.get_shape()[3];
   const float* map = evidence.data<float>() + top * rows * columns;

@@ -12,9 +12,9 @@ async function load(path) {
   const card = JSON.parse(await readFile(beside, "utf8").catch(() => {
     throw new Error(`${beside}: not found; copy the whole inspector folder, not the .onnx alone`);
   }));
-  const found = `${card.format} ${card.format_version} ${card.policy?.kind}`;
-  if (found !== "sihwa-inspector 2 top_class")
-    throw new Error(`${beside}: expected sihwa-inspector 2 top_class, found ${found}`);
+  const found = `${card.format} ${card.format_version}`;
+  if (found !== "sihwa-inspector 3" || !["top_class", "thresholds"].includes(card.policy.kind))
+    throw new Error(`${beside}: expected sihwa-inspector 3 and a known policy, found ${found}`);
   const sha256 = createHash("sha256").update(graph).digest("hex");
   if (sha256 !== card.files?.[basename(path)]?.sha256)
     throw new Error(`${path}: not the file that card.json was written for; copy both again`);
@@ -62,6 +62,21 @@ function boxOf(map, rows, columns, height, width) {
     high(xs, width, columns), high(ys, height, rows)];
 }
 
+// Returns decision and reason of an image that is like the training images.
+function decide(card, topClass, probability) {
+  const { policy, classes, accept_classes: accepted } = card;
+  if (policy.kind === "top_class") {
+    if (Math.max(...probability) < (policy.least_probability ?? 0))
+      return ["review", `its probability is too low; top class is ${topClass}`];
+    return [accepted.includes(topClass) ? "accept" : "reject", `top class is ${topClass}`];
+  }
+  const defect = probability.reduce((sum, p, k) => accepted.includes(classes[k]) ? sum : sum + p, 0);
+  let [decision, what] = ["review", "between the thresholds"];
+  if (defect <= policy.accept_at_most) [decision, what] = ["accept", "low"];
+  else if (defect >= policy.reject_at_least) [decision, what] = ["reject", "high"];
+  return [decision, `P(defect) is ${what}; top class is ${topClass}`];
+}
+
 async function inspect(session, card, path) {
   const decoded = await readFile(path).then(decode).catch((error) => error);
   if (decoded instanceof Error)
@@ -76,10 +91,9 @@ async function inspect(session, card, path) {
   const top = probability.indexOf(Math.max(...probability));
   const name = card.classes[top];
   const threshold = card.policy.unknown_threshold;
-  let decision = card.accept_classes.includes(name) ? "accept" : "reject";
-  let reason = `top class is ${name}`;
-  if (threshold !== null && unknown > threshold)
-    [decision, reason] = ["review", `unlike the training images; nearest is ${name}`];
+  const [decision, reason] = threshold !== null && unknown > threshold
+    ? ["review", `unlike the training images; nearest is ${name}`]
+    : decide(card, name, probability);
   const [rows, columns] = output.evidence.dims.slice(2);
   const map = output.evidence.data.subarray(top * rows * columns, (top + 1) * rows * columns);
   const box = boxOf(map, rows, columns, height, width);

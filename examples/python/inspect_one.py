@@ -18,9 +18,9 @@ def load(path: str) -> tuple[ort.InferenceSession, dict[str, Any]]:
     options.add_session_config_entry("session.load_model_format", "ONNX")
     session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     card = json.loads(session.get_modelmeta().custom_metadata_map.get("sihwa.card", "{}"))
-    found = (card.get("format"), card.get("format_version"), card.get("policy", {}).get("kind"))
-    if found != ("sihwa-inspector", 2, "top_class"):
-        raise ValueError(f"expected ('sihwa-inspector', 2, 'top_class'), found {found}")
+    found = (card.get("format"), card.get("format_version"))
+    if found != ("sihwa-inspector", 3) or card["policy"]["kind"] not in ("top_class", "thresholds"):
+        raise ValueError(f"expected ('sihwa-inspector', 3) and a known policy, found {found}")
     if hashlib.sha256(content[: card["graph"]["bytes"]]).hexdigest() != card["graph"]["sha256"]:
         raise ValueError("the graph was changed after it was written; copy the inspector again")
     return session, card
@@ -60,6 +60,24 @@ def box_of(evidence: np.ndarray, height: int, width: int) -> list[int] | None:
     return [x0, y0, -(-(max(xs) + 1) * width // columns), -(-(max(ys) + 1) * height // rows)]
 
 
+def decide(card: dict[str, Any], top_class: str, probability: list[float]) -> tuple[str, str]:
+    """Return decision and reason of an image that is like the training images."""
+    policy, accepted = card["policy"], card["accept_classes"]
+    if policy["kind"] == "top_class":
+        if max(probability) < (policy["least_probability"] or 0):
+            return "review", f"its probability is too low; top class is {top_class}"
+        return "accept" if top_class in accepted else "reject", f"top class is {top_class}"
+    defect = 0.0
+    for name, share in zip(card["classes"], probability, strict=True):
+        defect += 0 if name in accepted else share
+    decision, what = "review", "between the thresholds"
+    if defect <= policy["accept_at_most"]:
+        decision, what = "accept", "low"
+    elif defect >= policy["reject_at_least"]:
+        decision, what = "reject", "high"
+    return decision, f"P(defect) is {what}; top class is {top_class}"
+
+
 def inspect(session: ort.InferenceSession, card: dict[str, Any], path: str) -> dict[str, Any]:
     """Return the answer for one image, as a dict for JSON."""
     try:
@@ -72,10 +90,10 @@ def inspect(session: ort.InferenceSession, card: dict[str, Any], path: str) -> d
         return {"decision": "review", "reason": "the network gave NaN or inf"}
     top, threshold = int(probability.argmax()), card["policy"]["unknown_threshold"]
     name, box = card["classes"][top], box_of(evidence[top], *image.shape[:2])
-    decision = "accept" if name in card["accept_classes"] else "reject"
-    reason = f"top class is {name}"
     if threshold is not None and float(unknown) > threshold:
         decision, reason = "review", f"unlike the training images; nearest is {name}"
+    else:
+        decision, reason = decide(card, name, probability.tolist())
     answer = {"decision": decision, "reason": reason, "top_class": name}
     return answer | {"probability": probability.tolist(), "unknown": float(unknown), "box": box}
 

@@ -1,6 +1,6 @@
 """The smallest inspector: fourteen operators, made by hand, the worked example of the format.
 
-Its network is the average colour of the image. It is kept in `inspector_v2/`, which every later
+Its network is the average colour of the image. It is kept in `inspector_v3/`, which every later
 reader has to read as this one does; `python -m tests.golden.smallest` writes it anew.
 """
 
@@ -19,14 +19,14 @@ from sihwa.inspector import (
     DatasetFacts,
     GraphFacts,
     NetworkFacts,
-    PolicyFacts,
+    TopClassFacts,
     WeightsFacts,
     write_bundle,
 )
 from sihwa.storage import sha256_of_bytes
 from tests.helpers import made_card
 
-FOLDER = Path(__file__).parent / "inspector_v2"
+FOLDER = Path(__file__).parent / "inspector_v3"
 TEMPERATURE = 0.5
 WEIGHT = np.array([[2, 1, 0], [-1, 0, 2]], np.float32)
 BIAS = np.array([-1.5, -0.5], np.float32)
@@ -95,7 +95,7 @@ def smallest_card(graph: bytes, weights: bytes) -> Card:
     return made_card(
         classes=("good", "얼룩"),
         accept_classes=("good",),
-        policy=PolicyFacts(unknown_threshold=0.25),
+        policy=TopClassFacts(unknown_threshold=0.25),
         network=NetworkFacts(
             name="smallest",
             architecture="average colour",

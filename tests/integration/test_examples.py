@@ -22,7 +22,7 @@ from sihwa.inspector import (
     Bundle,
     Card,
     MarginFacts,
-    PolicyFacts,
+    TopClassFacts,
     card_policy,
     load_inspector,
     write_bundle,
@@ -117,7 +117,7 @@ def inspector(tiny_bundle: Path, tiny_card: Card, tiny_graph: bytes, reference: 
 
     All decisions occur. The FP32 graph stands in for the INT8 model.
     """
-    policy = PolicyFacts(unknown_threshold=float(np.median(reference[1])))
+    policy = TopClassFacts(unknown_threshold=float(np.median(reference[1])))
     facts = int8_facts(tiny_graph, margin=MarginFacts(lead=1.0, unknown=0.1))
     card = changed(tiny_card, policy=policy, int8=facts, proof=(parity_proof("torch"),))
     weights = (tiny_bundle / "weights.safetensors").read_bytes()

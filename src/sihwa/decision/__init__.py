@@ -1,6 +1,12 @@
 """Decision: from class probabilities to accept, reject or review."""
 
-from sihwa.decision.config import DecisionConfig
+from sihwa.decision.config import (
+    CostConfig,
+    DecisionConfig,
+    EscapeBoundConfig,
+    SelectiveConfig,
+    TopClassConfig,
+)
 from sihwa.decision.policy import (
     ACCEPT,
     REJECT,
@@ -8,7 +14,10 @@ from sihwa.decision.policy import (
     Decision,
     Margin,
     Outcome,
+    Policy,
+    ThresholdPolicy,
     TopClassPolicy,
+    defect_probability,
     is_finite,
 )
 from sihwa.decision.unknown import fit_unknown, unknown_threshold
@@ -17,11 +26,18 @@ __all__ = [
     "ACCEPT",
     "REJECT",
     "REVIEW",
+    "CostConfig",
     "Decision",
     "DecisionConfig",
+    "EscapeBoundConfig",
     "Margin",
     "Outcome",
+    "Policy",
+    "SelectiveConfig",
+    "ThresholdPolicy",
+    "TopClassConfig",
     "TopClassPolicy",
+    "defect_probability",
     "fit_unknown",
     "is_finite",
     "unknown_threshold",

@@ -2,6 +2,7 @@
 
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import balanced_accuracy, confusion_matrix, macro_f1
+from sihwa.evaluation.decided import DecisionFigures
 from sihwa.evaluation.dependence import Dependence, measure_dependence
 from sihwa.evaluation.evaluation import Evaluation, Truth, evaluate
 from sihwa.evaluation.group_proposal import Proposal, propose_groups
@@ -17,6 +18,7 @@ from sihwa.evaluation.probability import (
 from sihwa.evaluation.similarity import Similarity, check_similarity
 
 __all__ = [
+    "DecisionFigures",
     "Dependence",
     "Evaluation",
     "EvaluationConfig",

@@ -5,31 +5,19 @@ Axes: N images, K classes, R resamples.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sihwa.errors import ConfigError, ShapeError
-from sihwa.evaluation.arrays import (
-    BoolArray,
-    FloatArray,
-    Int64,
-    IntArray,
-    checked_label,
-    checked_probability,
-)
+from sihwa.evaluation.arrays import FloatArray, Int64, IntArray, checked_label, checked_probability
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import confusion_matrix
-from sihwa.evaluation.grouped import (
-    GROUPED,
-    design_effect,
-    group_index,
-    grouped_interval,
-    grouped_upper_bound,
-)
-from sihwa.evaluation.intervals import EXACT, Figure, clopper_pearson, upper_bound
+from sihwa.evaluation.decided import DecisionFigures, measure_decisions
+from sihwa.evaluation.grouped import group_index
+from sihwa.evaluation.intervals import Figure
 from sihwa.evaluation.probability import ReliabilityBin, reliability_bins
+from sihwa.evaluation.rates import Rates
 from sihwa.evaluation.sampled import SampledFigures
 
 _FIGURES = (
@@ -45,7 +33,7 @@ _FIGURES = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluation:
-    """The figures of an inspector's top class on one set of images."""
+    """The figures of an inspector on one set of images: of its top class, and of its decisions."""
 
     classes: tuple[str, ...]
     """Class names, in the order of the probabilities' columns."""
@@ -72,13 +60,15 @@ class Evaluation:
     recall: tuple[Figure, ...]
     """Per class: share of its images given this label."""
     escapes: Figure | None
-    """Share of defective images accepted; None without accept classes."""
+    """Share of defective images whose top class is an accept class; None without such classes."""
     overkill: Figure | None
-    """Share of good images rejected; None without accept classes."""
+    """Share of good images whose top class is no accept class; None without such classes."""
+    decisions: DecisionFigures | None
+    """Figures of the decisions; None where nothing was decided."""
     error_bound: float
     """Upper bound of the true error rate, one-sided, at the figures' confidence."""
     escape_bound: float | None
-    """Upper bound of the true escape rate; None if escapes are undefined."""
+    """Upper bound of the true escape rate of the top class; None if escapes are undefined."""
     reliability: tuple[ReliabilityBin, ...]
     """The bins of the reliability diagram that hold images."""
     seed: int
@@ -100,6 +90,7 @@ class Evaluation:
                 {"class": name, "recall": asdict(found), "precision": asdict(true)}
                 for name, found, true in zip(self.classes, self.recall, self.precision, strict=True)
             ],
+            "decisions": self.decisions.as_dict(self.classes) if self.decisions else None,
             "confusion": self.confusion.tolist(),
             "reliability": [asdict(one) for one in self.reliability],
         }
@@ -120,7 +111,12 @@ class Truth:
 
 
 def evaluate(
-    probability: FloatArray, truth: Truth, *, config: EvaluationConfig | None = None, seed: int = 0
+    probability: FloatArray,
+    truth: Truth,
+    *,
+    outcome: Sequence[str] | None = None,
+    config: EvaluationConfig | None = None,
+    seed: int = 0,
 ) -> Evaluation:
     """Measure an inspector on images whose true class is known.
 
@@ -133,6 +129,8 @@ def evaluate(
     Args:
         probability: (N, K), rows sum to 1; the predicted class is the largest.
         truth: Labels, classes and groups.
+        outcome: Decision of each image, `accept`, `reject` or `review`, (N,); None if nothing was
+            decided.
         config: Confidence of the intervals, and R; the defaults if None.
         seed: Seed of the simulated and bootstrap intervals.
 
@@ -159,13 +157,17 @@ def evaluate(
         raise ShapeError(f"group must have {true.size} values, but got {number.size}")
     if number is not None and len(np.unique(number)) == true.size:
         number = None
-    rates = _Rates(number, config.confidence)
+    rates = Rates(number, config.confidence)
     escapes = overkill = None
     if accept_classes:
         accept = np.isin(classes, accept_classes)
         bad, rejected = ~accept[true], ~accept[predicted]
         escapes = rates.figure(~rejected, bad, "no image of a defect")
         overkill = rates.figure(rejected, ~bad, "no image of a good part")
+    decisions = None
+    if outcome is not None:
+        good = np.isin(classes, accept_classes)[true] if accept_classes else None
+        decisions = measure_decisions(outcome, true, good, predicted, rates, len(classes))
     rng = np.random.default_rng(seed)
     sampled = SampledFigures(config.confidence, config.resamples, rng, number)
     every = np.ones(true.size, dtype=np.bool_)
@@ -187,48 +189,12 @@ def evaluate(
         recall=tuple(rates.figure(correct, true == kind, "no test image") for kind in kinds),
         escapes=escapes,
         overkill=overkill,
+        decisions=decisions,
         error_bound=rates.bound(~correct, every),
         escape_bound=rates.bound(~rejected, bad) if escapes and escapes.count else None,
         reliability=reliability_bins(top, correct),
         seed=seed,
     )
-
-
-@dataclass(frozen=True)
-class _Rates:
-    """Rates with intervals, over images or over groups."""
-
-    group: IntArray | None
-    """Number of each image's group, (N,)."""
-    confidence: float
-
-    def figure(self, hit: BoolArray, among: BoolArray, reason: str) -> Figure:
-        """Return the share of hits among some images, or the reason why it is undefined."""
-        occurrences, trials = int((hit & among).sum()), int(among.sum())
-        figure = partial(Figure, confidence=self.confidence, count=trials, method=self._method)
-        if trials == 0:
-            return figure(value=None, low=None, high=None, reason=reason)
-        if self.group is None:
-            low, high = clopper_pearson(occurrences, trials, self.confidence)
-        else:
-            low, high = grouped_interval(hit[among], self.group[among], self.confidence)
-        return figure(value=occurrences / trials, low=low, high=high, occurrences=occurrences)
-
-    def bound(self, hit: BoolArray, among: BoolArray) -> float:
-        """Return the one-sided upper bound of the rate; some image must be among them."""
-        if self.group is None:
-            return upper_bound(int((hit & among).sum()), int(among.sum()), self.confidence)
-        return grouped_upper_bound(hit[among], self.group[among], self.confidence)
-
-    def effect(self, hit: BoolArray, among: BoolArray) -> float:
-        """Return how many images carry the evidence of one independent image."""
-        if self.group is None or not among.any():
-            return 1.0
-        return design_effect(hit[among], self.group[among])
-
-    @property
-    def _method(self) -> str:
-        return EXACT if self.group is None else GROUPED
 
 
 def _check_classes(classes: list[str], accept_classes: Sequence[str], count: int) -> None:

@@ -17,7 +17,8 @@ from safetensors.torch import save
 
 import sihwa
 from sihwa.dataset import Manifest
-from sihwa.decision import TopClassPolicy
+from sihwa.decision import Policy
+from sihwa.decision.fit_policy import Claim
 from sihwa.evaluation import Evaluation
 from sihwa.export.config import ExportConfig
 from sihwa.export.int8 import Int8Model, quantise_graph
@@ -27,6 +28,7 @@ from sihwa.images import available_cores, batches_by_size, shrink
 from sihwa.inspector import (
     Bundle,
     Card,
+    ClaimFacts,
     DatasetFacts,
     FramingFacts,
     GraphFacts,
@@ -34,14 +36,15 @@ from sihwa.inspector import (
     MarginFacts,
     NetworkFacts,
     ParityProof,
-    PolicyFacts,
     WeightsFacts,
     create_runtime,
     installed_choices,
     measure_speed,
+    policy_facts,
     processor_of,
     write_bundle,
 )
+from sihwa.inspector.calibration_file import CalibrationOutputs, pack_calibration
 from sihwa.model import OPSET, Framing, ModelConfig, Network, export_graph
 from sihwa.storage import sha256_of_bytes
 from sihwa.training import TrainingConfig, read_batches
@@ -63,7 +66,11 @@ class Trained:
     """Calibrated probabilities of every image, (N, K)."""
     evaluation: Evaluation
     """Figures on the test split."""
-    policy: TopClassPolicy
+    policy: Policy
+    claims: tuple[Claim, ...]
+    """What the calibration images prove of the policy."""
+    calibration: CalibrationOutputs
+    """What the policy was made from."""
     model: ModelConfig
     training: TrainingConfig
     seed: int
@@ -83,7 +90,8 @@ def export_inspector(
     graph = export_graph(network)
     tensors = {name: tensor.contiguous() for name, tensor in network.cpu().state_dict().items()}
     weights = save(tensors)
-    bundle = Bundle(_create_card(graph, weights, trained), graph, weights)
+    calibration = pack_calibration(trained.calibration)
+    bundle = Bundle(_create_card(graph, weights, trained), graph, weights, calibration=calibration)
     if config.int8:
         bundle = _with_int8_model(bundle, trained, config.max_int8_flips)
     proof = check_may_ship(bundle, network, manifest, config.max_difference, device)
@@ -163,7 +171,8 @@ def _create_card(graph: bytes, weights: bytes, trained: Trained) -> Card:
     return Card(
         classes=manifest.classes,
         accept_classes=manifest.accept_classes,
-        policy=PolicyFacts(unknown_threshold=trained.policy.unknown_threshold),
+        policy=policy_facts(trained.policy),
+        claims=tuple(ClaimFacts(**asdict(claim)) for claim in trained.claims),
         temperature=float(trained.network.temperature),
         network=network_facts(trained.network, model),
         weights=WeightsFacts(

@@ -22,7 +22,7 @@ import onnxruntime
 import onnxscript.optimizer
 from numpy.typing import NDArray
 
-from sihwa.decision import Margin, TopClassPolicy
+from sihwa.decision import Margin, Policy
 from sihwa.errors import RuntimeUnavailable
 from sihwa.export.refit import refit_head
 from sihwa.images import limited_threads
@@ -67,7 +67,7 @@ class _Readings(NamedTuple):
 
 
 def quantise_graph(
-    graph: bytes, training: Sequence[Images], calibration: Sequence[Images], policy: TopClassPolicy
+    graph: bytes, training: Sequence[Images], calibration: Sequence[Images], policy: Policy
 ) -> list[Int8Model]:
     """Make several INT8 models, each with the margin outside which it decides like the graph.
 
@@ -167,12 +167,12 @@ def _read(graph: bytes, batches: Iterable[Images], advance: Callable[[int], None
     return _Readings(*map(np.concatenate, zip(*readings, strict=True)))
 
 
-def _count_flips(readings: _Readings, reference: _Readings, policy: TopClassPolicy) -> int:
+def _count_flips(readings: _Readings, reference: _Readings, policy: Policy) -> int:
     ours, theirs = (policy.decide(each.probability, each.unknown) for each in (readings, reference))
     return sum(one != other for one, other in zip(ours, theirs, strict=True))
 
 
-def _margin(readings: _Readings, reference: _Readings, policy: TopClassPolicy) -> Margin:
+def _margin(readings: _Readings, reference: _Readings, policy: Policy) -> Margin:
     """Return the margin within which the INT8 model needs a second pass.
 
     No decision flips if it is farther from a border than that distance is ever overstated. The
@@ -181,14 +181,17 @@ def _margin(readings: _Readings, reference: _Readings, policy: TopClassPolicy) -
     overstated = policy.overstated(
         readings.probability, readings.unknown, reference.probability, reference.unknown
     )
-    unknown = _SAFETY_FACTOR * float(overstated.unknown.max())
+    unknown, odds = (
+        _SAFETY_FACTOR * float(one.max()) for one in (overstated.unknown, overstated.odds)
+    )
     difference = np.abs(readings.probability - reference.probability).max(1)
     distance = policy.distances(readings.probability, readings.unknown)
     too_far = (difference > _TOLERANCE_SHARE * TOLERANCE["int8"]) & (distance.unknown > unknown)
+    too_far &= distance.odds > odds
     lead = max(
         _SAFETY_FACTOR * float(overstated.lead.max()), float(distance.lead[too_far].max(initial=0))
     )
-    return Margin(lead, unknown)
+    return Margin(lead, unknown, odds)
 
 
 def float32_nodes(model: onnx.ModelProto, first: int) -> list[str]:

@@ -8,7 +8,6 @@ from sihwa.inspector.card import (
     GraphFacts,
     Int8Facts,
     MarginFacts,
-    PolicyFacts,
     WeightsFacts,
     card_policy,
 )
@@ -17,6 +16,13 @@ from sihwa.inspector.inspector import Inspection, Inspector, load_inspector, ope
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.network_facts import FramingFacts, NetworkFacts
 from sihwa.inspector.parity import TOLERANCE, ProofImages, in_other_sizes, prove
+from sihwa.inspector.policy_facts import (
+    ClaimFacts,
+    PolicyFacts,
+    ThresholdFacts,
+    TopClassFacts,
+    policy_facts,
+)
 from sihwa.inspector.proof import ParityProof
 from sihwa.inspector.runtime.interface import Outputs, Runtime, RuntimeChoice
 from sihwa.inspector.runtime.registry import REFERENCE, create_runtime, installed_choices
@@ -31,6 +37,7 @@ __all__ = [
     "TOLERANCE",
     "Bundle",
     "Card",
+    "ClaimFacts",
     "DatasetFacts",
     "EvidenceBox",
     "FramingFacts",
@@ -46,6 +53,8 @@ __all__ = [
     "ProofImages",
     "Runtime",
     "RuntimeChoice",
+    "ThresholdFacts",
+    "TopClassFacts",
     "Verification",
     "WeightsFacts",
     "card_policy",
@@ -57,6 +66,7 @@ __all__ = [
     "load_inspector",
     "measure_speed",
     "open_bundle",
+    "policy_facts",
     "processor_of",
     "prove",
     "read_bundle",

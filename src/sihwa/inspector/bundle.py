@@ -6,6 +6,7 @@ inspector/
 ├── card.json             the card again, for readers without ONNX, with every file's SHA-256
 ├── README.md             the card in words
 ├── inspector.int8.onnx   the INT8 model, if it was asked for and kept
+├── calibration.parquet   outputs for the calibration images, for `sihwa decide`; no images
 └── images.zip            some calibration images, for `sihwa verify`, unless refused
 """
 
@@ -37,21 +38,24 @@ CARD_NAME = "card.json"
 README_NAME = "README.md"
 INT8_NAME = "inspector.int8.onnx"
 IMAGES_NAME = "images.zip"
+CALIBRATION_NAME = "calibration.parquet"
 FILES = (GRAPH_NAME, WEIGHTS_NAME, README_NAME)
-OPTIONAL_FILES = (INT8_NAME, IMAGES_NAME)
+OPTIONAL_FILES = (INT8_NAME, IMAGES_NAME, CALIBRATION_NAME)
 
 
 @dataclass(frozen=True)
 class Bundle:
     """A checked inspector in memory, its files as bytes; the INT8 model has no card in it.
 
-    `weights` are None if only the graph was read, `int8_model` if there is none.
+    `weights` are None if only the graph was read, the others if there are none.
     """
 
     card: Card
     graph: bytes
     weights: bytes | None = None
     int8_model: bytes | None = None
+    calibration: bytes | None = None
+    """See `calibration_file`."""
 
 
 class FileFacts(Facts, frozen=True, kw_only=True):
@@ -80,6 +84,7 @@ def write_bundle(folder: Path, bundle: Bundle, images: bytes | None = None) -> N
         README_NAME: bundle_readme(card, has_images=images is not None).encode(),
         INT8_NAME: bundle.int8_model,
         IMAGES_NAME: images,
+        CALIBRATION_NAME: bundle.calibration,
     }
     files = {name: content for name, content in given.items() if content is not None}
     facts = {name: _facts(content) for name, content in files.items()}
@@ -120,7 +125,8 @@ def read_bundle(path: Path) -> Bundle:
     files = _read_files(path, card)
     _check_weights(card, files[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
     _check_int8_model(card, files.get(INT8_NAME), str(path / INT8_NAME))
-    return Bundle(card, content, files[WEIGHTS_NAME], files.get(INT8_NAME))
+    optional = (files.get(name) for name in (INT8_NAME, CALIBRATION_NAME))
+    return Bundle(card, content, files[WEIGHTS_NAME], *optional)
 
 
 def _check_seal(card: Card, text: str, content: bytes, where: str) -> None:

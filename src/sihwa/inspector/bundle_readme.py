@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from sihwa.inspector.card import Card
+from sihwa.inspector.policy_facts import ThresholdFacts
 
 _SPLITS = ("train", "calibration", "test")
 
@@ -44,25 +45,49 @@ def _trained_on(card: Card) -> str:
 
 
 def _decides(card: Card) -> str:
-    threshold = card.policy.unknown_threshold
-    rows = [[name, "accept" if name in card.accept_classes else "reject"] for name in card.classes]
+    threshold, policy = card.policy.unknown_threshold, card.policy
     unknown = (
         "No image is called unknown: there were too few calibration images to promise a rate."
         if threshold is None
         else f"An image whose unknown score exceeds {threshold:.3f} goes to review instead."
     )
-    return (
-        "The most probable class decides. "
-        + unknown
-        + " What cannot be read goes to review.\n\n"
-        + _table(["most probable class", "decision"], rows)
-    )
+    if isinstance(policy, ThresholdFacts):
+        head = ["P(defect)", "decision"]
+        rows = [
+            [f"at most {policy.accept_at_most:.3g}", "accept"],
+            ["between", "review"],
+            [f"at least {policy.reject_at_least:.3g}", "reject"],
+        ]
+        rule = (
+            "P(defect), the probability of all classes but "
+            f"{', '.join(map(_cell, card.accept_classes))}, decides. "
+        )
+    else:
+        head = ["most probable class", "decision"]
+        rows = [
+            [name, "accept" if name in card.accept_classes else "reject"] for name in card.classes
+        ]
+        rule = "The most probable class decides. "
+        if policy.least_probability is not None:
+            rule += f"If its probability is below {policy.least_probability:.3g}, review. "
+    return f"{rule}{unknown} What cannot be read goes to review.\n\n{_table(head, rows)}"
+
+
+def _claims(card: Card) -> list[str]:
+    if not card.claims:
+        return ["No bound on escapes (미검) has been set or proven."]
+    return [
+        f"Proven: {_cell(claim.rate)} at most {math.ceil(claim.bound * 1e4 - 1e-6) / 100:.2f} % at "
+        f"{claim.confidence:.0%} confidence ({claim.occurrences} of {claim.images} calibration "
+        "images), as long as images of the line are like them."
+        for claim in card.claims
+    ]
 
 
 def _limits(card: Card) -> str:
     lines = [
         "The figures hold for images like those of the data set: same part, camera, lens, light.",
-        "No bound on escapes (미검) has been set or proven: the most probable class decides.",
+        *_claims(card),
         "A defect of a kind that was not in the data may still be given one of the classes above.",
         "The evidence map shows where the network looked, not the outline of a defect.",
         "What was proven of a runtime holds for the version and processor named beside it. "
@@ -86,7 +111,11 @@ def _licences(card: Card, has_images: bool) -> str:
 
 def _figures(metrics: dict[str, Any]) -> str:
     rows = []
+    decided = (metrics.get("decisions") or {}).get("figures", {})
+    named = [(name, figure) for name, figure in decided.items()]
     for name, figure in metrics.get("figures", {}).items():
+        named.append((f"{name} of the top class" if name in decided else name, figure))
+    for name, figure in named:
         value = "undefined" if figure["value"] is None else f"{figure['value']:.4f}"
         rows.append([name.replace("_", " "), value, _interval(figure), figure["method"]])
     return _table(["figure", "value", "interval", "method"], rows)

@@ -4,20 +4,22 @@ The types here are the schema: `read_card` refuses what does not fit them. What 
 in docs/inspector-format.md.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from sihwa.decision import TopClassPolicy
+from sihwa.decision import Policy
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.network_facts import NetworkFacts
+from sihwa.inspector.policy_facts import ClaimFacts, PolicyFacts, make_policy, policy_fault
 from sihwa.inspector.proof import ParityProof
 from sihwa.inspector.strict_json import (
     Count,
     Facts,
     Positive,
     Sha256,
+    Share,
     canonical_json,
     parse_json,
     printable,
@@ -26,7 +28,7 @@ from sihwa.storage import sha256_of_bytes
 from sihwa.terminal.names import class_name_fault
 
 FORMAT = "sihwa-inspector"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised whenever a reader of the version before could decide otherwise or fail."""
 
 # Two inspectors made alike have one id: what differs from run to run or machine to machine is
@@ -39,14 +41,6 @@ ByteCount = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Created = Annotated[
     str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(Z|\+00:00)$", max_length=25)
 ]
-
-
-class PolicyFacts(Facts, frozen=True, kw_only=True):
-    """How outputs become a decision."""
-
-    kind: Literal["top_class"] = "top_class"
-    unknown_threshold: Positive | None
-    """Unknown score above which an image goes to review; None for never."""
 
 
 class WeightsFacts(Facts, frozen=True, kw_only=True):
@@ -81,6 +75,7 @@ class MarginFacts(Facts, frozen=True, kw_only=True):
 
     lead: Positive
     unknown: Positive
+    odds: Positive = 0.0
 
 
 class Int8Facts(Facts, frozen=True, kw_only=True):
@@ -91,7 +86,7 @@ class Int8Facts(Facts, frozen=True, kw_only=True):
     float32_layers: Count
     """Convolutions between the first and the evidence map that stayed in float32."""
     margin: MarginFacts
-    second_passes: Annotated[float, Meta(ge=0, le=1)]
+    second_passes: Share
     """Share of the calibration images within the margin."""
     allowed_flips: Count
 
@@ -106,6 +101,7 @@ class Card(Facts, frozen=True, kw_only=True):
     """In the order of the probabilities, K of them."""
     accept_classes: Annotated[tuple[ClassName, ...], Meta(max_length=10_000)]
     policy: PolicyFacts
+    claims: Annotated[tuple[ClaimFacts, ...], Meta(max_length=10_000)] = ()
     temperature: Annotated[float, Meta(gt=0)]
     """Divisor of the logits that calibrates the probabilities; applied in the graph."""
     network: NetworkFacts
@@ -216,6 +212,9 @@ def _check_classes(card: Card, where: str) -> None:
         fault = class_name_fault(name)
         if fault:
             raise InvalidInspector(f"{where}: the card's 'classes': {name!a} {fault}")
+    fault = policy_fault(card.policy, card.accept_classes)
+    if fault:
+        raise InvalidInspector(f"{where}: the card's 'policy' {fault}")
     strangers = set(card.accept_classes) - set(card.classes)
     if strangers:
         raise InvalidInspector(
@@ -224,11 +223,9 @@ def _check_classes(card: Card, where: str) -> None:
         )
 
 
-def card_policy(card: Card) -> TopClassPolicy:
+def card_policy(card: Card) -> Policy:
     """Return the policy that a card describes."""
-    return TopClassPolicy(
-        card.classes, card.accept_classes, unknown_threshold=card.policy.unknown_threshold
-    )
+    return make_policy(card.policy, card.classes, card.accept_classes)
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sihwa.decision import TopClassPolicy
+from sihwa.decision import Policy
 from sihwa.inspector.card import Card, card_policy
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.proof import ParityProof
@@ -128,7 +128,7 @@ class _Tally:
     worst: tuple[bool, float, str] = (False, -1.0, "")
 
     def add(
-        self, names: Sequence[str], outputs: Outputs, expected: Outputs, policy: TopClassPolicy
+        self, names: Sequence[str], outputs: Outputs, expected: Outputs, policy: Policy
     ) -> None:
         apart = np.abs(outputs.probability - expected.probability)
         apart[np.isnan(outputs.probability) & np.isnan(expected.probability)] = 0

@@ -12,6 +12,7 @@ MAX_CARD_BYTES = 2 * 2**20
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 # the length, too: $ also matches before a line break at the end
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", min_length=64, max_length=64)]
 

@@ -12,7 +12,8 @@ from sihwa.reporting.wording import WORDS
 if TYPE_CHECKING:
     from sihwa.evaluation import Evaluation, Figure
 
-_IN_PERCENT = ("escapes", "overkill", "accuracy", "balanced_accuracy")
+_OF_DECISIONS = ("escapes", "overkill", "review", "errors")
+_OF_TOP_CLASS = ("accuracy", "balanced_accuracy")
 _IN_DECIMALS = ("macro_f1", "expected_calibration_error", "log_loss")
 UNDEFINED = "–"
 
@@ -33,8 +34,14 @@ class FigureRow:
 
 
 def figure_rows(evaluation: "Evaluation") -> list[FigureRow]:
-    """Return the figures over all classes; escapes and overkill first, if measured."""
-    named = ((key, getattr(evaluation, key)) for key in _IN_PERCENT + _IN_DECIMALS)
+    """Return the figures over all classes: those of the decisions first, then of the top class."""
+    decisions = evaluation.decisions
+    named = [(key, getattr(decisions, key)) for key in _OF_DECISIONS] if decisions else []
+    named += [
+        ("top_class_escapes", evaluation.escapes),
+        ("top_class_overkill", evaluation.overkill),
+    ]
+    named += [(key, getattr(evaluation, key)) for key in _OF_TOP_CLASS + _IN_DECIMALS]
     return [figure_row(key, figure) for key, figure in named if figure is not None]
 
 

@@ -53,7 +53,7 @@ def render(report: Report) -> str:
     similarity = similarity_sentences(report.similarity)
     if setting := proposed_setting(report.similarity):
         similarity.append(setting)
-    conclusions = _conclusions(evaluation)
+    conclusions = [*report.claims, *_conclusions(evaluation)]
     # a warning comes before what it puts in doubt
     conclusions = similarity + conclusions if report.similarity.warns else conclusions + similarity
     return render_template(
@@ -67,6 +67,7 @@ def render(report: Report) -> str:
         conclusions=[*map(_unbroken, conclusions), _LIMITS],
         figures=figure_rows(evaluation),
         classes=_classes(evaluation),
+        decided=_decided(evaluation),
         confusion=_confusion(evaluation),
         circles=_circles(evaluation),
         side=_PLOT_SIDE,
@@ -86,11 +87,10 @@ def _confidence(evaluation: "Evaluation") -> str:
 
 
 def _headline(evaluation: "Evaluation") -> list[FigureRow]:
-    """Return the three figures at the top: escapes and overkill, if they are measured."""
-    accuracy = figure_row("accuracy", evaluation.accuracy)
-    if evaluation.escapes and evaluation.overkill:
-        escapes = figure_row("escapes", evaluation.escapes)
-        return [escapes, figure_row("overkill", evaluation.overkill), accuracy]
+    """Return the figures at the top: escapes, overkill and review, if they are measured."""
+    accuracy, decisions = figure_row("accuracy", evaluation.accuracy), evaluation.decisions
+    if decisions and decisions.escapes:
+        return figure_rows(evaluation)[:3]
     balanced = figure_row("balanced_accuracy", evaluation.balanced_accuracy)
     name, figure = min(_recalls(evaluation), key=lambda one: (one[1].value, one[1].low))
     weakest = replace(figure_row("weakest_recall", figure), note=name, method="")
@@ -127,16 +127,18 @@ def _conclusions(evaluation: "Evaluation") -> list[str]:
 
 
 def _escape_conclusion(evaluation: "Evaluation", confidence: str) -> list[str]:
-    if evaluation.escapes is None:
+    decisions = evaluation.decisions
+    if decisions is None or decisions.escapes is None:
         return []
-    if evaluation.escape_bound is None:
+    if decisions.escape_bound is None:
         return ["No test image shows a defective part, so nothing is known about escapes."]
     what = "images" if evaluation.groups is None else "groups, such as parts,"
-    needed = math.ceil(math.log(1 - evaluation.escapes.confidence) / math.log(1 - 0.01))
+    needed = math.ceil(math.log(1 - decisions.escapes.confidence) / math.log(1 - 0.01))
     return [
-        f"{evaluation.escapes.occurrences} of {evaluation.escapes.count} images of defects were "
-        f"accepted: at {confidence} confidence at most {percent_bound(evaluation.escape_bound)} of "
-        "them escape. To prove an escape rate of 1 % takes "
+        f"{decisions.escapes.occurrences} of {decisions.escapes.count} images of defects were "
+        f"accepted: at {confidence} confidence at most {percent_bound(decisions.escape_bound)} of "
+        f"them escape. {decisions.review.occurrences} of {decisions.review.count} images went to "
+        "review. To prove an escape rate of 1 % takes "
         f"{needed} defective {what} without a single escape."
     ]
 
@@ -159,6 +161,16 @@ def _classes(evaluation: "Evaluation") -> list[dict[str, Any]]:
             "precision_missing": precision.reason,
         }
         for name, recall, precision in rows
+    ]
+
+
+def _decided(evaluation: "Evaluation") -> list[dict[str, Any]]:
+    """Return per true class how many images were accepted, rejected and reviewed."""
+    if evaluation.decisions is None:
+        return []
+    return [
+        {"name": name, "cells": [figure_row("recall", share) for share in shares]}
+        for name, shares in zip(evaluation.classes, evaluation.decisions.shares, strict=True)
     ]
 
 

@@ -51,3 +51,5 @@ class Report:
     """What the audit of the images found, one line each, the worst first."""
     robustness: "Mapping[str, Sequence[Figure]]"
     """Kind of corruption → accuracy at each strength; empty if not measured."""
+    claims: Sequence[str] = ()
+    """What the calibration images prove of the decisions, one sentence each."""

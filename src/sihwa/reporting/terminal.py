@@ -10,15 +10,20 @@ from rich.text import Text
 from sihwa.reporting.figure_rows import FigureRow, figure_rows, percent, percent_interval
 
 if TYPE_CHECKING:
-    from sihwa.evaluation import Evaluation, Figure
+    from collections.abc import Sequence
+
+    from sihwa.evaluation import DecisionFigures, Evaluation, Figure
 
 
 def metrics_table(evaluation: "Evaluation") -> RenderableType:
-    """Return two tables at most 80 columns wide, for `rich.print`: figures, and classes.
+    """Return tables at most 80 columns wide, for `rich.print`: figures, decisions, and classes.
 
     Class names are shown literally, never read as markup.
     """
-    return Group(_figures(evaluation), Text(""), _classes(evaluation))
+    tables: list[RenderableType] = [_figures(evaluation), Text("")]
+    if evaluation.decisions:
+        tables += [_decisions(evaluation.classes, evaluation.decisions), Text("")]
+    return Group(*tables, _classes(evaluation))
 
 
 def _figures(evaluation: "Evaluation") -> Table:
@@ -30,6 +35,20 @@ def _figures(evaluation: "Evaluation") -> Table:
         table.add_row(Text(row.name), row.value, row.interval, Text(_basis(row)))
     table.caption = Text("\n".join(dict.fromkeys(row.method for row in rows)), justify="left")
     return table
+
+
+def _decisions(classes: "Sequence[str]", decisions: "DecisionFigures") -> Table:
+    table = _table("True class", "Accepted", "Rejected", "To review")
+    for name, shares in zip(classes, decisions.shares, strict=True):
+        table.add_row(Text(name), *(_share(one) for one in shares))
+    return table
+
+
+def _share(figure: "Figure") -> Text:
+    if figure.value is None:
+        return Text(figure.reason or "", style="dim")
+    text = Text(f"{figure.occurrences:,}")
+    return text.append(f"  {percent(figure.value)}", style="dim")
 
 
 def _classes(evaluation: "Evaluation") -> Table:

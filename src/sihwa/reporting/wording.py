@@ -11,6 +11,14 @@ WORDS = {
     "escapes_note": "share of defective images accepted",
     "overkill": "Overkill",
     "overkill_note": "share of good images rejected",
+    "review": "Review",
+    "review_note": "share of images sent to review",
+    "errors": "Errors when decided",
+    "errors_note": "share of the accepted and rejected images with a wrong label",
+    "top_class_escapes": "Escapes, top class",
+    "top_class_escapes_note": "share of defective images whose top class passes",
+    "top_class_overkill": "Overkill, top class",
+    "top_class_overkill_note": "share of good images whose top class is a defect",
     "expected_calibration_error": "Calibration error",
     "expected_calibration_error_note": (
         "mean gap between stated probability and observed accuracy, 0 is perfect"

@@ -4,7 +4,7 @@ Axes: N images, K classes.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
-from sihwa.decision import TopClassPolicy, fit_unknown, unknown_threshold
-from sihwa.evaluation import fit_temperature, softmax
+from sihwa.decision import Policy, fit_unknown
+from sihwa.decision.fit_policy import Calibration, Claim, fit_policy
+from sihwa.evaluation import fit_temperature, group_index, softmax
+from sihwa.inspector.calibration_file import CalibrationOutputs
 from sihwa.model import Network
 from sihwa.run.config import TrainConfig
 from sihwa.training import TrainResult, embed_tiles
@@ -29,8 +31,10 @@ class Calibrated:
     """Calibrated probabilities, (N, K)."""
     unknown: NDArray[np.floating]
     """Unknown score: how unlike the training images each is, (N,)."""
-    policy: TopClassPolicy
+    policy: Policy
     """Turns both into decisions."""
+    claims: tuple[Claim, ...]
+    """What the calibration images prove of the policy."""
 
 
 def calibrate(
@@ -58,11 +62,45 @@ def calibrate(
     temperature = fit_temperature(logit[calibration], label[calibration])
     network.temperature.fill_(temperature)
     log.info("temperature %.3f, from %d calibration images", temperature, calibration.sum())
-    threshold = unknown_threshold(unknown[calibration], config.decision.unknown_rate)
-    if threshold is None and config.decision.unknown_rate > 0:
+    probability = softmax(logit / temperature)
+    fitted = fit_policy(
+        config.decision,
+        replace(
+            calibration_images(manifest),
+            probability=probability[calibration],
+            unknown=unknown[calibration],
+        ),
+    )
+    if fitted.policy.unknown_threshold is None and config.decision.unknown_rate > 0:
         log.warning(
             f"no image will be called unknown: {calibration.sum()} calibration images are too few "
             f"for decision.unknown_rate={config.decision.unknown_rate:g}"
         )
-    policy = TopClassPolicy(manifest.classes, manifest.accept_classes, threshold)
-    return Calibrated(softmax(logit / temperature), unknown, policy)
+    for claim in fitted.claims:
+        log.info("%s", claim.sentence())
+    return Calibrated(probability, unknown, fitted.policy, fitted.claims)
+
+
+def calibration_images(manifest: Manifest) -> Calibration:
+    """Return the calibration images before anything is known of them but label and group."""
+    rows = np.flatnonzero(manifest.split == "calibration")
+    return Calibration(
+        classes=manifest.classes,
+        accept_classes=manifest.accept_classes,
+        probability=np.zeros((len(rows), len(manifest.classes))),
+        unknown=np.zeros(len(rows)),
+        label=manifest.label_index[rows],
+        group=[manifest.component[row] for row in rows.tolist()],
+    )
+
+
+def calibration_outputs(manifest: Manifest, calibrated: Calibrated) -> CalibrationOutputs:
+    """Return what an inspector keeps of the calibration images."""
+    rows = np.flatnonzero(manifest.split == "calibration")
+    group = group_index([manifest.component[row] for row in rows.tolist()])
+    return CalibrationOutputs(
+        probability=calibrated.probability[rows].astype(np.float32),
+        unknown=calibrated.unknown[rows].astype(np.float32),
+        label=manifest.label_index[rows].astype(np.int32),
+        group=group.astype(np.int32),
+    )

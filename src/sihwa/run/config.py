@@ -15,7 +15,13 @@ from sihwa.dataset import (
     PublicSetConfig,
     TabularConfig,
 )
-from sihwa.decision import DecisionConfig
+from sihwa.decision import (
+    CostConfig,
+    DecisionConfig,
+    EscapeBoundConfig,
+    SelectiveConfig,
+    TopClassConfig,
+)
 from sihwa.errors import ConfigError, check_settings
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.export.config import ExportConfig
@@ -75,7 +81,12 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "augmentation": {"augmentation": AugmentationConfig},
     "model": {"model": ModelConfig},
     "training": {"finetune": FinetuneConfig, "probe": ProbeConfig, "stages": StagesConfig},
-    "decision": {"decision": DecisionConfig},
+    "decision": {
+        "cost": CostConfig,
+        "escape_bound": EscapeBoundConfig,
+        "selective": SelectiveConfig,
+        "top_class": TopClassConfig,
+    },
     "evaluation": {"evaluation": EvaluationConfig},
     "export": {"export": ExportConfig},
 }

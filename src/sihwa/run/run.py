@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest, read_dataset
+from sihwa.decision.fit_policy import require_provable
 from sihwa.errors import ConfigError, StorageError, carrying
 from sihwa.evaluation import Evaluation, Similarity, Truth, check_similarity, evaluate
 from sihwa.export import Trained, export_inspector
@@ -21,7 +22,7 @@ from sihwa.model import Network
 from sihwa.run import run_files, run_folder
 from sihwa.run.audit_source import audit_run
 from sihwa.run.build_network import build_network
-from sihwa.run.calibrate import Calibrated, calibrate
+from sihwa.run.calibrate import Calibrated, calibrate, calibration_images, calibration_outputs
 from sihwa.run.config import TrainConfig
 from sihwa.run.processes import choose_device, share_folder
 from sihwa.run.robustness import Robustness, measure_robustness
@@ -52,6 +53,7 @@ class Run:
         device = choose_device(config.device)
         manifest = read_dataset(config.dataset, config.seed)
         with carrying(manifest.notes):  # the log shows them once there is a folder
+            require_provable(config.decision, calibration_images(manifest))
             network = build_network(config, manifest)
             try:
                 with usable_folder(Path(config.cache_dir).expanduser()):
@@ -133,14 +135,17 @@ class Run:
 
     def _evaluate(self, calibrated: Calibrated, similarity: Similarity) -> Evaluation:
         test = self.manifest.split == "test"
+        probability, unknown = calibrated.probability[test], calibrated.unknown[test]
+        decisions = calibrated.policy.decide(probability, unknown)
         evaluation = evaluate(
-            calibrated.probability[test],
+            probability,
             Truth(
                 self.manifest.label_index[test],
                 self.manifest.classes,
                 accept_classes=self.manifest.accept_classes,
                 group=np.array(self.manifest.component)[test].tolist(),
             ),
+            outcome=[decision.outcome for decision in decisions],
             config=self.config.evaluation,
             seed=self.config.seed,
         )
@@ -166,6 +171,8 @@ class Run:
             probability=calibrated.probability,
             evaluation=evaluation,
             policy=calibrated.policy,
+            claims=calibrated.claims,
+            calibration=calibration_outputs(self.manifest, calibrated),
             model=self.config.model,
             training=self.config.training,
             seed=self.config.seed,

@@ -81,6 +81,7 @@ def write_run_report(result: RunResult) -> None:
         },
         errors=_errors(result),
         similarity=result.similarity,
+        claims=[f"{claim.sentence().capitalize()}." for claim in result.calibrated.claims],
         findings=[one.line for one in result.findings],
         robustness={
             kind: [one.accuracy for one in evaluations]

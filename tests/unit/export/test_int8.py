@@ -6,7 +6,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from sihwa.decision import Margin, TopClassPolicy
+from sihwa.decision import Margin, Policy, ThresholdPolicy, TopClassPolicy
 from sihwa.export import int8
 from sihwa.export.int8 import (
     Int8Model,
@@ -32,7 +32,7 @@ def int8_models(tiny_graph: bytes, tiny_card: Card) -> list[Int8Model]:
     return quantise_graph(tiny_graph, TRAINING, CALIBRATION, policy(tiny_card))
 
 
-def policy(card: Card) -> TopClassPolicy:
+def policy(card: Card) -> Policy:
     return replace(card_policy(card), unknown_threshold=1.0)
 
 
@@ -183,7 +183,14 @@ def test_margin_covers_the_worst_image(
     unknown: float,
 ) -> None:
     margin = _margin(readings(*ours), readings(*exact), POLICY)
-    assert margin == (pytest.approx(lead, abs=1e-4), pytest.approx(unknown, abs=1e-4))
+    assert list(margin) == pytest.approx([lead, unknown, 0], abs=1e-4)
+
+
+def test_margin_covers_the_most_overstated_odds() -> None:
+    policy = ThresholdPolicy(("a", "b"), ("a",), accept_at_most=0.1, reject_at_least=0.5)
+    ours, exact = readings([0.98, 0.2], [1.0, 1.0]), readings([0.96, 0.25], [1.0, 1.0])
+    expected = 1.5 * (logit(0.98) - logit(0.96))
+    assert _margin(ours, exact, policy).odds == pytest.approx(expected, abs=1e-4)
 
 
 def test_import_nncf_turns_its_telemetry_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from sihwa.decision import TopClassPolicy
+from sihwa.decision import ThresholdPolicy, TopClassPolicy
 from sihwa.export.config import MAX_IMAGES
 from sihwa.images import MAX_PIXELS
 from sihwa.inspector import (
@@ -81,7 +81,7 @@ def number(text: str) -> int:
 
 def test_document_describes_every_key_of_the_card() -> None:
     described = [row[0].strip("`") for row in rows("The card")]
-    assert sorted(described) == sorted([*HEADER, *keys("Card")])
+    assert sorted(described) == sorted({*HEADER, *keys("Card")})
 
 
 def test_document_calls_dict_fields_open() -> None:
@@ -94,7 +94,8 @@ def test_document_names_version_kinds_and_precisions_of_the_code() -> None:
     meaning = {row[0].strip("`"): row[2] for row in rows("The card")}
     assert meaning["format_version"] == str(FORMAT_VERSION)
     assert meaning["format"] == f"`{card.FORMAT}`"
-    assert meaning["policy.kind"] == f"`{limits('PolicyFacts', 'kind')['enum'][0]}`"
+    kinds = [limits(name, "kind")["enum"][0] for name in ("TopClassFacts", "ThresholdFacts")]
+    assert re.findall(r"`(\w+)`", meaning["policy.kind"]) == kinds
     precisions, _, _ = meaning["proof[].precision"].partition(";")
     assert re.findall(r"`(\w+)`", precisions) == list(TOLERANCE)
     tolerance = re.findall(r"([\d.]+) in `(\w+)`", meaning["proof[].tolerance"])
@@ -149,15 +150,21 @@ def test_document_gives_the_limits_of_the_code() -> None:
 
 
 def test_document_gives_decisions_and_reasons_word_for_word() -> None:
-    policy = TopClassPolicy(("good", "scratch"), ("good",), unknown_threshold=3.0)
-    probability = np.array([[0.5, 0.5], [np.nan, 0.5], [0.5, 0.5], [0.5, 0.5], [0.4, 0.6]])
-    unknown = np.array([0.0, 0.0, np.nextafter(3.0, 4), 3.0, 3.0])
-    decided = policy.decide(probability, unknown)
-    decided[0] = unread("damaged").decision
-    top_class = ["", "", "good", "good", "scratch"]
+    names = ("good", "scratch"), ("good",)
+    top_class = TopClassPolicy(*names, unknown_threshold=3.0, least_probability=0.5)
+    thresholds = ThresholdPolicy(*names, accept_at_most=0.25, reject_at_least=0.5)
+    probability = np.array([[np.nan, 0.5], [0.5, 0.5], [0.45, 0.45], [0.5, 0.5], [0.4, 0.6]])
+    unknown = np.array([0.0, np.nextafter(3.0, 4), 3.0, 3.0, 3.0])
+    others = np.array([[0.75, 0.25], [0.5, 0.5], [0.6, 0.4]])
+    decided = [
+        unread("damaged").decision,
+        *top_class.decide(probability, unknown),
+        *thresholds.decide(others, np.zeros(3)),
+    ]
+    named = ["", "", "good", "good", "good", "scratch", "good", "good", "good"]
     assert [
         (row[2], row[3].replace("` top class", f"{top}`").strip("`"))
-        for row, top in zip(rows("From outputs to a decision"), top_class, strict=True)
+        for row, top in zip(rows("From outputs to a decision"), named, strict=True)
     ] == [(one.outcome, one.reason) for one in decided]
 
 

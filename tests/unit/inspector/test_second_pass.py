@@ -93,7 +93,7 @@ def test_create_runtime_int8_has_the_second_pass_of_the_card(bundle: Bundle, run
     assert isinstance(loaded, SecondPass)
     assert loaded.choice == RuntimeChoice(runtime, "cpu", "int8")
     assert loaded._exact.choice == RuntimeChoice(runtime, "cpu", "fp32")
-    assert loaded._margin == (0.3, 0.05)
+    assert loaded._margin == Margin(0.3, 0.05)
     assert loaded._policy.unknown_threshold == bundle.card.policy.unknown_threshold
     image = random_images(9, 40, 30)
     for found, expected in zip(loaded.run(image), loaded._exact.run(image), strict=True):

@@ -59,7 +59,10 @@ def measured(
     probability[np.arange(len(predicted)), list(predicted)] = 0.9
     config = EvaluationConfig(resamples=100)
     return evaluate(
-        probability, Truth(np.array(label), classes, accept_classes=accept), config=config
+        probability,
+        Truth(np.array(label), classes, accept_classes=accept),
+        outcome=["accept" if classes[one] in accept else "reject" for one in predicted],
+        config=config,
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sihwa.dataset import NeuDetConfig
+from sihwa.decision import EscapeBoundConfig
 from sihwa.errors import ConfigError
 from sihwa.run.compose import compose_config, compose_settings, config_dir, expand_multirun
 from sihwa.training import ProbeConfig
@@ -35,6 +36,13 @@ def test_compose_config_defaults_and_overrides_are_typed() -> None:
 def test_compose_config_text_stays_as_typed(typed: str, value: str) -> None:
     config = compose_config(["dataset=neu_det", "dataset.root=.", f"dataset.licence={typed}"])
     assert config.dataset.licence == value
+
+
+def test_compose_config_rate_of_a_class_is_a_number() -> None:
+    words = ["decision=escape_bound", "decision.class_escapes={crack: 0.001, 찍힘: 0.01}"]
+    decision = compose_config(words).decision
+    assert isinstance(decision, EscapeBoundConfig)
+    assert decision.class_escapes == {"crack": 0.001, "찍힘": 0.01}
 
 
 def test_compose_config_null_is_no_group() -> None:
@@ -71,6 +79,8 @@ def test_compose_config_every_option_composes(option: Path) -> None:
     is_dataset = option.parent.name == "dataset" and option.stem not in ("elpv", "manifest")
     needed = ["dataset.root=x"] if is_dataset or "neu_" in option.stem else []
     needed += ["dataset.path=x"] if option.stem == "manifest" else []
+    if option.stem == "cost":
+        needed += ["decision.escape=9", "decision.overkill=2", "decision.review=1"]
     compose_config([f"{option.parent}={option.stem}", *needed])
 
 
@@ -87,6 +97,8 @@ def test_compose_config_every_option_composes(option: Path) -> None:
         (["experiment=null"], "experiment must be one of elpv"),
         (["model=resnet18,resnet50"], "model: several options"),
         (["dataset=neu_det"], "dataset.root is required"),
+        (["decision=cost", "decision.escape=9", "decision.review=1"], "decision.overkill is req"),
+        (["decision=escape_bound", "decision.escapes=0"], r"decision.escapes must be in \(0, 1\)"),
         (["seed=many"], "^seed: expected a whole number, got 'many'$"),
         (["seed=양 (1)"], r"expected a whole number, got '양 \(1\)'"),
         (["seed=null"], "^seed: expected a whole number, got 'null'"),

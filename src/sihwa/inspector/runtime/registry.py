@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 
+import msgspec
+
 from sihwa.decision import Margin
 from sihwa.errors import ConfigError, InvalidInspector, RuntimeUnavailable
 from sihwa.inspector.bundle import Bundle
@@ -140,7 +142,7 @@ def create_runtime(bundle: Bundle, choice: RuntimeChoice, threads: int = 0) -> R
     exact = _load(bundle, replace(choice, precision="fp32"), threads)
     facts = bundle.card.int8
     assert facts is not None, "a bundle with an INT8 model has its facts in the card"
-    margin = Margin(facts.margin.lead, facts.margin.unknown)
+    margin = Margin(**msgspec.structs.asdict(facts.margin))
     return SecondPass(loaded, exact, card_policy(bundle.card), margin)
 
 

@@ -6,7 +6,7 @@ Axes: N images, H and W image size.
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.decision import Margin, TopClassPolicy
+from sihwa.decision import Margin, Policy
 from sihwa.inspector.runtime.interface import Outputs, Runtime
 
 
@@ -17,9 +17,7 @@ class SecondPass:
     docs/decisions/0013-second-pass.md.
     """
 
-    def __init__(
-        self, quick: Runtime, exact: Runtime, policy: TopClassPolicy, margin: Margin
-    ) -> None:
+    def __init__(self, quick: Runtime, exact: Runtime, policy: Policy, margin: Margin) -> None:
         self.choice = quick.choice
         self._quick, self._exact = quick, exact
         self._policy, self._margin = policy, margin

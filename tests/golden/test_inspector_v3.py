@@ -1,4 +1,4 @@
-"""An inspector of format version 2: every reader of it decides as the first one did.
+"""An inspector of format version 3: every reader of it decides as the first one did.
 
 The expected figures are those of the worked example in docs/inspector-format.md, worked out here
 with numpy alone.
@@ -32,7 +32,7 @@ SEAM = 1005
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_inspector_v2_decides_as_ever(runtime: str) -> None:
+def test_inspector_v3_decides_as_ever(runtime: str) -> None:
     inspector = load_inspector(FOLDER, runtime=runtime)
     [said] = inspector.predict(IMAGE)
     embedding = IMAGE.reshape(-1, 3).mean(0) / 255
@@ -49,13 +49,13 @@ def test_inspector_v2_decides_as_ever(runtime: str) -> None:
     assert inspector.card.thresholds_id in EXAMPLE
 
 
-def test_inspector_v2_is_what_a_writer_writes_today() -> None:
+def test_inspector_v3_is_what_a_writer_writes_today() -> None:
     graph = smallest_graph()
     assert FILE[:SEAM] == graph, "run python -m tests.golden.smallest and mend the document"
     assert FILE[SEAM:].endswith(smallest_card(graph, smallest_weights()).as_json().encode())
 
 
-def test_document_shows_the_bytes_of_inspector_v2() -> None:
+def test_document_shows_the_bytes_of_inspector_v3() -> None:
     assert sha256_of_bytes(FILE[:SEAM]) in EXAMPLE
     entry, key, value = FILE[SEAM : SEAM + 3], FILE[SEAM + 3 : SEAM + 15], FILE[SEAM + 15 :]
     shown = "  ".join(part.hex(" ") for part in (entry, key, value[:3], value[3:12]))
@@ -66,7 +66,7 @@ def test_document_shows_the_bytes_of_inspector_v2() -> None:
     assert 0x62 + 7 * 128 == 994 == SEAM - 5 - len(["42", "04", "0a", "00", "10", "12"])
 
 
-def test_document_shows_the_card_of_inspector_v2() -> None:
+def test_document_shows_the_card_of_inspector_v3() -> None:
     unbroken = EXAMPLE.replace("\n    ", "")
     card = FILE[SEAM + 18 :].decode()
     assert card in unbroken
@@ -76,15 +76,15 @@ def test_document_shows_the_card_of_inspector_v2() -> None:
     assert json.dumps(kept, ensure_ascii=False, separators=(",", ":")) in unbroken
 
 
-def test_document_identifier_of_inspector_v2_is_the_hash_of_its_text() -> None:
+def test_document_identifier_of_inspector_v3_is_the_hash_of_its_text() -> None:
     text = FILE[SEAM + 18 :].decode()
     for member in (
-        '"id":"93f409682fcfa9d8",', '"created":"2026-01-02T03:04:05+00:00",', '"environment":{},',
+        '"id":"10f7bfe226dbd9ab",', '"created":"2026-01-02T03:04:05+00:00",', '"environment":{},',
         '"proof":[],',
     ):  # fmt: skip
         assert text.count(member) == 1
         text = text.replace(member, "")
-    assert sha256_of_bytes(text.encode())[:16] == "93f409682fcfa9d8"
+    assert sha256_of_bytes(text.encode())[:16] == "10f7bfe226dbd9ab"
 
 
 def test_document_shows_what_the_image_gives() -> None:

@@ -1,0 +1,281 @@
+"""From calibration images to a policy, and to what they prove of it.
+
+Axes: n calibration images, K classes.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sihwa.decision.bounds import (
+    Bound,
+    allowed_hits,
+    border_above,
+    border_below,
+    bound_of,
+    images_needed,
+    least_provable,
+)
+from sihwa.decision.config import CostConfig, DecisionConfig, EscapeBoundConfig, SelectiveConfig
+from sihwa.decision.policy import Policy, ThresholdPolicy, TopClassPolicy, defect_probability
+from sihwa.decision.unknown import unknown_threshold
+from sihwa.errors import ConfigError
+from sihwa.evaluation import group_index
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A rate that the calibration images prove."""
+
+    rate: str
+    """`escapes`, `overkill` or `errors`; `escapes of NAME` for a single class."""
+    bound: float
+    """At most this much, in (0, 1]."""
+    confidence: float
+    """With this confidence, in (0, 1)."""
+    occurrences: int
+    """So many of the calibration images were hit."""
+    images: int
+    """Of so many."""
+
+    def sentence(self) -> str:
+        """Return what is proven, as a sentence; the bound is rounded up."""
+        share = math.ceil(self.bound * 1e4 - 1e-6) / 100
+        return (
+            f"proven: {self.rate} at most {share:.2f} % at {self.confidence:.0%} confidence "
+            f"({self.occurrences} of {self.images} calibration images)"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """The calibration images, as thresholds are made from them."""
+
+    classes: tuple[str, ...]
+    accept_classes: tuple[str, ...]
+    probability: Array
+    """Calibrated, (n, K)."""
+    unknown: Array
+    """Unknown score, (n,)."""
+    label: NDArray[np.integer]
+    """True class, (n,)."""
+    group: Sequence[str | None]
+    """What links images that are no independent evidence, (n,)."""
+
+    @property
+    def is_defect(self) -> NDArray[np.bool_]:
+        """Whether the true class is none of the accept classes, (n,)."""
+        return np.asarray(~np.isin(self.classes, self.accept_classes)[self.label])
+
+    def groups_of(self, rows: NDArray[np.integer]) -> NDArray[np.integer] | None:
+        """Return the group of each row as a number; None if each is alone."""
+        number = group_index([self.group[row] for row in rows.tolist()])
+        return number if len(np.unique(number)) < len(number) else None
+
+
+@dataclass(frozen=True)
+class FittedPolicy:
+    """A policy, and what is proven of it."""
+
+    policy: Policy
+    claims: tuple[Claim, ...] = ()
+
+
+def require_provable(config: DecisionConfig, images: Calibration) -> None:
+    """Refuse a policy that these images cannot prove, whatever the network will say of them.
+
+    Only classes, labels and groups are looked at, so it can be called before the training.
+
+    Raises:
+        ConfigError: There are too few images, a class is unknown, or the policy needs accept
+            classes and there are none.
+    """
+    if isinstance(config, EscapeBoundConfig | CostConfig) and not images.accept_classes:
+        raise ConfigError(
+            f"decision={config.name} needs a class that passes: name it with "
+            "'dataset.accept_classes=[NAME]', or use decision=selective"
+        )
+    if isinstance(config, CostConfig) and len(np.unique(images.is_defect)) < 2:
+        raise ConfigError(
+            "decision=cost needs calibration images of good parts and of defects; there are "
+            f"{(~images.is_defect).sum()} and {images.is_defect.sum()}. Add images, or use "
+            "decision=top_class"
+        )
+    if not isinstance(config, EscapeBoundConfig | SelectiveConfig):
+        return
+    for what, rate, rows in _asked(config, images):
+        least = _least(rows, images, config)
+        if not len(rows) or (least > rate and not config.best_provable):
+            raise _not_provable(what, rate, least, len(rows), config.confidence)
+
+
+def fit_policy(config: DecisionConfig, images: Calibration) -> FittedPolicy:
+    """Fit the policy that the settings ask for.
+
+    Raises:
+        ConfigError: The calibration images cannot prove what is asked for, or the policy needs
+            accept classes and there are none.
+    """
+    require_provable(config, images)
+    names = images.classes, images.accept_classes
+    limit = unknown_threshold(images.unknown, config.unknown_rate)
+    claims: tuple[Claim, ...] = ()
+    policy: Policy
+    match config:
+        case EscapeBoundConfig():
+            low, high, claims = _bounded_thresholds(config, images)
+            policy = ThresholdPolicy(
+                *names, unknown_threshold=limit, accept_at_most=low, reject_at_least=high
+            )
+        case CostConfig():
+            low, high = cost_thresholds(config, float(images.is_defect.mean()))
+            policy = ThresholdPolicy(
+                *names, unknown_threshold=limit, accept_at_most=low, reject_at_least=high
+            )
+        case SelectiveConfig():
+            least, claim = _least_probability(config, images)
+            claims = (claim,)
+            policy = TopClassPolicy(*names, unknown_threshold=limit, least_probability=least)
+        case _:
+            policy = TopClassPolicy(*names, unknown_threshold=limit)
+    return FittedPolicy(policy, claims)
+
+
+def _asked(
+    config: EscapeBoundConfig | SelectiveConfig, images: Calibration
+) -> list[tuple[str, float, NDArray[np.integer]]]:
+    """Return each rate to be proven: its name, the rate, and the rows that it is about."""
+    if isinstance(config, SelectiveConfig):
+        return [("errors", config.errors, np.arange(len(images.label)))]
+    asked = [("escapes", config.escapes, np.flatnonzero(images.is_defect))]
+    defects = [one for one in images.classes if one not in images.accept_classes]
+    for name, rate in config.class_escapes.items():
+        if name not in defects:
+            raise ConfigError(
+                f"decision.class_escapes: no defect class {name!r}; classes: {', '.join(defects)}"
+            )
+        rows = np.flatnonzero(images.label == images.classes.index(name))
+        asked.append((f"escapes of {name}", rate, rows))
+    return [*asked, ("overkill", config.overkill, np.flatnonzero(~images.is_defect))]
+
+
+def _least(
+    rows: NDArray[np.integer], images: Calibration, config: EscapeBoundConfig | SelectiveConfig
+) -> float:
+    return least_provable(images.groups_of(rows), len(rows), config.confidence)
+
+
+def _not_provable(
+    what: str, rate: float, least: float, count: int, confidence: float
+) -> ConfigError:
+    setting = "class_escapes" if " of " in what else what
+    kind = {"escapes": "images of defects", "overkill": "good images", "errors": "images"}.get(
+        what, "images of that class"
+    )
+    if not count:
+        return ConfigError(f"decision.{setting}: there are no calibration {kind} to prove {what}")
+    return ConfigError(
+        f"decision.{setting}: {what} of at most {rate:.4g} at {confidence:.4g} confidence takes "
+        f"{images_needed(rate, confidence):,} independent calibration {kind}; there are {count:,}, "
+        f"which prove {math.ceil(least * 1e4) / 1e4:g} at best. Ask for that, take more images, or "
+        "take the best that can be proven with decision.best_provable=true"
+    )
+
+
+def _bounded_thresholds(
+    config: EscapeBoundConfig, images: Calibration
+) -> tuple[float, float, tuple[Claim, ...]]:
+    """Return the greatest P(defect) to accept, the least to reject, and what is proven."""
+    score = defect_probability(images.probability, images.classes, images.accept_classes)
+    accept_at_most, reject_at_least, claims = 1.0, 0.0, []
+    for what, rate, rows in _asked(config, images):
+        is_overkill = what == "overkill"
+        order = rows[np.argsort(-score[rows] if is_overkill else score[rows], kind="stable")]
+        group = images.groups_of(order)
+        proven = max(rate, _least(order, images, config))
+        allowed = allowed_hits(group, len(order), proven, config.confidence)
+        assert allowed is not None
+        first_kept = float(score[order[allowed]])
+        if is_overkill:
+            reject_at_least = border_above(first_kept, score)
+        else:
+            accept_at_most = min(accept_at_most, border_below(first_kept, score))
+        hit = score[order] > first_kept if is_overkill else score[order] < first_kept
+        claims.append(_claim(what, bound_of(hit, group, config.confidence), config.confidence))
+    return accept_at_most, max(accept_at_most, reject_at_least), tuple(claims)
+
+
+def _claim(what: str, bound: Bound, confidence: float) -> Claim:
+    return Claim(what, bound.rate, confidence, bound.occurrences, bound.images)
+
+
+def _least_probability(config: SelectiveConfig, images: Calibration) -> tuple[float, Claim]:
+    """Return the least probability of a decided image, and what is proven of the decided ones.
+
+    Images are decided from the surest down. The search begins where enough are decided to prove
+    the rate at all, which depends on their number alone.
+    """
+    top = images.probability.max(axis=1).astype(np.float64)
+    rows = np.argsort(-top, kind="stable")
+    wrong = (images.probability.argmax(axis=1) != images.label)[rows]
+    rate = max(config.errors, _least(rows, images, config))
+    best, tried = None, 0
+    for decided in range(1, len(rows) + 1):
+        if decided < len(rows) and top[rows[decided]] == top[rows[decided - 1]]:
+            continue  # no threshold lies between equal probabilities
+        group = images.groups_of(rows[:decided])
+        if not tried and least_provable(group, decided, config.confidence) > rate:
+            continue
+        found = bound_of(wrong[:decided], group, config.confidence)
+        tried = tried or decided
+        if found.rate > rate:
+            break
+        best = decided, found
+    if best is None:
+        raise ConfigError(
+            f"decision.errors={rate:.4g} cannot be proven: {wrong[:tried].sum()} of the {tried} "
+            "surest calibration images get the wrong class. Ask for more errors, or check these "
+            "labels"
+        )
+    decided, found = best
+    border = border_below(float(top[rows[decided - 1]]), top)
+    return border, _claim("errors", found, config.confidence)
+
+
+def cost_thresholds(config: CostConfig, share: float) -> tuple[float, float]:
+    """Return the thresholds of P(defect) at which the expected cost of the decisions is equal.
+
+    Accepting costs p · escape, rejecting (1 - p) · overkill, reviewing `review`, where p is the
+    probability of a defect on the line. It is that of the data set with the odds shifted by the
+    ratio of the odds of the two shares of defects.
+
+    Args:
+        config: Costs and prevalence.
+        share: Share of defective images among the calibration images, in (0, 1).
+
+    Returns:
+        The greatest P(defect) to accept and the least to reject, equal if reviewing never pays.
+
+    Source: Chow 1970, "On optimum recognition error and reject tradeoff"; Elkan 2001, "The
+    foundations of cost-sensitive learning", for the shifted odds.
+
+    >>> costs = CostConfig("line", escape=100, overkill=10, review=2)
+    >>> [round(one, 3) for one in cost_thresholds(costs, 0.5)]
+    [0.02, 0.8]
+    """
+    even = config.overkill / (config.overkill + config.escape)
+    low = min(config.review / config.escape, even)
+    high = max(1 - config.review / config.overkill, even)
+    prevalence = share if config.prevalence is None else config.prevalence
+    shift = share / (1 - share) * (1 - prevalence) / prevalence
+    return _shifted(low, shift), _shifted(high, shift)
+
+
+def _shifted(probability: float, shift: float) -> float:
+    odds = probability / (1 - probability) * shift
+    return odds / (1 + odds)
