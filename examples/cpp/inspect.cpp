@@ -147,7 +147,10 @@ ordered_json inspect(ov::InferRequest& request, const json& card, const std::str
   const size_t top = std::max_element(probability.begin(), probability.end()) - probability.begin();
   const std::string name = card.at("classes").at(top);
   const json& threshold = card.at("policy").at("unknown_threshold");
-  if (!threshold.is_null() && unknown > threshold.get<double>()) {
+  const auto& rgb = image.rgb;
+  if (std::equal(rgb.begin() + 3, rgb.end(), rgb.begin())) {  // each pixel is as the one before
+    answer["reason"] = "all pixels are the same";
+  } else if (!threshold.is_null() && unknown > threshold.get<double>()) {
     answer["reason"] = "unlike the training images; nearest is " + name;
   } else {
     const auto [decision, reason] = decide(card, name, probability);

@@ -91,8 +91,10 @@ async function inspect(session, card, path) {
   const top = probability.indexOf(Math.max(...probability));
   const name = card.classes[top];
   const threshold = card.policy.unknown_threshold;
-  const [decision, reason] = threshold !== null && unknown > threshold
-    ? ["review", `unlike the training images; nearest is ${name}`]
+  const strange = threshold !== null && unknown > threshold;
+  const [decision, reason] = rgb.every((value, place) => value === rgb[place % 3])
+    ? ["review", "all pixels are the same"]
+    : strange ? ["review", `unlike the training images; nearest is ${name}`]
     : decide(card, name, probability);
   const [rows, columns] = output.evidence.dims.slice(2);
   const map = output.evidence.data.subarray(top * rows * columns, (top + 1) * rows * columns);

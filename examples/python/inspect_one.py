@@ -90,7 +90,9 @@ def inspect(session: ort.InferenceSession, card: dict[str, Any], path: str) -> d
         return {"decision": "review", "reason": "the network gave NaN or inf"}
     top, threshold = int(probability.argmax()), card["policy"]["unknown_threshold"]
     name, box = card["classes"][top], box_of(evidence[top], *image.shape[:2])
-    if threshold is not None and float(unknown) > threshold:
+    if (image == image[0, 0]).all():
+        decision, reason = "review", "all pixels are the same"
+    elif threshold is not None and float(unknown) > threshold:
         decision, reason = "review", f"unlike the training images; nearest is {name}"
     else:
         decision, reason = decide(card, name, probability.tolist())

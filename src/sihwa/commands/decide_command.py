@@ -131,6 +131,8 @@ def decide(
                 )
         found = redecide(inspector, config, out)
     show_decided(found, confidence)
+    if found.fitted.unknown_note:
+        note(found.fitted.unknown_note.replace("decision.unknown_rate", "--unknown-rate"))
     if out is None:
         say("nothing was written; --out FOLDER writes an inspector with these thresholds")
         return
@@ -155,7 +157,7 @@ def show_decided(found: "Redecided", confidence: float) -> None:
     """Print the thresholds, what they prove, and what others would give."""
     from sihwa.decision.trade_off import trade_offs
 
-    policy = found.policy
+    policy = found.fitted.policy
     if isinstance(policy, ThresholdPolicy):
         rows = trade_offs(found.images, policy.reject_at_least, confidence)
         table = Table(box=None, padding=(0, 2, 0, 0))
@@ -179,5 +181,5 @@ def show_decided(found: "Redecided", confidence: float) -> None:
         )
     elif isinstance(policy, TopClassPolicy) and policy.least_probability is not None:
         say(f"reviewed below a probability of {policy.least_probability:.4g}")
-    for claim in found.claims:
+    for claim in found.fitted.claims:
         say(claim.sentence())

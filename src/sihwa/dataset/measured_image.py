@@ -9,7 +9,14 @@ from sihwa.dataset.image_facts import ImageFacts, measure_pixels, stored_form
 from sihwa.dataset.manifest import Manifest
 from sihwa.dataset.near_copies import make_thumbnail
 from sihwa.errors import UnreadableImage
-from sihwa.images import Decoding, Levels, decoded_image, map_with_progress, read_bytes
+from sihwa.images import (
+    Decoding,
+    Levels,
+    decoded_image,
+    is_one_colour,
+    map_with_progress,
+    read_bytes,
+)
 from sihwa.storage import sha256_of_bytes
 
 
@@ -33,7 +40,7 @@ def measure_image(path: str, decoding: Decoding) -> MeasuredImage | UnreadableIm
         with decoded_image(content, path, decoding) as (pixels, levels):
             facts = measure_pixels(pixels, stored_form(content))
             thumbnail = make_thumbnail(pixels)
-            is_flat = bool((pixels == pixels[0, 0]).all()) if facts.contrast == 0 else False
+            is_flat = is_one_colour(pixels)
     except UnreadableImage as error:
         return error
     return MeasuredImage(sha256_of_bytes(content), thumbnail, facts, levels, is_flat)

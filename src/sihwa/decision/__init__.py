@@ -20,7 +20,7 @@ from sihwa.decision.policy import (
     defect_probability,
     is_finite,
 )
-from sihwa.decision.unknown import fit_unknown, unknown_threshold
+from sihwa.decision.unknown import far_threshold, fit_unknown, unknown_threshold
 
 __all__ = [
     "ACCEPT",
@@ -38,6 +38,7 @@ __all__ = [
     "TopClassConfig",
     "TopClassPolicy",
     "defect_probability",
+    "far_threshold",
     "fit_unknown",
     "is_finite",
     "unknown_threshold",

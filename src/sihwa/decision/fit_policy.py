@@ -21,7 +21,7 @@ from sihwa.decision.bounds import (
 )
 from sihwa.decision.config import CostConfig, DecisionConfig, EscapeBoundConfig, SelectiveConfig
 from sihwa.decision.policy import Policy, ThresholdPolicy, TopClassPolicy, defect_probability
-from sihwa.decision.unknown import unknown_threshold
+from sihwa.decision.unknown import far_threshold, unknown_threshold
 from sihwa.errors import ConfigError
 from sihwa.evaluation import group_index
 
@@ -84,6 +84,8 @@ class FittedPolicy:
 
     policy: Policy
     claims: tuple[Claim, ...] = ()
+    unknown_note: str = ""
+    """Why the rate of images called unknown is not promised; empty if it is."""
 
 
 def require_provable(config: DecisionConfig, images: Calibration) -> None:
@@ -123,7 +125,7 @@ def fit_policy(config: DecisionConfig, images: Calibration) -> FittedPolicy:
     """
     require_provable(config, images)
     names = images.classes, images.accept_classes
-    limit = unknown_threshold(images.unknown, config.unknown_rate)
+    limit, note = _unknown_limit(images.unknown, config.unknown_rate)
     claims: tuple[Claim, ...] = ()
     policy: Policy
     match config:
@@ -143,7 +145,21 @@ def fit_policy(config: DecisionConfig, images: Calibration) -> FittedPolicy:
             policy = TopClassPolicy(*names, unknown_threshold=limit, least_probability=least)
         case _:
             policy = TopClassPolicy(*names, unknown_threshold=limit)
-    return FittedPolicy(policy, claims)
+    return FittedPolicy(policy, claims, note)
+
+
+def _unknown_limit(score: Array, rate: float) -> tuple[float | None, str]:
+    """Return the threshold of the unknown score, and why its rate is not promised."""
+    if rate == 0:
+        return None, ""
+    limit = unknown_threshold(score, rate)
+    if limit is not None:
+        return limit, ""
+    return far_threshold(score), (
+        f"decision.unknown_rate={rate:g} takes {math.ceil(1 / rate - 1 - 1e-9):,} calibration "
+        f"images, and there are {len(score):,}: images twice as far from the training images as "
+        "any of them go to review, and no rate is promised"
+    )
 
 
 def _asked(

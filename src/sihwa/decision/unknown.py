@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sihwa.errors import ShapeError
 
 Array = NDArray[np.floating]
+_FAR = 2.0
 _NO_VARIANCE = 1e-10  # share of the greatest variance: float32 embeddings differ by 1e-7
 
 
@@ -113,3 +114,13 @@ def unknown_threshold(score: Array, rate: float) -> float | None:
     if not len(larger):
         return float(last_ordinary + abs(last_ordinary) / 100)
     return float((last_ordinary + larger.min()) / 2)
+
+
+def far_threshold(score: Array) -> float:
+    """Return the score beyond which an image is far from all that was seen.
+
+    For when there are too few calibration images for `unknown_threshold`: twice the greatest of
+    their scores, (n,), n at least 1. No rate is promised. Black, white and noisy images have
+    scores several times as great.
+    """
+    return float(_FAR * max(score.max(), np.finfo(np.float32).tiny))

@@ -15,6 +15,7 @@ from sihwa.images.decode import (
 )
 from sihwa.images.decoding import MAX_PIXELS, Decoding, parse_white
 from sihwa.images.levels import SIXTEEN_BIT_WHITE, Levels
+from sihwa.images.one_colour import is_one_colour
 from sihwa.images.reading import Listing, find_images, identify_file, read_bytes, read_content
 from sihwa.images.shrink import shrink
 from sihwa.images.size_batches import BATCH, batch_length, batches_by_size
@@ -47,6 +48,7 @@ __all__ = [
     "find_images",
     "identify_file",
     "is_image_name",
+    "is_one_colour",
     "limited_threads",
     "list_members",
     "map_with_progress",

@@ -47,7 +47,7 @@ def _trained_on(card: Card) -> str:
 def _decides(card: Card) -> str:
     threshold, policy = card.policy.unknown_threshold, card.policy
     unknown = (
-        "No image is called unknown: there were too few calibration images to promise a rate."
+        "No image is called unknown: `decision.unknown_rate` was 0."
         if threshold is None
         else f"An image whose unknown score exceeds {threshold:.3f} goes to review instead."
     )

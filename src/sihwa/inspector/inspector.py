@@ -4,7 +4,7 @@ Axes: N images, H and W image size, K classes, D embedding width.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sihwa.decision import REVIEW, Decision, is_finite
 from sihwa.errors import InvalidInspector, UnreadableImage
-from sihwa.images import Decoding, batches_by_size, decode_image, read_image
+from sihwa.images import Decoding, batches_by_size, decode_image, is_one_colour, read_image
 from sihwa.inspector.bundle import Bundle, read_bundle
 from sihwa.inspector.card import Card, card_policy
 from sihwa.inspector.choose_runtime import choose_runtime
@@ -24,6 +24,8 @@ from sihwa.inspector.verify import Verification, read_verification
 
 Image = NDArray[np.uint8] | str | Path | bytes
 _NOTHING = np.zeros(0, np.float32)
+ONE_COLOUR = Decision(REVIEW, "all pixels are the same")
+"""A dead lamp or a covered lens: such an image is accepted under no policy."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,11 @@ class Inspector:
     def predict_batch(self, image: NDArray[np.uint8]) -> list[Inspection]:
         """Inspect images of one size, (N, H, W, 3), uint8 RGB; raises as `predict` does."""
         outputs = run_checked(self.card, self.runtime, image)
-        return self.interpret(outputs, image.shape[1], image.shape[2])
+        inspections = self.interpret(outputs, image.shape[1], image.shape[2])
+        return [
+            replace(one, decision=ONE_COLOUR) if one.top_class and is_one_colour(pixels) else one
+            for one, pixels in zip(inspections, image, strict=True)
+        ]
 
     def interpret(self, outputs: Outputs, height: int, width: int) -> list[Inspection]:
         """Turn the graph's outputs for N images of height × width pixels into inspections."""

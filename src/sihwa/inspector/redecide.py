@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import structs
 
 from sihwa.decision import DecisionConfig, Policy
-from sihwa.decision.fit_policy import Calibration, Claim, fit_policy
+from sihwa.decision.fit_policy import Calibration, Claim, FittedPolicy, fit_policy
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.bundle import CALIBRATION_NAME, IMAGES_NAME, Bundle, read_bundle, write_bundle
 from sihwa.inspector.calibration_file import unpack_calibration
@@ -18,8 +18,7 @@ from sihwa.inspector.policy_facts import ClaimFacts, policy_facts
 class Redecided:
     """An inspector under another policy."""
 
-    policy: Policy
-    claims: tuple[Claim, ...]
+    fitted: FittedPolicy
     images: Calibration
     """What both were made from."""
     has_lost_int8: bool
@@ -53,7 +52,7 @@ def redecide(inspector: Path, config: DecisionConfig, out: Path | None) -> Redec
             _with_policy(bundle, fitted.policy, fitted.claims),
             kept.read_bytes() if kept.exists() else None,
         )
-    return Redecided(fitted.policy, fitted.claims, images, bundle.int8_model is not None)
+    return Redecided(fitted, images, bundle.int8_model is not None)
 
 
 def read_calibration(inspector: Path, bundle: Bundle) -> Calibration:

@@ -71,11 +71,8 @@ def calibrate(
             unknown=unknown[calibration],
         ),
     )
-    if fitted.policy.unknown_threshold is None and config.decision.unknown_rate > 0:
-        log.warning(
-            f"no image will be called unknown: {calibration.sum()} calibration images are too few "
-            f"for decision.unknown_rate={config.decision.unknown_rate:g}"
-        )
+    if fitted.unknown_note:
+        log.warning(fitted.unknown_note)
     for claim in fitted.claims:
         log.info("%s", claim.sentence())
     return Calibrated(probability, unknown, fitted.policy, fitted.claims)

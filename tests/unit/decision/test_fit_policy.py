@@ -247,3 +247,19 @@ def test_fit_policy_cost_without_any_good_image_is_refused() -> None:
     images = calibration(score, np.maximum(label, 1))
     with pytest.raises(ConfigError, match="there are 0 and 50"):
         fit_policy(CostConfig("cost", 0.0, escape=9, overkill=1, review=5), images)
+
+
+@pytest.mark.parametrize(
+    ("count", "rate", "limit", "note"),
+    [(98, 0.01, 98.0, "takes 99"), (99, 0.01, 50.0, ""), (9, 0.0, None, ""), (9, 0.1, 4.5, "")],
+)
+def test_fit_policy_few_images_still_call_far_ones_unknown(
+    count: int, rate: float, limit: float | None, note: str
+) -> None:
+    score, label = drawn(np.random.default_rng(10), count)
+    images = replace(calibration(score, label), unknown=np.arange(1.0, count + 1) / 2)
+    fitted = fit_policy(TopClassConfig("top", rate), images)
+    found = fitted.policy.unknown_threshold
+    assert found == (limit if limit is None else pytest.approx(limit, rel=0.02))
+    assert note in fitted.unknown_note
+    assert bool(note) == bool(fitted.unknown_note)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf, ledoit_wolf
 
-from sihwa.decision import fit_unknown, unknown_threshold
+from sihwa.decision import far_threshold, fit_unknown, unknown_threshold
 from sihwa.decision.unknown import _ledoit_wolf
 from sihwa.errors import ShapeError
 from sihwa.model import UnknownScore
@@ -117,3 +117,13 @@ def test_unknown_threshold_bad_input_is_refused(
 ) -> None:
     with pytest.raises(ShapeError, match=message):
         unknown_threshold(np.array(score), rate)
+
+
+def test_far_threshold_is_beyond_all_seen_and_below_noise() -> None:
+    points, label = clouds(100)
+    seen, _ = clouds(4, seed=3)
+    limit = far_threshold(score(points, label, seen))
+    ordinary, _ = clouds(200, seed=5)
+    noise = np.random.default_rng(1).normal(size=(50, 256)).astype(np.float32) * 30
+    assert score(points, label, ordinary).max() < limit < score(points, label, noise).min()
+    assert far_threshold(np.zeros(3)) > 0

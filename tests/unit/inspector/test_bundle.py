@@ -49,6 +49,19 @@ def test_predict_unreadable_image_goes_to_review_in_its_place(tiny_bundle: Path)
     assert load_inspector(tiny_bundle).predict([]) == []
 
 
+def test_predict_image_of_one_colour_is_always_reviewed(tiny_bundle: Path) -> None:
+    drawn = random_images(1, 40, 70)[0]
+    flat = np.full_like(drawn, (90, 8, 7))
+    dust = flat.copy()
+    dust[5, 7, 1] += 1
+    found = load_inspector(tiny_bundle).predict([drawn, flat, dust])
+    reasons = [one.decision.reason for one in found]
+    assert reasons[1] == "all pixels are the same"
+    assert found[1].decision.outcome == "review"
+    assert found[1].top_class is not None
+    assert reasons[0] != reasons[1] != reasons[2]
+
+
 @pytest.mark.parametrize(
     ("name", "index"), [("probability", (1, 0)), ("probability", (1, 2)), ("unknown", 1)], ids=str
 )

@@ -31,6 +31,7 @@ from sihwa.inspector import (
     unread,
     verify,
 )
+from sihwa.inspector.inspector import ONE_COLOUR
 from sihwa.inspector.operators import OPERATORS
 from sihwa.inspector.runtime.registry import _OFFERS
 from sihwa.model import Network
@@ -158,10 +159,12 @@ def test_document_gives_decisions_and_reasons_word_for_word() -> None:
     others = np.array([[0.75, 0.25], [0.5, 0.5], [0.6, 0.4]])
     decided = [
         unread("damaged").decision,
-        *top_class.decide(probability, unknown),
+        *top_class.decide(probability, unknown)[:1],
+        ONE_COLOUR,
+        *top_class.decide(probability, unknown)[1:],
         *thresholds.decide(others, np.zeros(3)),
     ]
-    named = ["", "", "good", "good", "good", "scratch", "good", "good", "good"]
+    named = ["", "", "", "good", "good", "good", "scratch", "good", "good", "good"]
     assert [
         (row[2], row[3].replace("` top class", f"{top}`").strip("`"))
         for row, top in zip(rows("From outputs to a decision"), named, strict=True)
