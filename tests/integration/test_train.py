@@ -45,7 +45,8 @@ def predictions_of(run: RunResult) -> pd.DataFrame:
 def test_finish_leaves_a_whole_run_folder(run: RunResult) -> None:
     assert {path.name for path in run.folder.iterdir()} == FILES
     assert {path.name for path in run.inspector.iterdir()} == {
-        "README.md", "card.json", "inspector.onnx", "images.zip", "weights.safetensors"
+        "README.md", "card.json", "calibration.parquet", "inspector.onnx", "images.zip",
+        "weights.safetensors",
     }  # fmt: skip
     manifest = read_manifest(run.folder / "manifest.parquet")
     assert manifest.fingerprint == run.manifest.fingerprint
