@@ -17,8 +17,9 @@ from sihwa.inspector.graph_file import append_card
 Json = dict[str, Any]
 FILES = (
     "inspector.onnx", "weights.safetensors", "README.md", "inspector.int8.onnx", "images.zip",
+    "inspector.fixed.onnx", "calibration.parquet",
 )  # fmt: skip
-_NOT_IDENTITY = ("id", "created", "environment", "proof")
+_NOT_IDENTITY = ("id", "created", "environment", "proof", "fixed_size")
 
 
 def canonical(value: object) -> str:

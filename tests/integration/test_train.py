@@ -4,6 +4,7 @@ import copy
 import json
 from pathlib import Path
 
+import cv2
 import pandas as pd
 import pytest
 import timm
@@ -12,17 +13,18 @@ from safetensors.torch import save_file
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import sihwa.export.export
+import sihwa.export.fixed_size
 import sihwa.training.embedding
 from sihwa.commands.train_command import show_run
 from sihwa.dataset import read_manifest
-from sihwa.errors import DatasetError, ParityError, RuntimeUnavailable, UnreadableImage
+from sihwa.errors import ConfigError, DatasetError, ParityError, RuntimeUnavailable, UnreadableImage
 from sihwa.inspector import TOLERANCE, load_inspector
 from sihwa.inspector.runtime import torch_runtime
-from sihwa.model import Network, export_graph
+from sihwa.model import Network, export_fixed_graph, export_graph
 from sihwa.run import Run, RunResult
 from sihwa.scoring import score_sources
 from tests.helpers import random_images, save_images
-from tests.integration.conftest import make_parts, start, train
+from tests.integration.conftest import card_of, make_parts, start, train
 
 FILES = {
     ".lock", "audit.html", "audit.parquet", "config.yaml", "inspector", "manifest.parquet",
@@ -112,6 +114,48 @@ def test_finish_export_that_decides_otherwise_does_not_ship(
     last = (folder / "train.log").read_text("utf-8").splitlines()[-1]
     assert "ERROR" in last
     assert "not written" in last
+
+
+def test_finish_fixed_size_adds_a_graph_that_is_proven(parts: Path, tmp_path: Path) -> None:
+    run = train(parts, tmp_path, "export.fixed_size=true")
+    facts = card_of(run).fixed_size
+    assert facts is not None
+    assert facts.input == (1, 3, 64, 64)
+    assert [proof.runtime for proof in facts.proof] == ["onnxruntime", "opencv"]
+    # eight test images, each also in three other sizes
+    assert [(proof.images, proof.flips) for proof in facts.proof] == [(32, 0)] * 2
+    assert facts.proof[1].version == cv2.__version__
+    assert facts.pillow_flips is not None
+    readme = (run.inspector / "README.md").read_text("utf-8")
+    assert facts.proof[1].verdict() in readme
+    assert "32 decisions flip" in readme
+    assert (run.inspector / "inspector.fixed.onnx").stat().st_size == facts.bytes
+    assert load_inspector(run.inspector).card.as_dict() == card_of(run).as_dict()
+
+
+def test_finish_fixed_graph_that_decides_otherwise_ends_the_run(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export_wrongly(network: Network) -> bytes:
+        other = copy.deepcopy(network)
+        with torch.no_grad():
+            other.classifier.bias.add_(torch.tensor([9.0, -9.0]))
+        return export_fixed_graph(other)
+
+    monkeypatch.setattr(sihwa.export.fixed_size, "export_fixed_graph", export_wrongly)
+    with pytest.raises(ParityError, match=r"not written.*fixed-size graph.*onnxruntime"):
+        train(parts, tmp_path, "export.fixed_size=true")
+    [folder] = tmp_path.glob("*-*-*/*")
+    assert not (folder / "inspector").exists()
+
+
+@pytest.mark.parametrize("setting", ["model.tiles=[1,2]", "model.fit=letterbox"])
+def test_start_fixed_size_of_part_of_an_image_is_refused(
+    parts: Path, tmp_path: Path, setting: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"export\.fixed_size=true needs .* the whole image"):
+        start(parts, tmp_path, "export.fixed_size=true", setting)
+    assert not list(tmp_path.glob("*-*-*/*"))  # no run folder was made
 
 
 def test_finish_proves_and_times_every_installed_runtime(run: RunResult) -> None:

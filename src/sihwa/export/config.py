@@ -20,6 +20,10 @@ class ExportConfig:
     is proven and faster. Takes some minutes."""
     max_int8_flips: int = 0
     """How many decisions on test images the INT8 model may flip, at least 0."""
+    fixed_size: bool = False
+    """Whether to add inspector.fixed.onnx, for one image that is already resized: for OpenCV and
+    other runtimes without free sizes or uint8 input. The network must see whole images, stretched:
+    no tiles, letterbox or region."""
     images: int = 32
     """How many calibration images to keep in the inspector for `sihwa verify`, 0 to 200. Everyone
     who gets the inspector gets them too."""
@@ -30,7 +34,9 @@ class ExportConfig:
             raise ConfigError(
                 f"export.max_int8_flips must be at least 0, got {self.max_int8_flips}"
             )
-        if self.int8 and not self.enabled:
-            raise ConfigError(
-                "export.int8=true needs an inspector, but export=none makes none; leave one out"
-            )
+        for name in ("int8", "fixed_size"):
+            if getattr(self, name) and not self.enabled:
+                raise ConfigError(
+                    f"export.{name}=true needs an inspector, but export=none makes none; leave one "
+                    "out"
+                )

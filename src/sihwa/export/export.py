@@ -21,6 +21,7 @@ from sihwa.decision import Policy
 from sihwa.decision.fit_policy import Claim
 from sihwa.evaluation import Evaluation
 from sihwa.export.config import ExportConfig
+from sihwa.export.fixed_size import add_fixed_graph
 from sihwa.export.int8 import Int8Model, quantise_graph
 from sihwa.export.kept_images import choose_images, pack_images
 from sihwa.export.ship_check import calibration_images, check_may_ship, drop_useless_int8_model
@@ -94,6 +95,8 @@ def export_inspector(
     bundle = Bundle(_create_card(graph, weights, trained), graph, weights, calibration=calibration)
     if config.int8:
         bundle = _with_int8_model(bundle, trained, config.max_int8_flips)
+    if config.fixed_size:
+        bundle = add_fixed_graph(bundle, network, manifest, config.max_difference, device)
     proof = check_may_ship(bundle, network, manifest, config.max_difference, device)
     bundle, proof = drop_useless_int8_model(bundle, proof)
     card = structs.replace(bundle.card, proof=tuple(proof))

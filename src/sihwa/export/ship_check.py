@@ -7,7 +7,7 @@ Axes: N images, H and W image size.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -56,24 +56,10 @@ def check_may_ship(
     """
     devices = ["cpu", *([str(device)] if device.type == "cuda" else [])]
     runtimes = [create_runtime(bundle, choice) for choice in installed_choices(bundle, devices)]
-    test = np.flatnonzero(manifest.split == "test").tolist()
-    path = manifest.table["path"].to_pylist()
-
-    def batches() -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
-        for rows, image in read_batches(manifest, test):
-            yield [path[row] for row in rows], image
-
-    use_exact_float32()
-    network.to(device).to(memory_format=torch.channels_last)
-
-    def reference(image: NDArray[np.uint8]) -> Outputs:
-        prediction = predict(network, torch.from_numpy(image).to(device))
-        return Outputs(*(value.cpu().numpy() for value in prediction))
-
     proofs = prove(
-        reference,
+        network_outputs(network, device),
         runtimes,
-        ProofImages(batches(), len(test), lambda: calibration_images(manifest)),
+        proof_images(manifest),
         bundle.card,
         {"fp32": max_difference},
         sampled=_NETWORK_CODE,
@@ -89,6 +75,28 @@ def check_may_ship(
         else:
             log.warning("%s; worst image: %s", proof.verdict(), proof.worst_path)
     return proofs
+
+
+def network_outputs(
+    network: Network, device: torch.device
+) -> Callable[[NDArray[np.uint8]], Outputs]:
+    """Return what a network gives for images (N, H, W, 3) in PyTorch, float32, on `device`."""
+    use_exact_float32()
+    network.to(device).to(memory_format=torch.channels_last)
+
+    def outputs(image: NDArray[np.uint8]) -> Outputs:
+        prediction = predict(network, torch.from_numpy(image).to(device))
+        return Outputs(*(value.cpu().numpy() for value in prediction))
+
+    return outputs
+
+
+def proof_images(manifest: Manifest) -> ProofImages:
+    """Return the test images to prove runtimes on, and calibration images to time them on."""
+    test = np.flatnonzero(manifest.split == "test").tolist()
+    path = manifest.table["path"].to_pylist()
+    batches = (([path[row] for row in rows], image) for rows, image in read_batches(manifest, test))
+    return ProofImages(batches, len(test), lambda: calibration_images(manifest))
 
 
 def calibration_images(manifest: Manifest) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from sihwa.inspector.card import (
     FORMAT_VERSION,
     Card,
     DatasetFacts,
+    FixedSizeFacts,
     GraphFacts,
     Int8Facts,
     MarginFacts,
@@ -15,7 +16,7 @@ from sihwa.inspector.evidence import EvidenceBox, evidence_box, evidence_overlay
 from sihwa.inspector.inspector import Inspection, Inspector, load_inspector, open_bundle, unread
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.network_facts import FramingFacts, NetworkFacts
-from sihwa.inspector.parity import TOLERANCE, ProofImages, in_other_sizes, prove
+from sihwa.inspector.parity import TOLERANCE, ProofImages, compare, in_other_sizes, prove
 from sihwa.inspector.policy_facts import (
     ClaimFacts,
     PolicyFacts,
@@ -40,6 +41,7 @@ __all__ = [
     "ClaimFacts",
     "DatasetFacts",
     "EvidenceBox",
+    "FixedSizeFacts",
     "FramingFacts",
     "GraphFacts",
     "Inspection",
@@ -58,6 +60,7 @@ __all__ = [
     "Verification",
     "WeightsFacts",
     "card_policy",
+    "compare",
     "create_runtime",
     "evidence_box",
     "evidence_overlay",

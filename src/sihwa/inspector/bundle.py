@@ -6,6 +6,7 @@ inspector/
 ├── card.json             the card again, for readers without ONNX, with every file's SHA-256
 ├── README.md             the card in words
 ├── inspector.int8.onnx   the INT8 model, if it was asked for and kept
+├── inspector.fixed.onnx  the graph for one resized image, if it was asked for
 ├── calibration.parquet   outputs for the calibration images, for `sihwa decide`; no images
 └── images.zip            some calibration images, for `sihwa verify`, unless refused
 """
@@ -19,7 +20,7 @@ import msgspec
 
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.bundle_readme import bundle_readme
-from sihwa.inspector.card import Card, read_card
+from sihwa.inspector.card import Card, FixedSizeFacts, Int8Facts, read_card
 from sihwa.inspector.graph_file import (
     MAX_BYTES,
     OPSET,
@@ -37,10 +38,11 @@ WEIGHTS_NAME = "weights.safetensors"
 CARD_NAME = "card.json"
 README_NAME = "README.md"
 INT8_NAME = "inspector.int8.onnx"
+FIXED_NAME = "inspector.fixed.onnx"
 IMAGES_NAME = "images.zip"
 CALIBRATION_NAME = "calibration.parquet"
 FILES = (GRAPH_NAME, WEIGHTS_NAME, README_NAME)
-OPTIONAL_FILES = (INT8_NAME, IMAGES_NAME, CALIBRATION_NAME)
+OPTIONAL_FILES = (INT8_NAME, FIXED_NAME, IMAGES_NAME, CALIBRATION_NAME)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Bundle:
     int8_model: bytes | None = None
     calibration: bytes | None = None
     """See `calibration_file`."""
+    fixed_graph: bytes | None = None
+    """For runtimes without free sizes or uint8; Sihwa only stores it."""
 
 
 class FileFacts(Facts, frozen=True, kw_only=True):
@@ -83,6 +87,7 @@ def write_bundle(folder: Path, bundle: Bundle, images: bytes | None = None) -> N
         WEIGHTS_NAME: bundle.weights,
         README_NAME: bundle_readme(card, has_images=images is not None).encode(),
         INT8_NAME: bundle.int8_model,
+        FIXED_NAME: bundle.fixed_graph,
         IMAGES_NAME: images,
         CALIBRATION_NAME: bundle.calibration,
     }
@@ -125,7 +130,8 @@ def read_bundle(path: Path) -> Bundle:
     files = _read_files(path, card)
     _check_weights(card, files[WEIGHTS_NAME], str(path / WEIGHTS_NAME))
     _check_int8_model(card, files.get(INT8_NAME), str(path / INT8_NAME))
-    optional = (files.get(name) for name in (INT8_NAME, CALIBRATION_NAME))
+    _check_named(card.fixed_size, files.get(FIXED_NAME), str(path / FIXED_NAME), "fixed-size graph")
+    optional = (files.get(name) for name in (INT8_NAME, CALIBRATION_NAME, FIXED_NAME))
     return Bundle(card, content, files[WEIGHTS_NAME], *optional)
 
 
@@ -155,17 +161,23 @@ def _check_weights(card: Card, weights: bytes | None, where: str) -> None:
 
 def _check_int8_model(card: Card, int8_model: bytes | None, where: str) -> None:
     """Check that the INT8 model is the one that the card names, and passes the same checks."""
-    found = None if int8_model is None else (sha256_of_bytes(int8_model), len(int8_model))
-    expected = card.int8 and (card.int8.sha256, card.int8.bytes)
-    if found != expected:
-        raise InvalidInspector(
-            f"{where}: expected {'the' if expected else 'no'} INT8 model that the card in "
-            f"{GRAPH_NAME} names, found {'another or none' if expected else 'one'}. Copy the "
-            "inspector again"
-        )
+    _check_named(card.int8, int8_model, where, "INT8 model")
     if int8_model is not None:
         model = parse_graph(int8_model, where)
         check_signature(card, check_graph(model, len(int8_model), where, with_card=False), where)
+
+
+def _check_named(
+    named: Int8Facts | FixedSizeFacts | None, content: bytes | None, where: str, what: str
+) -> None:
+    """Check that a file beside the graph is the one that the card names, or that neither is."""
+    found = None if content is None else (sha256_of_bytes(content), len(content))
+    expected = named and (named.sha256, named.bytes)
+    if found != expected:
+        raise InvalidInspector(
+            f"{where}: expected {'the' if expected else 'no'} {what} that the card in {GRAPH_NAME} "
+            f"names, found {'another or none' if expected else 'one'}. Copy the inspector again"
+        )
 
 
 def _check_names(folder: Path) -> None:

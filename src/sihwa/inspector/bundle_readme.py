@@ -16,6 +16,7 @@ def bundle_readme(card: Card, has_images: bool = False) -> str:
         "What it may decide": _decides(card),
         "How well, on images it had never seen": _figures(card.metrics),
         "What was proven of the export": _proof(card),
+        **_fixed_size(card),
         "Limits": _limits(card),
         "Licences": _licences(card, has_images),
     }
@@ -136,6 +137,30 @@ def _proof(card: Card) -> str:
         "Compared with the trained network in PyTorch, float32, on the test images, some of them "
         f"in other sizes, on {_cell(card.proof[0].processor)}.{int8_model}\n\n" + "\n".join(lines)
     )
+
+
+def _fixed_size(card: Card) -> dict[str, str]:
+    """Return the section on the fixed-size graph, if there is one."""
+    facts = card.fixed_size
+    if facts is None:
+        return {}
+    axes = ", ".join(map(str, facts.input))
+    proof = "Nothing was proven of it under this policy."
+    if facts.proof:
+        proof = "Compared likewise, on images resized as in inspector.onnx:\n\n" + "\n".join(
+            f"- {_cell(proof.verdict())}" for proof in facts.proof
+        )
+    if facts.proof and facts.pillow_flips is not None:
+        proof += (
+            f"\n\nIf Pillow resizes them to 8-bit pixels, {facts.pillow_flips} of "
+            f"{facts.proof[0].images} decisions flip."
+        )
+    return {
+        "For OpenCV and devices that need a fixed size": (
+            f"inspector.fixed.onnx takes one resized image: `pixels`, float32 ({axes}), RGB, 0 to "
+            f"255. {proof}"
+        )
+    }
 
 
 def _interval(figure: dict[str, Any]) -> str:

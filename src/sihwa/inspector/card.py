@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from sihwa.decision import Policy
 from sihwa.errors import InvalidInspector
-from sihwa.inspector.network_facts import NetworkFacts
+from sihwa.inspector.network_facts import NetworkFacts, Side
 from sihwa.inspector.policy_facts import ClaimFacts, PolicyFacts, make_policy, policy_fault
 from sihwa.inspector.proof import ParityProof
 from sihwa.inspector.strict_json import (
@@ -33,7 +33,7 @@ FORMAT_VERSION = 3
 
 # Two inspectors made alike have one id: what differs from run to run or machine to machine is
 # left out of it.
-_NOT_IDENTITY = ("id", "created", "environment", "proof")
+_NOT_IDENTITY = ("id", "created", "environment", "proof", "fixed_size")
 _DECIDES = ("classes", "accept_classes", "policy", "temperature")
 
 ClassName = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -91,6 +91,19 @@ class Int8Facts(Facts, frozen=True, kw_only=True):
     allowed_flips: Count
 
 
+class FixedSizeFacts(Facts, frozen=True, kw_only=True):
+    """The graph for one resized image, for runtimes without free sizes or uint8."""
+
+    sha256: Sha256
+    bytes: ByteCount
+    input: tuple[Side, Side, Side, Side]
+    """Axes of `pixels`: 1, 3, height, width."""
+    proof: Annotated[tuple[ParityProof, ...], Meta(max_length=100)] = ()
+    """Of images resized as in the graph of the inspector; empty under another policy."""
+    pillow_flips: Count | None = None
+    """Of as many images, decisions that flip if Pillow resizes them; None if not counted."""
+
+
 class Card(Facts, frozen=True, kw_only=True):
     """Everything a reader needs besides the graph.
 
@@ -113,6 +126,8 @@ class Card(Facts, frozen=True, kw_only=True):
     created: Created
     code_version: Annotated[str, Meta(min_length=1, max_length=60)]
     int8: Int8Facts | None = None
+    fixed_size: FixedSizeFacts | None = None
+    """Without such a graph the key is left out."""
     white: tuple[float, float] | None = None
     """Values of 16-bit, 32-bit and floating-point pixels that become 0 and 255. Without it the key
     is left out."""
@@ -147,10 +162,11 @@ class Card(Facts, frozen=True, kw_only=True):
     def _content(self) -> dict[str, Any]:
         # checked first, which also makes a float of an int where a float is expected
         content: dict[str, Any] = msgspec.to_builtins(_as_card(msgspec.to_builtins(self), "card"))
-        for proof in content["proof"]:
+        for proof in (*content["proof"], *(content["fixed_size"] or {}).get("proof", ())):
             del proof["worst_path"]
-        if content["white"] is None:
-            del content["white"]
+        for key in ("white", "fixed_size"):
+            if content[key] is None:
+                del content[key]
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **content}
 
 

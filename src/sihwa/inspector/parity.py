@@ -55,7 +55,26 @@ def prove(
     tolerance: Mapping[str, float],
     sampled: RuntimeChoice | None = None,
 ) -> list[ParityProof]:
-    """Compare runtimes with a reference on images in their own and other sizes; measure speed.
+    """Compare runtimes as `compare` does, and measure how fast each is."""
+    proofs = compare(reference, candidates, images, card, tolerance, sampled)
+    rates = measure_speed(candidates, images.timed())
+    return [
+        msgspec.structs.replace(
+            proof, images_per_second_1=round(one, 1), images_per_second_32=round(many, 1)
+        )
+        for proof, (one, many) in zip(proofs, rates, strict=True)
+    ]
+
+
+def compare(
+    reference: Callable[[Images], Outputs],
+    candidates: Sequence[Runtime],
+    images: ProofImages,
+    card: Card,
+    tolerance: Mapping[str, float],
+    sampled: RuntimeChoice | None = None,
+) -> list[ParityProof]:
+    """Compare runtimes with a reference on images in their own and other sizes.
 
     A decision flips if its outcome or its top class differs. `reference` returns what images
     (N, H, W, 3) should give, and `tolerance` replaces `TOLERANCE` for some precisions. For the
@@ -65,7 +84,7 @@ def prove(
     policy = card_policy(card)
     tallies = [_Tally() for _ in candidates]
 
-    def compare(names: Sequence[str], batch: Images, some: Sequence[int]) -> None:
+    def add(names: Sequence[str], batch: Images, some: Sequence[int]) -> None:
         expected = reference(batch)
         for tally, runtime in zip(tallies, candidates, strict=True):
             if runtime.choice != sampled:
@@ -80,20 +99,15 @@ def prove(
     with progress_bar("proving", images.count) as advance:
         for names, batch in images.batches:
             some = [i for i in range(len(batch)) if (place + i) % step == 0]
-            compare(names, batch, some)
+            add(names, batch, some)
             if some:
                 for others, resized in in_other_sizes([names[i] for i in some], batch[some]):
-                    compare(others, resized, list(range(len(resized))))
+                    add(others, resized, list(range(len(resized))))
             place += len(batch)
             advance(len(batch))
-    rates = measure_speed(candidates, images.timed())
     return [
-        msgspec.structs.replace(
-            tally.proof(runtime.choice, card, {**TOLERANCE, **tolerance}),
-            images_per_second_1=round(one, 1),
-            images_per_second_32=round(many, 1),
-        )
-        for tally, runtime, (one, many) in zip(tallies, candidates, rates, strict=True)
+        tally.proof(runtime.choice, card, {**TOLERANCE, **tolerance})
+        for tally, runtime in zip(tallies, candidates, strict=True)
     ]
 
 

@@ -1,6 +1,6 @@
 """Another policy for a finished inspector, from the calibration outputs that it keeps."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def redecide(inspector: Path, config: DecisionConfig, out: Path | None) -> Redec
 
     The network is the same. What was proven or measured of decisions under the old policy is left
     out: the proof of each runtime (run `sihwa verify`), the figures of the decisions, and the INT8
-    model, whose margin belongs to the old thresholds.
+    model, whose margin belongs to the old thresholds. The fixed-size graph stays, unproven.
 
     Args:
         inspector: An inspector folder.
@@ -80,13 +80,15 @@ def _with_policy(bundle: Bundle, policy: Policy, claims: tuple[Claim, ...]) -> B
     metrics: dict[str, Any] = {
         name: value for name, value in bundle.card.metrics.items() if name != "decisions"
     }
+    fixed = bundle.card.fixed_size
     card = structs.replace(
         bundle.card,
         policy=policy_facts(policy),
         claims=tuple(ClaimFacts(**asdict(claim)) for claim in claims),
         metrics=metrics,
         int8=None,
+        fixed_size=fixed and structs.replace(fixed, proof=(), pillow_flips=None),
         proof=(),
     )
     graph = bundle.graph[: card.graph.bytes]
-    return Bundle(card, graph, bundle.weights, calibration=bundle.calibration)
+    return replace(bundle, card=card, graph=graph, int8_model=None)

@@ -2,6 +2,7 @@
 
 from sihwa.model.config import ModelConfig
 from sihwa.model.cut import CutNetwork, cut_network
+from sihwa.model.fixed_graph import export_fixed_graph
 from sihwa.model.framing import Framing
 from sihwa.model.graph import OPSET, export_activation, export_graph
 from sihwa.model.network import (
@@ -29,6 +30,7 @@ __all__ = [
     "create_network",
     "cut_network",
     "export_activation",
+    "export_fixed_graph",
     "export_graph",
     "predict",
     "require_known",

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import onnx
@@ -43,12 +43,12 @@ def export_graph(network: Network) -> bytes:
     del model.graph.input[1:]
     for name, tensor in _end_of(network).items():
         model.graph.initializer.append(onnx.numpy_helper.from_array(tensor.numpy(), name))
-    return _serialise(model)
+    return serialise(model)
 
 
 def export_activation(layers: nn.Module) -> bytes:
     """Return frozen layers as ONNX: image (N, H, W, 3) uint8 → activation (N, C, h, w)."""
-    return _serialise(_export(layers, ["activation"], {}))
+    return serialise(_export(layers, ["activation"], {}))
 
 
 class _OpenEnd(nn.Module):
@@ -78,6 +78,22 @@ def _export(module: nn.Module, outputs: list[str], end: dict[str, Tensor]) -> on
     # sizes must differ from each other and from 0 and 1, on which the exporter specialises
     example = torch.zeros(2, 300, 260, 3, dtype=torch.uint8)
     shape = {place: torch.export.Dim(name, min=1, max=65536) for place, name in enumerate("NHW")}
+    shapes: tuple[Any, ...] = (shape, ({},) * len(end)) if end else (shape,)
+    return trace(module, (example, *end.values()), ["image", *end], outputs, shapes)
+
+
+def trace(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: list[str],
+    outputs: list[str],
+    dynamic_shapes: tuple[Any, ...] | None = None,
+    translations: Mapping[Any, Callable[..., Any]] | None = None,
+) -> onnx.ModelProto:
+    """Return a module as ONNX without the exporter's notes, and move it to the CPU.
+
+    Without `dynamic_shapes` no axis is free. `translations` says how to write operators of PyTorch.
+    """
     with (
         torch.no_grad(),
         keeping_interrupts(),
@@ -87,14 +103,17 @@ def _export(module: nn.Module, outputs: list[str], end: dict[str, Tensor]) -> on
     ):
         program = torch.onnx.export(
             module.eval().cpu(),
-            (example, *end.values()),
+            example,
             dynamo=True,
             opset_version=OPSET,
-            input_names=["image", *end],
+            input_names=inputs,
             output_names=outputs,
-            dynamic_shapes=(shape, ({},) * len(end)) if end else (shape,),
+            dynamic_shapes=dynamic_shapes,
             verbose=False,
-            custom_translation_table={torch.ops.aten.group_norm.default: _group_norm},
+            custom_translation_table={
+                torch.ops.aten.group_norm.default: _group_norm,
+                **(translations or {}),
+            },
         )
     assert program is not None
     model: onnx.ModelProto = program.model_proto
@@ -126,7 +145,8 @@ def _group_norm(
     return result if bias is None else op.Add(result, op.Unsqueeze(bias, channel))
 
 
-def _serialise(model: onnx.ModelProto) -> bytes:
+def serialise(model: onnx.ModelProto) -> bytes:
+    """Return the file of a checked model."""
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content

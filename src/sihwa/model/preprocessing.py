@@ -53,15 +53,21 @@ class Preprocessing(nn.Module):
 
         The tiles of an image follow each other, row by row.
         """
-        count, height, width = image.shape[0], image.shape[1], image.shape[2]
-        rows, columns = self.framing.axes(height, width)
-        tall, wide = rows.tiles * rows.size, columns.tiles * columns.size
-        shrunk = _resize_lines(image.reshape(count, height, width * 3), rows)
-        turned = shrunk.reshape(count, tall, width, 3).permute(0, 2, 3, 1)
-        square = _resize_lines(turned.reshape(count, width, 3 * tall), columns)
+        rows, columns = self.framing.axes(image.shape[1], image.shape[2])
+        pixels = self.normalise(_resize(image, rows, columns))
+        return self._tiles(self._looked_at(pixels, rows, columns))
+
+    def resize(self, image: Tensor) -> Tensor:
+        """Return images (N, H, W, 3), uint8, resized but not normalised: (N, 3, S, S), 0 to 255.
+
+        Tiles lie beside each other in one image.
+        """
+        return _resize(image, *self.framing.axes(image.shape[1], image.shape[2]))
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Return the network input of resized pixels (N, 3, S, S), 0 to 255."""
         # the stored shift is for pixels minus 127.5
-        pixels = square.reshape(count, wide, 3, tall).permute(0, 2, 3, 1) - _MIDDLE
-        return self._tiles(self._looked_at(pixels * self.scale + self.shift, rows, columns))
+        return (pixels - _MIDDLE) * self.scale + self.shift
 
     def _looked_at(self, pixels: Tensor, rows: Axis, columns: Axis) -> Tensor:
         """Set to 0 what is padding, and what the mask leaves out."""
@@ -81,6 +87,16 @@ class Preprocessing(nn.Module):
         (down, across), (tall, wide) = self.framing.tiles, self.framing.input_size
         apart = pixels.reshape(-1, 3, down, tall, across, wide).permute(0, 2, 4, 1, 3, 5)
         return apart.reshape(-1, 3, tall, wide)
+
+
+def _resize(image: Tensor, rows: Axis, columns: Axis) -> Tensor:
+    """Return images (N, H, W, 3), uint8, as float32 (N, 3, S, S), 0 to 255."""
+    count, height, width = image.shape[0], image.shape[1], image.shape[2]
+    tall, wide = rows.tiles * rows.size, columns.tiles * columns.size
+    shrunk = _resize_lines(image.reshape(count, height, width * 3), rows)
+    turned = shrunk.reshape(count, tall, width, 3).permute(0, 2, 3, 1)
+    square = _resize_lines(turned.reshape(count, width, 3 * tall), columns)
+    return square.reshape(count, wide, 3, tall).permute(0, 2, 3, 1)
 
 
 def _resize_lines(line: Tensor, axis: Axis) -> Tensor:

@@ -107,6 +107,7 @@ def test_compose_config_every_option_composes(option: Path) -> None:
         (["seed=-1"], r"seed must be in \[0, 4294967295\], got -1"),
         (["export.int8=maybe"], "^export.int8: expected true or false, got 'maybe'$"),
         (["export=none", "export.int8=true"], "^export.int8=true needs an inspector"),
+        (["export=none", "export.fixed_size=true"], "^export.fixed_size=true needs an insp"),
         (["training.folds=1"], r"training.folds must be in \[2, 1000\], got 1"),
         (["device=tpu"], "device must be one of auto, cpu, cuda; got 'tpu'"),
         (["evaluation.confidence=1"], r"must be in \(0, 1\), got 1"),
