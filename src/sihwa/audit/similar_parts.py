@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from sihwa.audit.finding import Finding
-from sihwa.audit.inventory import Inventory
-from sihwa.evaluation import Similarity
+from sihwa.audit.inventory import Inventory, counted
+from sihwa.evaluation import KnownGroups, Similarity
+from sihwa.reporting import PARTIAL_REMEDY
 
 _MOST_OF_ONE = 6
 
@@ -12,14 +13,18 @@ _MOST_OF_ONE = 6
 def find_similar_parts(inventory: Inventory, similarity: Similarity) -> Iterator[Finding]:
     """Yield what the check for similar images found; see docs/groups.md."""
     proposal, found = similarity.proposal, similarity.dependence
+    yield from _partly_known(inventory, similarity.known)
     if proposal is not None:
         shown = [one[:_MOST_OF_ONE] for one in similarity.examples]
+        alike = proposal.setting == "similar"
         yield Finding(
             kind="several images per part",
             severity="severe",
-            message=f"{proposal.images} images look like {proposal.groups} parts, so a random "
-            "split tests on parts that were trained on",
-            advice=f'Train with "dataset.group={proposal.setting}"',
+            message=f"{proposal.images} images look like {proposal.groups} "
+            f"{'groups of one part each' if alike else 'parts'}, so a random split tests on parts "
+            "that were trained on",
+            advice=f'Train with "dataset.group={proposal.setting}"'
+            f"{f'. {PARTIAL_REMEDY}' if alike else ''}",
             figure=proposal.explained,
             images=inventory.mark_sets(shown, keep=_MOST_OF_ONE),
         )
@@ -32,4 +37,23 @@ def find_similar_parts(inventory: Inventory, similarity: Similarity) -> Iterator
             f"classifier falls from {100 * before:.1f} to {100 * after:.1f} % accuracy",
             advice="If several images show one part, name the parts with dataset.group",
             figure=before - after,
+        )
+
+
+def _partly_known(inventory: Inventory, known: KnownGroups) -> Iterator[Finding]:
+    if known.by_similarity:
+        message = f"{counted(known.named, 'image')} are grouped by similarity alone"
+        yield Finding(
+            kind="groups may divide a part", severity="note", message=message, advice=PARTIAL_REMEDY
+        )
+    elif known.are_partial:
+        rest = [row for row, group in enumerate(inventory.group) if not group]
+        yield Finding(
+            kind="images without a group",
+            severity="note",
+            message=f"{known.named} of {known.images} images have a group; each of the others "
+            "counts as a part of its own",
+            advice="If parts have several images, make dataset.group name those of all of them",
+            figure=len(rest) / known.images,
+            images=inventory.mark(rest),
         )

@@ -15,7 +15,7 @@ from sihwa.evaluation.probability import (
     reliability_bins,
     softmax,
 )
-from sihwa.evaluation.similarity import Similarity, check_similarity
+from sihwa.evaluation.similarity import KnownGroups, Similarity, check_similarity
 
 __all__ = [
     "DecisionFigures",
@@ -23,6 +23,7 @@ __all__ = [
     "Evaluation",
     "EvaluationConfig",
     "Figure",
+    "KnownGroups",
     "Proposal",
     "ReliabilityBin",
     "Similarity",

@@ -43,6 +43,8 @@ class Dependence:
     """Share of defective images given an accept class, (S,); None without accept classes."""
     overkill: tuple[float, ...] | None
     """Share of good images given a defect class, (S,); None without accept classes."""
+    of_some: bool = False
+    """Whether only some images were to be predicted, those without a group."""
     p_value: float
     """Of an exact sign test: right without any left out, wrong without the most. In (0, 1]."""
 
@@ -61,6 +63,7 @@ def measure_dependence(
     group: NDArray[np.integer],
     *,
     seed: int,
+    among: NDArray[np.bool_] | None = None,
 ) -> Dependence | None:
     """Return how the figures change when similar images are left out of training.
 
@@ -70,6 +73,7 @@ def measure_dependence(
         accept: Which classes pass, (K,).
         group: Group of each image, (N,); an image without one is a group by itself.
         seed: Picks the images that are predicted, if there are more than 4,000.
+        among: Which images are predicted, (N,); None for all.
 
     Returns:
         None for fewer than 50 images to predict. Those whose group and neighbours make up more than
@@ -79,7 +83,8 @@ def measure_dependence(
     if len(sizes) < 2:
         return None
     most = len(label) // 4 - sizes[-1]
-    fitting = np.flatnonzero(np.bincount(group)[group] <= most)
+    fits = np.bincount(group)[group] <= most
+    fitting = np.flatnonzero(fits if among is None else fits & among)
     chosen = np.random.default_rng(seed).permutation(fitting)[:_MOST_IMAGES]
     if len(chosen) < _LEAST_IMAGES:
         return None
@@ -105,6 +110,7 @@ def measure_dependence(
         accuracy=_means(right),
         escapes=_means(passed[:, ~good]) if is_measured else None,
         overkill=_means(~passed[:, good]) if is_measured else None,
+        of_some=among is not None and not among.all(),
         p_value=float(stats.binomtest(lost, lost + won, alternative="greater").pvalue)
         if lost + won
         else 1.0,

@@ -79,9 +79,11 @@ def propose_groups(
 
 
 def _is_useful(group: NDArray[np.intp], label: NDArray[np.integer]) -> bool:
-    """Tell whether some group has two images and every class has several groups."""
+    """Tell whether some group has two images and none joins a class into one or two groups."""
     pairs = np.unique(np.stack([label, group]), axis=1)
-    return len(np.unique(group)) < len(group) and np.bincount(pairs[0]).min() > 2
+    groups, images = np.bincount(pairs[0]), np.bincount(label)
+    joined = (groups <= 2) & (groups < images)
+    return len(np.unique(group)) < len(group) and not joined.any()
 
 
 def _gain(proposal: Proposal, moved: Proposal) -> bool:

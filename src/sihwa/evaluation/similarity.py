@@ -15,6 +15,25 @@ from sihwa.evaluation.group_proposal import Proposal, propose_groups
 from sihwa.evaluation.grouped import group_index
 
 _EXAMPLES = 6
+_LEAST_REST = 50
+"""Images without a group that are judged by themselves; with fewer, all images are judged."""
+
+
+@dataclass(frozen=True)
+class KnownGroups:
+    """What is known of the parts before the check."""
+
+    named: int = 0
+    """Images that have a group."""
+    images: int = 0
+    """Images of the data set."""
+    by_similarity: bool = False
+    """Whether the groups are those of `dataset.group=similar`, which may divide a part."""
+
+    @property
+    def are_partial(self) -> bool:
+        """Whether images of one part may be in several groups although groups are given."""
+        return self.by_similarity or 0 < self.named < self.images
 
 
 @dataclass(frozen=True)
@@ -29,6 +48,7 @@ class Similarity:
     """The figures without the images of the same proposed group; None without a proposal."""
     examples: tuple[tuple[int, ...], ...] = ()
     """Rows of some proposed groups, to look at."""
+    known: KnownGroups = KnownGroups()
 
     @property
     def warns(self) -> bool:
@@ -41,31 +61,68 @@ class Similarity:
             "dependence": self.dependence,
             "proposal": self.proposal,
             "by_group": self.by_group,
+            "known": self.known,
         }
         return {name: one and asdict(one) for name, one in found.items()}
 
 
 def check_similarity(embedding: NDArray[np.floating], manifest: Manifest, seed: int) -> Similarity:
-    """Check a data set by the embeddings of its images, (N, D), of a backbone not trained on it."""
-    label = manifest.label_index
+    """Check a data set by the embeddings of its images, (N, D), of a backbone not trained on it.
+
+    Where only some images have a group, the others are judged. Groups by similarity may divide a
+    part, so names are judged as if there were none.
+    """
+    known = known_groups(manifest)
+    is_open = _is_open(manifest, known)
+    among = is_open if is_open.sum() >= _LEAST_REST else None
     accept = np.isin(manifest.classes, manifest.accept_classes)
-    known = group_index(manifest.component)
-    dependence = measure_dependence(embedding, label, accept, known, seed=seed)
-    if any(manifest.table["group"].to_pylist()) or dependence is None:
-        return Similarity(dependence, None, None)
+
+    def measure(group: NDArray[np.integer]) -> Dependence | None:
+        return measure_dependence(
+            embedding, manifest.label_index, accept, group, seed=seed, among=among
+        )
+
+    dependence = measure(group_index(manifest.component))
+    rows = np.flatnonzero(is_open)
+    if dependence is None or len(rows) < 2:
+        return Similarity(dependence, None, None, known=known)
+    proposal, proposed = _propose(embedding[rows], manifest.take(rows.tolist()), known, seed)
+    if proposal is None:
+        return Similarity(dependence, None, None, known=known)
+    named: list[str | None] = list(manifest.component)
+    for row, name in zip(rows.tolist(), proposed, strict=True):
+        named[row] = name or named[row]
+    group = group_index(named)
+    several = np.flatnonzero(np.bincount(group_index(proposed)) > 1)[:_EXAMPLES]
+    examples = tuple(tuple(rows[group_index(proposed) == one].tolist()) for one in several)
+    return Similarity(dependence, proposal, measure(group), examples, known)
+
+
+def known_groups(manifest: Manifest) -> KnownGroups:
+    """Return how many images have a group, and whether similarity gave it."""
+    group, similar = (manifest.table[name].to_pylist() for name in ("group", "similar"))
+    named = sum(bool(one) for one in group)
+    return KnownGroups(named, len(group), by_similarity=named > 0 and group == similar)
+
+
+def _is_open(manifest: Manifest, known: KnownGroups) -> NDArray[np.bool_]:
+    """Tell of which images the part is not known, (N,)."""
+    if known.by_similarity:
+        return np.full(known.images, True)
+    return np.array([not one for one in manifest.table["group"].to_pylist()])
+
+
+def _propose(
+    embedding: NDArray[np.floating], manifest: Manifest, known: KnownGroups, seed: int
+) -> tuple[Proposal | None, list[str | None]]:
+    """Return the best setting for these images, and the group that it gives to each of them."""
     candidates = group_candidates(manifest.table)
     paths = manifest.table["path"].to_pylist()
     nearest = nearest_neighbours(embedding, 1)[0][:, 0]
     # names tell whole parts, similarity only the images of a part that match
-    named = {setting: group for setting, group in candidates.items() if setting != "similar"}
-    alike = {"similar": candidates["similar"]}
-    proposal = propose_groups(named, paths, label, nearest, seed=seed) or propose_groups(
-        alike, paths, label, nearest, seed=seed
-    )
-    if proposal is None:
-        return Similarity(dependence, None, None)
-    group = group_index(candidates[proposal.setting])
-    by_group = measure_dependence(embedding, label, accept, group, seed=seed)
-    several = np.flatnonzero(np.bincount(group) > 1)[:_EXAMPLES]
-    examples = tuple(tuple(np.flatnonzero(group == one).tolist()) for one in several)
-    return Similarity(dependence, proposal, by_group, examples)
+    alike = {"similar": candidates.pop("similar")}
+    for one in (candidates, {} if known.by_similarity else alike):
+        proposal = propose_groups(one, paths, manifest.label_index, nearest, seed=seed)
+        if proposal is not None:
+            return proposal, one[proposal.setting]
+    return None, []

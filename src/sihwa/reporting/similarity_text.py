@@ -5,21 +5,30 @@ from typing import TYPE_CHECKING
 from sihwa.reporting.figure_rows import percent
 
 if TYPE_CHECKING:
-    from sihwa.evaluation import Dependence, Similarity
+    from sihwa.evaluation import Dependence, KnownGroups, Similarity
+
+PARTIAL_REMEDY = (
+    "dataset.group=similar is a partial remedy: similar images are kept together, but images of "
+    "one part that differ more may still be in training and in the test. If a column or the names "
+    "tell the part, use column:NAME or pattern:REGEX"
+)
 
 
 def similarity_sentences(similarity: "Similarity") -> list[str]:
     """Return what the user should know, the warning first; empty for too few images."""
     found, proposal = similarity.dependence, similarity.proposal
+    sentences = _known(similarity.known)
     if found is None:
-        return []
-    sentences = [_dependence(found, similarity)]
+        return sentences
+    sentences.append(_dependence(found, similarity))
     if proposal and similarity.by_group:
+        looks = "look alike in" if proposal.setting == "similar" else "look like"
+        units = "groups" if proposal.setting == "similar" else "parts with several images each"
         sentences.append(
-            f"{proposal.images} images look like {proposal.groups} parts with several images each. "
-            f"Without the other images of its part, {_change(similarity.by_group, 0, found)}."
+            f"{proposal.images} images {looks} {proposal.groups} {units}. "
+            f"Without the other images of its group, {_change(similarity.by_group, 0, found)}."
         )
-    elif found.falls and not found.by_group:
+    elif found.falls and similarity.known.named == 0:
         sentences.append(
             "If several images show one part, name the parts with dataset.group. Otherwise the "
             "figures hold only for parts that look like those in training."
@@ -31,19 +40,37 @@ def proposed_setting(similarity: "Similarity") -> str | None:
     """Return the proposed groups as a setting that can be pasted into a shell."""
     if similarity.proposal is None:
         return None
-    return f'Keep them together: "dataset.group={similarity.proposal.setting}"'
+    setting = f'Keep them together: "dataset.group={similarity.proposal.setting}"'
+    return f"{setting}. {PARTIAL_REMEDY}" if similarity.proposal.setting == "similar" else setting
+
+
+def _known(known: "KnownGroups") -> list[str]:
+    """Return what groups leave open; empty for groups of all images, or of none."""
+    if known.by_similarity:
+        return [f"{PARTIAL_REMEDY}."]
+    if known.are_partial:
+        return [
+            f"{known.named} of {known.images} images have a group; each of the others counts as "
+            "a part of its own."
+        ]
+    return []
 
 
 def _dependence(found: "Dependence", similarity: "Similarity") -> str:
+    known = similarity.known
+    is_named = known.named > 0 and not known.are_partial
     verdict = "The figures do not rest on similar images"
+    if known.by_similarity:
+        verdict = "Of what similar images add, this was measured"
     if similarity.warns:
         verdict = "The figures may not hold for other parts"
-    if found.falls and found.by_group and similarity.proposal is None:
+    if found.falls and is_named:
         verdict = "The figures hold only for parts that look like those in training"
-    others = " of other groups" if found.by_group else ""
+    others = " of other groups" if is_named else ""
+    judged = f"{found.images} images" + (" without a group" if found.of_some else "")
     return (
         f"{verdict}: when the {found.left_out[-1]} most similar images{others} are left out of "
-        f"training, {_change(found, -1, found)} (a linear classifier, {found.images} images)."
+        f"training, {_change(found, -1, found)} (a linear classifier, {judged})."
     )
 
 

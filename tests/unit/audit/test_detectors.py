@@ -302,6 +302,16 @@ def test_find_similar_parts_shows_some_parts_and_the_setting() -> None:
     assert not any(one.exclude for one in several.images)
 
 
+def test_find_similar_parts_counts_the_images_without_a_group() -> None:
+    label = made_labels(240)
+    group = [f"part {row % 20}" if row < 60 else None for row in range(240)]
+    inventory = made_inventory(label, group=group)
+    similarity = check_similarity(made_embedding(label, distance=6), inventory.manifest, 0)
+    (found,) = find_similar_parts(inventory, similarity)
+    assert found.message.startswith("60 of 240 images have a group")
+    assert len(found.images) == 180
+
+
 def test_find_similar_parts_of_independent_images_finds_nothing() -> None:
     label = made_labels(300)
     inventory = made_inventory(label)

@@ -55,3 +55,13 @@ def test_propose_groups_successive_images_that_are_alike_give_none() -> None:
     rows = np.arange(400)
     nearest = np.clip(rows + rng.choice([-3, -2, -1, 1, 2, 3], 400), 0, 399)
     assert propose([f"{row:04}.png" for row in rows], nearest) is None
+
+
+def test_propose_groups_small_class_does_not_forbid_a_proposal() -> None:
+    paths = [f"p{part:03}_e{image}.png" for part in range(PARTS) for image in range(IMAGES)]
+    label = np.zeros(len(paths), int)
+    label[[0, IMAGES]] = 1  # two images of two parts
+    items = [Item(path, "good") for path in paths]
+    candidates = {"by part": groups_of(r"pattern:p(\d+)", items)}
+    nearest = within_part(np.random.default_rng(0))
+    assert propose_groups(candidates, paths, label, nearest, seed=0) is not None

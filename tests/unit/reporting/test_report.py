@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,12 +19,13 @@ from sihwa.evaluation import (
     Dependence,
     Evaluation,
     EvaluationConfig,
+    KnownGroups,
     Proposal,
     Similarity,
     Truth,
     evaluate,
 )
-from sihwa.reporting import MOST_ERRORS, ErrorImage, Report, write_report
+from sihwa.reporting import MOST_ERRORS, ErrorImage, Report, similarity_sentences, write_report
 from sihwa.reporting.page import render
 from sihwa.reporting.wording import WORDS
 
@@ -109,6 +111,24 @@ def test_report_warns_first_where_figures_rest_on_similar_images(
     assert all(one in text for one in texts)
     assert similarity.warns == warns
     assert (text.index(texts[0]) < text.index("got a wrong label")) == warns
+
+
+@pytest.mark.parametrize(
+    ("known", "texts"),
+    [
+        (KnownGroups(60, 240), ["60 of 240 images have a group", "180 images without a group"]),
+        (KnownGroups(77, 240, by_similarity=True), ["is a partial remedy"]),
+    ],
+    ids=["some", "similar"],
+)
+def test_similarity_sentences_of_partial_groups_say_what_is_open(
+    known: KnownGroups, texts: list[str]
+) -> None:
+    found = replace(dependence(0.99, 0.99, 0.99), images=180, of_some=not known.by_similarity)
+    similarity = Similarity(found, None, None, known=known)
+    told = " ".join(similarity_sentences(similarity))
+    assert all(text in told for text in texts)
+    assert ("do not rest" in told) == (not known.by_similarity)
 
 
 def test_report_lists_the_first_findings_and_counts_the_rest() -> None:
