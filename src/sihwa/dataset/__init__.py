@@ -10,7 +10,7 @@ from sihwa.dataset.config import (
     SplitConfig,
     TabularConfig,
 )
-from sihwa.dataset.groups import group_candidates
+from sihwa.dataset.group_candidates import group_candidates, image_orders
 from sihwa.dataset.image_facts import ImageFacts
 from sihwa.dataset.manifest import Manifest, read_manifest
 from sihwa.dataset.measured_image import measure_manifest
@@ -36,6 +36,7 @@ __all__ = [
     "assign_splits",
     "find_components",
     "group_candidates",
+    "image_orders",
     "largest_size",
     "measure_manifest",
     "move_manifest",

@@ -11,54 +11,48 @@ The setting `dataset.group` names one source:
 
 The setting `similar` takes groups from the images themselves; see alike.py.
 
-`every` and `gap` count within images of one folder whose names differ in that number alone.
+`every` and `gap` count within images of one folder whose names differ in that number alone. A date
+with a time, as 2024-05-01_10-32-07, is one number, in seconds.
 """
 
 import contextlib
-import io
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from os.path import commonpath
 from posixpath import normpath
 
-import pyarrow as pa
-from PIL import Image
-
 from sihwa.dataset.item import Item
-from sihwa.dataset.manifest import MANIFEST_SCHEMA
 from sihwa.errors import ConfigError, DatasetError
 from sihwa.images import read_content
 
-_EXIF, _TAKEN, _CHANGED = 0x8769, 36867, 306
-"""EXIF tags: the block of the camera's data, DateTimeOriginal in it, and DateTime."""
-
 _SOURCES = ("column", "pattern", "folder", "every", "gap", "time")
 
-_NAME_PART = re.compile(r"\d+|[^\W\d_]+|[\W_]")
-_ANY = {"number": r"\d+", "word": r"[^\W\d_]+"}
+_LAST_TIME = re.compile(
+    r"^(.*?)(?<!\d)((?:19|20)\d\d)[-_.]?(\d\d)[-_.]?(\d\d)[-_. T]?(\d\d)[-_.]?(\d\d)[-_.]?(\d\d)"
+    r"[^\d/]*[.][^./]*$",
+    re.DOTALL,
+)
+"""A date and a time with seconds, as 2024-05-01_10-32-07 or 20240501103207."""
 _LAST_NUMBER = re.compile(r"^(.*?)(\d+)[^\d/]*[.][^./]*$", re.DOTALL)
 
 
-def read_groups(
-    setting: str, items: Sequence[Item], captured: Callable[[str], datetime] | None = None
-) -> list[Item]:
+def read_groups(setting: str, items: Sequence[Item], exif_time: Sequence[str | None]) -> list[Item]:
     """Return the items with the groups that the setting names.
 
     Args:
         setting: `SOURCE:ARGUMENT`; see the module.
-        items: The images.
-        captured: Gives the capture time of a path; called for `time` alone.
+        items: The images, N.
+        exif_time: When each was captured, (N,), as of `ImageFacts`; without it, `time` takes the
+            time of the file.
 
     Raises:
         ConfigError: The setting has no such form.
         DatasetError: It gives no image a group.
     """
-    groups = groups_of(setting, items, captured or captured_at)
-    return with_groups(setting, items, groups)
+    return with_groups(setting, items, groups_of(setting, items, exif_time))
 
 
 def with_groups(setting: str, items: Sequence[Item], groups: Sequence[str | None]) -> list[Item]:
@@ -71,18 +65,23 @@ def with_groups(setting: str, items: Sequence[Item], groups: Sequence[str | None
     return [replace(item, group=group) for item, group in zip(items, groups, strict=True)]
 
 
-def captured_at(path: str) -> datetime:
-    """Return when an image was captured: by its EXIF data, else when its file was last changed."""
-    content, modified_ns = read_content(path)
-    with contextlib.suppress(Exception), Image.open(io.BytesIO(content)) as image:
-        exif = image.getexif()
-        text = exif.get_ifd(_EXIF).get(_TAKEN) or exif[_CHANGED]
-        return datetime.strptime(str(text), "%Y:%m:%d %H:%M:%S").astimezone()
-    return datetime.fromtimestamp(modified_ns / 1e9).astimezone()
+def time_notes(setting: str, exif_time: Sequence[str | None]) -> list[str]:
+    """Return a note if groups by time take the time of files."""
+    lacking = sum(not one for one in exif_time)
+    if not setting.startswith("time:") or not lacking:
+        return []
+    return [
+        f"dataset.group={setting}: {lacking} of {len(exif_time)} images have no capture time "
+        "(EXIF), so the time at which their file was last changed is taken; a copy may change it"
+    ]
+
+
+def _file_time(path: str) -> datetime:
+    return datetime.fromtimestamp(read_content(path)[1] / 1e9).astimezone()
 
 
 def groups_of(
-    setting: str, items: Sequence[Item], captured: Callable[[str], datetime] = captured_at
+    setting: str, items: Sequence[Item], exif_time: Sequence[str | None] = ()
 ) -> list[str | None]:
     """Return the group of each image, None where the setting gives none."""
     source, _, argument = setting.partition(":")
@@ -100,81 +99,8 @@ def groups_of(
     if source == "folder":
         return _by_folder(number, paths)
     if source == "time":
-        return _by_time(number, items, paths, captured)
+        return _by_time(number, items, paths, exif_time or [None] * len(items))
     return _by_number(source, number, paths)
-
-
-def group_candidates(table: pa.Table) -> dict[str, list[str | None]]:
-    """Return the groups of each setting that may separate the parts, {setting: N groups}.
-
-    Args:
-        table: Of a manifest, N rows; text columns of the source are candidates, too.
-    """
-    attributes = table.drop_columns(MANIFEST_SCHEMA.names).to_pylist()
-    rows = zip(table["path"].to_pylist(), table["label"].to_pylist(), attributes, strict=True)
-    items = [Item(path, label, attributes=values) for path, label, values in rows]
-    columns = sorted({name for item in items for name in item.attributes})
-    settings = [f"column:{name}" for name in columns]
-    settings += name_settings(paths_below(items))
-    named = {setting: groups_of(setting, items) for setting in settings}
-    return named | {"similar": table["similar"].to_pylist()}
-
-
-def name_settings(paths: Sequence[str]) -> Iterator[str]:
-    r"""Yield the settings that may separate the parts of images with these paths.
-
-    Patterns are built from the commonest form of name: what is alike in all of them stays as it is,
-    and each choice of what differs is a candidate for what names the part.
-
-    Args:
-        paths: Paths below the root, as of `paths_below`.
-
-    >>> list(name_settings(["p1_a.png", "p1_b.png", "p2_a.png"]))[:2]
-    ['pattern:p(\\d+)_[^\\W\\d_]+[.]', 'pattern:p\\d+_([^\\W\\d_]+)[.]']
-    """
-    deepest = max(path.count("/") for path in paths)
-    for fields in _name_fields(paths):
-        yield f"pattern:{fields}"
-        if deepest:
-            yield f"pattern:^(.*/){fields}"
-    yield from (f"folder:{level}" for level in range(1, deepest + 1))
-    yield from (f"gap:{gap}" for gap in (50, 20, 10, 5, 3, 2, 1))
-    yield from (f"every:{count}" for count in range(2, 13))
-
-
-def _name_fields(paths: Sequence[str]) -> Iterator[str]:
-    """Yield regular expressions of the commonest form of name, each capturing other fields."""
-    names = [_NAME_PART.findall(path.rpartition("/")[2].rpartition(".")[0]) for path in paths]
-    forms = Counter(tuple(map(_kind, name)) for name in names)
-    form, count = forms.most_common(1)[0]
-    if 2 * count < len(names):
-        return
-    alike = [
-        set(column)
-        for column in zip(*(n for n in names if tuple(map(_kind, n)) == form), strict=True)
-    ]
-    differing = [place for place, found in enumerate(alike) if len(found) > 1]
-    last = len(differing)
-    chosen = [differing[:end] for end in range(last - 1, 0, -1)]
-    chosen += [differing[start:] for start in range(1, last)]
-    chosen += [differing[:one] + differing[one + 1 :] for one in range(1, last - 1)]
-    chosen += [[place] for place in differing[1 : last - 1]]
-    for places in chosen:
-        yield (
-            "".join(
-                f"({_ANY[kind]})"
-                if place in places
-                else _ANY[kind]
-                if place in differing
-                else re.escape(next(iter(alike[place])))
-                for place, kind in enumerate(form)
-            )
-            + "[.]"
-        )
-
-
-def _kind(text: str) -> str:
-    return "number" if text.isdecimal() else "word" if text.isalpha() else text
 
 
 def paths_below(items: Sequence[Item]) -> list[str]:
@@ -239,25 +165,46 @@ def _by_number(source: str, count: int, paths: Sequence[str]) -> list[str | None
 
 def _series(paths: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
     """Return the images that count in one row, each series sorted: {name: [(number, row)]}."""
-    named = [(row, _LAST_NUMBER.match(path)) for row, path in enumerate(paths)]
     found: dict[str, list[tuple[int, int]]] = {}
-    for row, match in named:
-        if match and len(match[2]) <= 18:
-            found.setdefault(match[1], []).append((int(match[2]), row))
+    for row, path in enumerate(paths):
+        if numbered := _last_number(path):
+            found.setdefault(numbered[0], []).append((numbered[1], row))
     joined: dict[str, list[tuple[int, int]]] = {}
-    for name, numbered in found.items():
+    for name, numbers in found.items():
         folder, _, before = name.rpartition("/")
-        joined.setdefault(f"{folder}/{re.sub('[0-9]+', '#', before)}", []).extend(numbered)
+        joined.setdefault(f"{folder}/{re.sub('[0-9]+', '#', before)}", []).extend(numbers)
     # exp1_num_17 and exp2_num_18 count in one row, lot1_17 and lot2_17 do not
     alone = all(len({n for n, _ in one}) == len(one) for one in joined.values())
     return {name: sorted(one) for name, one in (joined if alone else found).items()}
 
 
+def _last_number(path: str) -> tuple[str, int] | None:
+    """Return what is before the last number in the name, and the number; a time is in seconds.
+
+    >>> _last_number("a/img_07.png")
+    ('a/img_', 7)
+    >>> earlier, later = (_last_number(f"a/2024-05-01_10-{one}.png") for one in ("31-59", "32-01"))
+    >>> later[1] - earlier[1]
+    2
+    """
+    if match := _LAST_TIME.match(path):
+        with contextlib.suppress(ValueError):  # digits may be no date
+            moment = datetime.strptime("".join(match.groups()[1:]), "%Y%m%d%H%M%S")
+            return match[1], int((moment - datetime(1900, 1, 1)).total_seconds())
+    if (match := _LAST_NUMBER.match(path)) and len(match[2]) <= 18:
+        return match[1], int(match[2])
+    return None
+
+
 def _by_time(
-    seconds: int, items: Sequence[Item], paths: Sequence[str], captured: Callable[[str], datetime]
+    seconds: int, items: Sequence[Item], paths: Sequence[str], exif_time: Sequence[str | None]
 ) -> list[str | None]:
     folder = [path.rpartition("/")[0] for path in paths]
-    timed = sorted((folder[row], captured(item.path), row) for row, item in enumerate(items))
+    captured = [
+        datetime.fromisoformat(time).astimezone() if time else _file_time(item.path)
+        for item, time in zip(items, exif_time, strict=True)
+    ]
+    timed = sorted(zip(folder, captured, range(len(items)), strict=True))
     groups: list[str | None] = [None] * len(items)
     start = timed[0]
     for before, now in pairwise([timed[0], *timed]):

@@ -7,6 +7,7 @@ import contextlib
 import io
 import math
 from collections.abc import Mapping
+from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -15,6 +16,8 @@ from PIL import Image
 
 _CAMERA = {"make": 271, "model": 272}
 """EXIF tags of the camera."""
+_EXIF, _TAKEN, _CHANGED = 0x8769, 36867, 306
+"""EXIF tags: the block of the camera's data, DateTimeOriginal in it, and DateTime."""
 _BITS = {"1": 1, "I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 16, "F": 32}
 _BORDER = 0.03
 _SIDE = 256
@@ -49,6 +52,8 @@ class ImageFacts(msgspec.Struct, frozen=True):
     """Root mean square of the Laplacian of grey."""
     noise: float
     """Standard deviation of the noise, in grey levels."""
+    exif_time: str = ""
+    """When it was captured by EXIF, as 2026-01-02T03:04:05; empty without."""
 
     @property
     def grey(self) -> float:
@@ -57,14 +62,17 @@ class ImageFacts(msgspec.Struct, frozen=True):
 
 
 def stored_form(content: bytes) -> Mapping[str, str]:
-    """Return format, mode and camera of an image file, as far as its header says."""
-    found = {"format": "", "mode": "", "camera": ""}
+    """Return format, mode, camera and exif_time of an image file, as far as its header says."""
+    found = {"format": "", "mode": "", "camera": "", "exif_time": ""}
     with contextlib.suppress(Exception), Image.open(io.BytesIO(content)) as image:
         found |= {"format": image.format or "", "mode": image.mode}
         # of a PNG, Pillow would decode all pixels to look for EXIF behind them
-        exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
+        exif = image.getexif() if image.format != "PNG" or "exif" in image.info else Image.Exif()
         words = (str(exif.get(tag) or "").strip("\0 ") for tag in _CAMERA.values())
         found["camera"] = " ".join(filter(None, words))[:100]
+        text = str(exif.get_ifd(_EXIF).get(_TAKEN) or exif.get(_CHANGED) or "").strip("\0 ")
+        if text:
+            found["exif_time"] = datetime.strptime(text, "%Y:%m:%d %H:%M:%S").isoformat()
     return found
 
 
@@ -105,6 +113,7 @@ def measure_pixels(pixels: NDArray[np.uint8], form: Mapping[str, str]) -> ImageF
         bright=float(count[_BRIGHT:].sum()),
         sharpness=sharpness,
         noise=noise,
+        exif_time=form.get("exif_time", ""),
     )
 
 

@@ -39,6 +39,7 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("copy_of", pa.string()),
         pa.field("similar", pa.string()),
         pa.field("path_bytes", pa.string()),
+        pa.field("exif_time", pa.string()),
     ]
 )
 """Columns of every manifest; text columns with the source's attributes follow them.
@@ -47,6 +48,8 @@ MANIFEST_SCHEMA = pa.schema(
 
 `copy_of` names the group of near-identical images, `similar` that of images that probably show one
 part; null for an image that is like no other.
+
+`exif_time` is when the image was captured, as 2026-01-02T03:04:05; null if EXIF does not say.
 """
 
 _METADATA = b"sihwa"
@@ -231,7 +234,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def _with_newer_columns(table: pa.Table) -> pa.Table:
     """Return a table of an earlier run with the columns that came later, empty."""
-    for name in ("copy_of", "similar", "path_bytes"):
+    for name in ("copy_of", "similar", "path_bytes", "exif_time"):
         if name not in table.column_names:
             nothing = pa.nulls(table.num_rows, pa.string())
             table = table.append_column(MANIFEST_SCHEMA.field(name), nothing)

@@ -20,7 +20,7 @@ from sihwa.dataset.config import (
 )
 from sihwa.dataset.elpv import find_elpv
 from sihwa.dataset.grey_levels import find_white, level_notes
-from sihwa.dataset.groups import read_groups, with_groups
+from sihwa.dataset.groups import read_groups, time_notes, with_groups
 from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Item, Source
 from sihwa.dataset.manifest import LIMIT, MANIFEST_SCHEMA, Manifest, path_columns, read_manifest
@@ -86,7 +86,7 @@ def read_as_given(config: DatasetConfig) -> Manifest:
         items, measured = read.items, read.measured
         classes = _used_classes(source, items, read.dropped)
         alike = _find_alike(measured)
-        items = _grouped(config.group, items, alike)
+        items, group_notes = _grouped(config.group, items, measured, alike)
         return Manifest(
             table=_table(items, measured, alike, [item.split or "" for item in items]),
             name=source.name or config.name,
@@ -94,7 +94,7 @@ def read_as_given(config: DatasetConfig) -> Manifest:
             accept_classes=_accept_classes(config, source, classes),
             licence=source.licence or config.licence,
             dropped=read.dropped,
-            notes=(*source.notes, *read.notes),
+            notes=(*source.notes, *read.notes, *group_notes),
             decoding=read.decoding,
             facts={one.sha256: one.facts for one in measured},
         )
@@ -155,7 +155,8 @@ def _read_source(source: Source, config: DatasetConfig, seed: int, notes: list[s
     classes = _used_classes(source, items, read.dropped)
     accept_classes = _accept_classes(config, source, classes)
     alike = _find_alike(measured)
-    items = _grouped(config.group, items, alike)
+    items, group_notes = _grouped(config.group, items, measured, alike)
+    notes += group_notes
     require_one_label(items, sha256, alike.copy_of)
     notes += alike_notes(items, sha256, alike.copy_of)
     group = [item.group for item in items]
@@ -197,10 +198,16 @@ def _find_alike(measured: Sequence[MeasuredImage]) -> Alike:
     return find_alike([one.sha256 for one in measured], [one.thumbnail for one in measured])
 
 
-def _grouped(setting: str | None, items: Sequence[Item], alike: Alike) -> list[Item]:
+def _grouped(
+    setting: str | None, items: Sequence[Item], measured: Sequence[MeasuredImage], alike: Alike
+) -> tuple[list[Item], list[str]]:
+    """Return the items with their groups, and notes on these."""
+    if setting is None:
+        return list(items), []
     if setting == "similar":
-        return with_groups(setting, items, alike.similar)
-    return read_groups(setting, items) if setting else list(items)
+        return with_groups(setting, items, alike.similar), []
+    exif_time = [one.facts.exif_time for one in measured]
+    return read_groups(setting, items, exif_time), time_notes(setting, exif_time)
 
 
 def _known_splits(from_run: str | None, items: Sequence[Item]) -> dict[str, str]:
@@ -302,6 +309,7 @@ def _table(
         "boxes": [item.boxes and [box._asdict() for box in item.boxes] for item in items],
         **alike._asdict(),
         "path_bytes": path_bytes,
+        "exif_time": [one.facts.exif_time or None for one in measured],
         **{name: [item.attributes.get(name) for item in items] for name in names},
     }
     schema = pa.schema([*MANIFEST_SCHEMA, *(pa.field(name, pa.string()) for name in names)])

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from sihwa.dataset.exports import SEVERAL, Cells, as_table, read_json
 from sihwa.errors import DatasetError
 
-MEASURED = ("path_bytes", "sha256", "width", "height", "boxes", "copy_of", "similar")
+MEASURED = ("path_bytes", "sha256", "width", "height", "boxes", "copy_of", "similar", "exif_time")
 """Manifest columns that are measured again, so a manifest can be the table of a next run."""
 _KNOWN = ("path", "label", "group", "split")
 _SEPARATORS = (",", ";", "\t")

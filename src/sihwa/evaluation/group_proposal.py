@@ -9,7 +9,6 @@ the same groups moved along by half a group.
 Axes: N images, R rounds.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,7 +42,7 @@ class Proposal:
 
 def propose_groups(
     candidates: Mapping[str, list[str | None]],
-    paths: Sequence[str],
+    orders: Sequence[Sequence[int]],
     label: NDArray[np.integer],
     nearest: NDArray[np.intp],
     *,
@@ -53,20 +52,19 @@ def propose_groups(
 
     Args:
         candidates: The group of each image for each setting, {setting: N groups}.
-        paths: Path of each image, (N,).
+        orders: Rows in each order in which the images may have been captured, each (N,).
         label: Class of each image, (N,).
         nearest: Row of each image's nearest neighbour, (N,).
         seed: Seeds the permutations.
     """
     rng = np.random.default_rng(seed)
-    order = np.array(sorted(range(len(paths)), key=lambda row: _natural(paths[row])), np.intp)
     judged: dict[bytes, Proposal] = {}
     for setting, group in candidates.items():
         index = group_index(group)
         if _is_useful(index, label):
             proposal = _judge(setting, index, label, nearest, rng)
-            moved = _moved(index, order)
-            if moved is None or _gain(proposal, _judge(setting, moved, label, nearest, rng)):
+            moved = [one for order in orders if (one := _moved(index, order)) is not None]
+            if all(_gain(proposal, _judge(setting, one, label, nearest, rng)) for one in moved):
                 judged.setdefault(index.tobytes(), proposal)
     good = [
         one for one in judged.values()
@@ -90,19 +88,14 @@ def _gain(proposal: Proposal, moved: Proposal) -> bool:
     return proposal.explained - moved.explained >= _LEAST_BEYOND_MOVED
 
 
-def _moved(group: NDArray[np.intp], order: NDArray[np.intp]) -> NDArray[np.intp] | None:
+def _moved(group: NDArray[np.intp], order: Sequence[int]) -> NDArray[np.intp] | None:
     """Return the groups moved along by half a group; None if they are not successive images."""
-    ordered = group[order]
+    ordered = group[np.asarray(order)]
     if np.count_nonzero(np.diff(ordered)) + 1 != len(np.unique(group)):
         return None
     result = np.empty_like(group)
-    result[order] = np.roll(ordered, max(1, int(np.median(np.bincount(group))) // 2))
+    result[np.asarray(order)] = np.roll(ordered, max(1, int(np.median(np.bincount(group))) // 2))
     return result
-
-
-def _natural(path: str) -> list[tuple[int, str]]:
-    """Return a key that sorts numbers in names by value."""
-    return [(int(one) if one.isdecimal() else -1, one) for one in re.split(r"(\d+)", path)]
 
 
 def _judge(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.dataset import Manifest, group_candidates
+from sihwa.dataset import Manifest, group_candidates, image_orders
 from sihwa.evaluation.dependence import Dependence, measure_dependence, nearest_neighbours
 from sihwa.evaluation.group_proposal import Proposal, propose_groups
 from sihwa.evaluation.grouped import group_index
@@ -117,12 +117,12 @@ def _propose(
 ) -> tuple[Proposal | None, list[str | None]]:
     """Return the best setting for these images, and the group that it gives to each of them."""
     candidates = group_candidates(manifest.table)
-    paths = manifest.table["path"].to_pylist()
+    orders = image_orders(manifest.table)
     nearest = nearest_neighbours(embedding, 1)[0][:, 0]
     # names tell whole parts, similarity only the images of a part that match
     alike = {"similar": candidates.pop("similar")}
     for one in (candidates, {} if known.by_similarity else alike):
-        proposal = propose_groups(one, paths, manifest.label_index, nearest, seed=seed)
+        proposal = propose_groups(one, orders, manifest.label_index, nearest, seed=seed)
         if proposal is not None:
             return proposal, one[proposal.setting]
     return None, []

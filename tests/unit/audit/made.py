@@ -56,6 +56,7 @@ def made_inventory(
         "copy_of": [None] * count,
         "similar": [None] * count,
         "path_bytes": [None] * count,
+        "exif_time": [None] * count,
         **columns,
     }
     classes = tuple(name for name in CLASSES if name in label)

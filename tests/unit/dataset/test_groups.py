@@ -1,14 +1,13 @@
 import os
 import re
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from sihwa.dataset.groups import captured_at, groups_of, read_groups
+from sihwa.dataset.groups import groups_of, read_groups, time_notes
 from sihwa.dataset.item import Item
 from sihwa.errors import ConfigError, DatasetError, SihwaError
+from tests.helpers import random_images, save_images
 
 NAMES = ["a/lot1_2.png", "a/lot1_3.png", "a/lot2_9.png", "b/lot1_2.png", "b/x.png"]
 
@@ -58,23 +57,44 @@ def test_groups_of_one_folder_spelt_in_two_ways_are_the_same() -> None:
 
 
 def test_groups_of_times_begin_a_group_after_a_pause() -> None:
-    start = datetime(2026, 1, 2).astimezone()
-    seconds = {"/data/1": 0, "/data/2": 40, "/data/3": 45, "/data/4": 2}
-    found = groups_of(
-        "time:5", items("1", "2", "3", "4"), lambda path: start + timedelta(0, seconds[path])
-    )
+    times = [f"2026-01-02T03:04:{second:02}" for second in (0, 40, 45, 2)]
+    found = groups_of("time:5", items("1", "2", "3", "4"), times)
     assert found[0] == found[3] != found[1] == found[2]
 
 
-def test_captured_at_prefers_what_the_camera_wrote(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif.get_ifd(0x8769)[36867] = "2026:01:02 03:04:05"
-    image = Image.new("RGB", (8, 8))
-    image.save(tmp_path / "camera.jpg", exif=exif)
-    image.save(tmp_path / "plain.jpg")
-    os.utime(tmp_path / "plain.jpg", (1e9, 1e9))
-    assert captured_at(str(tmp_path / "camera.jpg")) == datetime(2026, 1, 2, 3, 4, 5).astimezone()
-    assert captured_at(str(tmp_path / "plain.jpg")).timestamp() == 1e9
+def test_groups_of_times_without_exif_take_the_time_of_the_file(tmp_path: Path) -> None:
+    made = [Item(str(path), "good") for path in save_images(tmp_path, random_images(3, 8, 8))]
+    for item, second in zip(made, (0, 40, 3), strict=True):
+        os.utime(item.path, (1e9 + second, 1e9 + second))
+    found = groups_of("time:5", made)
+    assert found[0] == found[2] != found[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("2024-05-01_10-{}.png", [1, 2]),
+        ("cam_20240501T10{}.png", [1, 2]),
+        ("cam_2024050110{}_raw.png", [1, 2]),
+    ],
+)
+def test_groups_of_times_in_names_count_seconds(name: str, groups: list[int]) -> None:
+    between = "-" if "-" in name else ""
+    names = [name.format(one.replace("-", between)) for one in ("31-58", "32-07", "32-09")]
+    assert [len(group) for group in members("gap:5", *names)] == groups
+    assert [len(group) for group in members("gap:9", *names)] == [3]
+
+
+def test_groups_of_digits_that_are_no_date_count_by_the_last_number() -> None:
+    names = ["2024-99-01_10-32-07.png", "2024-99-01_10-32-08.png"]
+    assert members("gap:1", *names) == [names]
+
+
+def test_time_notes_count_the_images_without_a_capture_time() -> None:
+    (note,) = time_notes("time:15", ["2026-01-02T03:04:05", None, None])
+    assert "2 of 3 images have no capture time" in note
+    assert not time_notes("time:15", ["2026-01-02T03:04:05"])
+    assert not time_notes("gap:15", [None])
 
 
 @pytest.mark.parametrize(
@@ -92,4 +112,4 @@ def test_read_groups_bad_setting_is_refused(
     setting: str, error: type[SihwaError], message: str
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
-        read_groups(setting, items(*NAMES))
+        read_groups(setting, items(*NAMES), [None] * len(NAMES))

@@ -94,3 +94,22 @@ def test_measure_manifest_changed_image_is_refused(manifest: Manifest) -> None:
     Path(paths[0]).write_bytes(Path(paths[1]).read_bytes())
     with pytest.raises(UnreadableImage, match="changed since it was read"):
         measure_manifest(replace(manifest, facts={}))
+
+
+def test_measure_image_takes_the_capture_time_from_exif(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[306] = "2026:01:02 09:09:09"
+    image = Image.new("RGB", (8, 8))
+    image.save(tmp_path / "changed.jpg", exif=exif)
+    exif.get_ifd(0x8769)[36867] = "2026:01:02 03:04:05"
+    image.save(tmp_path / "camera.jpg", exif=exif)
+    exif.get_ifd(0x8769)[36867] = "0000:00:00 00:00:00"
+    image.save(tmp_path / "unset.jpg", exif=exif)
+    image.save(tmp_path / "plain.png")
+    found = {path.stem: facts_of(path).exif_time for path in tmp_path.iterdir()}
+    assert found == {
+        "changed": "2026-01-02T09:09:09",
+        "camera": "2026-01-02T03:04:05",
+        "unset": "",
+        "plain": "",
+    }

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from sihwa.dataset.groups import groups_of, name_settings
+from sihwa.dataset.group_candidates import name_settings
+from sihwa.dataset.groups import groups_of
 from sihwa.dataset.item import Item
 from sihwa.evaluation.group_proposal import Proposal, propose_groups
 
@@ -11,7 +12,9 @@ PARTS, IMAGES = 60, 6
 def propose(paths: list[str], nearest: np.ndarray) -> Proposal | None:
     items = [Item(path, "good") for path in paths]
     candidates = {setting: groups_of(setting, items) for setting in name_settings(paths)}
-    return propose_groups(candidates, paths, np.zeros(len(paths), int), nearest, seed=0)
+    return propose_groups(
+        candidates, [range(len(paths))], np.zeros(len(paths), int), nearest, seed=0
+    )
 
 
 def within_part(rng: np.random.Generator) -> np.ndarray:
@@ -64,4 +67,4 @@ def test_propose_groups_small_class_does_not_forbid_a_proposal() -> None:
     items = [Item(path, "good") for path in paths]
     candidates = {"by part": groups_of(r"pattern:p(\d+)", items)}
     nearest = within_part(np.random.default_rng(0))
-    assert propose_groups(candidates, paths, label, nearest, seed=0) is not None
+    assert propose_groups(candidates, [range(len(paths))], label, nearest, seed=0) is not None

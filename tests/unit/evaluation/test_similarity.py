@@ -1,3 +1,6 @@
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -89,3 +92,18 @@ def test_check_similarity_of_similar_groups_asks_the_names(name: str, found: boo
     similarity = check_similarity(made_embedding(), manifest, 0)
     assert similarity.known.by_similarity
     assert (similarity.proposal is not None) == found
+
+
+def test_check_similarity_proposes_capture_times() -> None:
+    manifest = made_manifest("{digest}.png", tells_similar=False)
+    start, rows = datetime(2026, 1, 2), range(PARTS * EXPOSURES)
+    times = [
+        (start + timedelta(seconds=30 * (row // EXPOSURES) + 4 * (row % EXPOSURES))).isoformat()
+        for row in rows
+    ]
+    place = manifest.table.schema.get_field_index("exif_time")
+    table = manifest.table.set_column(place, "exif_time", pa.array(times))
+    found = check_similarity(made_embedding(), replace(manifest, table=table), 0)
+    assert found.proposal is not None
+    assert found.proposal.setting in ("time:5", "time:15")
+    assert (found.proposal.groups, found.proposal.images) == (PARTS, PARTS * EXPOSURES)
