@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sihwa.audit.finding import Finding
 from sihwa.audit.inventory import Inventory, counted
 from sihwa.evaluation import KnownGroups, Similarity
-from sihwa.reporting import PARTIAL_REMEDY
+from sihwa.reporting import PARTIAL_REMEDY, group_settings
 
 _MOST_OF_ONE = 6
 
@@ -21,9 +21,8 @@ def find_similar_parts(inventory: Inventory, similarity: Similarity) -> Iterator
             kind="several images per part",
             severity="severe",
             message=f"{proposal.images} images look like {proposal.groups} "
-            f"{'groups of one part each' if alike else 'parts'}, so a random split tests on parts "
-            "that were trained on",
-            advice=f'Train with "dataset.group={proposal.setting}"'
+            f"{'groups of one part each' if alike else 'parts'}, {_cut(inventory, similarity.cut)}",
+            advice=f"Train with {group_settings(similarity)}"
             f"{f'. {PARTIAL_REMEDY}' if alike else ''}",
             figure=proposal.explained,
             images=inventory.mark_sets(shown, keep=_MOST_OF_ONE),
@@ -38,6 +37,13 @@ def find_similar_parts(inventory: Inventory, similarity: Similarity) -> Iterator
             advice="If several images show one part, name the parts with dataset.group",
             figure=before - after,
         )
+
+
+def _cut(inventory: Inventory, cut: int) -> str:
+    if not cut:
+        return "so a random split tests on parts that were trained on"
+    splits = " and ".join(sorted(set(inventory.manifest.split.tolist())))
+    return f"and the given splits ({splits}) divide {cut} of them: the test shows trained parts"
 
 
 def _partly_known(inventory: Inventory, known: KnownGroups) -> Iterator[Finding]:

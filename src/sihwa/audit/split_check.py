@@ -34,7 +34,7 @@ def find_cut_groups(inventory: Inventory) -> Iterator[Finding]:
             severity="severe",
             message=f"{counted(len(cut), 'group')} of {len(rows):,} with images in several splits "
             f"({listed(sorted(cut), most=3)}), so the test shows parts of training",
-            advice="Put each group into one split, or leave the splits out so that they are drawn",
+            advice="Put each group into one split, or draw new ones: dataset.split.given=ignore",
             figure=len(cut) / len(rows),
             images=inventory.mark_sets(list(cut.values()), keep=len(inventory)),
         )
@@ -74,7 +74,7 @@ def find_differing_splits(
                 message=f"in {name}, train and test differ by {shift:.2f} standard deviations "
                 f"within the classes (p = {p_value:.3f})",
                 advice="Figures of the test hold for its own kind of images: find out why, or "
-                "leave the splits out so that they are drawn",
+                "draw new splits with dataset.split.given=ignore",
                 figure=shift,
             )
 

@@ -20,9 +20,13 @@ class SplitConfig:
     Shows how many images a class needs."""
     from_run: str | None = None
     """Folder of an earlier run whose splits are kept; only images it did not have are drawn."""
+    given: str = "keep"
+    """Splits that the data set gives: `keep`, or `ignore` to draw new ones."""
 
     def __post_init__(self) -> None:
-        check_settings("dataset.split.", self, calibration="(0, 1)", test="(0, 1)")
+        check_settings(
+            "dataset.split.", self, calibration="(0, 1)", test="(0, 1)", given=("keep", "ignore")
+        )
         if self.calibration + self.test >= 1:
             raise ConfigError(
                 "dataset.split.calibration + dataset.split.test must be below 1, got "

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from sihwa.dataset.groups import groups_of, paths_below
+from sihwa.dataset.groups import groups_of, paths_below, without_splits
 from sihwa.dataset.item import Item
 from sihwa.dataset.manifest import MANIFEST_SCHEMA
 
@@ -40,10 +40,11 @@ def group_candidates(table: pa.Table) -> dict[str, list[str | None]]:
 
 def image_orders(table: pa.Table) -> list[list[int]]:
     """Return the orders in which images may have been captured, each N rows: by name, by time."""
-    paths, exif_time = table["path"].to_pylist(), table["exif_time"].to_pylist()
+    items = [Item(path, "") for path in table["path"].to_pylist()]
+    paths, exif_time = without_splits(paths_below(items)), table["exif_time"].to_pylist()
     orders = [sorted(range(len(paths)), key=lambda row: _natural(paths[row]))]
     if all(exif_time):
-        folder = [path.replace("\\", "/").rpartition("/")[0] for path in paths]
+        folder = [path.rpartition("/")[0] for path in paths]
         orders.append(sorted(range(len(paths)), key=lambda row: (folder[row], exif_time[row])))
     return orders
 
@@ -70,6 +71,8 @@ def name_settings(paths: Sequence[str]) -> Iterator[str]:
         yield f"pattern:{fields}"
         if deepest:
             yield f"pattern:^(.*/){fields}"
+        if deepest > 1:
+            yield f"pattern:^[^/]*/(.*/){fields}"
     yield from (f"folder:{level}" for level in range(1, deepest + 1))
     yield from (f"gap:{gap}" for gap in (50, 20, 10, 5, 3, 2, 1))
     yield from (f"every:{count}" for count in range(2, 13))

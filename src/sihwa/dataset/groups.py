@@ -12,7 +12,8 @@ The setting `dataset.group` names one source:
 The setting `similar` takes groups from the images themselves; see alike.py.
 
 `every` and `gap` count within images of one folder whose names differ in that number alone. A date
-with a time, as 2024-05-01_10-32-07, is one number, in seconds.
+with a time, as 2024-05-01_10-32-07, is one number, in seconds. Folders that name splits do not
+count.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from itertools import pairwise
 from os.path import commonpath
 from posixpath import normpath
 
-from sihwa.dataset.item import Item
+from sihwa.dataset.item import Item, read_split_name
 from sihwa.errors import ConfigError, DatasetError
 from sihwa.images import read_content
 
@@ -98,6 +99,7 @@ def groups_of(
     number = _whole(argument, source)
     if source == "folder":
         return _by_folder(number, paths)
+    paths = without_splits(paths)
     if source == "time":
         return _by_time(number, items, paths, exif_time or [None] * len(items))
     return _by_number(source, number, paths)
@@ -109,6 +111,23 @@ def paths_below(items: Sequence[Item]) -> list[str]:
     paths = [normpath(item.path.replace("\\", "/")) for item in items]
     shared = commonpath([path.rpartition("/")[0] or "." for path in paths]) if paths else ""
     return [path.removeprefix(shared).lstrip("/") for path in paths]
+
+
+def without_splits(paths: Sequence[str]) -> list[str]:
+    """Return paths below the root without folders that name splits.
+
+    Images that were numbered in one row before they were divided count in one row again. Where
+    names repeat between the splits, each was numbered by itself, and the folders stay.
+
+    >>> without_splits(["train/good/1.png", "test/good/2.png"])
+    ['good/1.png', 'good/2.png']
+    >>> without_splits(["train/good/1.png", "test/good/1.png"])
+    ['train/good/1.png', 'test/good/1.png']
+    """
+    divided = [path.partition("/") for path in paths]
+    rest = [path for _, _, path in divided]
+    is_split = all(path and read_split_name(folder) for folder, _, path in divided)
+    return rest if is_split and len(set(rest)) == len(rest) else list(paths)
 
 
 def _whole(argument: str, source: str) -> int:

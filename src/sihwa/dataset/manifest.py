@@ -75,6 +75,8 @@ class Manifest:
     """What a user should know about how the data set was read."""
     decoding: Decoding = AS_STORED
     """How its images are decoded."""
+    given_splits: bool = False
+    """Whether the data set gives splits, instead of having them drawn."""
     facts: Mapping[str, ImageFacts] = field(default_factory=dict, repr=False)
     """Facts by content (SHA-256), as far as measured; not written to a file."""
 
@@ -178,7 +180,7 @@ class Manifest:
         notes = tuple(text_of_name(note)[0] for note in self.notes)
         facts = _Facts(self.name, self.classes, self.accept_classes, self.licence, dropped,
                        notes, self.fingerprint, self.decoding.max_pixels,
-                       self.decoding.white)  # fmt: skip
+                       self.decoding.white, self.given_splits)  # fmt: skip
         table = self.table.replace_schema_metadata({_METADATA: msgspec.json.encode(facts)})
         with replacing(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
@@ -202,6 +204,7 @@ class _Facts(msgspec.Struct):
     fingerprint: str
     max_pixels: int = MAX_PIXELS
     white: tuple[float, float] | None = None
+    given_splits: bool = False
 
 
 def read_manifest(path: Path) -> Manifest:

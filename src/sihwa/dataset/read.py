@@ -1,8 +1,7 @@
 """From settings to a manifest: find the images, decode each once, assign splits."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -18,12 +17,13 @@ from sihwa.dataset.config import (
     PublicSetConfig,
     TabularConfig,
 )
+from sihwa.dataset.earlier_splits import earlier_splits, known_splits, note_kept
 from sihwa.dataset.elpv import find_elpv
 from sihwa.dataset.grey_levels import find_white, level_notes
 from sihwa.dataset.groups import read_groups, time_notes, with_groups
 from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Item, Source
-from sihwa.dataset.manifest import LIMIT, MANIFEST_SCHEMA, Manifest, path_columns, read_manifest
+from sihwa.dataset.manifest import LIMIT, MANIFEST_SCHEMA, Manifest, path_columns
 from sihwa.dataset.measured_image import MeasuredImage, measure_image
 from sihwa.dataset.neu_det import find_neu_det
 from sihwa.dataset.recognise import find_auto, find_public
@@ -97,6 +97,7 @@ def read_as_given(config: DatasetConfig) -> Manifest:
             notes=(*source.notes, *read.notes, *group_notes),
             decoding=read.decoding,
             facts={one.sha256: one.facts for one in measured},
+            given_splits=any(item.split for item in items),
         )
 
 
@@ -104,7 +105,10 @@ def _find(config: DatasetConfig) -> Source:
     """Return the images of a data set, with the classes that the settings make."""
     source = _FINDERS[type(config)](config)
     with carrying(source.notes):
-        return settle_classes(source, config)
+        settled = settle_classes(source, config)
+    if config.split.given == "ignore":
+        return replace(settled, items=[replace(item, split=None) for item in settled.items])
+    return settled
 
 
 class _Read(NamedTuple):
@@ -160,13 +164,13 @@ def _read_source(source: Source, config: DatasetConfig, seed: int, notes: list[s
     require_one_label(items, sha256, alike.copy_of)
     notes += alike_notes(items, sha256, alike.copy_of)
     group = [item.group for item in items]
-    known = _known_splits(config.split.from_run, items)
+    known = known_splits(config.split.from_run, items)
     require_one_given_split(items, find_components(group, sha256))
     component = find_components(group, sha256, without_divided(alike.copy_of, sha256, known))
-    earlier = _earlier_splits(known, items, sha256, component)
+    earlier = earlier_splits(known, items, sha256, component)
     split = assign_splits(items, component, config.split, seed, earlier=earlier)
     table = _table(items, measured, alike, split)
-    notes += _note_kept(known, sha256)
+    notes += note_kept(known, sha256)
     notes += absent_notes([item.label for item in items], split)
     if limit := config.split.train_per_class:
         rows = thin_training([item.label for item in items], split, sha256, limit, seed)
@@ -191,6 +195,7 @@ def _read_source(source: Source, config: DatasetConfig, seed: int, notes: list[s
         notes=tuple(notes),
         decoding=read.decoding,
         facts={one.sha256: one.facts for one in measured},
+        given_splits=any(item.split for item in items),
     )
 
 
@@ -208,57 +213,6 @@ def _grouped(
         return with_groups(setting, items, alike.similar), []
     exif_time = [one.facts.exif_time for one in measured]
     return read_groups(setting, items, exif_time), time_notes(setting, exif_time)
-
-
-def _known_splits(from_run: str | None, items: Sequence[Item]) -> dict[str, str]:
-    """Return the split of each image of an earlier run, {sha256: split}; {} without one."""
-    if from_run is None:
-        return {}
-    if any(item.split for item in items):
-        raise DatasetError(
-            "dataset.split.from_run: the data set gives splits itself; leave out one of the two"
-        )
-    folder = Path(from_run).expanduser()
-    if not from_run.strip() or not (folder / "manifest.parquet").is_file():
-        raise DatasetError(
-            "dataset.split.from_run: expected the folder of a run, such as "
-            f"outputs/2026-01-31/14-05-09, got {from_run!r}"
-        )
-    if (folder / "fold-1").exists():
-        raise DatasetError(
-            f"dataset.split.from_run: {folder} is a cross-validation, each fold of which has its "
-            "own splits; name one of its folds, such as fold-1"
-        )
-    table = read_manifest(folder / "manifest.parquet").table
-    return dict(zip(table["sha256"].to_pylist(), table["split"].to_pylist(), strict=True))
-
-
-def _note_kept(known: Mapping[str, str], sha256: Sequence[str]) -> tuple[str, ...]:
-    """Return a note of how many images keep the split of an earlier run."""
-    if not known:
-        return ()
-    kept = sum(content in known for content in sha256)
-    if not kept:
-        raise DatasetError(
-            f"dataset.split.from_run: none of the {len(sha256)} images was in that run, by content"
-        )
-    return (f"{kept} of {len(sha256)} images keep the split of the earlier run",)
-
-
-def _earlier_splits(
-    known: Mapping[str, str], items: Sequence[Item], sha256: Sequence[str], component: Sequence[str]
-) -> dict[str, str]:
-    """Return the split of each component that an earlier run had, from those of its images."""
-    first: dict[str, tuple[Item, str]] = {}
-    for item, content, name in zip(items, sha256, component, strict=True):
-        if content in known:
-            other, split = first.setdefault(name, (item, known[content]))
-            if split != known[content]:
-                raise DatasetError(
-                    f"dataset.split.from_run: {other.path} was in {split} and {item.path} in "
-                    f"{known[content]}, but now they belong together; draw anew without from_run"
-                )
-    return {name: split for name, (_, split) in first.items()}
 
 
 def _used_classes(

@@ -218,7 +218,7 @@ def require_one_given_split(items: Sequence[Item], component: Sequence[str]) -> 
             raise DatasetError(
                 f"{one.path} (split {one.split}) and {other.path} (split {other.split}) are "
                 "byte-identical or of one group, so test figures would be too good; put them into "
-                "one split"
+                "one split, or draw new splits with dataset.split.given=ignore"
             )
 
 

@@ -3,6 +3,7 @@
 Axes: N images, D embedding width.
 """
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,6 +50,8 @@ class Similarity:
     examples: tuple[tuple[int, ...], ...] = ()
     """Rows of some proposed groups, to look at."""
     known: KnownGroups = KnownGroups()
+    cut: int = 0
+    """Proposed groups that given splits divide."""
 
     @property
     def warns(self) -> bool:
@@ -63,7 +66,7 @@ class Similarity:
             "by_group": self.by_group,
             "known": self.known,
         }
-        return {name: one and asdict(one) for name, one in found.items()}
+        return {name: one and asdict(one) for name, one in found.items()} | {"cut": self.cut}
 
 
 def check_similarity(embedding: NDArray[np.floating], manifest: Manifest, seed: int) -> Similarity:
@@ -95,7 +98,14 @@ def check_similarity(embedding: NDArray[np.floating], manifest: Manifest, seed: 
     group = group_index(named)
     several = np.flatnonzero(np.bincount(group_index(proposed)) > 1)[:_EXAMPLES]
     examples = tuple(tuple(rows[group_index(proposed) == one].tolist()) for one in several)
-    return Similarity(dependence, proposal, measure(group), examples, known)
+    cut = _count_cut(group, manifest) if manifest.given_splits else 0
+    return Similarity(dependence, proposal, measure(group), examples, known, cut)
+
+
+def _count_cut(group: NDArray[np.integer], manifest: Manifest) -> int:
+    """Return how many groups have images in several splits."""
+    pairs = set(zip(group.tolist(), manifest.split.tolist(), strict=True))
+    return sum(count > 1 for count in Counter(name for name, _ in pairs).values())
 
 
 def known_groups(manifest: Manifest) -> KnownGroups:

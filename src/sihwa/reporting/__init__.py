@@ -3,7 +3,12 @@
 from sihwa.reporting.image_uri import image_uri
 from sihwa.reporting.page import write_report
 from sihwa.reporting.report import MOST_ERRORS, ErrorImage, Report
-from sihwa.reporting.similarity_text import PARTIAL_REMEDY, proposed_setting, similarity_sentences
+from sihwa.reporting.similarity_text import (
+    PARTIAL_REMEDY,
+    group_settings,
+    proposed_setting,
+    similarity_sentences,
+)
 from sihwa.reporting.terminal import metrics_table
 
 __all__ = [
@@ -11,6 +16,7 @@ __all__ = [
     "PARTIAL_REMEDY",
     "ErrorImage",
     "Report",
+    "group_settings",
     "image_uri",
     "metrics_table",
     "proposed_setting",

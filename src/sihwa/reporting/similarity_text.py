@@ -28,6 +28,11 @@ def similarity_sentences(similarity: "Similarity") -> list[str]:
             f"{proposal.images} images {looks} {proposal.groups} {units}. "
             f"Without the other images of its group, {_change(similarity.by_group, 0, found)}."
         )
+        if similarity.cut:
+            sentences.append(
+                f"The given splits divide {similarity.cut} of these {units.partition(' ')[0]}, so "
+                "they must be drawn anew."
+            )
     elif found.falls and similarity.known.named == 0:
         sentences.append(
             "If several images show one part, name the parts with dataset.group. Otherwise the "
@@ -40,8 +45,15 @@ def proposed_setting(similarity: "Similarity") -> str | None:
     """Return the proposed groups as a setting that can be pasted into a shell."""
     if similarity.proposal is None:
         return None
-    setting = f'Keep them together: "dataset.group={similarity.proposal.setting}"'
+    setting = f"Keep them together: {group_settings(similarity)}"
     return f"{setting}. {PARTIAL_REMEDY}" if similarity.proposal.setting == "similar" else setting
+
+
+def group_settings(similarity: "Similarity") -> str:
+    """Return the settings of the proposal as a shell takes them; there must be one."""
+    assert similarity.proposal
+    group = f'"dataset.group={similarity.proposal.setting}"'
+    return f"{group} dataset.split.given=ignore" if similarity.cut else group
 
 
 def _known(known: "KnownGroups") -> list[str]:

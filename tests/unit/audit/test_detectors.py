@@ -12,7 +12,7 @@ from sihwa.audit.shortcuts import find_shortcuts, predict_by
 from sihwa.audit.split_check import find_cut_groups, find_differing_splits, measure_shift
 from sihwa.audit.too_few import find_too_few
 from sihwa.dataset import TabularConfig, read_as_given
-from sihwa.evaluation import check_similarity
+from sihwa.evaluation import Proposal, Similarity, check_similarity
 from tests.helpers import neu_det
 from tests.unit.audit.made import (
     kinds,
@@ -300,6 +300,15 @@ def test_find_similar_parts_shows_some_parts_and_the_setting() -> None:
     assert "dataset.group=pattern:part" in several.advice
     assert [one.path for one in several.images if one.place == 1] == path[4:8]
     assert not any(one.exclude for one in several.images)
+
+
+def test_find_similar_parts_names_given_splits_and_draws_anew() -> None:
+    label = made_labels(60)
+    inventory = made_inventory(label, split=["train", "test"] * 30)
+    proposal = Proposal("every:2", groups=30, images=60, explained=0.9, p_value=0.005)
+    (found,) = find_similar_parts(inventory, Similarity(None, proposal, None, cut=30))
+    assert "the given splits (test and train) divide 30 of them" in found.message
+    assert found.advice == 'Train with "dataset.group=every:2" dataset.split.given=ignore'
 
 
 def test_find_similar_parts_counts_the_images_without_a_group() -> None:

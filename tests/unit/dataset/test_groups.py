@@ -113,3 +113,13 @@ def test_read_groups_bad_setting_is_refused(
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
         read_groups(setting, items(*NAMES), [None] * len(NAMES))
+
+
+def test_groups_of_given_splits_count_over_train_and_test() -> None:
+    names = ["train/a/1.png", "test/a/2.png", "train/a/3.png", "test/a/9.png"]
+    assert members("gap:1", *names) == [names[:3], names[3:]]
+
+
+def test_groups_of_given_splits_with_the_same_names_stay_apart() -> None:
+    names = ["train/a/1.png", "train/a/2.png", "test/a/1.png", "test/a/2.png"]
+    assert members("gap:1", *names) == [names[:2], names[2:]]

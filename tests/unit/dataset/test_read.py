@@ -197,6 +197,22 @@ def test_read_dataset_keeps_the_groups_of_a_setting_together(parts: Path) -> Non
     assert len(set(manifest.component)) == 9
 
 
+def test_read_dataset_given_splits_that_divide_a_group_are_ignored_on_demand(
+    tmp_path: Path,
+) -> None:
+    for seed, place in enumerate(("train/bad", "train/good", "test/bad", "test/good")):
+        save_images(tmp_path / place, random_images(12, 9, 9, seed), "part")
+    setting = r"pattern:part(\d+)"
+    with pytest.raises(DatasetError, match=r"draw new splits with dataset\.split\.given=ignore"):
+        read(tmp_path, group=setting)
+    drawn = read(tmp_path, group=setting, split=SplitConfig(given="ignore"))
+    assert not drawn.given_splits
+    kept = {(group, split) for group, split in zip(
+        drawn.table["group"].to_pylist(), drawn.split.tolist(), strict=True)}  # fmt: skip
+    assert len(kept) == len({group for group, _ in kept})
+    assert read(tmp_path).given_splits
+
+
 def write_run(folder: Path, manifest: Manifest) -> Path:
     folder.mkdir()
     manifest.write(folder / "manifest.parquet")

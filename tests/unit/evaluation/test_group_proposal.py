@@ -47,6 +47,15 @@ def test_propose_groups_names_that_tell_the_part_give_its_setting(name: str, set
     assert found.explained == pytest.approx(0.9, abs=0.05)
 
 
+def test_propose_groups_of_one_row_over_given_splits_are_found() -> None:
+    rng = np.random.default_rng(0)
+    count = PARTS * IMAGES
+    paths = [f"{rng.choice(['train', 'test'])}/good/{row:05}.png" for row in range(count)]
+    found = propose(paths, within_part(rng))
+    assert found is not None
+    assert (found.setting, found.groups) == ("every:6", PARTS)
+
+
 def test_propose_groups_independent_images_give_none() -> None:
     rng = np.random.default_rng(0)
     paths = [f"p{part:03}_e{image}.png" for part in range(PARTS) for image in range(IMAGES)]

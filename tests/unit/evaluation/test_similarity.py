@@ -107,3 +107,11 @@ def test_check_similarity_proposes_capture_times() -> None:
     assert found.proposal is not None
     assert found.proposal.setting in ("time:5", "time:15")
     assert (found.proposal.groups, found.proposal.images) == (PARTS, PARTS * EXPOSURES)
+
+
+def test_check_similarity_counts_the_parts_that_given_splits_divide() -> None:
+    manifest = made_manifest(NAMED, tells_similar=False)
+    split = [("train", "test")[row % 6 == 0] for row in range(PARTS * EXPOSURES)]
+    divided = manifest.with_split(split)
+    assert check_similarity(made_embedding(), divided, 0).cut == 0  # drawn ones are drawn anew
+    assert check_similarity(made_embedding(), replace(divided, given_splits=True), 0).cut == 30
