@@ -7,24 +7,54 @@ are reported but never severe.
 Axes: N images, K classes, F features of a cue, B bins, R rounds.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.audit.finding import Finding
-from sihwa.audit.inventory import Inventory, commonest
+from sihwa.audit.inventory import Inventory, commonest, listed
 from sihwa.audit.out_of_fold import FOLDS, assign_fold
 from sihwa.dataset.groups import paths_below
-from sihwa.dataset.item import Item
+from sihwa.dataset.item import Item, read_split_name
 
 _BINS = 8
 _ROUNDS = 199
-_STRICT, _LOOSE = (0.15, 0.4), (0.4, 0.8)
-"""Thresholds of the gain over chance, as a share of the largest possible gain. The first reports a
-cue, the second makes it more severe. `_STRICT` is for cues of the acquisition, `_LOOSE` for cues
-that may belong to the part."""
+_MOST = 0.9
+"""Of the images, if a folder is to name the class or the split, or to have one class."""
+_SEVERAL = 3
+"""Folders of each class that are parts or lots rather than the class itself."""
+
+
+@dataclass(frozen=True)
+class CueKind:
+    """What a cue of one kind may mean."""
+
+    reported: float
+    """Gain over chance that is reported, as a share of the largest possible gain."""
+    worse: float
+    """Gain that makes it more severe."""
+    severity: tuple[str, str]
+    """Below and from `worse`."""
+    advice: str
+
+
+_SAME = "take all classes under the same conditions"
+ACQUISITION = CueKind(
+    0.15, 0.4, ("warning", "severe"), f"A network may learn it instead of the part: {_SAME}"
+)
+OF_PART = CueKind(0.4, 0.8, ("note", "warning"), f"It may belong to the defect; if not, {_SAME}")
+FOLDER_OF_CLASS = CueKind(
+    0.15, 0.4, ("note", "note"), f"It may be the folder of the class itself; if not, {_SAME}"
+)
+FOLDER_OF_PART = CueKind(
+    0.15, 0.4, ("note", "note"), "If each of these folders shows one part or lot, keep it together "
+    f"with dataset.group=folder:N; if not, {_SAME}"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,8 +64,7 @@ class Cue:
     name: str
     code: NDArray[np.intp]
     """Value of each feature, in [0, B), (N, F)."""
-    is_of_part: bool = False
-    """Whether the part itself may cause it."""
+    kind: CueKind = ACQUISITION
 
 
 def find_shortcuts(inventory: Inventory, seed: int) -> Iterator[Finding]:
@@ -53,30 +82,45 @@ def find_shortcuts(inventory: Inventory, seed: int) -> Iterator[Finding]:
         return
     fold = assign_fold(label, inventory.component, FOLDS, seed)
     rng = np.random.default_rng(seed)
+    hits: dict[CueKind, list[_Hit]] = defaultdict(list)
     for cue in cues_of(inventory):
         accuracy = predict_by(cue.code, label, fold)
         gain = (accuracy - 1 / kinds) / (1 - 1 / kinds)
-        reported, worse = _LOOSE if cue.is_of_part else _STRICT
-        if gain < reported:
+        if gain < cue.kind.reported:
             continue
         above = sum(
             predict_by(cue.code, permuted(label, inventory.component, rng), fold) >= accuracy
             for _ in range(_ROUNDS)
         )
-        if (p_value := (1 + above) / (1 + _ROUNDS)) > 0.01:
-            continue
-        levels = ("note", "warning") if cue.is_of_part else ("warning", "severe")
-        yield Finding(
-            kind="a cue gives the class away",
-            severity=levels[gain >= worse],
-            message=f"the {cue.name} alone predicts the class with a balanced accuracy of "
-            f"{100 * accuracy:.1f} %, chance is {100 / kinds:.1f} % (p = {p_value:.3f})",
-            advice="It may belong to the defect; if not, take all classes under the same conditions"
-            if cue.is_of_part
-            else "A network may learn it instead of the part: take all classes under the same "
-            "conditions",
-            figure=accuracy,
-        )
+        if (p_value := (1 + above) / (1 + _ROUNDS)) <= 0.01:
+            hits[cue.kind].append(_Hit(accuracy, gain, p_value, cue.name))
+    for kind, found in hits.items():
+        # light, colour, border and noise go together, so they are one finding
+        sets = [sorted(found, reverse=True)] if kind is OF_PART else [[one] for one in found]
+        yield from (_finding(kind, one, kinds) for one in sets)
+
+
+class _Hit(NamedTuple):
+    """A cue that predicts the class."""
+
+    accuracy: float
+    gain: float
+    p_value: float
+    name: str
+
+
+def _finding(kind: CueKind, hits: Sequence[_Hit], kinds: int) -> Finding:
+    best, *others = hits
+    more = listed([f"{one.name} ({100 * one.accuracy:.1f} %)" for one in others])
+    return Finding(
+        kind="a cue gives the class away",
+        severity=kind.severity[best.gain >= kind.worse],
+        message=f"the {best.name} alone predicts the class with a balanced accuracy of "
+        f"{100 * best.accuracy:.1f} %, chance is {100 / kinds:.1f} % (p = {best.p_value:.3f})"
+        f"{f'; so does each of: {more}' if others else ''}",
+        advice=kind.advice,
+        figure=best.accuracy,
+    )
 
 
 def cues_of(inventory: Inventory) -> Iterator[Cue]:
@@ -86,12 +130,12 @@ def cues_of(inventory: Inventory) -> Iterator[Cue]:
         "image size": [(one.width, one.height) for one in facts],
         "file type": [(one.format, one.mode, one.bits) for one in facts],
         "camera (EXIF)": [one.camera for one in facts],
-        **_folders(inventory),
     }
     for name, values in named.items():
         code = np.unique([str(one) for one in values], return_inverse=True)[1]
         if code.max() > 0:
             yield Cue(name, code[:, None])
+    yield from _folders(inventory)
     mean = np.array([one.mean for one in facts])
     grey = mean.mean(axis=1, keepdims=True)
     # the border relative to the whole: a frame or a shadow, not the light
@@ -104,23 +148,47 @@ def cues_of(inventory: Inventory) -> Iterator[Cue]:
     for name, values in measured.items():
         code = _binned(values)
         if code.max() > 0:
-            yield Cue(name, code, is_of_part=True)
+            yield Cue(name, code, OF_PART)
 
 
-def _folders(inventory: Inventory) -> dict[str, list[str]]:
-    """Return the folder of each image at each level, without levels that name the class."""
-    found = {}
+def _folders(inventory: Inventory) -> Iterator[Cue]:
+    """Yield the folders at each level above the image but those that name the class or a split."""
     items = [Item(path, "") for path in inventory.path]
-    folders = [path.split("/")[:-1] for path in paths_below(items)]
-    for level in range(1, min(map(len, folders)) + 1):  # levels that all images have
-        names = [parts[level - 1] for parts in folders]
-        pairs = zip(names, inventory.label, strict=True)
-        named = sum(_plain(label) in _plain(name) for name, label in pairs)
+    folders = [path.split("/")[-2::-1] for path in paths_below(items)]
+    levels = list(zip(*folders, strict=False))  # those that all images have
+    names_class = [_share_naming(names, inventory.label) >= _MOST for names in levels]
+    for level, names in enumerate(levels, start=1):
+        names_split = sum(read_split_name(name) is not None for name in names)
         # a folder with hardly more than one image says nothing about others
-        if named < 0.9 * len(names) and 2 * len(set(names)) < len(names):
-            example = commonest(names)[0]
-            found[f"folder at level {level} (such as {example})"] = names
-    return found
+        if names_class[level - 1] or names_split >= _MOST * len(names):
+            continue
+        if 2 * len(set(names)) < len(names) and len(set(names)) > 1:
+            kind = _folder_kind(names, inventory.label, is_class_named=any(names_class))
+            code = np.unique(names, return_inverse=True)[1]
+            yield Cue(
+                f"folder name at folder:{level} (such as {commonest(names)[0]})",
+                code[:, None],
+                kind,
+            )
+
+
+def _share_naming(names: Sequence[str], label: Sequence[str]) -> float:
+    """Return the share of images whose folder has the name of their class in its own."""
+    pairs = zip(names, label, strict=True)
+    return fmean(_plain(one) in _plain(name) for name, one in pairs)
+
+
+def _folder_kind(names: Sequence[str], label: Sequence[str], *, is_class_named: bool) -> CueKind:
+    """Tell what folders are that each have one class, where no other folder names it."""
+    count = Counter(zip(names, label, strict=True))
+    main = {name: max((n, kind) for (one, kind), n in count.items() if one == name)
+            for name in set(names)}  # fmt: skip
+    folders = Counter(kind for _, kind in main.values())
+    if sum(n for n, _ in main.values()) < _MOST * len(names) or folders.keys() != set(label):
+        return ACQUISITION
+    if not is_class_named and set(folders.values()) == {1}:
+        return FOLDER_OF_CLASS
+    return FOLDER_OF_PART if min(folders.values()) >= _SEVERAL else ACQUISITION
 
 
 def _plain(text: str) -> str:

@@ -188,10 +188,45 @@ def test_find_shortcuts_folder_of_the_day_but_not_that_of_the_class() -> None:
     days = [f"/parts/{one}/{'may' if one == 'dent' else 'june'}/{n}.jpg"
             for n, one in enumerate(label)]  # fmt: skip
     (found,) = find_shortcuts(made_inventory(label, [made_facts()] * 120, path=days), seed=0)
-    assert "folder at level 2" in found.message
+    assert "folder:1 (such as" in found.message
     assert found.figure == 1
     mixed = [f"/parts/{one}/{n % 4 // 2}/{n}.jpg" for n, one in enumerate(label)]
     assert not list(find_shortcuts(made_inventory(label, [made_facts()] * 120, path=mixed), seed=0))
+
+
+@pytest.mark.parametrize(
+    ("place", "severity"),
+    [
+        ("{code}/{row}", "note"),  # GC10-DET: the number of the class
+        ("part{part}/{row}", "note"),
+        ("{label}/part{part}/{row}", "note"),
+        ("{split}/{label}/{row}", None),  # MVTec: only the test has defects
+        ("day{code}/{label}/{row}", "severe"),
+    ],
+    ids=["class by number", "part", "part below its class", "split", "day"],
+)
+def test_find_shortcuts_folders_of_class_part_and_split_are_not_severe(
+    place: str, severity: str | None
+) -> None:
+    label = ["good", "dent"] * 60
+    path = [
+        "/parts/" + place.format(
+            code=1 + (one == "dent"), part=row // 12 * 2 + (one == "dent"), row=row, label=one,
+            split="test" if one == "dent" else "train",
+        ) + ".jpg"
+        for row, one in enumerate(label)
+    ]  # fmt: skip
+    found = list(find_shortcuts(made_inventory(label, [made_facts()] * 120, path=path), seed=0))
+    assert [one.severity for one in found] == ([severity] if severity else [])
+
+
+def test_find_shortcuts_of_one_light_are_one_finding() -> None:
+    label = ["good", "dent"] * 60
+    dark = made_facts(mean=(60.0, 60.0, 90.0), border=30.0, noise=9.0)
+    facts = [dark if one == "dent" else made_facts() for one in label]
+    (found,) = find_shortcuts(made_inventory(label, facts), seed=0)
+    assert "so does each of: " in found.message
+    assert all(f"{name} (100.0 %)" in found.message for name in ("colour", "border", "brightness"))
 
 
 def test_find_shortcuts_cue_that_names_the_group_is_not_found() -> None:
