@@ -17,9 +17,17 @@ from sihwa.dataset.measured_image import measure_manifest
 from sihwa.dataset.moved_files import move_manifest
 from sihwa.dataset.read import read_as_given, read_dataset
 from sihwa.dataset.region import Region, largest_size, read_region
-from sihwa.dataset.split import SPLITS, assign_folds, assign_splits, find_components, thin_training
+from sihwa.dataset.split import (
+    LEAST,
+    SPLITS,
+    assign_folds,
+    assign_splits,
+    find_components,
+    thin_training,
+)
 
 __all__ = [
+    "LEAST",
     "SPLITS",
     "AutoConfig",
     "DatasetConfig",

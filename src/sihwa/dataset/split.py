@@ -23,7 +23,7 @@ from sihwa.errors import DatasetError
 SPLITS = ("train", "calibration", "test")
 
 _LISTED = 10
-_LEAST = {"train": 2, "calibration": 1, "test": 1}
+LEAST = {"train": 2, "calibration": 1, "test": 1}
 """Independent images of each class that a split needs; training is cross-validated, so 2."""
 
 
@@ -182,7 +182,7 @@ def _draw(
             key=lambda name: (count[name] > large, _shuffled(name, key)),
         )
         there = Counter(split[name] for name in count if name in split)
-        lacking = {name: max(0, _LEAST.get(name, 1) - there[name]) for name in shares}
+        lacking = {name: max(0, LEAST.get(name, 1) - there[name]) for name in shares}
         rest = 0.0
         for name, share in shares.items():
             filled = sum(count[one] for one in count if split.get(one) == name)
@@ -238,10 +238,10 @@ def _require_enough(
     """Refuse classes with too few independent images in the wanted splits, and empty splits."""
     found = Counter((name, one) for name, one, _ in set(zip(label, split, component, strict=True)))
     few = [
-        f"class {name!r}: expected at least {_LEAST[one]} independent image(s) in {one}, got "
+        f"class {name!r}: expected at least {LEAST[one]} independent image(s) in {one}, got "
         f"{found[name, one]}"
         for name, one in itertools.product(sorted(set(label)), wanted)
-        if found[name, one] < _LEAST[one]
+        if found[name, one] < LEAST[one]
     ]
     if few:
         listed = "; ".join(few[:_LISTED]) + f"; and {len(few) - _LISTED} more" * (
@@ -277,7 +277,7 @@ def assign_folds(
     """
     pairs = set(zip(label, component, strict=True))
     fewest = min(sum(name == kind for kind, _ in pairs) for name in set(label))
-    least = max(folds, _LEAST["train"] + _LEAST["calibration"] + _LEAST["test"])
+    least = max(folds, LEAST["train"] + LEAST["calibration"] + LEAST["test"])
     if fewest < least:
         raise DatasetError(
             f"evaluation.folds={folds}: expected at least {least} independent images of every "

@@ -7,7 +7,7 @@ from sihwa.evaluation.dependence import Dependence, measure_dependence
 from sihwa.evaluation.evaluation import Evaluation, Truth, evaluate
 from sihwa.evaluation.group_proposal import Proposal, propose_groups
 from sihwa.evaluation.grouped import group_index, grouped_interval, grouped_upper_bound
-from sihwa.evaluation.intervals import Figure, clopper_pearson, upper_bound
+from sihwa.evaluation.intervals import Figure, clopper_pearson, images_to_prove, upper_bound
 from sihwa.evaluation.probability import (
     ReliabilityBin,
     fit_temperature,
@@ -37,6 +37,7 @@ __all__ = [
     "group_index",
     "grouped_interval",
     "grouped_upper_bound",
+    "images_to_prove",
     "log_loss",
     "macro_f1",
     "measure_dependence",

@@ -8,6 +8,7 @@
 Axes: N images, K classes, R draws or resamples.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -75,6 +76,17 @@ def upper_bound(occurrences: int, trials: int, confidence: float = 0.95) -> floa
     if occurrences == trials:
         return 1.0
     return float(stats.beta.ppf(confidence, occurrences + 1, trials - occurrences))
+
+
+def images_to_prove(rate: float, confidence: float = 0.95) -> int:
+    """Return how many images without an occurrence prove that the rate is at most `rate`.
+
+    It is the exact bound 1 - (1 - confidence) ** (1 / n), solved for n; `rate` is in (0, 1).
+
+    >>> images_to_prove(0.01)
+    299
+    """
+    return math.ceil(math.log(1 - confidence) / math.log(1 - rate))
 
 
 def redrawn_interval(

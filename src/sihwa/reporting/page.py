@@ -132,8 +132,10 @@ def _escape_conclusion(evaluation: "Evaluation", confidence: str) -> list[str]:
         return []
     if decisions.escape_bound is None:
         return ["No test image shows a defective part, so nothing is known about escapes."]
+    from sihwa.evaluation import images_to_prove  # SciPy takes a third of a second to load
+
     what = "images" if evaluation.groups is None else "groups, such as parts,"
-    needed = math.ceil(math.log(1 - decisions.escapes.confidence) / math.log(1 - 0.01))
+    needed = images_to_prove(0.01, decisions.escapes.confidence)
     return [
         f"{decisions.escapes.occurrences} of {decisions.escapes.count} images of defects were "
         f"accepted: at {confidence} confidence at most {percent_bound(decisions.escape_bound)} of "

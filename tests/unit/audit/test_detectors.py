@@ -11,7 +11,9 @@ from sihwa.audit.odd_images import find_odd_images
 from sihwa.audit.shortcuts import find_shortcuts, predict_by
 from sihwa.audit.split_check import find_cut_groups, find_differing_splits, measure_shift
 from sihwa.audit.too_few import find_too_few
-from sihwa.dataset import TabularConfig, read_as_given
+from sihwa.dataset import SplitConfig, TabularConfig, assign_splits, read_as_given
+from sihwa.dataset.item import Item
+from sihwa.errors import DatasetError
 from sihwa.evaluation import Proposal, Similarity, check_similarity
 from tests.helpers import neu_det
 from tests.unit.audit.made import (
@@ -118,8 +120,42 @@ def test_find_too_few_counts_components_and_states_the_bound() -> None:
     findings = list(find_too_few(made_inventory(label, group=group), 0.2))
     assert "dent (1)" in only(findings, "too few to split").message
     assert only(findings, "too few to test").severity == "warning"
-    # scratch has 60 test images, dent none: 3 / 60
-    assert only(findings, "little can be proven").figure == pytest.approx(0.05)
+    # scratch has 60 test images, dent none
+    proven = only(findings, "little can be proven")
+    assert proven.figure == pytest.approx(1 - 0.05 ** (1 / 60))
+    assert proven.advice == "To prove 1 % takes 299 of them"
+
+
+@pytest.mark.parametrize(
+    ("defects", "text"),
+    [
+        (0, "no independent test image of defects"),
+        (1, "1 independent test image of defects only proves that escapes are at most 95.0 %"),
+        (3, "3 independent test images of defects only prove that escapes are at most 63.2 %"),
+    ],
+)
+def test_find_too_few_states_the_exact_bound(defects: int, text: str) -> None:
+    label = ["good"] * 9 + ["dent"] * (3 + defects)
+    split = ["train"] * 6 + ["test"] * 3 + ["train"] * 3 + ["test"] * defects
+    findings = list(find_too_few(made_inventory(label, split=split), 0.2))
+    assert text in only(findings, "little can be proven").message
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+@pytest.mark.parametrize("others", [3, 20])
+def test_find_too_few_is_severe_where_a_run_refuses(count: int, others: int) -> None:
+    label = ["dent"] * count + ["good"] * others
+    inventory = made_inventory(label)
+    findings = list(find_too_few(inventory, 0.2))
+    items = [Item(path, name) for path, name in zip(inventory.path, label, strict=True)]
+    try:
+        split = assign_splits(items, inventory.manifest.component, SplitConfig(), seed=0)
+    except DatasetError:
+        assert only(findings, "too few to split").severity == "severe"
+    else:
+        assert "too few to split" not in kinds(findings)
+        tested = split[:count].count("test")
+        assert f"dent ({tested})" in only(findings, "too few to test").message
 
 
 def test_find_too_few_uses_the_given_test() -> None:
