@@ -20,6 +20,8 @@ _LEFT_OUT = (0, 5, 20)
 """Nearest neighbours that are left out of training together with the image that is predicted."""
 _LEAST_IMAGES, _MOST_IMAGES = 50, 4000
 _LEAST_FALL, _LEAST_RISE = 0.03, 0.05
+_LEAST_LEARNT = 0.1
+"""Of what lies between chance and no error."""
 _STRENGTH = 0.2
 """Of the ridge, as a share of the mean variance. Of 0.01 to 0.5 it was among the best on NEU-DET
 and ELPV. With it the figures without neighbours came nearest to those by part on planted sets."""
@@ -43,17 +45,40 @@ class Dependence:
     """Share of defective images given an accept class, (S,); None without accept classes."""
     overkill: tuple[float, ...] | None
     """Share of good images given a defect class, (S,); None without accept classes."""
+    chance: float = 0.0
+    """Accuracy of guessing each class as often as the classifier did."""
     of_some: bool = False
     """Whether only some images were to be predicted, those without a group."""
     p_value: float
     """Of an exact sign test: right without any left out, wrong without the most. In (0, 1]."""
 
     @property
+    def fall(self) -> float:
+        """Accuracy that is lost, or escapes that come if that is more, in [-1, 1]."""
+        return max(self.accuracy[0] - self.accuracy[-1], self._rise)
+
+    @property
+    def _rise(self) -> float:
+        return self.escapes[-1] - self.escapes[0] if self.escapes else 0.0
+
+    @property
+    def learns(self) -> bool:
+        """Whether the classifier is better than chance, by an exact test and by a tenth."""
+        right = round(self.accuracy[0] * self.images)
+        beyond = stats.binomtest(right, self.images, min(self.chance, 1.0), alternative="greater")
+        least = self.chance + _LEAST_LEARNT * (1 - self.chance)
+        return bool(self.accuracy[0] >= least and beyond.pvalue <= 0.01)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether a fall is more than chance."""
+        return self.p_value <= 0.01
+
+    @property
     def falls(self) -> bool:
         """Whether the figures rest on similar images: 3 points of accuracy or 5 of escapes."""
         fall = self.accuracy[0] - self.accuracy[-1]
-        rise = self.escapes[-1] - self.escapes[0] if self.escapes else 0.0
-        return self.p_value <= 0.01 and (fall >= _LEAST_FALL or rise >= _LEAST_RISE)
+        return self.is_certain and (fall >= _LEAST_FALL or self._rise >= _LEAST_RISE)
 
 
 def measure_dependence(
@@ -101,6 +126,8 @@ def measure_dependence(
     true = label[chosen]
     right = predicted == true
     lost, won = int((right[0] & ~right[-1]).sum()), int((right[-1] & ~right[0]).sum())
+    kinds = len(accept)
+    guessed = np.bincount(predicted[0], minlength=kinds) @ np.bincount(true, minlength=kinds)
     passed, good = accept[predicted], accept[true]
     is_measured = bool(accept.any())
     return Dependence(
@@ -110,6 +137,7 @@ def measure_dependence(
         accuracy=_means(right),
         escapes=_means(passed[:, ~good]) if is_measured else None,
         overkill=_means(~passed[:, good]) if is_measured else None,
+        chance=float(guessed / len(chosen) ** 2),
         of_some=among is not None and not among.all(),
         p_value=float(stats.binomtest(lost, lost + won, alternative="greater").pvalue)
         if lost + won

@@ -13,6 +13,8 @@ PARTIAL_REMEDY = (
     "tell the part, use column:NAME or pattern:REGEX"
 )
 
+_SMALL = 0.01
+
 
 def similarity_sentences(similarity: "Similarity") -> list[str]:
     """Return what the user should know, the warning first; empty for too few images."""
@@ -71,19 +73,32 @@ def _known(known: "KnownGroups") -> list[str]:
 def _dependence(found: "Dependence", similarity: "Similarity") -> str:
     known = similarity.known
     is_named = known.named > 0 and not known.are_partial
-    verdict = "The figures do not rest on similar images"
-    if known.by_similarity:
-        verdict = "Of what similar images add, this was measured"
-    if similarity.warns:
-        verdict = "The figures may not hold for other parts"
-    if found.falls and is_named:
-        verdict = "The figures hold only for parts that look like those in training"
     others = " of other groups" if is_named else ""
     judged = f"{found.images} images" + (" without a group" if found.of_some else "")
     return (
-        f"{verdict}: when the {found.left_out[-1]} most similar images{others} are left out of "
-        f"training, {_change(found, -1, found)} (a linear classifier, {judged})."
+        f"{_verdict(found, similarity, is_named)}: when the {found.left_out[-1]} most similar "
+        f"images{others} are left out of training, {_change(found, -1, found)} (a linear "
+        f"classifier, {judged}, p = {found.p_value:.2g})."
     )
+
+
+def _verdict(found: "Dependence", similarity: "Similarity", is_named: bool) -> str:
+    if found.falls and is_named:
+        return "The figures hold only for parts that look like those in training"
+    if similarity.warns:
+        return "The figures may not hold for other parts"
+    if not found.learns:
+        return (
+            f"Nothing is known of similar images, as a linear classifier hardly beats chance "
+            f"({percent(found.chance)})"
+        )
+    if found.fall >= _SMALL and found.is_certain:
+        return "The figures rest on similar images a little"
+    if found.fall >= _SMALL:
+        return "Too few images tell whether the figures rest on similar images"
+    if similarity.known.by_similarity:
+        return "Of what similar images add, this was measured"
+    return "The figures do not rest on similar images"
 
 
 def _change(found: "Dependence", place: int, before: "Dependence") -> str:

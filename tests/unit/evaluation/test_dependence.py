@@ -73,6 +73,9 @@ def test_measure_dependence_labels_at_random_by_part_fall_to_chance() -> None:
     by_group = measure_dependence(embedding, label, accept, ALONE // 6, seed=0)
     assert by_group is not None
     assert by_group.by_group
+    assert found.learns
+    assert not by_group.learns
+    assert by_group.chance == pytest.approx(0.5, abs=0.05)
     assert by_group.accuracy[0] == pytest.approx(without_part, abs=0.03)
     assert not by_group.falls
 

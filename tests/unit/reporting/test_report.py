@@ -114,6 +114,25 @@ def test_report_warns_first_where_figures_rest_on_similar_images(
 
 
 @pytest.mark.parametrize(
+    ("accuracy", "p_value", "chance", "verdict"),
+    [
+        ((0.99, 0.99, 0.99), 0.5, 0.5, "The figures do not rest on similar images: "),
+        ((0.99, 0.98, 0.975), 1e-4, 0.5, "The figures rest on similar images a little: "),
+        ((0.94, 0.9, 0.88), 0.04, 0.5, "Too few images tell whether"),
+        ((0.52, 0.52, 0.51), 0.4, 0.5, "hardly beats chance (50.00 %): "),
+    ],
+    ids=["stays", "falls a little", "may fall", "nothing learnt"],
+)
+def test_similarity_sentences_say_what_is_known(
+    accuracy: tuple[float, ...], p_value: float, chance: float, verdict: str
+) -> None:
+    found = replace(dependence(*accuracy), p_value=p_value, chance=chance)
+    (text,) = similarity_sentences(Similarity(found, None, None))
+    assert verdict in text.replace("\u00a0", " ")
+    assert f"p = {p_value:.2g}" in text
+
+
+@pytest.mark.parametrize(
     ("known", "texts"),
     [
         (KnownGroups(60, 240), ["60 of 240 images have a group", "180 images without a group"]),
