@@ -18,6 +18,7 @@ count.
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -26,6 +27,7 @@ from os.path import commonpath
 from posixpath import normpath
 
 from sihwa.dataset.item import Item, read_split_name
+from sihwa.dataset.split import LEAST
 from sihwa.errors import ConfigError, DatasetError
 from sihwa.images import read_content
 
@@ -64,6 +66,24 @@ def with_groups(setting: str, items: Sequence[Item], groups: Sequence[str | None
             f"is {items[0].path}"
         )
     return [replace(item, group=group) for item, group in zip(items, groups, strict=True)]
+
+
+def require_several_groups(setting: str | None, items: Sequence[Item]) -> None:
+    """Refuse groups that leave a class, or every split, too few to choose from."""
+    pairs = {(item.label, item.group or row) for row, item in enumerate(items)}
+    images, groups = Counter(item.label for item in items), Counter(label for label, _ in pairs)
+    all_splits = sum(LEAST.values())
+    joined = [name for name in groups if groups[name] < LEAST["train"] <= images[name]]
+    if not joined and not any(item.split for item in items) and max(groups.values()) < all_splits:
+        joined = [name for name in groups if images[name] >= all_splits]
+    if joined:
+        name, count = min(joined), len({group for _, group in pairs})
+        raise DatasetError(
+            f"{f'dataset.group={setting}' if setting else 'groups of the data set'}: the "
+            f"{len(items)} images make {count} groups, and the {images[name]} images of class "
+            f"{name!r} only {groups[name]}; training takes {LEAST['train']} of a class, all splits "
+            f"{all_splits}; choose groups that are single parts, or null for none"
+        )
 
 
 def time_notes(setting: str, exif_time: Sequence[str | None]) -> list[str]:

@@ -20,7 +20,7 @@ from sihwa.dataset.config import (
 from sihwa.dataset.earlier_splits import earlier_splits, known_splits, note_kept
 from sihwa.dataset.elpv import find_elpv
 from sihwa.dataset.grey_levels import find_white, level_notes
-from sihwa.dataset.groups import read_groups, time_notes, with_groups
+from sihwa.dataset.groups import read_groups, require_several_groups, time_notes, with_groups
 from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Item, Source
 from sihwa.dataset.manifest import LIMIT, MANIFEST_SCHEMA, Manifest, path_columns
@@ -168,6 +168,7 @@ def _read_source(source: Source, config: DatasetConfig, seed: int, notes: list[s
     require_one_given_split(items, find_components(group, sha256))
     component = find_components(group, sha256, without_divided(alike.copy_of, sha256, known))
     earlier = earlier_splits(known, items, sha256, component)
+    require_several_groups(config.group, items)
     split = assign_splits(items, component, config.split, seed, earlier=earlier)
     table = _table(items, measured, alike, split)
     notes += note_kept(known, sha256)

@@ -13,6 +13,7 @@ from sihwa.dataset import (
     Manifest,
     SplitConfig,
     TabularConfig,
+    read_as_given,
     read_dataset,
     read_manifest,
 )
@@ -195,6 +196,22 @@ def test_read_dataset_keeps_the_groups_of_a_setting_together(parts: Path) -> Non
     assert len(set(group)) == 9
     assert len(set(zip(group, split, strict=True))) == 9
     assert len(set(manifest.component)) == 9
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("folder:1", "dataset.group=folder:1: the 18 images make 2 groups, and the 10 images of "
+         "class 'good' only 1; training takes 2"),
+        ("every:5", "the 18 images make 4 groups, and the 10 images of class 'good' only 2"),
+    ],
+)  # fmt: skip
+def test_read_dataset_groups_that_join_a_class_name_the_setting(
+    setting: str, message: str, parts: Path
+) -> None:
+    with pytest.raises(DatasetError, match=message):
+        read(parts, group=setting)
+    read_as_given(ImageFolderConfig(name="parts", root=str(parts), group=setting))
 
 
 def test_read_dataset_given_splits_that_divide_a_group_are_ignored_on_demand(
