@@ -1,6 +1,7 @@
 """The command `sihwa audit` on a folder with planted faults."""
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,8 @@ def test_audit_tells_what_a_run_would_refuse(
     words = [faulty, *NETWORK, "dataset.accept_classes=[양품]", "-o", out]
     assert run_audit(monkeypatch, *words, "--write-manifest", clean, "--strict") == 1
     lines = capsys.readouterr().out.splitlines()
+    told = lines.index("not in it, because unreadable: 1 image")
+    assert "broken.png" in lines[told + 1]
     assert lines[0].startswith("severe: identical images, two labels: 2 images in 1 set")
     rows = pq.read_table(out / "audit.parquet").to_pylist()
     assert {"identical images, two labels", "unreadable images"} <= {row["kind"] for row in rows}
@@ -85,8 +88,8 @@ def test_audit_diff_compares_a_run_with_a_folder_by_content(
     save_images(moved / "양품", random_images(1, 9, 9), prefix="new")
     run_audit(monkeypatch, "--diff", run.folder, moved)
     text = capsys.readouterr().out
-    assert [line for line in text.splitlines() if line.endswith(" images")] == [
-        "came: 1 images", "went: 1 images", "changed label: 1 images", "changed split: 0 images"
+    assert [line for line in text.splitlines() if re.search(r": \d+ images?$", line)] == [
+        "came: 1 image", "went: 1 image", "changed label: 1 image", "changed split: 0 images"
     ]  # fmt: skip
     assert "양품 -> 긁힘" in text
 
@@ -98,6 +101,7 @@ def test_audit_diff_compares_a_run_with_a_folder_by_content(
         (["a", "b"], "expected one source, got a, b"),
         ([".", "--write-manifest", "clean.parquet"], "must name a .csv file"),
         (["--diff", "a"], "--diff takes two sources"),
+        (["--diff", ".", "cache_dir=x"], "cache_dir=x is a setting"),
         ([".", "dataset.rooot=x"], "rooot"),
     ],
 )

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sihwa.audit.finding import SEVERITIES, Finding, Marked
-from sihwa.audit.inventory import counted
 from sihwa.errors import UnreadableImage
 from sihwa.images import AS_STORED, Decoding, decoded_image, map_with_progress, read_bytes
 from sihwa.reporting import image_uri
 from sihwa.reporting.template import render_template
 from sihwa.storage import replacing, write_text
+from sihwa.terminal.names import counted
 
 PAGE, TABLE = "audit.html", "audit.parquet"
 

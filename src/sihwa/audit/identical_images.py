@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from sihwa.audit.finding import Finding
-from sihwa.audit.inventory import Inventory, counted
+from sihwa.audit.inventory import Inventory
+from sihwa.terminal.names import counted
 
 
 def find_identical(inventory: Inventory) -> Iterator[Finding]:

@@ -120,15 +120,6 @@ def _rows_by(key: Sequence[str | None]) -> dict[str, list[int]]:
     return dict(rows)
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number and a noun.
-
-    >>> counted(1, "image"), counted(1200, "image")
-    ('1 image', '1,200 images')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def listed(names: Sequence[str], most: int = 5) -> str:
     """Return names with commas, the rest as a number.
 

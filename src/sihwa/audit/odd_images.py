@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.audit.finding import Finding, Marked
-from sihwa.audit.inventory import Inventory, commonest, counted, listed
+from sihwa.audit.inventory import Inventory, commonest, listed
+from sihwa.terminal.names import counted
 
 _FEW = 0.05
 """A size or form that fewer share is odd, if most images share another one."""

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from sihwa.audit.finding import Finding
-from sihwa.audit.inventory import Inventory, counted
+from sihwa.audit.inventory import Inventory
 from sihwa.evaluation import KnownGroups, Similarity
 from sihwa.reporting import PARTIAL_REMEDY, group_settings
+from sihwa.terminal.names import counted
 
 _MOST_OF_ONE = 6
 

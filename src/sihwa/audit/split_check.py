@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.audit.finding import Finding
-from sihwa.audit.inventory import Inventory, counted, listed
+from sihwa.audit.inventory import Inventory, listed
+from sihwa.terminal.names import counted
 
 _ROUNDS = 199
 _LEAST_SHIFT = 0.25
@@ -43,7 +44,7 @@ def find_cut_groups(inventory: Inventory) -> Iterator[Finding]:
 def find_differing_splits(
     inventory: Inventory, feature: NDArray[np.float64], seed: int
 ) -> Iterator[Finding]:
-    """Yield in what train and test differ, class by class, beyond chance.
+    """Yield one finding of all in which train and test differ, class by class, beyond chance.
 
     Args:
         inventory: The images.
@@ -63,20 +64,26 @@ def find_differing_splits(
     }
     rows = np.flatnonzero(np.isin(split, ("train", "test")))
     label, is_test = inventory.manifest.label_index[rows], split[rows] == "test"
+    found = []
     for name, values in measured.items():
         shift, p_value = measure_shift(
             values[rows], label, is_test, inventory.component[rows], seed=seed
         )
         if p_value <= 0.01 and shift >= _LEAST_SHIFT:
-            yield Finding(
-                kind="splits differ",
-                severity="severe" if shift >= _LARGE_SHIFT else "warning",
-                message=f"in {name}, train and test differ by {shift:.2f} standard deviations "
-                f"within the classes (p = {p_value:.3f})",
-                advice="Figures of the test hold for its own kind of images: find out why, or "
-                "draw new splits with dataset.split.given=ignore",
-                figure=shift,
-            )
+            found.append((shift, p_value, name))
+    if found:
+        found.sort(reverse=True)
+        largest = found[0][0]
+        yield Finding(
+            kind="splits differ",
+            severity="severe" if largest >= _LARGE_SHIFT else "warning",
+            message="train and test differ within the classes, in standard deviations: "
+            f"{', '.join(f'{name} {shift:.2f}' for shift, _, name in found)} "
+            f"(p = {max(p_value for _, p_value, _ in found):.3f})",
+            advice="Figures of the test hold for its own kind of images: find out why, or "
+            "draw new splits with dataset.split.given=ignore",
+            figure=largest,
+        )
 
 
 def measure_shift(

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.audit.finding import Finding
-from sihwa.audit.inventory import Inventory, counted, listed
+from sihwa.audit.inventory import Inventory, listed
 from sihwa.dataset import LEAST
 from sihwa.evaluation import images_to_prove, upper_bound
+from sihwa.terminal.names import counted
 
 _WANTED = 10
 """In the test; with fewer, the interval of a recall is wider than 30 points."""

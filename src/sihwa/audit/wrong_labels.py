@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sihwa.audit.finding import Finding, Marked
-from sihwa.audit.inventory import Inventory, counted
+from sihwa.audit.inventory import Inventory
 from sihwa.audit.out_of_fold import FOLDS, assign_fold, out_of_fold_scores
 from sihwa.evaluation import fit_temperature, softmax
+from sihwa.terminal.names import counted
 
 _LEAST_IMAGES = 50
 _PASSES = 2

@@ -11,9 +11,10 @@ import typer
 from sihwa.errors import ConfigError, StorageError
 from sihwa.terminal.console import a_path, note, say
 from sihwa.terminal.guard import begin_work
+from sihwa.terminal.names import counted
 
 if TYPE_CHECKING:
-    from sihwa.audit import Finding, ManifestDiff
+    from sihwa.audit import ManifestDiff
 
 _SHOWN = 20
 
@@ -100,20 +101,23 @@ def audit(
     for line in manifest.notes:
         note(f"note: {line}")
     write_audit(folder, findings, f"Audit of {manifest.name}", manifest.decoding)
-    _show_findings(findings, manifest.table.num_rows)
-    if write_manifest:
-        marked = write_clean_manifest(write_manifest, manifest, findings)
-        say(f"{marked} images have a suggestion in {write_manifest}; decide, then dataset=manifest")
-    say(f"-> {folder / PAGE}")
-    if strict and any(one.severity == "severe" for one in findings):
-        raise SystemExit(1)
-
-
-def _show_findings(findings: "Sequence[Finding]", images: int) -> None:
     for one in findings:
         say(one.line)
     if not findings:
-        say(f"nothing was found in {images} images")
+        say(f"nothing was found in {counted(manifest.table.num_rows, 'image')}")
+    if write_manifest:
+        marked = write_clean_manifest(write_manifest, manifest, findings)
+        has = "has" if marked == 1 else "have"
+        say(
+            f"{counted(marked, 'image')} {has} a suggestion in {write_manifest}; decide, then "
+            "dataset=manifest"
+        )
+        if dropped := manifest.dropped:
+            say(f"not in it, because unreadable: {counted(len(dropped), 'image')}")
+            _say_some([str(one) for one in dropped])
+    say(f"-> {folder / PAGE}")
+    if strict and any(one.severity == "severe" for one in findings):
+        raise SystemExit(1)
 
 
 def _show_diff(found: "ManifestDiff") -> None:
@@ -124,10 +128,14 @@ def _show_diff(found: "ManifestDiff") -> None:
         "changed split": [f"{one.path}: {one.before} -> {one.after}" for one in found.split],
     }
     for name, lines in lists.items():
-        say(f"{name}: {len(lines)} images")
-        for line in lines[:_SHOWN]:
-            say(f"  {line}")
-        if len(lines) > _SHOWN:
-            say(f"  and {len(lines) - _SHOWN} more")
+        say(f"{name}: {counted(len(lines), 'image')}")
+        _say_some(lines)
     if not found:
         say("no difference in content, labels and splits")
+
+
+def _say_some(lines: Sequence[str]) -> None:
+    for line in lines[:_SHOWN]:
+        say(f"  {line}")
+    if len(lines) > _SHOWN:
+        say(f"  and {len(lines) - _SHOWN} more")

@@ -56,7 +56,17 @@ def audit_words(words: Sequence[str]) -> Audited:
 
 
 def compare_sources(first: str, second: str) -> ManifestDiff:
-    """Return what differs between two sources, each a word as of `read_words`."""
+    """Return what differs between two sources, each a word as of `read_words`.
+
+    Raises:
+        ConfigError: A word is a setting, but not of a whole data set, as dataset=elpv is.
+    """
+    for word in (first, second):
+        if "=" in word and not word.startswith("dataset=") and not Path(word).exists():
+            raise ConfigError(
+                f"--diff takes two sources, but {word} is a setting; name a folder, a table or "
+                "a run"
+            )
     return compare_manifests(*(read_words([one])[0] for one in (first, second)))
 
 

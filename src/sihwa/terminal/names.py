@@ -25,6 +25,15 @@ def _shown(letter: str) -> str:
     return letter.encode("unicode_escape").decode()
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number and a noun.
+
+    >>> counted(1, "image"), counted(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def text_of_name(name: str) -> tuple[str, str | None]:
     r"""Return a name as valid Unicode, and its bytes in hex if they were not valid UTF-8.
 

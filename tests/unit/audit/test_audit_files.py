@@ -54,6 +54,7 @@ def test_render_audit_shows_images_of_a_set_side_by_side_and_needs_no_network(pa
     (one_set,) = re.findall(r'<div class="set">(.*?)\n    </div>', page, re.DOTALL)
     assert one_set.count("data:image/jpeg;base64,") == 2
     assert one_set.count("<b><bdi>dent") == one_set.count("<b><bdi>good") == 1
+    assert {"good: good/000.png", "dent: dent/002.png"} == set(re.findall('alt="(.*?)"', page))
     assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
 
 
