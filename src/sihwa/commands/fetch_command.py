@@ -11,6 +11,7 @@ from rich.table import Table
 from sihwa.errors import ConfigError, DownloadError, StorageError
 from sihwa.terminal.console import a_path, note, say
 from sihwa.terminal.guard import begin_work
+from sihwa.terminal.names import counted
 
 if TYPE_CHECKING:
     from sihwa.dataset.public_set import PublicSet
@@ -112,7 +113,7 @@ def fetch_set(public: "PublicSet", out: Path) -> None:
     found = recognise_set(out, find_images(out))
     if found is None or found.name != public.name:
         note(f"{out} is not laid out as documented; look at it before training")
-    say(f"{count} files -> {out}")
+    say(f"{counted(count, 'file')} -> {out}")
     say(f"python train.py dataset={public.name} dataset.root={out}")
 
 

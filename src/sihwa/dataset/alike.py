@@ -19,6 +19,7 @@ from sihwa.dataset.near_copies import (
     similar_groups,
 )
 from sihwa.errors import DatasetError
+from sihwa.terminal.names import counted
 
 _LISTED, _NOTED = 20, 3
 
@@ -84,11 +85,12 @@ def alike_notes(
     one, other = next(iter(members.values()))[:2]
     notes = [
         f"{sum(map(len, members.values()))} images are near-identical to others, in "
-        f"{len(members)} groups that each stay in one split, such as {one.path} and {other.path}"
+        f"{counted(len(members), 'group')} kept in one split each, such as {one.path} and "
+        f"{other.path}"
     ]
     if near := _near_conflicts(items, sha256, copy_of):
         notes.append(
-            f"{len(near)} groups of near-identical images have two labels, please check: "
+            f"two labels, please check, in {counted(len(near), 'group')} of near-identical images: "
             f"{_listed(near, _NOTED)}"
         )
     apart = [

@@ -9,6 +9,7 @@ from sihwa.dataset.file_choice import mask_notes
 from sihwa.dataset.item import Item, Source, clean_label, list_root, read_split_name, relative_parts
 from sihwa.errors import DatasetError
 from sihwa.images import Listing, service_name
+from sihwa.terminal.names import counted
 
 _NAMED = 5
 
@@ -39,7 +40,7 @@ def find_image_folder(config: ImageFolderConfig) -> Source:
     if len(classes) == 1 and (export := name_export(listing)):
         raise DatasetError(f"dataset.root: {root}: {export}")
     if listing.others:
-        notes.append(f"{listing.others} files without an image suffix were skipped")
+        notes.append(f"skipped: {counted(listing.others, 'file')} without an image suffix")
     return Source(items, classes, notes=tuple(notes))
 
 

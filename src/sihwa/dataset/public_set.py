@@ -10,6 +10,7 @@ from sihwa.dataset.item import Item, Source, clean_label, read_split_name, relat
 from sihwa.errors import DatasetError
 from sihwa.images import Listing
 from sihwa.storage.download import RemoteFile
+from sihwa.terminal.names import counted
 
 
 class Sample(NamedTuple):
@@ -110,17 +111,18 @@ class PublicSet:
     def _notes(self, items: Sequence[Item], found: Sorted) -> list[str]:
         groups = {item.group for item in items if item.group}
         notes = [
-            f"{len(groups)} groups are kept together: {self.groups}"
+            f"kept together: {counted(len(groups), 'group')}, {self.groups}"
             if groups
             else f"{self.title} does not say which images show the same part, so images of one "
             "part may be in several splits"
         ]
         if found.beside:
-            notes.append(f"{len(found.beside)} masks and other files are not read as images")
+            notes.append(f"masks and other files, not read as images: {len(found.beside)}")
         if found.strangers:
             notes.append(
-                f"{len(found.strangers)} images are left out, because {self.title} has no such "
-                f"name: {', '.join(map(ascii, found.strangers[:3]))}"
+                f"left out, because {self.title} has no such name: "
+                f"{counted(len(found.strangers), 'image')}, such as "
+                f"{', '.join(map(ascii, found.strangers[:3]))}"
             )
         return notes
 

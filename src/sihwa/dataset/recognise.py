@@ -43,14 +43,14 @@ def find_auto(config: AutoConfig) -> Source:
     public = recognise_set(root, listing)
     if public is None:
         source = find_image_folder(ImageFolderConfig(root=config.root, exclude=config.exclude))
-        note = "no known public set has such names, so each folder was taken for a class"
-        return _renamed(source, config, note, "image folder", "")
+        return _renamed(source, config, "image folder", "")
     source = _after(notes, public.find(root, listing))
+    named = round(public.share(root, listing) * len(listing.images))
     note = (
-        f"taken for {public.title}, because {len(source.items)} of {len(listing.images)} image "
-        f"files are named like {public.layout[0]}; dataset=image_folder takes folders for classes"
+        f"taken for {public.title}, because {named} of {len(listing.images)} image files have "
+        f"names of it, such as {public.layout[0]}; dataset=image_folder takes folders for classes"
     )
-    return _renamed(source, config, note, public.title, public.licence)
+    return _renamed(_after([note], source), config, public.title, public.licence)
 
 
 def recognise_set(root: Path, listing: Listing) -> PublicSet | None:
@@ -75,12 +75,11 @@ def _after(notes: Sequence[str], source: Source) -> Source:
     return replace(source, notes=(*notes, *source.notes))
 
 
-def _renamed(source: Source, config: AutoConfig, note: str, name: str, licence: str) -> Source:
-    """Return a source with a note, and with a name and licence that the settings leave open."""
+def _renamed(source: Source, config: AutoConfig, name: str, licence: str) -> Source:
+    """Return a source with a name and licence that the settings leave open."""
     open_name, open_licence = AutoConfig.name, AutoConfig.licence
     return replace(
         source,
-        notes=(note, *source.notes),
         name=name if config.name in ("auto", open_name) else "",
         licence=licence if config.licence == open_licence else "",
     )

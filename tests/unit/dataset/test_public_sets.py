@@ -1,6 +1,7 @@
 """Public data sets: each on a small tree of its documented layout, made for the test."""
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
@@ -192,7 +193,8 @@ def test_find_auto_names_the_set_and_its_licence(tmp_path: Path, layout: str) ->
     assert facts_of(source, root) == expected
     public = PUBLIC_SETS[layout]
     assert (source.name, source.licence) == (public.title, public.licence)
-    assert source.notes[0].startswith(f"taken for {public.title}, because {len(expected)} of ")
+    assert source.notes[0].startswith(f"taken for {public.title}, because ")
+    assert re.search(r"because (\d+) of \1 image files", source.notes[0])  # masks, too
 
 
 @pytest.mark.parametrize("layout", [name for name in TREES if name not in ("neu_det", "elpv")])
@@ -238,7 +240,7 @@ def test_find_auto_other_images_are_classes_by_folder(tmp_path: Path) -> None:
     source = find_auto(AutoConfig(name="auto", root=str(root)))
     assert source.classes == ("good", "scratch")
     assert (source.name, source.licence) == ("image folder", "")
-    assert "no known public set" in source.notes[0]
+    assert not source.notes
 
 
 def test_find_auto_keeps_name_and_licence_of_the_settings(tmp_path: Path) -> None:
@@ -293,8 +295,8 @@ def test_find_public_leaves_copies_out_and_says_so(tmp_path: Path) -> None:
     root = grow(tmp_path, {**TREES["kolektor_sdd2"][0], **copies})
     source = find(root, "kolektor_sdd2")
     assert len(source.items) == 3
-    assert any("2 images are left out" in note and "(copy)" in note for note in source.notes)
-    assert any("3 masks" in note for note in source.notes)
+    assert any("no such name: 2 images" in note and "(copy)" in note for note in source.notes)
+    assert any("masks and other files, not read as images: 3" in note for note in source.notes)
 
 
 def test_find_public_several_kinds_follow_the_rule_of_the_set(tmp_path: Path) -> None:

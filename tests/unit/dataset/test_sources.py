@@ -87,7 +87,7 @@ def test_find_image_folder_notes_folders_without_images(tmp_path: Path) -> None:
         "test/good",
         "train/긁힘",
     ]
-    assert last.startswith("1 files without an image suffix")
+    assert last.startswith("skipped: 1 file without an image suffix")
 
 
 @pytest.mark.parametrize(
