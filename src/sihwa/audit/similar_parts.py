@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sihwa.audit.finding import Finding
 from sihwa.audit.inventory import Inventory
 from sihwa.evaluation import KnownGroups, Similarity
-from sihwa.reporting import PARTIAL_REMEDY, group_settings
+from sihwa.reporting import JOIN_GROUPS, PARTIAL_REMEDY, group_settings
 from sihwa.terminal.names import counted
 
 _MOST_OF_ONE = 6
@@ -17,6 +17,7 @@ def find_similar_parts(inventory: Inventory, similarity: Similarity) -> Iterator
     yield from _partly_known(inventory, similarity.known)
     if proposal is not None:
         shown = [one[:_MOST_OF_ONE] for one in similarity.examples]
+        joins = similarity.known.are_partial and not similarity.known.by_similarity
         alike = proposal.setting == "similar"
         yield Finding(
             kind="several images per part",
@@ -24,7 +25,7 @@ def find_similar_parts(inventory: Inventory, similarity: Similarity) -> Iterator
             message=f"{proposal.images} images look like {proposal.groups} "
             f"{'groups of one part each' if alike else 'parts'}, {_cut(inventory, similarity.cut)}",
             advice=f"Train with {group_settings(similarity)}"
-            f"{f'. {PARTIAL_REMEDY}' if alike else ''}",
+            f"{f'. {JOIN_GROUPS}' if joins else f'. {PARTIAL_REMEDY}' if alike else ''}",
             figure=proposal.explained,
             images=inventory.mark_sets(shown, keep=_MOST_OF_ONE),
         )

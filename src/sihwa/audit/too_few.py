@@ -59,13 +59,17 @@ def _too_few_to_split(inventory: Inventory, total: list[int]) -> Iterator[Findin
     if not lacking and max(total) < every:
         lacking = [f"{name} ({n})" for name, n in zip(classes, total, strict=True)]
         needs = f"some class needs {every} independent images, so that each split has one"
+    grouped = len({group for group in inventory.group if group})
+    smaller = f"Choose smaller groups than these {grouped} with dataset.group, or add images"
     if lacking:
         yield Finding(
             kind="too few to split",
             severity="severe",
             message=f"{listed(lacking)}: {needs}, as identical ones and those of one group count "
             "once",
-            advice="Add images, or leave the class out with dataset.leave_out=[NAME]",
+            advice=smaller
+            if grouped
+            else "Add images, or leave the class out with dataset.leave_out=[NAME]",
             figure=float(len(lacking)),
         )
 

@@ -4,6 +4,7 @@ from sihwa.reporting.image_uri import image_uri
 from sihwa.reporting.page import write_report
 from sihwa.reporting.report import MOST_ERRORS, ErrorImage, Report
 from sihwa.reporting.similarity_text import (
+    JOIN_GROUPS,
     PARTIAL_REMEDY,
     group_settings,
     proposed_setting,
@@ -12,6 +13,7 @@ from sihwa.reporting.similarity_text import (
 from sihwa.reporting.terminal import metrics_table
 
 __all__ = [
+    "JOIN_GROUPS",
     "MOST_ERRORS",
     "PARTIAL_REMEDY",
     "ErrorImage",

@@ -12,7 +12,10 @@ PARTIAL_REMEDY = (
     "one part that differ more may still be in training and in the test. If a column or the names "
     "tell the part, use column:NAME or pattern:REGEX"
 )
-
+JOIN_GROUPS = (
+    "This names the images that had no group; to keep the groups that there are, name both, as in "
+    "pattern:ONE|OTHER"
+)
 _SMALL = 0.01
 
 
@@ -48,6 +51,8 @@ def proposed_setting(similarity: "Similarity") -> str | None:
     if similarity.proposal is None:
         return None
     setting = f"Keep them together: {group_settings(similarity)}"
+    if similarity.known.are_partial and not similarity.known.by_similarity:
+        return f"{setting}. {JOIN_GROUPS}"
     return f"{setting}. {PARTIAL_REMEDY}" if similarity.proposal.setting == "similar" else setting
 
 

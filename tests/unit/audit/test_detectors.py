@@ -15,7 +15,7 @@ from sihwa.audit.too_few import find_too_few
 from sihwa.dataset import SplitConfig, TabularConfig, assign_splits, read_as_given
 from sihwa.dataset.item import Item
 from sihwa.errors import DatasetError
-from sihwa.evaluation import Proposal, Similarity, check_similarity
+from sihwa.evaluation import KnownGroups, Proposal, Similarity, check_similarity
 from tests.helpers import neu_det
 from tests.unit.audit.made import (
     kinds,
@@ -382,6 +382,21 @@ def test_find_similar_parts_names_given_splits_and_draws_anew() -> None:
     (found,) = find_similar_parts(inventory, Similarity(None, proposal, None, cut=30))
     assert "the given splits (test and train) divide 30 of them" in found.message
     assert found.advice == 'Train with "dataset.group=every:2" dataset.split.given=ignore'
+
+
+def test_find_similar_parts_of_some_groups_says_to_name_both() -> None:
+    label = made_labels(60)
+    inventory = made_inventory(label, group=["a"] * 6 + [None] * 54)
+    proposal = Proposal("every:2", groups=27, images=54, explained=0.9, p_value=0.005)
+    similarity = Similarity(None, proposal, None, known=KnownGroups(6, 60))
+    found = only(list(find_similar_parts(inventory, similarity)), "several images per part")
+    assert "name both, as in pattern:ONE|OTHER" in found.advice
+
+
+def test_find_too_few_of_groups_that_join_a_class_asks_for_smaller_ones() -> None:
+    label = ["good", "dent"] * 20
+    findings = list(find_too_few(made_inventory(label, group=label), 0.2))
+    assert "smaller groups than these 2" in only(findings, "too few to split").advice
 
 
 def test_find_similar_parts_counts_the_images_without_a_group() -> None:
