@@ -51,15 +51,6 @@ def least_provable(group: Group, count: int, confidence: float) -> float:
     return bound_of(np.zeros(count, np.bool_), group, confidence).rate
 
 
-def images_needed(rate: float, confidence: float) -> int:
-    """Return how many independent images prove a rate if none of them is hit.
-
-    >>> images_needed(0.001, 0.95), images_needed(0.01, 0.95)
-    (2995, 299)
-    """
-    return math.ceil(math.log(1 - confidence) / math.log(1 - rate) - 1e-9)
-
-
 def allowed_hits(group: Group, count: int, rate: float, confidence: float) -> int | None:
     """Return how many images a threshold may reach, from the first on; None if not even none.
 

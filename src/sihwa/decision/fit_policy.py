@@ -16,14 +16,13 @@ from sihwa.decision.bounds import (
     border_above,
     border_below,
     bound_of,
-    images_needed,
     least_provable,
 )
 from sihwa.decision.config import CostConfig, DecisionConfig, EscapeBoundConfig, SelectiveConfig
 from sihwa.decision.policy import Policy, ThresholdPolicy, TopClassPolicy, defect_probability
 from sihwa.decision.unknown import far_threshold, unknown_threshold
 from sihwa.errors import ConfigError
-from sihwa.evaluation import group_index
+from sihwa.evaluation import group_index, images_to_prove
 
 Array = NDArray[np.floating]
 
@@ -195,9 +194,10 @@ def _not_provable(
     )
     if not count:
         return ConfigError(f"decision.{setting}: there are no calibration {kind} to prove {what}")
+    needed = images_to_prove(rate, confidence)
     return ConfigError(
         f"decision.{setting}: {what} of at most {rate:.4g} at {confidence:.4g} confidence takes "
-        f"{images_needed(rate, confidence):,} independent calibration {kind}; there are {count:,}, "
+        f"{needed:,} independent calibration {kind}; there are {count:,}, "
         f"which prove {math.ceil(least * 1e4) / 1e4:g} at best. Ask for that, take more images, or "
         "take the best that can be proven with decision.best_provable=true"
     )

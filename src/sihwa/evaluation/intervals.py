@@ -83,10 +83,10 @@ def images_to_prove(rate: float, confidence: float = 0.95) -> int:
 
     It is the exact bound 1 - (1 - confidence) ** (1 / n), solved for n; `rate` is in (0, 1).
 
-    >>> images_to_prove(0.01)
-    299
+    >>> images_to_prove(0.01), images_to_prove(0.001)
+    (299, 2995)
     """
-    return math.ceil(math.log(1 - confidence) / math.log(1 - rate))
+    return math.ceil(math.log(1 - confidence) / math.log(1 - rate) - 1e-9)
 
 
 def redrawn_interval(

@@ -16,9 +16,10 @@ from sihwa.decision import (
     TopClassConfig,
     TopClassPolicy,
 )
-from sihwa.decision.bounds import allowed_hits, images_needed
+from sihwa.decision.bounds import allowed_hits
 from sihwa.decision.fit_policy import Calibration, cost_thresholds, fit_policy, require_provable
 from sihwa.errors import ConfigError
+from sihwa.evaluation import images_to_prove
 
 CLASSES = ("good", "dent", "scratch")
 
@@ -167,7 +168,7 @@ def test_allowed_hits_is_the_largest_provable_number() -> None:
         expected = int((tail <= 1 - confidence).sum()) - 1
         found = allowed_hits(None, count, rate, confidence)
         assert found == (expected if expected >= 0 else None)
-        needed = images_needed(rate, confidence)
+        needed = images_to_prove(rate, confidence)
         assert (1 - rate) ** needed <= 1 - confidence < (1 - rate) ** (needed - 1)
 
 
