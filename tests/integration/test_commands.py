@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sihwa.inspector import load_inspector
 from sihwa.run import RunResult
 from sihwa.run.run_files import read_config
 from tests.helpers import limit_files, random_images, save_images
@@ -190,6 +191,20 @@ def test_score_command_imports_neither_pytorch_nor_hydra(run: RunResult, tmp_pat
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
+
+
+def test_decide_command_imports_neither_pytorch_nor_hydra(run: RunResult, tmp_path: Path) -> None:
+    # blocked modules would confuse SciPy, which looks PyTorch up
+    script = (
+        "import atexit, sys; from sihwa.__main__ import main;"
+        "atexit.register(lambda: print({'torch', 'hydra'} & set(sys.modules))); main()"
+    )
+    out = tmp_path / "문턱"
+    words = ["decide", run.inspector, "--best-provable", "--out", out]
+    done = command(sys.executable, "-c", script, *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "set()"
+    assert load_inspector(out).card.claims
 
 
 def test_score_command_imports_no_pandas(run: RunResult, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def find_too_few(inventory: Inventory, test_share: float) -> Iterator[Finding]:
     """
     classes, split = inventory.manifest.classes, inventory.manifest.split
     is_test = split == "test"
-    # what is not given is drawn from the images for training
+    # splits that are not given are drawn from the training images
     total = _components(inventory, np.isin(split, ("", "train")))
     yield from _too_few_to_split(inventory, total)
     tested = (

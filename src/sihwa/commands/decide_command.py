@@ -32,9 +32,12 @@ def a_share(text: str | float) -> float:
     if isinstance(text, float):
         return text
     try:
-        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
     except ValueError as error:
         raise ConfigError(f"expected a share such as 1% or 0.01, got {text!r}") from error
+    if not 0 <= share <= 1:
+        raise ConfigError(f"expected a share from 0 to 1 or from 0% to 100%, got {text!r}")
+    return share
 
 
 def decide(
@@ -107,7 +110,9 @@ def decide(
     --overkill-cost 3000 --review-cost 50 --prevalence 2% --out inspector-cost
     """
     begin_work()
-    from sihwa.inspector.redecide import redecide  # needs SciPy, which takes a third of a second
+    if out is not None and out.exists():
+        raise ConfigError(f"--out: {out} exists already; name a new folder")
+    from sihwa.inspector.redecide import redecide  # imports SciPy, which --help does not need
 
     with _flags_named():
         config: DecisionConfig

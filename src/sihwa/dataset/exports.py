@@ -100,7 +100,7 @@ def _from_label_studio(row: Mapping[str, str]) -> Cells:
 
 
 def _only_choice(text: str) -> str:
-    """Return one choice; several are written as JSON, which is no label."""
+    """Return the choice; `SEVERAL` for more than one, which Label Studio writes as JSON."""
     if text.startswith("{") or text.startswith("["):
         try:
             content = json.loads(text)

@@ -70,7 +70,7 @@ class Root(NamedTuple):
     """Absolute."""
     listing: Listing
     notes: tuple[str, ...]
-    """What a user should know of what is not read."""
+    """Notes on files that are not read."""
 
 
 def list_root(root: str, exclude: Sequence[str] = ()) -> Root:

@@ -51,7 +51,7 @@ class PublicSet:
     image: str
     """Pattern of an image's path; it matches from any folder on, in any case."""
     beside: str = ""
-    """Pattern of image files that are no samples; they are never read as images."""
+    """Pattern of image files that are not samples, such as masks; they are never read."""
     marked_by_beside: bool = False
     """Whether the set is recognised only if such files are there."""
     labels: Mapping[str, str]

@@ -82,7 +82,7 @@ def absent_notes(label: Sequence[str], split: Sequence[str]) -> list[str]:
     }
     consequence = {
         "calibration": "their probabilities are calibrated by the other classes",
-        "test": "nothing is known about how well they are told; their figures are left empty",
+        "test": "their figures are left empty",
     }
     return [
         f"no {name} image of {', '.join(kinds)}: {consequence[name]}"

@@ -39,7 +39,7 @@ class TableContent(NamedTuple):
 
 
 def read_table(path: Path) -> TableContent:
-    """Read a table; its kind is told by its suffix.
+    """Read a table; the suffix of its name gives the format.
 
     Raises:
         DatasetError: It cannot be read, lacks a column, or has a row of another length.
@@ -146,7 +146,7 @@ def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _usual_names(names: Sequence[str]) -> list[str]:
-    """Return column names with `Path` and `LABEL` in small letters, if that is no second one."""
+    """Return column names with `Path` and `LABEL` in lower case, unless that name is taken."""
     return [
         name.lower() if name.lower() in _KNOWN and name.lower() not in names else name
         for name in names

@@ -132,7 +132,9 @@ def _escape_conclusion(evaluation: "Evaluation", confidence: str) -> list[str]:
         return []
     if decisions.escape_bound is None:
         return ["No test image shows a defective part, so nothing is known about escapes."]
-    from sihwa.evaluation import images_to_prove  # SciPy takes a third of a second to load
+    from sihwa.evaluation import (
+        images_to_prove,  # imports SciPy, which the page of a benchmark does not need
+    )
 
     what = "images" if evaluation.groups is None else "groups, such as parts,"
     needed = images_to_prove(0.01, decisions.escapes.confidence)

@@ -80,7 +80,9 @@ def test_decide_not_provable_names_the_flags(inspector: Path, tmp_path: Path) ->
         (["--policy", "cost"], r"--escape-cost must be in \(0"),
         (["--policy", "best"], "--policy must be one of"),
         (["--escapes", "much"], "a share such as 1%"),
-        (["--escapes", "150%"], r"--escapes must be in \(0, 1\)"),
+        (["--escapes", "5"], "from 0% to 100%, got '5'"),
+        (["--escapes", "0"], r"--escapes must be in \(0, 1\)"),
+        (["--out", "."], r"--out: \. exists already"),
     ],
 )
 def test_decide_wrong_flag_is_refused(inspector: Path, words: list[str], reason: str) -> None:
