@@ -89,7 +89,7 @@ def decoded_image(
     large images would take too much memory together. The block must not decode another one.
     """
     with contextlib.ExitStack() as held:
-        with _opened(content, path, decoding) as image:
+        with _opened(content, path) as image:
             pages = _find_pages(image, path)
             if len(pages) > 1:
                 raise UnreadableImage(
@@ -104,7 +104,7 @@ def decoded_image(
 
 def read_levels(content: bytes, path: str, decoding: Decoding = AS_STORED) -> Levels | None:
     """Return the values of a grey 16-bit image; None for any other, which is not decoded."""
-    with _opened(content, path, decoding) as image:
+    with _opened(content, path) as image:
         image.seek(_find_pages(image, path)[0])
         _check_pixels(image, path, decoding)
         found = decode_levels(image, path, decoding)
@@ -129,7 +129,7 @@ def decode_pages(content: bytes, path: str, decoding: Decoding = AS_STORED) -> I
     reason.
     """
     try:
-        with _opened(content, path, decoding) as image:
+        with _opened(content, path) as image:
             pages = _find_pages(image, path)
             if len(pages) == 1 or image.format != "TIFF":
                 yield Page(decode_image(content, path, decoding))
@@ -205,7 +205,7 @@ def _decode_page(
     image: Image.Image, place: int, content: bytes, path: str, decoding: Decoding
 ) -> NDArray[np.uint8] | UnreadableImage:
     try:
-        with _damage_refused(path, decoding):
+        with _damage_refused(path):
             image.seek(place)
             return _decode(image, content, path, decoding)[0]
     except UnreadableImage as error:
@@ -213,26 +213,21 @@ def _decode_page(
 
 
 @contextlib.contextmanager
-def _opened(content: bytes, path: str, decoding: Decoding) -> Iterator[Image.Image]:
+def _opened(content: bytes, path: str) -> Iterator[Image.Image]:
     if not content:
         raise UnreadableImage(path, "empty file")
-    if decoding.max_pixels > (Image.MAX_IMAGE_PIXELS or decoding.max_pixels):
-        Image.MAX_IMAGE_PIXELS = decoding.max_pixels  # Pillow's own limit, for the whole process
-    with (
-        _damage_refused(path, decoding),
-        Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image,
-    ):
+    # Pillow's limit is for the whole process; `_check_pixels` is before any pixel is decoded
+    Image.MAX_IMAGE_PIXELS = None
+    with _damage_refused(path), Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
         yield image
 
 
 @contextlib.contextmanager
-def _damage_refused(path: str, decoding: Decoding) -> Iterator[None]:
+def _damage_refused(path: str) -> Iterator[None]:
     try:
         yield
     except UnreadableImage:
         raise
-    except Image.DecompressionBombError as error:
-        raise UnreadableImage(path, _too_many("its pixels", decoding)) from error
     except Exception as error:
         # on hostile bytes, decoders raise almost anything
         raise UnreadableImage(path, _reason(error)) from error
@@ -241,11 +236,11 @@ def _damage_refused(path: str, decoding: Decoding) -> Iterator[None]:
 def _check_pixels(image: Image.Image, path: str, decoding: Decoding) -> None:
     width, height = image.size
     if width * height > decoding.max_pixels:
-        raise UnreadableImage(path, _too_many(f"{width} x {height} pixels", decoding))
-
-
-def _too_many(what: str, decoding: Decoding) -> str:
-    return f"{what} are more than the {decoding.max_pixels} allowed; raise {decoding.setting}"
+        raise UnreadableImage(
+            path,
+            f"{width} x {height} pixels are more than the {decoding.max_pixels} allowed; raise "
+            f"{decoding.setting}",
+        )
 
 
 def _decode(
