@@ -14,6 +14,7 @@ from sihwa.decision import (
     CostConfig,
     DecisionConfig,
     EscapeBoundConfig,
+    EvenOddsConfig,
     SelectiveConfig,
     ThresholdPolicy,
     TopClassConfig,
@@ -48,7 +49,7 @@ def decide(
         ),
     ],
     policy: Annotated[
-        str, typer.Option(help="escape_bound, selective, cost or top_class.")
+        str, typer.Option(help="escape_bound, selective, cost, even_odds or top_class.")
     ] = "escape_bound",
     escapes: Annotated[
         float,
@@ -84,6 +85,9 @@ def decide(
     unknown_rate: Annotated[
         float, typer.Option(parser=a_share, metavar="SHARE", help="Ordinary images called unknown.")
     ] = 0.01,
+    per: Annotated[
+        str, typer.Option(help="What rates count: image, or part (groups of calibration images).")
+    ] = "image",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -114,25 +118,28 @@ def decide(
         raise ConfigError(f"--out: {out} exists already; name a new folder")
     from sihwa.inspector.redecide import redecide  # imports SciPy, which --help does not need
 
+    shared = policy, unknown_rate, per
     with _flags_named():
         config: DecisionConfig
         match policy:
             case "escape_bound":
                 config = EscapeBoundConfig(
-                    policy, unknown_rate, escapes, overkill, {}, confidence, best_provable
+                    *shared, escapes, overkill, {}, confidence, best_provable
                 )
             case "selective":
-                config = SelectiveConfig(policy, unknown_rate, errors, confidence, best_provable)
+                config = SelectiveConfig(*shared, errors, confidence, best_provable)
             case "cost":
                 config = CostConfig(
-                    policy, unknown_rate, escape_cost, overkill_cost, review_cost, "", prevalence
+                    *shared, escape_cost, overkill_cost, review_cost, "", prevalence
                 )
+            case "even_odds":
+                config = EvenOddsConfig(*shared)
             case "top_class":
-                config = TopClassConfig(policy, unknown_rate)
+                config = TopClassConfig(*shared)
             case _:
                 raise ConfigError(
-                    "--policy must be one of escape_bound, selective, cost, top_class; got "
-                    f"{policy!r}"
+                    "--policy must be one of escape_bound, selective, cost, even_odds, top_class; "
+                    f"got {policy!r}"
                 )
         found = redecide(inspector, config, out)
     show_decided(found, confidence)

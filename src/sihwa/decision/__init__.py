@@ -4,6 +4,7 @@ from sihwa.decision.config import (
     CostConfig,
     DecisionConfig,
     EscapeBoundConfig,
+    EvenOddsConfig,
     SelectiveConfig,
     TopClassConfig,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Decision",
     "DecisionConfig",
     "EscapeBoundConfig",
+    "EvenOddsConfig",
     "Margin",
     "Outcome",
     "Policy",

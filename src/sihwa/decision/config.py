@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from sihwa.errors import ConfigError, check_settings
 
+PER = ("image", "part")
+
 
 @dataclass
 class DecisionConfig:
@@ -13,9 +15,19 @@ class DecisionConfig:
     """Name of the option, as shown in reports."""
     unknown_rate: float = 0.01
     """Share of ordinary images that may be sent to review as unknown, in [0, 1); 0 sends none."""
+    per: str = "image"
+    """What escapes, overkill and review count: image, or part, where dataset.group names the
+    parts."""
 
     def __post_init__(self) -> None:
         check_settings("decision.", self, unknown_rate="[0, 1)")
+        if self.per not in PER:
+            raise ConfigError(f"decision.per must be one of {', '.join(PER)}; got {self.per!r}")
+
+
+@dataclass
+class EvenOddsConfig(DecisionConfig):
+    """A part that is more likely good than defective is accepted; nothing is proven."""
 
 
 @dataclass
@@ -37,6 +49,7 @@ class SelectiveConfig(DecisionConfig):
 
     def __post_init__(self) -> None:
         DecisionConfig.__post_init__(self)
+        _refuse_parts(self)
         check_settings("decision.", self, errors="(0, 1)", confidence="(0, 1)")
 
 
@@ -81,7 +94,16 @@ class CostConfig(DecisionConfig):
 
     def __post_init__(self) -> None:
         DecisionConfig.__post_init__(self)
+        _refuse_parts(self)
         costs = "(0, 1e15)"
         check_settings("decision.", self, escape=costs, overkill=costs, review=costs)
         if self.prevalence is not None:
             check_settings("decision.", self, prevalence="(0, 1)")
+
+
+def _refuse_parts(config: DecisionConfig) -> None:
+    if config.per == "part":
+        raise ConfigError(
+            f"decision.per=part: decision={config.name} decides single images. Use "
+            "decision=escape_bound, even_odds or top_class"
+        )

@@ -4,7 +4,6 @@ Axes: n calibration images, K classes.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,63 +17,20 @@ from sihwa.decision.bounds import (
     bound_of,
     least_provable,
 )
-from sihwa.decision.config import CostConfig, DecisionConfig, EscapeBoundConfig, SelectiveConfig
+from sihwa.decision.calibration import Calibration, Claim
+from sihwa.decision.config import (
+    CostConfig,
+    DecisionConfig,
+    EscapeBoundConfig,
+    EvenOddsConfig,
+    SelectiveConfig,
+)
 from sihwa.decision.policy import Policy, ThresholdPolicy, TopClassPolicy, defect_probability
 from sihwa.decision.unknown import far_threshold, unknown_threshold
 from sihwa.errors import ConfigError
-from sihwa.evaluation import group_index, images_to_prove
+from sihwa.evaluation import images_to_prove
 
 Array = NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A rate that the calibration images prove."""
-
-    rate: str
-    """`escapes`, `overkill` or `errors`; `escapes of NAME` for a single class."""
-    bound: float
-    """At most this much, in (0, 1]."""
-    confidence: float
-    """With this confidence, in (0, 1)."""
-    occurrences: int
-    """So many of the calibration images were hit."""
-    images: int
-    """Of so many."""
-
-    def sentence(self) -> str:
-        """Return what is proven, as a sentence; the bound is rounded up."""
-        share = math.ceil(self.bound * 1e4 - 1e-6) / 100
-        return (
-            f"proven: {self.rate} at most {share:.2f} % at {self.confidence:.0%} confidence "
-            f"({self.occurrences} of {self.images} calibration images)"
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """The calibration images, as thresholds are made from them."""
-
-    classes: tuple[str, ...]
-    accept_classes: tuple[str, ...]
-    probability: Array
-    """Calibrated, (n, K)."""
-    unknown: Array
-    """Unknown score, (n,)."""
-    label: NDArray[np.integer]
-    """True class, (n,)."""
-    group: Sequence[str | None]
-    """What links images that are no independent evidence, (n,)."""
-
-    @property
-    def is_defect(self) -> NDArray[np.bool_]:
-        """Whether the true class is none of the accept classes, (n,)."""
-        return np.asarray(~np.isin(self.classes, self.accept_classes)[self.label])
-
-    def groups_of(self, rows: NDArray[np.integer]) -> NDArray[np.integer] | None:
-        """Return the group of each row as a number; None if each is alone."""
-        number = group_index([self.group[row] for row in rows.tolist()])
-        return number if len(np.unique(number)) < len(number) else None
 
 
 @dataclass(frozen=True)
@@ -101,6 +57,13 @@ def require_provable(config: DecisionConfig, images: Calibration) -> None:
             f"decision={config.name} needs a class that passes: name it with "
             "'dataset.accept_classes=[NAME]', or use decision=selective"
         )
+    if config.per == "part":
+        if images.groups_of(np.arange(len(images.group))) is None:
+            raise ConfigError(
+                "decision.per=part: no two calibration images show one part. Name the parts with "
+                "dataset.group, or use decision.per=image"
+            )
+        images = images.per_part()
     if isinstance(config, CostConfig) and len(np.unique(images.is_defect)) < 2:
         raise ConfigError(
             "decision=cost needs calibration images of good parts and of defects; there are "
@@ -112,7 +75,7 @@ def require_provable(config: DecisionConfig, images: Calibration) -> None:
     for what, rate, rows in _asked(config, images):
         least = _least(rows, images, config)
         if not len(rows) or (least > rate and not config.best_provable):
-            raise _not_provable(what, rate, least, len(rows), config.confidence)
+            raise _not_provable(what, rate, least, len(rows), config)
 
 
 def fit_policy(config: DecisionConfig, images: Calibration) -> FittedPolicy:
@@ -127,6 +90,8 @@ def fit_policy(config: DecisionConfig, images: Calibration) -> FittedPolicy:
     limit, note = _unknown_limit(images.unknown, config.unknown_rate)
     claims: tuple[Claim, ...] = ()
     policy: Policy
+    if config.per == "part":
+        images = images.per_part()
     match config:
         case EscapeBoundConfig():
             low, high, claims = _bounded_thresholds(config, images)
@@ -142,6 +107,10 @@ def fit_policy(config: DecisionConfig, images: Calibration) -> FittedPolicy:
             least, claim = _least_probability(config, images)
             claims = (claim,)
             policy = TopClassPolicy(*names, unknown_threshold=limit, least_probability=least)
+        case EvenOddsConfig() if images.accept_classes:
+            policy = ThresholdPolicy(
+                *names, unknown_threshold=limit, accept_at_most=0.5, reject_at_least=0.5
+            )
         case _:
             policy = TopClassPolicy(*names, unknown_threshold=limit)
     return FittedPolicy(policy, claims, note)
@@ -186,19 +155,20 @@ def _least(
 
 
 def _not_provable(
-    what: str, rate: float, least: float, count: int, confidence: float
+    what: str, rate: float, least: float, count: int, config: EscapeBoundConfig | SelectiveConfig
 ) -> ConfigError:
     setting = "class_escapes" if " of " in what else what
-    kind = {"escapes": "images of defects", "overkill": "good images", "errors": "images"}.get(
-        what, "images of that class"
+    unit = f"{config.per}s"
+    kind = {"escapes": f"{unit} with defects", "overkill": f"good {unit}", "errors": unit}.get(
+        what, f"{unit} of that class"
     )
     if not count:
         return ConfigError(f"decision.{setting}: there are no calibration {kind} to prove {what}")
-    needed = images_to_prove(rate, confidence)
+    needed = images_to_prove(rate, config.confidence)
     return ConfigError(
-        f"decision.{setting}: {what} of at most {rate:.4g} at {confidence:.4g} confidence takes "
-        f"{needed:,} independent calibration {kind}; there are {count:,}, "
-        f"which prove {math.ceil(least * 1e4) / 1e4:g} at best. Ask for that, take more images, or "
+        f"decision.{setting}: {what} of at most {rate:.4g} at {config.confidence:.4g} confidence "
+        f"takes {needed:,} independent calibration {kind}; there are {count:,}, "
+        f"which prove {math.ceil(least * 1e4) / 1e4:g} at best. Ask for that, take more {unit}, or "
         "take the best that can be proven with decision.best_provable=true"
     )
 
@@ -222,12 +192,13 @@ def _bounded_thresholds(
         else:
             accept_at_most = min(accept_at_most, border_below(first_kept, score))
         hit = score[order] > first_kept if is_overkill else score[order] < first_kept
-        claims.append(_claim(what, bound_of(hit, group, config.confidence), config.confidence))
+        claims.append(_claim(what, bound_of(hit, group, config.confidence), config))
     return accept_at_most, max(accept_at_most, reject_at_least), tuple(claims)
 
 
-def _claim(what: str, bound: Bound, confidence: float) -> Claim:
-    return Claim(what, bound.rate, confidence, bound.occurrences, bound.images)
+def _claim(what: str, bound: Bound, config: EscapeBoundConfig | SelectiveConfig) -> Claim:
+    occurrences, images = bound.occurrences, bound.images
+    return Claim(what, bound.rate, config.confidence, occurrences, images, config.per)
 
 
 def _least_probability(config: SelectiveConfig, images: Calibration) -> tuple[float, Claim]:
@@ -260,7 +231,7 @@ def _least_probability(config: SelectiveConfig, images: Calibration) -> tuple[fl
         )
     decided, found = best
     border = border_below(float(top[rows[decided - 1]]), top)
-    return border, _claim("errors", found, config.confidence)
+    return border, _claim("errors", found, config)
 
 
 def cost_thresholds(config: CostConfig, share: float) -> tuple[float, float]:

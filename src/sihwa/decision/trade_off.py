@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sihwa.decision.bounds import border_below, bound_of
-from sihwa.decision.fit_policy import Calibration
+from sihwa.decision.calibration import Calibration
 from sihwa.decision.policy import defect_probability
 
 _FIRST_STEPS = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89)

@@ -2,7 +2,7 @@
 
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import balanced_accuracy, confusion_matrix, macro_f1
-from sihwa.evaluation.decided import DecisionFigures
+from sihwa.evaluation.decided import DecisionFigures, PartFigures
 from sihwa.evaluation.dependence import Dependence, measure_dependence
 from sihwa.evaluation.evaluation import Evaluation, Truth, evaluate
 from sihwa.evaluation.group_proposal import Proposal, propose_groups
@@ -24,6 +24,7 @@ __all__ = [
     "EvaluationConfig",
     "Figure",
     "KnownGroups",
+    "PartFigures",
     "Proposal",
     "ReliabilityBin",
     "Similarity",

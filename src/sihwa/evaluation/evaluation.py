@@ -4,7 +4,7 @@ Axes: N images, K classes, R resamples.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from sihwa.errors import ConfigError, ShapeError
 from sihwa.evaluation.arrays import FloatArray, Int64, IntArray, checked_label, checked_probability
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import confusion_matrix
-from sihwa.evaluation.decided import DecisionFigures, measure_decisions
+from sihwa.evaluation.decided import DecisionFigures, measure_decisions, measure_parts
 from sihwa.evaluation.grouped import group_index
 from sihwa.evaluation.intervals import Figure
 from sihwa.evaluation.probability import ReliabilityBin, reliability_bins
@@ -108,6 +108,8 @@ class Truth:
     """Classes of good parts; with them escapes and overkill are measured."""
     group: Sequence[str] | None = None
     """Part, lot or other group of each image, (N,); None if all images are independent."""
+    groups_are_parts: bool = False
+    """Whether each group is one part, so that figures are given per part, too."""
 
 
 def evaluate(
@@ -168,6 +170,10 @@ def evaluate(
     if outcome is not None:
         good = np.isin(classes, accept_classes)[true] if accept_classes else None
         decisions = measure_decisions(outcome, true, good, predicted, rates, len(classes))
+        if truth.groups_are_parts and truth.group is not None:
+            part = group_index(truth.group)
+            parts = measure_parts(outcome, good, part, config.confidence)
+            decisions = replace(decisions, parts=parts)
     rng = np.random.default_rng(seed)
     sampled = SampledFigures(config.confidence, config.resamples, rng, number)
     every = np.ones(true.size, dtype=np.bool_)

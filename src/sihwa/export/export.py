@@ -18,7 +18,7 @@ from safetensors.torch import save
 import sihwa
 from sihwa.dataset import Manifest
 from sihwa.decision import Policy
-from sihwa.decision.fit_policy import Claim
+from sihwa.decision.calibration import Claim
 from sihwa.evaluation import Evaluation
 from sihwa.export.config import ExportConfig
 from sihwa.export.fixed_size import add_fixed_graph

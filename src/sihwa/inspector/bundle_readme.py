@@ -80,7 +80,7 @@ def _claims(card: Card) -> list[str]:
     return [
         f"Proven: {_cell(claim.rate)} at most {math.ceil(claim.bound * 1e4 - 1e-6) / 100:.2f} % at "
         f"{claim.confidence:.0%} confidence ({claim.occurrences} of {claim.images} calibration "
-        "images), as long as images of the line are like them."
+        f"{claim.per}s), as long as images of the line are like them."
         for claim in card.claims
     ]
 

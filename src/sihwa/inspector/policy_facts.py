@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -40,6 +40,7 @@ class ClaimFacts(Facts, frozen=True, kw_only=True):
     confidence: Share
     occurrences: Count
     images: Count
+    per: Literal["image", "part"] = "image"
 
 
 def make_policy(

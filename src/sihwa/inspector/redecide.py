@@ -7,7 +7,8 @@ from typing import Any
 from msgspec import structs
 
 from sihwa.decision import DecisionConfig, Policy
-from sihwa.decision.fit_policy import Calibration, Claim, FittedPolicy, fit_policy
+from sihwa.decision.calibration import Calibration, Claim
+from sihwa.decision.fit_policy import FittedPolicy, fit_policy
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.bundle import CALIBRATION_NAME, IMAGES_NAME, Bundle, read_bundle, write_bundle
 from sihwa.inspector.calibration_file import unpack_calibration
@@ -52,6 +53,8 @@ def redecide(inspector: Path, config: DecisionConfig, out: Path | None) -> Redec
             _with_policy(bundle, fitted.policy, fitted.claims),
             kept.read_bytes() if kept.exists() else None,
         )
+    if config.per == "part":
+        images = images.per_part()
     return Redecided(fitted, images, bundle.int8_model is not None)
 
 

@@ -37,6 +37,13 @@ def figure_rows(evaluation: "Evaluation") -> list[FigureRow]:
     """Return the figures over all classes: those of the decisions first, then of the top class."""
     decisions = evaluation.decisions
     named = [(key, getattr(decisions, key)) for key in _OF_DECISIONS] if decisions else []
+    if decisions and decisions.parts:
+        parts = decisions.parts
+        named += [
+            ("part_escapes", parts.escapes),
+            ("part_overkill", parts.overkill),
+            ("part_review", parts.review),
+        ]
     named += [
         ("top_class_escapes", evaluation.escapes),
         ("top_class_overkill", evaluation.overkill),

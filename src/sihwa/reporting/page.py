@@ -24,7 +24,7 @@ from sihwa.reporting.wording import WORDS
 from sihwa.storage import write_text
 
 if TYPE_CHECKING:
-    from sihwa.evaluation import Evaluation, Figure
+    from sihwa.evaluation import Evaluation, Figure, PartFigures
 
 _PLOT_SIDE = 200  # of the reliability diagram, in its own units
 _LARGEST_RADIUS = 13
@@ -143,7 +143,18 @@ def _escape_conclusion(evaluation: "Evaluation", confidence: str) -> list[str]:
         f"accepted: at {confidence} confidence at most {percent_bound(decisions.escape_bound)} of "
         f"them escape. {decisions.review.occurrences} of {decisions.review.count} images went to "
         "review. To prove an escape rate of 1 % takes "
-        f"{needed} defective {what} without a single escape."
+        f"{needed} defective {what} without a single escape.",
+        *_part_conclusion(decisions.parts, confidence),
+    ]
+
+
+def _part_conclusion(parts: "PartFigures | None", confidence: str) -> list[str]:
+    if parts is None or parts.escapes is None or parts.escape_bound is None:
+        return []
+    return [
+        f"{parts.escapes.occurrences} of {parts.escapes.count} defective parts had every image "
+        f"accepted: at {confidence} confidence at most {percent_bound(parts.escape_bound)} of them "
+        "escape."
     ]
 
 

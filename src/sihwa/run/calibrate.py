@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from sihwa.dataset import Manifest
 from sihwa.decision import Policy, fit_unknown
-from sihwa.decision.fit_policy import Calibration, Claim, fit_policy
+from sihwa.decision.calibration import Calibration, Claim
+from sihwa.decision.fit_policy import fit_policy
 from sihwa.evaluation import fit_temperature, group_index, softmax
 from sihwa.inspector.calibration_file import CalibrationOutputs
 from sihwa.model import Network

@@ -19,6 +19,7 @@ from sihwa.decision import (
     CostConfig,
     DecisionConfig,
     EscapeBoundConfig,
+    EvenOddsConfig,
     SelectiveConfig,
     TopClassConfig,
 )
@@ -84,6 +85,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "decision": {
         "cost": CostConfig,
         "escape_bound": EscapeBoundConfig,
+        "even_odds": EvenOddsConfig,
         "selective": SelectiveConfig,
         "top_class": TopClassConfig,
     },

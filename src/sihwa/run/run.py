@@ -144,6 +144,7 @@ class Run:
                 self.manifest.classes,
                 accept_classes=self.manifest.accept_classes,
                 group=np.array(self.manifest.component)[test].tolist(),
+                groups_are_parts=self.config.decision.per == "part",
             ),
             outcome=[decision.outcome for decision in decisions],
             config=self.config.evaluation,

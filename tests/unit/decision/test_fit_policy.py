@@ -11,13 +11,15 @@ from sihwa.decision import (
     CostConfig,
     DecisionConfig,
     EscapeBoundConfig,
+    EvenOddsConfig,
     SelectiveConfig,
     ThresholdPolicy,
     TopClassConfig,
     TopClassPolicy,
 )
 from sihwa.decision.bounds import allowed_hits
-from sihwa.decision.fit_policy import Calibration, cost_thresholds, fit_policy, require_provable
+from sihwa.decision.calibration import Calibration
+from sihwa.decision.fit_policy import cost_thresholds, fit_policy, require_provable
 from sihwa.errors import ConfigError
 from sihwa.evaluation import images_to_prove
 
@@ -90,6 +92,50 @@ def test_escape_bound_equal_scores_are_never_divided() -> None:
     policy = fit_policy(escape_bound(), calibration(score, label)).policy
     assert isinstance(policy, ThresholdPolicy)
     assert 0.1 < policy.accept_at_most < 0.2
+
+
+def test_even_odds_refuses_to_accept_what_is_more_likely_a_defect() -> None:
+    images = calibration(np.array([0.1, 0.6]), np.array([0, 1]))
+    policy = fit_policy(EvenOddsConfig("even_odds", 0.0), images).policy
+    likely_defect = np.array([[0.4, 0.3, 0.3], [0.5, 0.25, 0.25]])
+    assert [one.outcome for one in policy.decide(likely_defect, np.ones(2))] == ["reject", "accept"]
+
+
+def test_even_odds_without_accept_class_is_the_top_class() -> None:
+    images = replace(calibration(np.array([0.1, 0.6]), np.array([0, 1])), accept_classes=())
+    assert isinstance(fit_policy(EvenOddsConfig("even_odds", 0.0), images).policy, TopClassPolicy)
+
+
+def test_per_part_takes_the_worst_image_and_any_defect() -> None:
+    score = np.array([0.3, 0.2, 0.8, 0.9, 0.1])
+    label = np.array([1, 0, 2, 0, 0])
+    parts = calibration(score, label, ["a", "b", "a", "b", "c"]).per_part()
+    assert (1 - parts.probability[:, 0]).tolist() == pytest.approx([0.8, 0.9, 0.1])
+    assert parts.label.tolist() == [2, 0, 0]
+    assert parts.group == [None] * 3
+
+
+def test_escape_bound_per_part_counts_parts() -> None:
+    rng = np.random.default_rng(4)
+    score, label = drawn(rng, 300)
+    group: list[str | None] = [str(n // 3) for n in range(300)]
+    label = np.repeat(label[::3], 3)
+    images = calibration(score, label, group)
+    fitted = fit_policy(escape_bound(per="part", best_provable=True), images)
+    assert isinstance(fitted.policy, ThresholdPolicy)
+    worst = score.reshape(-1, 3).max(1)[label[::3] > 0]
+    escapes = fitted.claims[0]
+    assert (escapes.images, escapes.per) == (len(worst), "part")
+    assert escapes.occurrences == (worst <= fitted.policy.accept_at_most).sum()
+    assert "calibration parts" in escapes.sentence()
+
+
+def test_per_part_without_parts_is_refused() -> None:
+    images = calibration(np.array([0.1, 0.6]), np.array([0, 1]))
+    with pytest.raises(ConfigError, match=r"dataset\.group"):
+        fit_policy(escape_bound(per="part"), images)
+    with pytest.raises(ConfigError, match="decides single images"):
+        SelectiveConfig("selective", per="part")
 
 
 @pytest.mark.parametrize("images_per_part", [1, 6])
