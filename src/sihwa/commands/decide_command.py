@@ -21,6 +21,9 @@ from sihwa.decision import (
     TopClassPolicy,
 )
 from sihwa.errors import ConfigError
+from sihwa.scoring.decide_again import decide_again
+from sihwa.scoring.parts import PartRule, write_parts
+from sihwa.scoring.score_table import open_scores
 from sihwa.terminal.console import a_path, note, say
 from sihwa.terminal.guard import begin_work
 
@@ -88,12 +91,36 @@ def decide(
     per: Annotated[
         str, typer.Option(help="What rates count: image, or part (groups of calibration images).")
     ] = "image",
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            parser=a_path,
+            metavar="SCORES",
+            help="A table of `sihwa score` with this inspector: decide its rows again.",
+            show_default=False,
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="With --table: decide parts, too; as `sihwa score --part`.",
+            show_default=False,
+        ),
+    ] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            help="With --part: a part with fewer images goes to review.", show_default=False
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             parser=a_path,
-            metavar="FOLDER",
-            help="New inspector folder. Without it, the trade-off is shown and nothing is written.",
+            metavar="PATH",
+            help="New inspector folder, or with --table a new table. Without it, the trade-off is "
+            "shown and nothing is written.",
             show_default=False,
         ),
     ] = None,
@@ -112,10 +139,16 @@ def decide(
 
     sihwa decide inspector --policy cost --escape-cost 50000
     --overkill-cost 3000 --review-cost 50 --prevalence 2% --out inspector-cost
+
+    sihwa decide inspector --escapes 2% --table scores.csv --out again.csv
     """
     begin_work()
     if out is not None and out.exists():
         raise ConfigError(f"--out: {out} exists already; name a new folder")
+    if (part or views) and table is None:
+        raise ConfigError("--part and --views go with --table SCORES")
+    if table is not None and out is None:
+        raise ConfigError("--table: name the new table with --out NEW.csv, .jsonl or .parquet")
     from sihwa.inspector.redecide import redecide  # imports SciPy, which --help does not need
 
     shared = policy, unknown_rate, per
@@ -141,16 +174,31 @@ def decide(
                     "--policy must be one of escape_bound, selective, cost, even_odds, top_class; "
                     f"got {policy!r}"
                 )
-        found = redecide(inspector, config, out)
+        found = redecide(inspector, config, None if table else out)
     show_decided(found, confidence)
     if found.fitted.unknown_note:
         note(found.fitted.unknown_note.replace("decision.unknown_rate", "--unknown-rate"))
+    if table is not None and out is not None:
+        _decide_table(table, found, out, PartRule.of(part, views) if part else None)
+        return
     if out is None:
         say("nothing was written; --out FOLDER writes an inspector with these thresholds")
         return
     if found.has_lost_int8:
         note("the INT8 model is left out: its margin was measured for the old thresholds")
     say(f"-> {out}; run `sihwa verify {out}` to prove the faster runtimes for it")
+
+
+def _decide_table(table: Path, found: "Redecided", out: Path, rule: PartRule | None) -> None:
+    scores = open_scores(table)
+    moved = decide_again(scores, found.before, found.after, out)
+    for change, count in sorted(moved.items()):
+        say(f"{count:,} images: {change}")
+    say(f"{moved.total():,} decisions changed -> {out}")
+    if rule:
+        counts = write_parts(out, open_scores(out).tables(), rule)
+        listed = ", ".join(f"{count} {name}" for name, count in sorted(counts.decisions.items()))
+        say(f"parts: {listed} -> {counts.path}")
 
 
 @contextlib.contextmanager

@@ -92,6 +92,21 @@ def score(
         ),
     ] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.")] = "auto",
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Decide parts, too: what names the part in a path, in ( ); or column:NAME of a "
+            "table among the sources.",
+            show_default=False,
+        ),
+    ] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            help="With --part: a part with fewer images goes to review.", show_default=False
+        ),
+    ] = None,
     engine: Annotated[
         EngineName, typer.Option(help="local is this process; ray is a cluster.")
     ] = EngineName.local,
@@ -104,7 +119,7 @@ def score(
         ),
     ] = None,
 ) -> None:
-    """Score images: one row per image, readable or not.
+    r"""Score images: one row per image, readable or not.
 
     An image that cannot be read gets a row with decision review and the error.
     A run that was stopped, killed or ran out of disk continues with --resume.
@@ -121,6 +136,8 @@ def score(
 
     sihwa score inspector /mnt/camera --out today.jsonl --resume --watch
 
+    sihwa score inspector parts/ -o scores.csv --part "part(\d+)_" --views 4
+
     sihwa score inspector /mnt/parts -o scores --engine ray --address head:6379
     """
     options = ScoreOptions(
@@ -135,6 +152,8 @@ def score(
         precision=precision,
         engine=engine.value,
         address=address,
+        part=part,
+        views=views,
     )
     Sources(source)  # refuse a wrong source before the inspector is loaded
     with _open_engine(inspector, options) as opened:
@@ -208,6 +227,9 @@ def _print_summary(summary: ScoreSummary, out: Path) -> None:
         for place, (name, count) in enumerate(sorted(counts.items())):
             # as text, not markup: an error may quote a name such as "a[/b].zip"
             table.add_row("" if place else kind, Text(printable(name)), f"{count:,}")
+    parts = summary.parts
+    for place, (name, count) in enumerate(sorted(parts.decisions.items()) if parts else ()):
+        table.add_row("" if place else "parts", Text(name), f"{count:,}")
     Console().print(table)
     for line in _notes(summary, out):
         say(line)
@@ -225,7 +247,10 @@ def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
         f"{summary.review_rate:.1%} to review -> {out}"
         + (f"; {before} earlier rows kept" if before else "")
     )
+    if summary.parts:
+        yield f"{summary.parts.decisions.total()} parts -> {summary.parts.path}"
     for count, text in (
+        (summary.parts.alone if summary.parts else 0, "images name no part; each is one by itself"),
         (summary.changed, "files or lists were scored again: they changed or had an error before"),
         (summary.gone, "files with a row are gone, or not among the sources"),
         (summary.listed_twice, "files were named twice; they have one row"),

@@ -12,6 +12,7 @@ from sihwa.decision.fit_policy import FittedPolicy, fit_policy
 from sihwa.errors import InvalidInspector
 from sihwa.inspector.bundle import CALIBRATION_NAME, IMAGES_NAME, Bundle, read_bundle, write_bundle
 from sihwa.inspector.calibration_file import unpack_calibration
+from sihwa.inspector.card import Card
 from sihwa.inspector.policy_facts import ClaimFacts, policy_facts
 
 
@@ -22,6 +23,9 @@ class Redecided:
     fitted: FittedPolicy
     images: Calibration
     """What both were made from."""
+    before: Card
+    after: Card
+    """The card with the new policy."""
     has_lost_int8: bool
     """Whether the INT8 model was left out."""
 
@@ -46,16 +50,13 @@ def redecide(inspector: Path, config: DecisionConfig, out: Path | None) -> Redec
     bundle = read_bundle(inspector)
     images = read_calibration(inspector, bundle)
     fitted = fit_policy(config, images)
+    new = _with_policy(bundle, fitted.policy, fitted.claims)
     if out is not None:
         kept = inspector / IMAGES_NAME
-        write_bundle(
-            out,
-            _with_policy(bundle, fitted.policy, fitted.claims),
-            kept.read_bytes() if kept.exists() else None,
-        )
+        write_bundle(out, new, kept.read_bytes() if kept.exists() else None)
     if config.per == "part":
         images = images.per_part()
-    return Redecided(fitted, images, bundle.int8_model is not None)
+    return Redecided(fitted, images, bundle.card, new.card, bundle.int8_model is not None)
 
 
 def read_calibration(inspector: Path, bundle: Bundle) -> Calibration:

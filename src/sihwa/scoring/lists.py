@@ -4,7 +4,7 @@ import codecs
 import csv
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -88,6 +88,32 @@ def _list_parquet(path: Path) -> Listing:
             for row in batch.to_pylist():
                 number += 1
                 yield _entry_of_row(path, f"row={number}", row)
+
+
+def read_column(path: Path, name: str) -> dict[str, str]:
+    """Return a column of a table by the file that each row names; empty values are left out.
+
+    Raises:
+        DatasetError: The table cannot be read, or has no such column.
+    """
+    open_list(path)
+    if path.suffix.lower() == ".parquet":
+        names = pq.read_schema(path).names
+    else:
+        with _open_csv(path) as text:
+            names = csv.DictReader(text).fieldnames or ()
+    if name not in names:
+        raise DatasetError(
+            f"{path}: no column {printable(name)!r}; columns: {printable(', '.join(names))[:120]}"
+        )
+    rows: Iterable[Mapping[str, Any]]
+    if path.suffix.lower() == ".parquet":
+        known = [one for one in _COLUMNS if one in names]
+        rows = pq.read_table(path, columns=[*known, name]).to_pylist()
+    else:
+        with _open_csv(path) as text:
+            rows = list(csv.DictReader(text))
+    return {_entry_of_row(path, "", row).path: str(row[name]) for row in rows if row[name]}
 
 
 def _entry_of_row(table: Path, place: str, row: Mapping[str, Any]) -> Entry:

@@ -49,6 +49,9 @@ class ScoreOptions:
             inspector is loaded by the engine: by the command, and by Ray.
         device: `auto` is `cpu`; on Ray, `cuda` if the cluster has GPUs.
         engine: `local` is this process, `ray` a cluster.
+        part: What names the part of an image, a regular expression on its path or `column:NAME`;
+            then the parts are decided, too. None for no parts.
+        views: Views that each part must have; None asks for no number.
         address: HOST:PORT of the Ray cluster; None finds the one that runs here, or starts one.
     """
 
@@ -63,6 +66,8 @@ class ScoreOptions:
     precision: str = "auto"
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
+    part: str | None = None
+    views: int | None = None
 
     def __post_init__(self) -> None:
         # higher values gain no speed and cost memory
@@ -72,6 +77,8 @@ class ScoreOptions:
             raise ConfigError(f"--evidence must be {', '.join(CHOICES)}; got {unknown[0]}")
         if self.address and self.engine != "ray":
             raise ConfigError(f"--address {self.address} names a Ray cluster; add --engine ray")
+        if self.views is not None and self.part is None:
+            raise ConfigError(f"--views {self.views} counts the images of a part; add --part REGEX")
         if self.watch and self.engine == "ray":
             raise ConfigError("--watch scores in one process; leave out --watch or --engine ray")
 

@@ -13,6 +13,7 @@ from sihwa.inspector import Inspector
 from sihwa.scoring.block import Entry, blocks_of
 from sihwa.scoring.engine import Engine, LocalEngine
 from sihwa.scoring.options import ScoreOptions
+from sihwa.scoring.parts import PartRule, write_parts
 from sihwa.scoring.resume import Ledger, remove_stale
 from sihwa.scoring.sources import Sources, counted
 from sihwa.scoring.summary import ScoreSummary
@@ -61,6 +62,7 @@ def score_with(
     """Score images with any engine; see `score_sources`."""
     words = [sources] if isinstance(sources, (str, Path)) else sources
     stop = stop or Event()
+    rule = PartRule.for_sources(options.part, options.views, words) if options.part else None
     listing = Sources(words, skip=table_folder(out))
     with ExitStack() as stack:
         arrivals = stack.enter_context(closing(Arrivals(listing, stop))) if options.watch else None
@@ -76,6 +78,8 @@ def score_with(
             for arrived in arrivals.until_stopped(run.ledger) if arrivals else ():
                 run.score_arrived(arrived, advance)
         run.finish()
+        if rule and (options.watch or not stop.is_set()):
+            run.summary.parts = write_parts(out, table.shards.tables(), rule)
     return run.summary
 
 

@@ -4,12 +4,23 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sihwa.terminal.names import printable
 
 _MOST_KINDS = 50
 _MOST_LETTERS = 100
+
+
+@dataclass(frozen=True)
+class PartCounts:
+    """A table of parts that was written."""
+
+    path: Path
+    decisions: Counter[str]
+    alone: int
+    """Images of which nothing names the part."""
 
 
 @dataclass
@@ -30,6 +41,7 @@ class ScoreSummary:
         suffixes: Suffixes of the files not named like images.
         service: The hidden and service names.
         empty: Sources without any image; a watched folder may be empty.
+        parts: The table of parts, if one was written.
         stopped: The run was stopped before all files had rows.
     """
 
@@ -48,6 +60,7 @@ class ScoreSummary:
     service: Counter[str] = field(default_factory=Counter)
     empty: list[str] = field(default_factory=list)
     stopped: bool = False
+    parts: PartCounts | None = None
 
     @property
     def review_rate(self) -> float:
@@ -74,6 +87,7 @@ class ScoreSummary:
             "classes": dict(sorted(self.classes.items())),
             "errors": dict(sorted(self.errors.items())),
             "review_rate": round(self.review_rate, 6),
+            "parts": dict(sorted(self.parts.decisions.items())) if self.parts else None,
             "this_run": {
                 "images": self.new_images,
                 "seconds": round(self.seconds, 3),

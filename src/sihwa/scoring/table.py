@@ -53,6 +53,15 @@ def table_folder(out: Path) -> Path:
     return out.with_name(f"{out.name}.shards") if suffix in _SUFFIXES else out
 
 
+def is_table_file(out: Path) -> bool:
+    """Return whether a path is named like a table that is one file.
+
+    >>> is_table_file(Path("scores.csv")), is_table_file(Path("scores"))
+    (True, False)
+    """
+    return out.suffix.lower() in _SUFFIXES
+
+
 class ScoreTable:
     """A table that this process alone writes; `evidence` is its folder for overlays."""
 

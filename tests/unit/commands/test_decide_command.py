@@ -4,18 +4,20 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from sihwa.commands.cli import app
-from sihwa.errors import ConfigError, InvalidInspector
+from sihwa.errors import ConfigError, DatasetError, InvalidInspector
 from sihwa.inspector import Bundle, Card, ThresholdFacts, load_inspector, read_bundle, write_bundle
 from sihwa.inspector.calibration_file import (
     CalibrationOutputs,
     pack_calibration,
     unpack_calibration,
 )
-from tests.helpers import changed, random_images
+from sihwa.scoring import score_sources
+from tests.helpers import changed, random_images, save_images
 
 
 def outputs(count: int = 400, classes: int = 3, seed: int = 0) -> CalibrationOutputs:
@@ -81,6 +83,9 @@ def test_decide_not_provable_names_the_flags(inspector: Path, tmp_path: Path) ->
         (["--policy", "best"], "--policy must be one of"),
         (["--escapes", "much"], "a share such as 1%"),
         (["--escapes", "5"], "from 0% to 100%, got '5'"),
+        (["--views", "2"], "go with --table"),
+        (["--table", "scores.csv"], "name the new table with --out"),
+        (["--per", "part"], "no two calibration images show one part"),
         (["--escapes", "0"], r"--escapes must be in \(0, 1\)"),
         (["--out", "."], r"--out: \. exists already"),
     ],
@@ -97,6 +102,31 @@ def test_decide_other_policies_decide_otherwise(inspector: Path, tmp_path: Path)
     costs = ("--escape-cost", 100, "--overkill-cost", 10, "--review-cost", 2)
     decide(inspector, "--policy", "cost", *costs, "--prevalence", "1%", "--out", tmp_path / "c")
     assert read_bundle(tmp_path / "c").card.claims == ()
+
+
+def test_decide_table_decides_as_the_new_inspector_would(inspector: Path, tmp_path: Path) -> None:
+    files = save_images(tmp_path / "in", random_images(8, 20, 30), "p")
+    save_images(tmp_path / "in", np.full((1, 20, 30, 3), 7, np.uint8), "dark")
+    (tmp_path / "in" / "broken.png").write_bytes(b"x")
+    policy = "--escapes", "5%", "--overkill", "10%"
+    decide(inspector, *policy, "--out", tmp_path / "new")
+    tables = {}
+    for name in (inspector, tmp_path / "new"):
+        tables[name] = tmp_path / f"{name.name}.parquet"
+        score_sources(load_inspector(name), str(tmp_path / "in"), tables[name])
+    again = tmp_path / "again.parquet"
+    part = "--part", r"p(\d+)", "--views", "1"
+    said = decide(inspector, *policy, "--table", tables[inspector], "--out", again, *part)
+    assert "decisions changed" in said
+    columns = ["path", "decision", "reason", "inspector", "thresholds"]
+    found = pq.read_table(again, columns=columns)
+    assert found.equals(pq.read_table(tables[tmp_path / "new"], columns=columns))
+    parts = pq.read_table(tmp_path / "again.parts.parquet")
+    assert parts.num_rows == len(files) + 2
+    with pytest.raises(DatasetError, match="scored by inspector"):
+        decide(tmp_path / "new", *policy, "--table", again.parent / "inspector.parquet",
+               "--out", tmp_path / "x.csv")  # fmt: skip
+    assert not (tmp_path / "x.csv").exists()
 
 
 def test_decide_inspector_without_calibration_is_refused(tiny_bundle: Path) -> None:
