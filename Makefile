@@ -36,7 +36,7 @@ PEERS_READY := $(PEERS)/.ready-$(here)-$(shell cksum < benchmarks/peers.txt | cu
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test check static gpu test-slow test-network bench-runtimes bench-scale bench-score bench-start bench-train bench-audit bench-copies bench-memory bench-peers benchmark fix lock wheel clean
+.PHONY: help train test check static gpu test-slow test-network bench-runtimes bench-scale bench-score bench-start bench-train bench-audit bench-copies bench-guarantee bench-unknown bench-memory bench-peers benchmark fix lock wheel clean
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -85,6 +85,12 @@ bench-audit: $(DEV_READY) ## what the audit finds and costs; ARGS="cost NEU-DET.
 
 bench-copies: $(DEV_READY) ## how many planted near-identical images are found; ARGS=NEU-DET.zip
 	@PYTHONPATH=src $(PY) benchmarks/near_copies.py $(ARGS)
+
+bench-guarantee: $(DEV_READY) ## how often a proven bound is broken, and its review; ARGS="RUN --draws 2000"
+	@PYTHONPATH=src $(PY) benchmarks/guarantee.py $(or $(ARGS),outputs/latest)
+
+bench-unknown: $(DEV_READY) ## scores for unknown images, compared; ARGS=NEU-DET.zip
+	@PYTHONPATH=src $(PY) benchmarks/unknown.py $(ARGS)
 
 bench-memory: $(DEV_READY) ## peak memory by the size of the images; ARGS="--megapixels 12 20"
 	@PYTHONPATH=src $(PY) benchmarks/memory.py $(ARGS)

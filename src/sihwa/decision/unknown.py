@@ -15,6 +15,10 @@ from sihwa.errors import ShapeError
 
 Array = NDArray[np.floating]
 _FAR = 2.0
+_BETWEEN = 0.5
+"""Weight of the directions in which the classes differ, beside 1 for all directions together. A
+defect of a new kind often lies between known ones, where a few directions tell: see
+docs/decisions/0022-unknown-kinds.md."""
 _NO_VARIANCE = 1e-10  # share of the greatest variance: float32 embeddings differ by 1e-7
 
 
@@ -23,6 +27,10 @@ def fit_unknown(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Fit class centres and their shared covariance to training images.
 
+    The squared score is a weighted mean of two squared Mahalanobis distances to a class centre, in
+    units of a direction's variance: over all directions, and over those K - 1 in which the class
+    centres differ (of linear discriminant analysis).
+
     The covariance is shrunk (Ledoit-Wolf), because there are often fewer images than coordinates.
     Directions in which the training images do not vary all have one variance then. Where R < D,
     they are left out: which of them were kept would depend on rounding.
@@ -30,12 +38,12 @@ def fit_unknown(
     Args:
         embedding: Embeddings of the training images, (N, D).
         label: Class indices, (N,); each of the K classes occurs.
-        directions: Keep at most this many directions R of greatest variance, at most D.
+        directions: At most this many directions R in all.
 
     Returns:
-        The whitening projection (D, R) and the projected class centres (K, R).
+        The weighted whitening projection (D, ≤ R) and the projected class centres (K, ≤ R).
 
-    Source: Lee et al. 2018, arXiv 1807.03888.
+    Source: Lee et al. 2018, arXiv 1807.03888, for all directions; the rest is ours.
     """
     wide = embedding.astype(np.float64)
     centre = np.stack([wide[label == index].mean(0) for index in range(label.max() + 1)])
@@ -44,14 +52,28 @@ def fit_unknown(
         # one image per class leaves no spread within classes: use the spread between them
         residual = wide - wide.mean(0)
     variance, direction = np.linalg.eigh(_ledoit_wolf(residual))
+    # a direction without any variance would make every speck of dust look infinitely strange
+    white = direction / np.sqrt(np.maximum(variance, 1e-9 * max(variance[-1], 1e-30)))
+    between = white @ _between(centre @ white)[:, : directions // 2]
+    directions = min(directions - between.shape[1], len(variance))
     if directions < len(variance):
         rank = int(np.linalg.matrix_rank(residual.T @ residual, rtol=_NO_VARIANCE, hermitian=True))
         directions = max(1, min(directions, rank))
-    largest = slice(max(0, len(variance) - directions), None)
-    # a direction without any variance would make every speck of dust look infinitely strange
-    deviation = np.sqrt(np.maximum(variance[largest], 1e-9 * max(variance[-1], 1e-30)))
-    projection = direction[:, largest] / deviation
+    parts = [(white[:, len(variance) - directions :], 1.0), (between, _BETWEEN)]
+    used = [(one, weight) for one, weight in parts if one.shape[1]]
+    columns = sum(one.shape[1] for one, _ in used)
+    total = sum(weight for _, weight in used)
+    projection = np.hstack(
+        [one * np.sqrt(weight / total * columns / one.shape[1]) for one, weight in used]
+    )
     return projection.astype(np.float32), (centre @ projection).astype(np.float32)
+
+
+def _between(centre: Array) -> Array:
+    """Return the directions in which whitened class centres (K, D) differ, (D, < K)."""
+    _, size, direction = np.linalg.svd(centre - centre.mean(0), full_matrices=False)
+    differs = size > 1e-6 * max(size[0], 1e-30)
+    return np.asarray(direction[: len(centre) - 1][differs[: len(centre) - 1]].T)
 
 
 def _ledoit_wolf(residual: NDArray[np.float64]) -> NDArray[np.float64]:

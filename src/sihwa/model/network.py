@@ -46,14 +46,11 @@ class Prediction(NamedTuple):
 
 
 class UnknownScore(nn.Module):
-    """Mahalanobis distance of an embedding to the nearest class centre: how unlike training it is.
+    """Distance of an embedding to the nearest class centre: how unlike training it is.
 
-    It is divided by the square root of the number of directions, so that about 1 is ordinary for
-    every network. `sihwa.decision.fit_unknown` fits it; until `set_classes` is called every image
-    scores 0.
-
-    Source: Lee et al. 2018, arXiv 1807.03888, on the last layer, with the shared covariance
-    reduced to its leading directions.
+    It is the root of the mean square over some directions, so that about 1 is ordinary for every
+    network. `sihwa.decision.fit_unknown` chooses and scales them; until `set_classes` is called
+    every image scores 0.
     """
 
     projection: Tensor
@@ -61,12 +58,12 @@ class UnknownScore(nn.Module):
 
     def __init__(self, width: int, class_count: int) -> None:
         super().__init__()
-        self.directions = min(_DIRECTIONS, width)
+        self.directions = min(_DIRECTIONS, width + class_count - 1)
         self.register_buffer("projection", torch.zeros(width, self.directions))
         self.register_buffer("centre", torch.zeros(class_count, self.directions))
 
     def set_classes(self, projection: Tensor, centre: Tensor) -> None:
-        """Set the whitening directions (D, ≤ R) and the projected class centres (K, ≤ R).
+        """Set the scaled directions (D, ≤ R) and the projected class centres (K, ≤ R).
 
         Unused directions stay zero and add no distance.
         """

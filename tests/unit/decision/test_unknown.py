@@ -37,14 +37,38 @@ def test_ledoit_wolf_equals_scikit_learn(count: int, width: int) -> None:
     np.testing.assert_allclose(_ledoit_wolf(rows), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_fit_unknown_equals_mahalanobis_distance_to_nearest_centre() -> None:
+def test_fit_unknown_weighs_all_directions_and_those_between_classes() -> None:
     points, label = clouds(100)
+    points = points[:, :100]
     wide = points.astype(np.float64)
     centre = np.stack([wide[label == index].mean(0) for index in range(3)])
     inverse = LedoitWolf(assume_centered=True).fit(wide - centre[label]).precision_
     offset = wide[:20, None] - centre
-    squared = np.einsum("nkd,de,nke->nk", offset, inverse, offset).min(1)
-    np.testing.assert_allclose(score(points, label, points[:20]), np.sqrt(squared / 256), rtol=1e-4)
+    everywhere = np.einsum("nkd,de,nke->nk", offset, inverse, offset) / 100
+    # between classes: the part of the whitened offset that lies in the span of the centres
+    root = np.linalg.cholesky(inverse)
+    span = np.linalg.qr(((centre[1:] - centre[0]) @ root).T)[0]
+    between = ((offset @ root @ span) ** 2).sum(2) / 2
+    squared = ((everywhere + 0.5 * between) / 1.5).min(1)
+    np.testing.assert_allclose(score(points, label, points[:20]), np.sqrt(squared), rtol=1e-4)
+
+
+def test_fit_unknown_finds_what_lies_between_two_classes() -> None:
+    points, label = clouds(100)
+    others, _ = clouds(100, seed=7)
+    middle = (
+        others[:100] - points[:100].mean(0) + (points[:100].mean(0) + points[100:200].mean(0)) / 2
+    )
+    limit = np.quantile(score(points, label, others), 0.99)
+    assert (score(points, label, middle) > limit).all()
+
+
+def test_fit_unknown_one_class_is_the_plain_distance() -> None:
+    points, _ = clouds(100)
+    one = np.zeros(len(points), np.intp)
+    projection, centre = fit_unknown(points, one, 256)
+    assert projection.shape == (256, 256)
+    assert centre.shape == (1, 256)
 
 
 def test_fit_unknown_one_image_per_class_stays_finite() -> None:
