@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sihwa.dataset.config import ImageFolderConfig
 from sihwa.dataset.exports import name_export
-from sihwa.dataset.file_choice import mask_notes
+from sihwa.dataset.file_choice import mask_notes, suffixes_of
 from sihwa.dataset.item import Item, Source, clean_label, list_root, read_split_name, relative_parts
 from sihwa.errors import DatasetError
 from sihwa.images import Listing, service_name
@@ -40,7 +40,10 @@ def find_image_folder(config: ImageFolderConfig) -> Source:
     if len(classes) == 1 and (export := name_export(listing)):
         raise DatasetError(f"dataset.root: {root}: {export}")
     if listing.others:
-        notes.append(f"skipped: {counted(listing.others, 'file')} without an image suffix")
+        notes.append(
+            f"skipped: {counted(listing.others, 'file')} without an image suffix"
+            f"{suffixes_of(listing.other_files)}"
+        )
     return Source(items, classes, notes=tuple(notes))
 
 

@@ -146,6 +146,10 @@ def _read_images(source: Source, config: DatasetConfig) -> _Read:
     ]
     items, found = [item for item, _ in kept], [one for _, one in kept]
     paths = [item.path for item in items]
+    lost = sorted({item.label for item in source.items} - {item.label for item in items})
+    notes += tuple(
+        f"no image of the class {name!r} could be read, so the class is dropped" for name in lost
+    )
     return _Read(
         items, found, tuple(dropped), decoding, notes + level_notes(paths, found, decoding)
     )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from itertools import compress
+from os.path import normpath
 from pathlib import Path
 
 from sihwa.dataset.config import TabularConfig
@@ -105,9 +106,9 @@ def _read_item(row: TableRow, table: Path, file: str) -> Item:
 def _require_consistent(items: Sequence[Item], rows: Sequence[TableRow], table: Path) -> None:
     first: dict[str, str] = {}
     for item, row in zip(items, rows, strict=True):
-        if item.path in first:
-            raise DatasetError(f"{table}: {first[item.path]} and {row.place} both list {item.path}")
-        first[item.path] = row.place
+        place = first.setdefault(normpath(item.path), row.place)
+        if place != row.place:
+            raise DatasetError(f"{table}: {place} and {row.place} both list {item.path}")
     empty = [row.place for item, row in zip(items, rows, strict=True) if item.split is None]
     if empty and len(empty) < len(items):
         raise DatasetError(

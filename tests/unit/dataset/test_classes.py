@@ -1,5 +1,7 @@
 """What the settings make of folders and labels: excluded, left out, merged, compared."""
 
+import os
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -172,6 +174,27 @@ def test_read_dataset_tells_that_all_images_were_dropped(tmp_path: Path) -> None
         read(tmp_path, on_unreadable="drop")
     with pytest.raises(DatasetError, match="got 0: 4 of 4 images could not be read"):
         read_as_given(config_of(tmp_path))
+
+
+def test_read_dataset_tells_a_class_of_which_no_image_could_be_read(tmp_path: Path) -> None:
+    make(tmp_path, good=4, ng=4, blister=1)
+    (tmp_path / "blister/000.png").write_bytes(b"x")
+    manifest = read(tmp_path, on_unreadable="drop")
+    assert manifest.classes == ("good", "ng")
+    assert any("'blister'" in note for note in manifest.notes)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_read_dataset_class_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    make(tmp_path, good=4, ng=4)
+    (tmp_path / "ng").rename(tmp_path / os.fsdecode(b"\xba\xd2"))
+    with pytest.raises(DatasetError, match="is not UTF-8"):
+        read(tmp_path)
+
+
+def test_read_dataset_letters_without_a_width_make_no_other_class(tmp_path: Path) -> None:
+    make(tmp_path, **{"good": 4, "ng": 4, "good\u200b": 1})
+    assert read(tmp_path).classes == ("good", "ng")
 
 
 def test_read_dataset_error_carries_the_notes_of_what_came_before(tmp_path: Path) -> None:
