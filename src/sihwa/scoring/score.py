@@ -145,6 +145,7 @@ class _Run:
             if file_of_row(row) not in files:
                 return False
             self.summary.count(row, -1)
+            self.summary.new_images -= 1  # the one in its place counts
             return True
 
         self.table.remove(is_stale)

@@ -18,7 +18,7 @@ class ScoreSummary:
 
     Attributes:
         images: Rows of the table.
-        new_images: Rows that this run wrote.
+        new_images: Rows that this run wrote; one that replaced another under watch counts once.
         classes: Images per top class, of those that have one.
         errors: Unreadable images per kind of error.
         changed: Files and lists scored again, because they changed or could not be read before.
@@ -53,6 +53,11 @@ class ScoreSummary:
     def review_rate(self) -> float:
         """Share of rows that went to review, in [0, 1]."""
         return self.decisions["review"] / self.images if self.images else 0.0
+
+    @property
+    def kept(self) -> int:
+        """Rows of earlier runs."""
+        return self.images - self.new_images
 
     def count(self, row: Mapping[str, Any], times: int = 1) -> None:
         """Count one row; -1 times if it was removed."""

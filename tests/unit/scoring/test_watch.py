@@ -149,6 +149,7 @@ def test_watch_file_read_while_its_copy_stalled_has_the_row_of_the_whole(
     assert [Path(path).stem for path in table.path] == ["early", "broken", "slow", "late"]
     assert table.error.isna().tolist() == [True, False, True, True]
     assert (summary.images, summary.changed, summary.overwritten) == (4, 1, 1)
+    assert (summary.new_images, summary.kept) == (4, 0)
     assert sum(summary.errors.values()) == 1
     facts = json.loads((table_folder(out) / "summary.json").read_bytes())
     assert sum(facts["decisions"].values()) == 4
