@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from sihwa.dataset import ImageFolderConfig, Manifest, read_as_given, read_dataset
+from sihwa.dataset import (
+    AutoConfig,
+    ImageFolderConfig,
+    Manifest,
+    NeuDetConfig,
+    read_as_given,
+    read_dataset,
+)
 from sihwa.dataset.file_choice import mask_notes
 from sihwa.errors import ConfigError, DatasetError
 from tests.helpers import random_images, save_images
@@ -205,6 +212,19 @@ def test_read_dataset_error_carries_the_notes_of_what_came_before(tmp_path: Path
     notes = error.value.__notes__
     assert any(".hidden" in note for note in notes)
     assert any("outer" in note for note in notes)
+
+
+def test_read_dataset_error_of_the_layout_carries_notes_on_the_files(tmp_path: Path) -> None:
+    make(tmp_path, good=4, bad=4)
+    make(tmp_path / ".hidden", good=1)
+    make(tmp_path / "test", good=1)
+    with pytest.raises(DatasetError, match="got splits") as error:
+        read(tmp_path)
+    assert any(".hidden" in note for note in error.value.__notes__)
+    for other in (NeuDetConfig, AutoConfig):
+        with pytest.raises(DatasetError) as error:
+            read_as_given(other(name="x", root=str(tmp_path)))
+        assert any(".hidden" in note for note in error.value.__notes__)
 
 
 def test_read_dataset_export_without_class_folders_is_refused_by_name(tmp_path: Path) -> None:

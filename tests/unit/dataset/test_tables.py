@@ -108,6 +108,13 @@ def test_find_tabular_cp949_is_read_with_a_note(tmp_path: Path) -> None:
     assert "cp949" in source.notes[0]
 
 
+def test_find_tabular_error_carries_the_note_of_how_the_text_was_read(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "labels.csv", "path,label\n없음.png,양품\n".encode("cp949"))
+    with pytest.raises(DatasetError, match="none of its 1 images") as error:
+        find(table)
+    assert any("cp949" in note for note in error.value.__notes__)
+
+
 @pytest.mark.parametrize(
     "prefix",
     [
