@@ -36,7 +36,7 @@ PEERS_READY := $(PEERS)/.ready-$(here)-$(shell cksum < benchmarks/peers.txt | cu
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test check static gpu test-slow test-network bench-runtimes bench-scale bench-score bench-start bench-train bench-audit bench-copies bench-guarantee bench-unknown bench-memory bench-peers benchmark fix lock wheel clean
+.PHONY: help train test check static gpu test-slow test-network bench-runtimes bench-scale bench-score bench-start bench-train bench-audit bench-copies bench-guarantee bench-unknown bench-memory bench-peers bench-tiles benchmark zoo fix lock wheel clean
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -94,6 +94,12 @@ bench-unknown: $(DEV_READY) ## scores for unknown images, compared; ARGS=NEU-DET
 
 bench-memory: $(DEV_READY) ## peak memory by the size of the images; ARGS="--megapixels 12 20"
 	@PYTHONPATH=src $(PY) benchmarks/memory.py $(ARGS)
+
+bench-tiles: $(DEV_READY) ## thin scratches in large images: squeezed against tiles; ARGS="--images 84"
+	@PYTHONPATH=src $(PY) benchmarks/small_defects.py $(ARGS)
+
+zoo: $(DEV_READY) ## untidy folders and tables: what is right, and what is done; ARGS="--only link"
+	@PYTHONPATH=src $(PY) benchmarks/zoo.py $(ARGS)
 
 bench-train: $(DEV_READY) ## images/s of the training loop; ARGS="--rounds 5"
 	@$(PY) benchmarks/train.py $(ARGS)

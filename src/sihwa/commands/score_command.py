@@ -189,6 +189,11 @@ def _score(engine: Engine, source: list[str], out: Path, options: ScoreOptions) 
     with _stop_on_signals() as (stop, received):
         summary = score_with(engine, source, out, options, stop)
     _print_summary(summary, out)
+    if options.evidence and summary.kept:
+        note(
+            f"{summary.kept} images had a row already, so --evidence drew no map of them; name "
+            "another --out for all maps"
+        )
     for word in summary.empty:
         note(f"{word}: no image found; check the name")
     if summary.stopped and not options.watch:
@@ -237,7 +242,6 @@ def _print_summary(summary: ScoreSummary, out: Path) -> None:
 
 def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
     rate = summary.new_images / max(summary.seconds, 1e-9)
-    before = summary.images - summary.new_images
     suffixes, service = (
         ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
         for counts in (summary.suffixes, summary.service)
@@ -245,7 +249,7 @@ def _notes(summary: ScoreSummary, out: Path) -> Iterator[str]:
     yield (
         f"{summary.new_images} rows in {summary.seconds:.1f} s ({rate:,.0f} images/s), "
         f"{summary.review_rate:.1%} to review -> {out}"
-        + (f"; {before} earlier rows kept" if before else "")
+        + (f"; {summary.kept} earlier rows kept" if summary.kept else "")
     )
     if summary.parts:
         yield f"{summary.parts.decisions.total()} parts -> {summary.parts.path}"

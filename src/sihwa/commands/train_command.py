@@ -1,7 +1,6 @@
 """The training command: read the flags, compose the settings, train, show the figures."""
 
 import argparse
-import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from sihwa.run.folds import cross_validate, resume_folds
 from sihwa.run.processes import choose_device, process_group
 from sihwa.run.run import assist_training
 from sihwa.run.run_files import read_config
-from sihwa.terminal.console import note, say
+from sihwa.terminal.console import note, pasteable, say
 from sihwa.terminal.guard import begin_work
 from sihwa.training import world
 
@@ -113,7 +112,7 @@ def _sweep_and_show(name: str, overrides: Sequence[str]) -> None:
     found = run_sweep(name, overrides)
     text = (
         f"best of {found.trials} trials: held-out log-loss {found.score:.4f}; study: {found.path}\n"
-        f"python train.py {shlex.join(found.settings)}"
+        f"{pasteable(['python', 'train.py', *found.settings])}"
     )
     Console().print(text, soft_wrap=True, highlight=False)
 

@@ -50,10 +50,12 @@ def name_export(listing: Listing) -> str | None:
 
 def as_table(names: Sequence[str], rows: Sequence[Cells]) -> list[Cells]:
     """Return the rows of an export with the columns path and label; other rows as they are."""
-    if "path" in names or "label" in names:
+    if "path" in names:
         return list(rows)
-    if "image" in names and "annotator" in names:
+    if "image" in names and "annotator" in names:  # whose choice may be named label
         return [_from_label_studio(row) for row in rows]
+    if "label" in names:
+        return list(rows)
     first = names[0] if names else ""
     others = [name for name in names if name != first]
     flags = [row[name].strip() for row in rows for name in others]

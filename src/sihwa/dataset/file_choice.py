@@ -7,6 +7,7 @@ away, so what is named like a mask is told.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 from wcmatch import glob
 
@@ -50,6 +51,17 @@ def without_excluded(
     if names and not any(kept):
         raise DatasetError(f"dataset.exclude={list(exclude)} leaves no image of {len(names)}")
     return kept, tuple(notes)
+
+
+def suffixes_of(paths: Sequence[str]) -> str:
+    """Return the most frequent suffixes of files in brackets, or nothing.
+
+    >>> suffixes_of(["a/1.HEIC", "a/2.heic", "a/notes.txt"]), suffixes_of(["a/README"])
+    (' (.heic, .txt)', '')
+    """
+    count = Counter(Path(path).suffix.lower() for path in paths)
+    count.pop("", None)
+    return f" ({', '.join(name for name, _ in count.most_common(_NAMED))})" if count else ""
 
 
 def listing_notes(listing: Listing) -> list[str]:

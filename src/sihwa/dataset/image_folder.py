@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sihwa.dataset.config import ImageFolderConfig
 from sihwa.dataset.exports import name_export
-from sihwa.dataset.file_choice import mask_notes
+from sihwa.dataset.file_choice import mask_notes, suffixes_of
 from sihwa.dataset.item import Item, Source, clean_label, list_root, read_split_name, relative_parts
-from sihwa.errors import DatasetError
+from sihwa.errors import DatasetError, carrying
 from sihwa.images import Listing, service_name
 from sihwa.terminal.names import counted
 
@@ -24,6 +24,11 @@ def find_image_folder(config: ImageFolderConfig) -> Source:
             are mixed.
     """
     root, listing, found = list_root(config.root, config.exclude)
+    with carrying(found):
+        return _label_images(root, listing, found)
+
+
+def _label_images(root: Path, listing: Listing, found: Sequence[str]) -> Source:
     pairs = [(path, relative_parts(path, root)) for path in listing.images]
     levels = [root]
     while len({parts[0] for _, parts in pairs}) == 1 and min(len(p) for _, p in pairs) > 2:
@@ -40,7 +45,10 @@ def find_image_folder(config: ImageFolderConfig) -> Source:
     if len(classes) == 1 and (export := name_export(listing)):
         raise DatasetError(f"dataset.root: {root}: {export}")
     if listing.others:
-        notes.append(f"skipped: {counted(listing.others, 'file')} without an image suffix")
+        notes.append(
+            f"skipped: {counted(listing.others, 'file')} without an image suffix"
+            f"{suffixes_of(listing.other_files)}"
+        )
     return Source(items, classes, notes=tuple(notes))
 
 

@@ -9,11 +9,14 @@ from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
-from sihwa.dataset.file_choice import listing_notes, without_excluded
+from sihwa.dataset.file_choice import listing_notes, suffixes_of, without_excluded
 from sihwa.errors import DatasetError, UnreadableImage
 from sihwa.images import Listing, find_images
-from sihwa.terminal.names import class_name_fault
+from sihwa.terminal.names import class_name_fault, text_of_name
 
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
+"""Letters without a width: of text that was copied, and the mark of UTF-8 in joined tables."""
+_OF_DATA = re.compile(r"[ _-]?(data|dataset|images|imgs|set|split)$")
 _SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("calibration", "val", "valid", "validation"), "calibration"),
@@ -87,7 +90,10 @@ def list_root(root: str, exclude: Sequence[str] = ()) -> Root:
         raise DatasetError(f"dataset.root: {error}") from error
     if not listing.images:
         others = listing.others + len(listing.service)
-        raise DatasetError(f"dataset.root: no image in {place}, only {others} other files")
+        raise DatasetError(
+            f"dataset.root: no image in {place}, only {others} other files"
+            f"{suffixes_of(listing.other_files)}"
+        )
     names = ["/".join(relative_parts(path, place)) for path in listing.images]
     kept, notes = without_excluded(exclude, names)
     chosen = replace(listing, images=tuple(compress(listing.images, kept)))
@@ -112,15 +118,18 @@ def neighbour(path: str, levels: int, *names: str) -> str:
 def read_split_name(name: str) -> str | None:
     """Return the split that a folder or cell names, or None.
 
-    >>> read_split_name("Validation")
-    'calibration'
+    >>> read_split_name("Validation"), read_split_name("test_set"), read_split_name("tested")
+    ('calibration', 'test', None)
     """
-    return _SPLIT_NAMES.get(name.strip().lower())
+    return _SPLIT_NAMES.get(_OF_DATA.sub("", name.strip().lower()))
 
 
 def normal_label(label: str) -> str:
-    """Return a label in Unicode form NFC, without spaces around it; it may be no valid label."""
-    return unicodedata.normalize("NFC", label).strip()
+    """Return a label in Unicode form NFC, without spaces around it or letters without a width.
+
+    It may be no valid label.
+    """
+    return unicodedata.normalize("NFC", _INVISIBLE.sub("", label)).strip()
 
 
 def clean_label(label: str, where: str) -> str:
@@ -130,6 +139,8 @@ def clean_label(label: str, where: str) -> str:
     """
     clean = normal_label(label)
     fault = class_name_fault(clean)
+    if text_of_name(clean)[1] is not None:
+        fault = "is not UTF-8"
     if fault:
         raise DatasetError(f"{where}: the label {label!a} {fault}; rename it")
     return clean

@@ -3,7 +3,8 @@
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,12 +24,13 @@ def is_absolute(path: str) -> bool:
     >>> is_absolute(r"good\1.png")
     False
     """
+    path = path.strip()
     return Path(path).is_absolute() or bool(_OF_WINDOWS.match(path))
 
 
 def is_foreign(path: str) -> bool:
     """Tell whether a path is absolute on Windows and this system is another."""
-    return os.name != "nt" and bool(_OF_WINDOWS.match(path))
+    return os.name != "nt" and bool(_OF_WINDOWS.match(path.strip()))
 
 
 def find_file(folder: Path, written: str) -> str:
@@ -40,7 +42,7 @@ def find_file(folder: Path, written: str) -> str:
     """
     if split_member(written) or (folder / written).exists():
         return str(folder / written)
-    clean = written.strip()
+    clean = written.strip().strip("\ufeff")  # the mark of UTF-8, within a joined table
     for name in (clean, clean.replace("\\", "/")):
         found: Path | None = folder
         for part in Path(name).parts:
@@ -98,14 +100,10 @@ def find_moved(
     except UnreadableImage as error:
         raise DatasetError(f"{setting}: {error}") from error
     below = {_normal(path[len(str(place)) :].lstrip("!")): path for path in images}
-    parts = [_normal(path).split("/") for path in paths]
-    found: list[str | None] = [None] * len(paths)
-    for cut in range(min((len(one) for one in parts), default=0)):
-        there = [below.get("/".join(one[cut:])) for one in parts]
-        if sum(map(bool, there)) > sum(map(bool, found)):
-            found = there
-        if all(found):
-            break
+    names = [_normal(path) for path in paths]
+    found = _by_ends(names, below)
+    if not all(found):
+        found = _by_ends([name.casefold() for name in names], _without_case(below))
     if sha256 is not None:
         found = _by_content(found, images, sha256)
     missing = [path for path, now in zip(paths, found, strict=True) if now is None]
@@ -115,6 +113,25 @@ def find_moved(
             f"{missing[0]}"
         )
     return [str(now) for now in found]
+
+
+def _by_ends(names: Sequence[str], below: Mapping[str, str]) -> list[str | None]:
+    """Return the files with the ends of these names, N; the cut that finds the most."""
+    parts = [name.split("/") for name in names]
+    found: list[str | None] = [None] * len(names)
+    for cut in range(min((len(one) for one in parts), default=0)):
+        there = [below.get("/".join(one[cut:])) for one in parts]
+        if sum(map(bool, there)) > sum(map(bool, found)):
+            found = there
+        if all(found):
+            break
+    return found
+
+
+def _without_case(below: Mapping[str, str]) -> dict[str, str]:
+    """Return files by their names in small letters, without those that this makes equal."""
+    count = Counter(name.casefold() for name in below)
+    return {name.casefold(): path for name, path in below.items() if count[name.casefold()] == 1}
 
 
 def move_manifest(manifest: Manifest, root: str) -> Manifest:
@@ -149,4 +166,4 @@ def _content_of(path: str) -> str | None:
 
 def _normal(path: str) -> str:
     """Return a path with slashes, in Unicode form NFC, without one at its begin."""
-    return unicodedata.normalize("NFC", path.replace("\\", "/")).lstrip("/")
+    return unicodedata.normalize("NFC", path.strip().replace("\\", "/")).lstrip("/")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sihwa.dataset.config import NeuDetConfig
 from sihwa.dataset.item import Box, Item, Source, list_root, relative_parts
-from sihwa.errors import DatasetError, UnreadableImage
+from sihwa.errors import DatasetError, UnreadableImage, carrying
 from sihwa.images import read_bytes
 
 _CLASSES = {
@@ -35,7 +35,8 @@ def find_neu_det(config: NeuDetConfig) -> Source:
         DatasetError: There is no image, a name has no known class, or an annotation is damaged.
     """
     root, listing, found = list_root(config.root, config.exclude)
-    items, notes = read_neu_det([(path, relative_parts(path, root)) for path in listing.images])
+    with carrying(found):
+        items, notes = read_neu_det([(path, relative_parts(path, root)) for path in listing.images])
     return Source(items, tuple(_CLASSES), notes=(*found, *notes))
 
 

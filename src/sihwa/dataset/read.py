@@ -81,8 +81,10 @@ def read_as_given(config: DatasetConfig) -> Manifest:
         ConfigError: `accept_classes` names an unknown class, or every class.
     """
     source = _find(config)
-    with carrying(source.notes):
+    notes = list(source.notes)
+    with carrying(notes):
         read = _read_images(source, replace(config, on_unreadable="drop"))
+        notes += read.notes
         items, measured = read.items, read.measured
         classes = _used_classes(source, items, read.dropped)
         alike = _find_alike(measured)
@@ -94,7 +96,7 @@ def read_as_given(config: DatasetConfig) -> Manifest:
             accept_classes=_accept_classes(config, source, classes),
             licence=source.licence or config.licence,
             dropped=read.dropped,
-            notes=(*source.notes, *read.notes, *group_notes),
+            notes=(*notes, *group_notes),
             decoding=read.decoding,
             facts={one.sha256: one.facts for one in measured},
             given_splits=any(item.split for item in items),
@@ -146,6 +148,10 @@ def _read_images(source: Source, config: DatasetConfig) -> _Read:
     ]
     items, found = [item for item, _ in kept], [one for _, one in kept]
     paths = [item.path for item in items]
+    lost = sorted({item.label for item in source.items} - {item.label for item in items})
+    notes += tuple(
+        f"no image of the class {name!r} could be read, so the class is dropped" for name in lost
+    )
     return _Read(
         items, found, tuple(dropped), decoding, notes + level_notes(paths, found, decoding)
     )

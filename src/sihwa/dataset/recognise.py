@@ -9,7 +9,7 @@ from sihwa.dataset.image_folder import find_image_folder
 from sihwa.dataset.item import Source, list_root
 from sihwa.dataset.public_set import PublicSet
 from sihwa.dataset.public_sets import PUBLIC_SETS
-from sihwa.errors import ConfigError, DatasetError
+from sihwa.errors import ConfigError, DatasetError, carrying
 from sihwa.images import Listing
 
 _LEAST_SHARE = 0.95
@@ -30,7 +30,8 @@ def find_public(config: PublicSetConfig) -> Source:
         names = ", ".join(PUBLIC_SETS)
         raise ConfigError(f"dataset.layout must be one of {names}; got {config.layout!r}")
     root, listing, notes = list_root(config.root, config.exclude)
-    return _after(notes, public.find(root, listing))
+    with carrying(notes):
+        return _after(notes, public.find(root, listing))
 
 
 def find_auto(config: AutoConfig) -> Source:
@@ -40,17 +41,19 @@ def find_auto(config: AutoConfig) -> Source:
         DatasetError: Two sets fit, or the images of the one that fits cannot be used.
     """
     root, listing, notes = list_root(config.root, config.exclude)
-    public = recognise_set(root, listing)
+    with carrying(notes):
+        public = recognise_set(root, listing)
     if public is None:
         source = find_image_folder(ImageFolderConfig(root=config.root, exclude=config.exclude))
         return _renamed(source, config, "image folder", "")
-    source = _after(notes, public.find(root, listing))
     named = round(public.share(root, listing) * len(listing.images))
     note = (
         f"taken for {public.title}, because {named} of {len(listing.images)} image files have "
         f"names of it, such as {public.layout[0]}; dataset=image_folder takes folders for classes"
     )
-    return _renamed(_after([note], source), config, public.title, public.licence)
+    with carrying([*notes, note]):
+        source = _after([note, *notes], public.find(root, listing))
+    return _renamed(source, config, public.title, public.licence)
 
 
 def recognise_set(root: Path, listing: Listing) -> PublicSet | None:

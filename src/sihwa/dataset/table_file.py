@@ -59,6 +59,9 @@ def read_table(path: Path) -> TableContent:
             rows = [TableRow(f"row {place}", one) for place, one in enumerate(cells, start=1)]
         else:
             rows = _read_csv(path, text)
+            if any(not name for row in rows[:1] for name in row.cells):
+                rows = [row._replace(cells=_named_cells(row.cells)) for row in rows]
+                notes.append(f"{path.name}: columns without a name are left out")
     if not rows:
         raise DatasetError(f"dataset.path: {path} has no row")
     names = list(rows[0].cells)
@@ -118,9 +121,7 @@ def _read_csv(path: Path, text: str) -> list[TableRow]:
     if not names:
         _require_columns(names, path)
     names = _usual_names(names)
-    if "" in names:
-        raise DatasetError(f"{path}: column {names.index('') + 1} has no name")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise DatasetError(f"{path}: the column {twice[0]!r} occurs more than once")
     rows = []
@@ -133,6 +134,10 @@ def _read_csv(path: Path, text: str) -> list[TableRow]:
             )
         rows.append(TableRow(f"line {line}", dict(zip(names, record, strict=False))))
     return rows
+
+
+def _named_cells(cells: Cells) -> Cells:
+    return {name: value for name, value in cells.items() if name}
 
 
 def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:

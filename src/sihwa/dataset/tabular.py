@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from itertools import compress
+from os.path import normpath
 from pathlib import Path
 
 from sihwa.dataset.config import TabularConfig
@@ -10,7 +11,7 @@ from sihwa.dataset.file_choice import mask_notes, without_excluded
 from sihwa.dataset.item import Item, Source, clean_label, read_split_name
 from sihwa.dataset.moved_files import find_file, find_moved, is_absolute, is_foreign
 from sihwa.dataset.table_file import MEASURED, TableRow, read_table
-from sihwa.errors import DatasetError
+from sihwa.errors import DatasetError, carrying
 from sihwa.images import split_member
 from sihwa.terminal.names import name_of_text
 
@@ -32,6 +33,13 @@ def find_tabular(config: TabularConfig) -> Source:
     if not path.is_file():
         raise DatasetError(f"dataset.path: no table at {path}")
     rows, notes = read_table(path)
+    with carrying(notes):
+        return _read_rows(rows, config, path, notes)
+
+
+def _read_rows(
+    rows: list[TableRow], config: TabularConfig, path: Path, notes: Sequence[str]
+) -> Source:
     kept, excluded = without_excluded(
         config.exclude, [row.cells["path"].strip().replace("\\", "/").lstrip("/") for row in rows]
     )
@@ -40,8 +48,8 @@ def find_tabular(config: TabularConfig) -> Source:
     items = [_read_item(row, path, file) for row, file in zip(rows, files, strict=True)]
     _require_consistent(items, rows, path)
     _require_there(items, path)
-    notes += [*excluded, *mask_notes([row.cells["path"] for row in rows])]
-    return Source(items, tuple(sorted({item.label for item in items})), notes=tuple(notes))
+    notes = (*notes, *excluded, *mask_notes([row.cells["path"] for row in rows]))
+    return Source(items, tuple(sorted({item.label for item in items})), notes=notes)
 
 
 def _find_files(rows: Sequence[TableRow], table: Path, root: str | None) -> list[str]:
@@ -105,9 +113,9 @@ def _read_item(row: TableRow, table: Path, file: str) -> Item:
 def _require_consistent(items: Sequence[Item], rows: Sequence[TableRow], table: Path) -> None:
     first: dict[str, str] = {}
     for item, row in zip(items, rows, strict=True):
-        if item.path in first:
-            raise DatasetError(f"{table}: {first[item.path]} and {row.place} both list {item.path}")
-        first[item.path] = row.place
+        place = first.setdefault(normpath(item.path), row.place)
+        if place != row.place:
+            raise DatasetError(f"{table}: {place} and {row.place} both list {item.path}")
     empty = [row.place for item, row in zip(items, rows, strict=True) if item.split is None]
     if empty and len(empty) < len(items):
         raise DatasetError(

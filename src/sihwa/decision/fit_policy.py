@@ -55,7 +55,7 @@ def require_provable(config: DecisionConfig, images: Calibration) -> None:
     if isinstance(config, EscapeBoundConfig | CostConfig) and not images.accept_classes:
         raise ConfigError(
             f"decision={config.name} needs a class that passes: name it with "
-            "'dataset.accept_classes=[NAME]', or use decision=selective"
+            '"dataset.accept_classes=[NAME]", or use decision=selective'
         )
     if config.per == "part":
         if images.groups_of(np.arange(len(images.group))) is None:

@@ -87,6 +87,11 @@ def compose_settings(overrides: Sequence[str]) -> DictConfig:
                 f"{override}: the single quotes are taken as part of the setting, as cmd on "
                 f'Windows does; use double quotes: "{override.strip(chr(39))}"'
             )
+        if not sign and override.endswith("'"):
+            raise ConfigError(
+                f"{override}: cmd on Windows cuts a text at its spaces within single quotes; put "
+                "the whole setting into double quotes"
+            )
         if not (key and sign):
             raise ConfigError(f"{override!r} is not of the form setting=value")
         if key not in groups:
@@ -169,6 +174,9 @@ def _read_value(text: str, hint: Any) -> Any:  # noqa: ANN401 -- a type, and a v
     >>> _read_value("[224, 448]", Any), _read_value("a[0].png", Any)
     ([224, 448], 'a[0].png')
     """
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    if is_quoted and get_origin(hint) in (list, dict):  # as by cmd, which keeps single quotes
+        text = text[1:-1]
     if hint is Any and _NUMBERS.fullmatch(text):
         with contextlib.suppress(yaml.YAMLError):  # its dataclass names what it expected
             return yaml.safe_load(text)
@@ -183,7 +191,6 @@ def _read_value(text: str, hint: Any) -> Any:  # noqa: ANN401 -- a type, and a v
         return [item.strip() for item in next(reader, [])]
     if text == "null" and hint is not str:
         return None
-    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1] if is_quoted else text
 
 

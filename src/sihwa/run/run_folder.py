@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from sihwa.errors import SihwaError, StorageError, UnreadableImage
 from sihwa.storage import hold, write_text, writing
+from sihwa.terminal.console import pasteable
 from sihwa.terminal.names import printable
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def advise_to_resume(folder: Path) -> Iterator[None]:
     if is_fold(folder):
         yield
         return
-    command = shlex.join(["python", "train.py", f"resume={folder}"])
+    command = pasteable(["python", "train.py", f"resume={folder}"])
     try:
         yield
     except KeyboardInterrupt:

@@ -31,7 +31,7 @@ class Ledger:
                 "PRAGMA journal_mode = OFF",
                 "PRAGMA synchronous = OFF",
                 "CREATE TABLE file (name BLOB PRIMARY KEY, listed INTEGER, size INTEGER, "
-                "modified_ns INTEGER, changed INTEGER) WITHOUT ROWID",
+                "modified_ns INTEGER, changed INTEGER, failed INTEGER) WITHOUT ROWID",
             )
 
     def close(self) -> None:
@@ -39,14 +39,20 @@ class Ledger:
         self._database.close()
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Note that a file has a row, and its size and time then."""
+        """Note that a file has a row, its size and time then, and whether it has an error."""
         self._execute(
-            "INSERT INTO file (name, listed, size, modified_ns) VALUES (?1, 0, ?2, ?3) "
-            "ON CONFLICT (name) DO UPDATE SET size = ?2, modified_ns = ?3",
+            "INSERT INTO file (name, listed, size, modified_ns, failed) VALUES (?1, 0, ?2, ?3, ?4) "
+            "ON CONFLICT (name) DO UPDATE "
+            "SET size = ?2, modified_ns = ?3, failed = max(ifnull(failed, 0), ?4)",
             os.fsencode(file_of_row(row)),
             row["size"],
             row["modified_ns"],
+            row["error"] is not None,
         )
+
+    def forget(self, file: str) -> None:
+        """Note that a file has no row any more."""
+        self._execute("DELETE FROM file WHERE name = ?", os.fsencode(file))
 
     def list(self, file: str) -> Literal["new", "scored", "listed twice"]:
         """Note that a file is listed; return what was known of it before."""
@@ -64,6 +70,14 @@ class Ledger:
         """Return whether a file has a row or was listed."""
         found = self._execute("SELECT 1 FROM file WHERE name = ?", os.fsencode(file))
         return found.fetchone() is not None
+
+    def is_due_again(self, file: str) -> bool:
+        """Return whether a file that has a row with an error changed since, or can now be read."""
+        line = "SELECT size, modified_ns FROM file WHERE name = ? AND failed"
+        found = self._execute(line, os.fsencode(file)).fetchone()
+        if found is None:
+            return False
+        return _can_be_read(file) if found[0] is None else identify_file(file) not in (None, found)
 
     def mark_changed(self, file: str) -> None:
         """Mark a file whose size or time is not the one that was noted with its row."""

@@ -1,12 +1,13 @@
 """Scoring: an inspector and images in, at least one row per file out."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from sihwa.errors import DatasetError
 from sihwa.inspector import Inspector
@@ -15,6 +16,7 @@ from sihwa.scoring.engine import Engine, LocalEngine
 from sihwa.scoring.options import ScoreOptions
 from sihwa.scoring.parts import PartRule, write_parts
 from sihwa.scoring.resume import Ledger, remove_stale
+from sihwa.scoring.rows import file_of_row
 from sihwa.scoring.sources import Sources, counted
 from sihwa.scoring.summary import ScoreSummary
 from sihwa.scoring.table import ScoreTable, open_table, table_folder
@@ -124,7 +126,13 @@ class _Run:
         self.summary.gone = 0 if self.stop.is_set() else self.ledger.count_gone()
 
     def score_arrived(self, arrived: Iterable[Entry], advance: Callable[[int], None]) -> None:
-        """Score files that arrived under watch; one that has a row keeps it, and is counted."""
+        """Score files that arrived under watch; one that has a row keeps it, and is counted.
+
+        A row with an error is replaced: a slow copy may stall for longer than a file is waited for.
+        """
+        arrived = list(arrived)
+        if again := {one.path for one in arrived if self.ledger.is_due_again(one.path)}:
+            self._take_back(again)
         new = []
         for entry in arrived:
             if self.ledger.has(entry.path):
@@ -133,6 +141,21 @@ class _Run:
                 new.append(entry)
         self.score(new, advance)
         self.summary.overwritten = self.ledger.count_changed()
+
+    def _take_back(self, files: set[str]) -> None:
+        """Remove the rows of some files, which are scored again."""
+
+        def is_stale(row: Mapping[str, Any]) -> bool:
+            if file_of_row(row) not in files:
+                return False
+            self.summary.count(row, -1)
+            self.summary.new_images -= 1  # the one in its place counts
+            return True
+
+        self.table.remove(is_stale)
+        for file in files:
+            self.ledger.forget(file)
+        self.summary.changed += len(files)
 
     def finish(self) -> None:
         self.summary.stopped = self.stop.is_set()

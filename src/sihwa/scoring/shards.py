@@ -10,7 +10,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,21 @@ class ShardFolder:
         """Read the shards, one at a time."""
         return map(self._read, self._paths())
 
-    def remove(self, is_stale: Callable[[dict[str, Any]], bool]) -> None:
-        """Remove rows; a shard that loses some is replaced in one step."""
+    def remove(self, is_stale: Callable[[Mapping[str, Any]], bool]) -> bool:
+        """Remove rows; a shard that loses some is replaced in one step.
+
+        `is_stale` is asked once for each row. Returns whether a shard lost rows.
+        """
+        self._waiting = [row for row in self._waiting if not is_stale(row)]
+        has_lost = False
         for path in self._paths():
             kept = [not is_stale(row) for row in self._read(path, KEY_COLUMNS).to_pylist()]
             if not any(kept):
                 path.unlink()
             elif not all(kept):
                 self._write(path, self._read(path).filter(pa.array(kept)))
+            has_lost = has_lost or not all(kept)
+        return has_lost
 
     def remove_unfinished(self) -> None:
         """Remove the temporary files of a process that was killed."""

@@ -29,7 +29,7 @@ class ScoreSummary:
 
     Attributes:
         images: Rows of the table.
-        new_images: Rows that this run wrote.
+        new_images: Rows that this run wrote; one that replaced another under watch counts once.
         classes: Images per top class, of those that have one.
         errors: Unreadable images per kind of error.
         changed: Files and lists scored again, because they changed or could not be read before.
@@ -67,17 +67,22 @@ class ScoreSummary:
         """Share of rows that went to review, in [0, 1]."""
         return self.decisions["review"] / self.images if self.images else 0.0
 
-    def count(self, row: Mapping[str, Any]) -> None:
-        """Count one row."""
-        self.images += 1
-        self.decisions[str(row["decision"])] += 1
+    @property
+    def kept(self) -> int:
+        """Rows of earlier runs."""
+        return self.images - self.new_images
+
+    def count(self, row: Mapping[str, Any], times: int = 1) -> None:
+        """Count one row; -1 times if it was removed."""
+        self.images += times
+        _add(self.decisions, str(row["decision"]), times)
         if not row["error"]:
             if row["top_class"]:  # none where the output is NaN
-                self.classes[str(row["top_class"])] += 1
+                _add(self.classes, str(row["top_class"]), times)
         else:
             kind = error_kind(str(row["error"]))
-            more = kind not in self.errors and len(self.errors) >= _MOST_KINDS
-            self.errors["other errors" if more else kind] += 1
+            more = kind not in self.errors and (times < 0 or len(self.errors) >= _MOST_KINDS)
+            _add(self.errors, "other errors" if more else kind, times)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `summary.json` holds besides the settings."""
@@ -102,6 +107,12 @@ class ScoreSummary:
                 "left_out_service": dict(sorted(self.service.items())),
             },
         }
+
+
+def _add(counts: Counter[str], name: str, times: int) -> None:
+    counts[name] += times
+    if not counts[name]:
+        del counts[name]
 
 
 def error_kind(error: str) -> str:

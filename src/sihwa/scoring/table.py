@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,11 @@ class ScoreTable:
         shard = self.shards.append(rows)
         if self._growing and shard is not None:
             self._growing.append(shard)
+
+    def remove(self, is_stale: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Remove rows, from a file that grows, too; `is_stale` is asked once for each row."""
+        if self.shards.remove(is_stale):
+            self.start_copy()
 
     def finish(self, summary: ScoreSummary) -> None:
         """Write the last shard, then the file that the user named, then the summary."""

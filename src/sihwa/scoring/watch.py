@@ -106,7 +106,9 @@ class Arrivals:
         begin = time.monotonic()
         for folder in self._folders.values():
             for found in walk_folder(folder, self._skip):
-                if found.kind == "image" and not ledger.has(found.path):
+                if found.kind == "image" and (
+                    not ledger.has(found.path) or ledger.is_due_again(found.path)
+                ):
                     self._waiting.setdefault(found.path, _UNSEEN)
         self._scanned = time.monotonic()
         self._scan_seconds = self._scanned - begin

@@ -1,6 +1,8 @@
 """Files that are written whole or not at all (temporary name, fsync, rename), and locks."""
 
 import contextlib
+import errno
+import functools
 import hashlib
 import json
 import os
@@ -14,6 +16,10 @@ from typing import Any
 import filelock
 
 from sihwa.errors import StorageError
+from sihwa.terminal.console import note
+
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""What locking gives where the file system knows no locks, or its server has none."""
 
 
 @contextlib.contextmanager
@@ -106,7 +112,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 def hold(lock: Path, place: Path, advice: str) -> Iterator[None]:
     """Hold a lock that protects `place`, without waiting for another process that holds it.
 
-    Its file is made if missing, and kept. The kernel releases it however the process ends.
+    Its file is made if missing, and kept. The kernel releases it however the process ends. On a
+    file system without locks, as some network shares are, nothing is held, and a note says so.
 
     Raises:
         StorageError: Another process holds it, or it cannot be made.
@@ -114,6 +121,14 @@ def hold(lock: Path, place: Path, advice: str) -> Iterator[None]:
     with writing(place):
         lock.parent.mkdir(parents=True, exist_ok=True)
         lock.touch()  # an unwritable place must not look like a locked one
+        has_locks = _has_locks(lock)
+    if not has_locks:
+        _tell_once(
+            f"{place} is on a file system without locks; let one process at a time write there"
+        )
+        yield
+        return
+    with writing(place):
         held = filelock.FileLock(lock, blocking=False)
         try:
             held.acquire()
@@ -123,6 +138,28 @@ def hold(lock: Path, place: Path, advice: str) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def _has_locks(file: Path) -> bool:
+    """Tell whether the file system of a file has locks; whoever holds one does not matter.
+
+    Where it has none, filelock would take the file, which is there, for the lock of another.
+    """
+    if os.name == "nt":
+        return True
+    import fcntl
+
+    with file.open("rb") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno not in _NO_LOCKS
+    return True
+
+
+@functools.cache
+def _tell_once(line: str) -> None:
+    note(f"note: {line}")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -162,5 +199,8 @@ def _fsync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF):  # a share that syncs no folder
+            raise
     finally:
         os.close(handle)

@@ -2,10 +2,13 @@
 
 import contextlib
 import logging
+import os
+import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from subprocess import list2cmdline
 from typing import Any
 
 from sihwa.errors import ConfigError
@@ -42,6 +45,11 @@ def a_path(text: str) -> Path:
     if not text:
         raise ConfigError("empty path; use . for the current directory")
     return Path(text)
+
+
+def pasteable(words: Sequence[str]) -> str:
+    """Return a command as the shell of this system takes it; cmd on Windows keeps single quotes."""
+    return list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def say(line: str) -> None:

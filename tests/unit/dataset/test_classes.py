@@ -1,11 +1,20 @@
 """What the settings make of folders and labels: excluded, left out, merged, compared."""
 
+import os
+import sys
 import unicodedata
 from pathlib import Path
 
 import pytest
 
-from sihwa.dataset import ImageFolderConfig, Manifest, read_as_given, read_dataset
+from sihwa.dataset import (
+    AutoConfig,
+    ImageFolderConfig,
+    Manifest,
+    NeuDetConfig,
+    read_as_given,
+    read_dataset,
+)
 from sihwa.dataset.file_choice import mask_notes
 from sihwa.errors import ConfigError, DatasetError
 from tests.helpers import random_images, save_images
@@ -174,6 +183,27 @@ def test_read_dataset_tells_that_all_images_were_dropped(tmp_path: Path) -> None
         read_as_given(config_of(tmp_path))
 
 
+def test_read_dataset_tells_a_class_of_which_no_image_could_be_read(tmp_path: Path) -> None:
+    make(tmp_path, good=4, ng=4, blister=1)
+    (tmp_path / "blister/000.png").write_bytes(b"x")
+    manifest = read(tmp_path, on_unreadable="drop")
+    assert manifest.classes == ("good", "ng")
+    assert any("'blister'" in note for note in manifest.notes)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_read_dataset_class_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    make(tmp_path, good=4, ng=4)
+    (tmp_path / "ng").rename(tmp_path / os.fsdecode(b"\xba\xd2"))
+    with pytest.raises(DatasetError, match="is not UTF-8"):
+        read(tmp_path)
+
+
+def test_read_dataset_letters_without_a_width_make_no_other_class(tmp_path: Path) -> None:
+    make(tmp_path, **{"good": 4, "ng": 4, "good\u200b": 1})
+    assert read(tmp_path).classes == ("good", "ng")
+
+
 def test_read_dataset_error_carries_the_notes_of_what_came_before(tmp_path: Path) -> None:
     make(tmp_path / "outer", good=4, bad=1)
     make(tmp_path / "outer" / ".hidden", good=1)
@@ -182,6 +212,19 @@ def test_read_dataset_error_carries_the_notes_of_what_came_before(tmp_path: Path
     notes = error.value.__notes__
     assert any(".hidden" in note for note in notes)
     assert any("outer" in note for note in notes)
+
+
+def test_read_dataset_error_of_the_layout_carries_notes_on_the_files(tmp_path: Path) -> None:
+    make(tmp_path, good=4, bad=4)
+    make(tmp_path / ".hidden", good=1)
+    make(tmp_path / "test", good=1)
+    with pytest.raises(DatasetError, match="got splits") as error:
+        read(tmp_path)
+    assert any(".hidden" in note for note in error.value.__notes__)
+    for other in (NeuDetConfig, AutoConfig):
+        with pytest.raises(DatasetError) as error:
+            read_as_given(other(name="x", root=str(tmp_path)))
+        assert any(".hidden" in note for note in error.value.__notes__)
 
 
 def test_read_dataset_export_without_class_folders_is_refused_by_name(tmp_path: Path) -> None:

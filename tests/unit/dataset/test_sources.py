@@ -48,9 +48,10 @@ def find_table(path: Path) -> Source:
          unicodedata.normalize("NFD", "긁힘") + "/b.png": ("긁힘", None)},
         *({"train/good/a.png": ("good", "train"), f"{name}/good/b.png": ("good", "calibration"),
            "test/bad/x/c.png": ("bad", "test")}
-          for name in ("calibration", "val", "Validation", "valid")),
+          for name in ("calibration", "val", "Validation", "valid", "val_set", "Valid Images")),
     ],
-    ids=["any depth", "outer folder", "decomposed", "calibration", "val", "Validation", "valid"],
+    ids=["any depth", "outer folder", "decomposed", "calibration", "val", "Validation", "valid",
+         "val_set", "Valid Images"],
 )  # fmt: skip
 @pytest.mark.parametrize("archive", [False, True], ids=["folder", "zip"])
 def test_find_image_folder_reads_class_and_split(
@@ -131,7 +132,7 @@ def test_find_image_folder_another_layout_is_refused(
     ("name", "message"),
     [
         ("nowhere", r"expected a folder or a \.zip, found nothing"),
-        ("in", "no image in .* only 1 other files"),
+        ("in", r"no image in .* only 1 other files \(\.txt\)"),
         ("in/readme.txt", "found another file"),
         ("broken.zip", r"not a readable \.zip"),
         (" ", "empty path"),

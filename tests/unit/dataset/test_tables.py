@@ -62,6 +62,8 @@ def expected(parts: Path) -> dict[str, str]:
         pytest.param(rows_of(lambda c, n: f"{c}/{n},{c},,", "path,label,,") + "\n,,,\n,,\n",
                      id="empty cells"),
         pytest.param(rows_of(lambda c, n: f"{c.upper()}/{n.upper()},{c}", "Path,LABEL"), id="case"),
+        pytest.param(rows_of(lambda c, n: f"3,{c}/{n},{c}", ",path,label"), id="unnamed column"),
+        pytest.param(rows_of(lambda c, n: f"\ufeff{c}/{n},{c}"), id="joined"),
         pytest.param(rows_of(lambda c, n: f"{c}/{n},{c}").replace("\n", "\r\n"), id="CRLF"),
         pytest.param(rows_of(lambda c, n: f"{c}/{n},{c}").replace("\n", "\r"), id="CR"),
     ],
@@ -106,13 +108,29 @@ def test_find_tabular_cp949_is_read_with_a_note(tmp_path: Path) -> None:
     assert "cp949" in source.notes[0]
 
 
+def test_find_tabular_error_carries_the_note_of_how_the_text_was_read(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "labels.csv", "path,label\n없음.png,양품\n".encode("cp949"))
+    with pytest.raises(DatasetError, match="none of its 1 images") as error:
+        find(table)
+    assert any("cp949" in note for note in error.value.__notes__)
+
+
 @pytest.mark.parametrize(
-    "prefix", ["D:\\data\\parts\\", "\\\\nas\\share\\parts\\", "/mnt/old/parts/", "c:/x/parts/"]
+    "prefix",
+    [
+        "D:\\data\\parts\\",
+        "\\\\nas\\share\\parts\\",
+        "/mnt/old/parts/",
+        "c:/x/parts/",
+        " D:\\data\\PARTS\\",
+    ],
 )
 def test_find_tabular_absolute_paths_are_found_below_the_root(
     parts: Path, tmp_path: Path, prefix: str
 ) -> None:
     line = rows_of(lambda c, n: f"{prefix}{c}{prefix[-1]}{n},{c}")
+    if "PARTS" in prefix:
+        line = line.replace("good\\", "GOOD\\")
     table = write_table(tmp_path / "labels.csv", line)
     with pytest.raises(DatasetError, match=r"dataset\.root=FOLDER"):
         find(table)
@@ -122,6 +140,24 @@ def test_find_tabular_absolute_paths_are_found_below_the_root(
         find(table, parts)
     with pytest.raises(DatasetError, match=r"dataset\.root: .* found nothing at"):
         find(table, parts / "nowhere")
+
+
+def test_find_tabular_moved_name_that_fits_two_files_is_not_guessed(tmp_path: Path) -> None:
+    for name in ("a", "A"):
+        save_images(tmp_path / "x", random_images(1, 8, 8), prefix=name)
+    if len(list(tmp_path.glob("x/*.png"))) < 2:
+        pytest.skip("the disk ignores case")
+    table = write_table(tmp_path / "labels.csv", "path,label\nD:\\X\\a000.png,x\n")
+    with pytest.raises(DatasetError, match="1 of 1 images are not below"):
+        find(table, tmp_path)
+
+
+def test_find_tabular_file_listed_in_two_ways_is_refused(parts: Path) -> None:
+    table = write_table(
+        parts / "labels.csv", rows_of(lambda c, n: f"{c}/{n},{c}") + "\n./bad/../good/000.png,bad"
+    )
+    with pytest.raises(DatasetError, match="line 2 and line 12 both list"):
+        find(table)
 
 
 def test_find_tabular_relative_paths_are_below_the_root(parts: Path, tmp_path: Path) -> None:
@@ -148,8 +184,9 @@ def test_find_tabular_reads_label_studio(
     names = [(path.parent.name, path.name.replace(" ", "%20")) for path in parts.glob("*/*.png")]
     if "?d=" not in image and "upload" not in image:
         names = [(label, name.replace("%20", " ")) for label, name in names]
+    choice = "label" if below else "choice"  # as a template may name it
     rows = [
-        {"image": image.format(*one), "id": n, "choice": one[0], "annotator": 1, "lead_time": 0.5}
+        {"image": image.format(*one), "id": n, choice: one[0], "annotator": 1, "lead_time": 0.5}
         for n, one in enumerate(names)
     ]
     table = tmp_path / f"export.{kind}"

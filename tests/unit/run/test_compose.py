@@ -118,6 +118,7 @@ def test_compose_config_every_option_composes(option: Path) -> None:
         (["dataset.merge={a: b}"], "dataset.merge: expected lists by name"),
         (["'seed=3'"], r'double quotes: "seed=3"$'),
         (["'dataset.accept_classes=[a,", "b]'"], "single quotes .* cmd on Windows"),
+        (["dataset.root='C:/data", "set'"], "cmd on Windows .* double quotes"),
         (["training.strengths=[a]"], "a list with a number in each"),
         (["dataset.split=3"], r"dataset\.split\.NAME=VALUE"),
         (["seed.x=1"], "unknown setting 'seed.x'; nearest: seed"),
@@ -190,6 +191,23 @@ def documented_commands() -> list[list[str]]:
             if not any(word.startswith(("resume=", "sweep=")) for word in words):
                 found.append(words)
     return found
+
+
+def test_compose_config_list_in_single_quotes_that_cmd_keeps_is_read() -> None:
+    config = compose_config([*NEU, "dataset.accept_classes='[good, b]'"])
+    assert config.dataset.accept_classes == ["good", "b"]
+    merged = compose_config([*NEU, "dataset.merge='{a: [b, c]}'"])
+    assert merged.dataset.merge == {"a": ["b", "c"]}
+
+
+def test_documents_quote_settings_so_that_cmd_takes_them() -> None:
+    root = Path(__file__).parents[3]
+    texts = [
+        path.read_text(encoding="utf-8") for path in (root / "README.md", *root.glob("docs/*.md"))
+    ]
+    assert [
+        found for text in texts for found in re.findall(r"'[a-z_]+(?:\.[a-z_]+)*=[^\n]*", text)
+    ] == []
 
 
 def test_compose_config_knows_every_documented_command() -> None:

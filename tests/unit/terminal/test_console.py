@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from sihwa.errors import ConfigError
-from sihwa.terminal.console import quieten, run_commands
+from sihwa.terminal.console import pasteable, quieten, run_commands
 
 
 def test_quieten_hides_warnings_and_named_loggers_until_its_end(
@@ -52,3 +52,15 @@ def test_run_commands_misspelt_command_names_the_nearest(
     monkeypatch.setattr(sys, "argv", ["sihwa", "scoer"])
     with pytest.raises(ConfigError, match=r"'scoer'\..*'score'\? See `.+ --help`$"):
         run_commands(app)
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"), [("posix", "a 'resume=b c'"), ("nt", 'a "resume=b c"')]
+)
+def test_pasteable_suits_the_shell_of_the_system(
+    monkeypatch: pytest.MonkeyPatch, system: str, expected: str
+) -> None:
+    monkeypatch.setattr("sihwa.terminal.console.os.name", system)
+    found = pasteable(["a", "resume=b c"])
+    monkeypatch.undo()  # pytest's own paths depend on it
+    assert found == expected
