@@ -1,9 +1,11 @@
+import json
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -205,6 +207,31 @@ def test_decide_command_imports_neither_pytorch_nor_hydra(run: RunResult, tmp_pa
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "set()"
     assert load_inspector(out).card.claims
+
+
+def test_evaluate_command_imports_neither_pytorch_nor_hydra(run: RunResult, parts: Path) -> None:
+    script = (
+        "import atexit, sys; from sihwa.__main__ import main;"
+        "atexit.register(lambda: print({'torch', 'hydra', 'sklearn'} & set(sys.modules))); main()"
+    )
+    done = command(sys.executable, "-c", script, "evaluate", run.inspector, parts)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "set()"
+    assert done.stdout.count("as before") == 6
+    assert "Traceback" not in done.stderr
+
+
+def test_evaluate_command_of_the_runs_own_test_images_gives_its_figures(
+    run: RunResult, tmp_path: Path
+) -> None:
+    for place, source in enumerate(("manifest.parquet", "predictions.parquet")):
+        out = tmp_path / f"{place}.json"
+        done = command(*SIHWA, "evaluate", run.inspector, run.folder / source, "--out", out)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(out.read_text("utf-8"))
+        assert found["confusion"] == run.evaluation.confusion.tolist()
+        assert found["figures"]["accuracy"] == asdict(run.evaluation.accuracy)
+        assert {one["p_value"] for one in found["against_training"]} == {1.0}
 
 
 def test_score_command_imports_no_pandas(run: RunResult, tmp_path: Path) -> None:
