@@ -287,6 +287,7 @@ def test_train_command_multirun_makes_each_run(parts: Path, tmp_path: Path) -> N
     done = command(*TRAIN, "-m", *given)
     assert done.returncode == 0, done.stderr
     assert "run 2 of 2: " in done.stderr
+    assert "runs 1, 2 differ by seed alone" in done.stdout
     configs = [read_config(path.parent) for path in tmp_path.glob("*-*-*/*/config.yaml")]
     assert sorted(config.seed for config in configs) == [0, 1]
     assert {config.dataset.licence for config in configs} == {"1_1"}

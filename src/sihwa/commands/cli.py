@@ -10,6 +10,7 @@ import typer
 import sihwa
 from sihwa.commands.audit_command import audit
 from sihwa.commands.benchmark_command import benchmark
+from sihwa.commands.compare_command import compare
 from sihwa.commands.decide_command import decide
 from sihwa.commands.evaluate_command import evaluate
 from sihwa.commands.fetch_command import fetch
@@ -20,6 +21,7 @@ from sihwa.terminal.console import run_commands
 __all__ = [
     "audit",
     "benchmark",
+    "compare",
     "decide",
     "evaluate",
     "fetch",
@@ -77,6 +79,7 @@ app.command("audit")(audit)
 app.command("score")(score)
 app.command("decide")(decide)
 app.command("evaluate")(evaluate)
+app.command("compare")(compare)
 app.command("verify")(verify)
 app.command("benchmark")(benchmark)
 app.command("fetch")(fetch)

@@ -12,6 +12,9 @@ from sihwa.qualification.then_and_now import Change
 from sihwa.reporting.figure_rows import percent
 from sihwa.reporting.wording import WORDS
 
+NAMES = {**WORDS, "wrong_classes": "Wrong top classes"}
+"""Names of figures by key."""
+
 
 def changes_table(changes: Sequence[Change]) -> Table:
     """Return one row per figure: in the training run, now, p-value and verdict."""
@@ -19,7 +22,7 @@ def changes_table(changes: Sequence[Change]) -> Table:
     for one in changes:
         p_value = "–" if one.p_value is None else f"{one.p_value:.2g}"
         rates = _rate(one.then), _rate(one.now)
-        table.add_row(WORDS[one.name], *rates, p_value, _verdict(one.verdict))
+        table.add_row(NAMES[one.name], *rates, p_value, _verdict(one.verdict))
     table.caption = Text(
         f"a difference counts if p is at most {LEVEL:g}; as before: none was seen, and fewer "
         "images show less",
@@ -36,7 +39,7 @@ def paired_table(paired: Sequence[PairedVerdict]) -> Table:
             f"{count:,}  (alone {alone:,})"
             for count, alone in ((one.one, one.test.only_a), (one.other, one.test.only_b))
         )
-        table.add_row(WORDS[one.name], *counts, _verdict(one.verdict))
+        table.add_row(NAMES[one.name], *counts, _verdict(one.verdict))
     return table
 
 

@@ -25,7 +25,6 @@ WORDS = {
     ),
     "log_loss": "Log loss",
     "log_loss_note": "in nats, 0 is perfect",
-    "wrong_classes": "Wrong top classes",
     "recall": "Recall",
     "recall_note": "share of its images given this label",
     "precision": "Precision",
