@@ -1,9 +1,11 @@
+import json
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -207,6 +209,31 @@ def test_decide_command_imports_neither_pytorch_nor_hydra(run: RunResult, tmp_pa
     assert load_inspector(out).card.claims
 
 
+def test_evaluate_command_imports_neither_pytorch_nor_hydra(run: RunResult, parts: Path) -> None:
+    script = (
+        "import atexit, sys; from sihwa.__main__ import main;"
+        "atexit.register(lambda: print({'torch', 'hydra', 'sklearn'} & set(sys.modules))); main()"
+    )
+    done = command(sys.executable, "-c", script, "evaluate", run.inspector, parts)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "set()"
+    assert done.stdout.count("as before") == 6
+    assert "Traceback" not in done.stderr
+
+
+def test_evaluate_command_of_the_runs_own_test_images_gives_its_figures(
+    run: RunResult, tmp_path: Path
+) -> None:
+    for place, source in enumerate(("manifest.parquet", "predictions.parquet")):
+        out = tmp_path / f"{place}.json"
+        done = command(*SIHWA, "evaluate", run.inspector, run.folder / source, "--out", out)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(out.read_text("utf-8"))
+        assert found["confusion"] == run.evaluation.confusion.tolist()
+        assert found["figures"]["accuracy"] == asdict(run.evaluation.accuracy)
+        assert {one["p_value"] for one in found["against_training"]} == {1.0}
+
+
 def test_score_command_imports_no_pandas(run: RunResult, tmp_path: Path) -> None:
     save_images(tmp_path / "in", random_images(2, 20, 20))
     script = (
@@ -260,6 +287,7 @@ def test_train_command_multirun_makes_each_run(parts: Path, tmp_path: Path) -> N
     done = command(*TRAIN, "-m", *given)
     assert done.returncode == 0, done.stderr
     assert "run 2 of 2: " in done.stderr
+    assert "runs 1, 2 differ by seed alone" in done.stdout
     configs = [read_config(path.parent) for path in tmp_path.glob("*-*-*/*/config.yaml")]
     assert sorted(config.seed for config in configs) == [0, 1]
     assert {config.dataset.licence for config in configs} == {"1_1"}

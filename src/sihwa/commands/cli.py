@@ -1,4 +1,4 @@
-"""The console command: `sihwa train | audit | score | decide | verify | benchmark | fetch`."""
+"""The console command: `sihwa train`, `audit`, `score`, `decide`, `evaluate` and others."""
 
 import gc
 import sys
@@ -10,13 +10,27 @@ import typer
 import sihwa
 from sihwa.commands.audit_command import audit
 from sihwa.commands.benchmark_command import benchmark
+from sihwa.commands.compare_command import compare
 from sihwa.commands.decide_command import decide
+from sihwa.commands.evaluate_command import evaluate
 from sihwa.commands.fetch_command import fetch
 from sihwa.commands.score_command import score
 from sihwa.commands.verify_command import verify
 from sihwa.terminal.console import run_commands
 
-__all__ = ["audit", "benchmark", "decide", "fetch", "run", "run_alone", "score", "train", "verify"]
+__all__ = [
+    "audit",
+    "benchmark",
+    "compare",
+    "decide",
+    "evaluate",
+    "fetch",
+    "run",
+    "run_alone",
+    "score",
+    "train",
+    "verify",
+]
 
 
 def _new_app(description: str | None = None) -> typer.Typer:
@@ -64,6 +78,8 @@ def _show_version(value: bool) -> None:
 app.command("audit")(audit)
 app.command("score")(score)
 app.command("decide")(decide)
+app.command("evaluate")(evaluate)
+app.command("compare")(compare)
 app.command("verify")(verify)
 app.command("benchmark")(benchmark)
 app.command("fetch")(fetch)

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 import sihwa
+from sihwa.commands.compare_command import show_runs
 from sihwa.commands.settings_help import help_text
 from sihwa.errors import ConfigError
 from sihwa.model import require_known
@@ -75,10 +76,13 @@ def _run_all(runs: Sequence[Sequence[str]]) -> None:
     for config in configs if len(runs) > 1 else ():
         require_known(config.model.architecture)
     begin_work()
+    folders = []
     for place, config in enumerate(configs):
         if len(runs) > 1:
             note(f"run {place + 1} of {len(runs)}: {' '.join(runs[place])}")
-        _train_and_show(config)
+        folders += [folder] if (folder := _train_and_show(config)) else []
+    if len(folders) > 1:
+        show_runs(folders)
 
 
 def _run_named(named: Sequence[str], others: Sequence[str], arguments: Sequence[str]) -> None:
@@ -119,22 +123,28 @@ def _sweep_and_show(name: str, overrides: Sequence[str]) -> None:
 
 def _train_and_show(
     config: TrainConfig, resumed: Path | None = None, root: str | None = None
-) -> None:
-    """Start or resume a run or a cross-validation, and print its figures."""
+) -> Path | None:
+    """Start or resume a run or a cross-validation, and print its figures.
+
+    Returns:
+        Its folder; None in a process that only assists.
+    """
     begin = time.perf_counter()
     if config.evaluation.folds > 1:
         folds = resume_folds(resumed, root) if resumed else cross_validate(config)
+        show_runs([folds.folder])
         Console().print(folds.as_table())
         Console().print(f"folds: {folds.folder}", soft_wrap=True, highlight=False)
-        return
+        return folds.folder
     with process_group(choose_device(config.device)):
         if world()[0] > 0:
             assist_training(config)
-            return
+            return None
         result = (Run.resume(resumed, root) if resumed else Run.start(config)).finish()
     show_run(result)
     seconds = time.perf_counter() - begin
     Console().print(f"{seconds:.1f} s from settings to report", highlight=False)
+    return result.folder
 
 
 def show_run(result: RunResult) -> None:

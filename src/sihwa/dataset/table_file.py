@@ -38,8 +38,12 @@ class TableContent(NamedTuple):
     notes: list[str]
 
 
-def read_table(path: Path) -> TableContent:
+def read_table(path: Path, label: str = "label") -> TableContent:
     """Read a table; the suffix of its name gives the format.
+
+    Args:
+        path: Of the table.
+        label: Column that becomes `label`; another column of that name is dropped.
 
     Raises:
         DatasetError: It cannot be read, lacks a column, or has a row of another length.
@@ -47,7 +51,7 @@ def read_table(path: Path) -> TableContent:
     suffix = path.suffix.lower()
     notes: list[str] = []
     if suffix == ".parquet":
-        rows = _read_parquet(path)
+        rows = _read_parquet(path, label)
     elif suffix in (".xlsx", ".xls", ".ods", ".numbers"):
         raise DatasetError(f"{path}: a spreadsheet is not read; save it as 'CSV UTF-8'")
     elif suffix == ".xml":
@@ -64,6 +68,8 @@ def read_table(path: Path) -> TableContent:
                 notes.append(f"{path.name}: columns without a name are left out")
     if not rows:
         raise DatasetError(f"dataset.path: {path} has no row")
+    if label != "label":
+        rows = _relabelled(rows, label, path)
     names = list(rows[0].cells)
     cells = as_table(names, [row.cells for row in rows])
     _require_columns(list(cells[0]), path)
@@ -76,6 +82,19 @@ def read_table(path: Path) -> TableContent:
     return TableContent(
         [row._replace(cells=one) for row, one in zip(rows, cells, strict=True)], notes
     )
+
+
+def _relabelled(rows: Sequence[TableRow], label: str, path: Path) -> list[TableRow]:
+    """Return the rows with the labels of another column."""
+    if label not in rows[0].cells:
+        raise DatasetError(f"{path}: no column {label!r}; columns: {', '.join(rows[0].cells)}")
+    return [
+        row._replace(
+            cells={n: v for n, v in row.cells.items() if n not in ("label", label)}
+            | {"label": row.cells[label]}
+        )
+        for row in rows
+    ]
 
 
 def _read_text(path: Path) -> tuple[str, list[str]]:
@@ -158,10 +177,10 @@ def _usual_names(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _read_parquet(path: Path) -> list[TableRow]:
+def _read_parquet(path: Path, label: str) -> list[TableRow]:
     try:
         table = pq.read_table(path, partitioning=None)
-        _require_columns(table.column_names, path)
+        _require_columns(["label" if name == label else name for name in table.column_names], path)
         dropped = [name for name in ("boxes",) if name in table.column_names]
         kept = table.drop_columns(dropped)
         text = pa.table({name: kept[name].cast(pa.string()) for name in kept.column_names})

@@ -18,12 +18,12 @@ from sihwa.terminal.names import name_of_text
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
-def find_tabular(config: TabularConfig) -> Source:
+def find_tabular(config: TabularConfig, label: str = "label") -> Source:
     """List the images of a table; columns that are not known become attributes.
 
     Paths are relative to the table, or to `config.root`. Absolute ones that are not there are
     looked for below `config.root`: by content, if the table is the manifest of a run, else by the
-    ends of the paths.
+    ends of the paths. The labels are in the column `label`, or in another one.
 
     Raises:
         DatasetError: There is no row, a column is missing, or a row has no label, an unknown split
@@ -32,7 +32,7 @@ def find_tabular(config: TabularConfig) -> Source:
     path = Path(config.path).expanduser().absolute()
     if not path.is_file():
         raise DatasetError(f"dataset.path: no table at {path}")
-    rows, notes = read_table(path)
+    rows, notes = read_table(path, label)
     with carrying(notes):
         return _read_rows(rows, config, path, notes)
 

@@ -2,12 +2,13 @@
 
 from sihwa.evaluation.config import EvaluationConfig
 from sihwa.evaluation.confusion import balanced_accuracy, confusion_matrix, macro_f1
-from sihwa.evaluation.decided import DecisionFigures, PartFigures
+from sihwa.evaluation.decided import DecisionFigures, PartFigures, measure_decisions
 from sihwa.evaluation.dependence import Dependence, measure_dependence
 from sihwa.evaluation.evaluation import Evaluation, Truth, evaluate
 from sihwa.evaluation.group_proposal import Proposal, propose_groups
 from sihwa.evaluation.grouped import group_index, grouped_interval, grouped_upper_bound
 from sihwa.evaluation.intervals import Figure, clopper_pearson, images_to_prove, upper_bound
+from sihwa.evaluation.mcnemar import PairedTest, mcnemar
 from sihwa.evaluation.probability import (
     ReliabilityBin,
     fit_temperature,
@@ -15,6 +16,8 @@ from sihwa.evaluation.probability import (
     reliability_bins,
     softmax,
 )
+from sihwa.evaluation.rate_change import rate_change
+from sihwa.evaluation.rates import Rates
 from sihwa.evaluation.similarity import KnownGroups, Similarity, check_similarity
 
 __all__ = [
@@ -24,8 +27,10 @@ __all__ = [
     "EvaluationConfig",
     "Figure",
     "KnownGroups",
+    "PairedTest",
     "PartFigures",
     "Proposal",
+    "Rates",
     "ReliabilityBin",
     "Similarity",
     "Truth",
@@ -41,8 +46,11 @@ __all__ = [
     "images_to_prove",
     "log_loss",
     "macro_f1",
+    "mcnemar",
+    "measure_decisions",
     "measure_dependence",
     "propose_groups",
+    "rate_change",
     "reliability_bins",
     "softmax",
     "upper_bound",

@@ -26,6 +26,10 @@ def test_grouped_interval_copies_add_nothing(hits: int) -> None:
     assert (low, high) == pytest.approx(clopper_pearson(hits, 60), abs=2e-3)
 
 
+def test_design_effect_single_group_counts_as_one_image() -> None:
+    assert design_effect(np.array([True, False, True]), np.zeros(3, np.int64)) == 3.0
+
+
 def test_grouped_interval_independent_images_of_many_groups_count_almost_each() -> None:
     rng = np.random.default_rng(0)
     effect = [design_effect(rng.random(3000) < 0.3, rng.permutation(3000) // 6) for _ in range(20)]
