@@ -1,4 +1,4 @@
-"""The console command: `sihwa train | audit | score | decide | verify | benchmark | fetch`."""
+"""The console command: `sihwa train`, `audit`, `score`, `decide`, `study` and the others."""
 
 import gc
 import sys
@@ -13,6 +13,7 @@ from sihwa.commands.benchmark_command import benchmark
 from sihwa.commands.decide_command import decide
 from sihwa.commands.fetch_command import fetch
 from sihwa.commands.score_command import score
+from sihwa.commands.study_command import study
 from sihwa.commands.verify_command import verify
 from sihwa.terminal.console import run_commands
 
@@ -64,6 +65,7 @@ def _show_version(value: bool) -> None:
 app.command("audit")(audit)
 app.command("score")(score)
 app.command("decide")(decide)
+app.command("study")(study)
 app.command("verify")(verify)
 app.command("benchmark")(benchmark)
 app.command("fetch")(fetch)
