@@ -12,6 +12,7 @@ from sihwa.commands.audit_command import audit
 from sihwa.commands.benchmark_command import benchmark
 from sihwa.commands.decide_command import decide
 from sihwa.commands.fetch_command import fetch
+from sihwa.commands.monitor_command import monitor
 from sihwa.commands.score_command import score
 from sihwa.commands.study_command import study
 from sihwa.commands.verify_command import verify
@@ -66,6 +67,7 @@ app.command("audit")(audit)
 app.command("score")(score)
 app.command("decide")(decide)
 app.command("study")(study)
+app.command("monitor")(monitor)
 app.command("verify")(verify)
 app.command("benchmark")(benchmark)
 app.command("fetch")(fetch)
