@@ -53,7 +53,7 @@ def design_effect(hit: BoolArray, group: IntArray) -> float:
     worst = float((size**2).sum() / size.sum())
     pairs = size * (size - 1.0)
     rarer = min(_independent(pairs * (hits > 0)), _independent(pairs * (hits < size)))
-    # one outcome alone, no group of several images with the rarer one, or no other group
+    # one outcome alone, no group of several images with the rarer one, or a single group
     if rarer == 0 or len(size) == 1:
         return worst
     rate = hits.sum() / size.sum()

@@ -1,1 +1,1 @@
-"""Qualification: does an inspector agree with people, and does its line stay as it was?"""
+"""Qualification: what is done with a finished inspector to see that it still holds."""

@@ -47,11 +47,22 @@ class Alarm:
     @property
     def line(self) -> str:
         """The alarm in one line."""
-        when = self.since if self.since == self.until else f"{self.since} to {self.until}"
-        return (
-            f"{self.chart}: {self.rule}, {when}{', still so' if self.ongoing else ''}; "
-            f"{self.value:.4g}, limits {self.low:.4g} to {self.high:.4g}"
+        when = f"in {self.since}" if self.since == self.until else f"{self.since} to {self.until}"
+        if self.ongoing:
+            when = f"since {self.since}"
+        value, low, high = (
+            shown_value(self.chart, one) for one in (self.value, self.low, self.high)
         )
+        return f"{self.chart} {self.rule}, {when}: {value}, limits {low} and {high}"
+
+
+def shown_value(chart: str, value: float) -> str:
+    """Return a value of a chart as text.
+
+    >>> shown_value("reject rate", 0.1234), shown_value("unknown score", 1.0123456)
+    ('12.3 %', '1.012')
+    """
+    return f"{100 * value:.3g} %" if chart.endswith("rate") else f"{value:.4g}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 from sihwa.errors import UnreadableImage
 from sihwa.images import read_image
 from sihwa.qualification.control_charts import Chart
-from sihwa.qualification.monitor import Alarm, Watch
+from sihwa.qualification.monitor import Alarm, Watch, shown_value
 from sihwa.reporting import image_uri
 from sihwa.reporting.drawings import Axis, line_points, linear_ticks
 from sihwa.reporting.template import render_template
@@ -59,8 +59,8 @@ def _drawing(chart: Chart, found: Watch) -> dict[str, Any]:
     ticks = _ticks(min(ends), max(ends))
     x = Axis(-0.5, len(chart.value) - 0.5, WIDTH)
     y = Axis(ticks[0], ticks[-1], HEIGHT, upward=True)
-    is_rate = chart.name.endswith("rate")
     broken = [any(one[place] for one in chart.rules.values()) for place in range(len(chart.value))]
+    names = [printable(one.name) for one in found.periods]
     every = max(1, math.ceil(len(chart.value) / _NAMES_ACROSS))
     return {
         "name": chart.name,
@@ -73,15 +73,14 @@ def _drawing(chart: Chart, found: Watch) -> dict[str, Any]:
                 "x": x.place(place),
                 "y": y.place(value),
                 "broken": broken[place],
-                "title": f"{printable(found.periods[place].name)}: {_shown(value, is_rate)}",
+                "title": f"{names[place]}: {shown_value(chart.name, value)}",
             }
             for place, value in shown
         ],
         "x_ticks": [
-            (x.place(place), printable(found.periods[place].name)[:16])
-            for place in range(0, len(chart.value), every)
+            (x.place(place), names[place][:16]) for place in range(0, len(chart.value), every)
         ],
-        "y_ticks": [(y.place(tick), _shown(tick, is_rate)) for tick in ticks],
+        "y_ticks": [(y.place(tick), shown_value(chart.name, tick)) for tick in ticks],
     }
 
 
@@ -100,10 +99,6 @@ def _ticks(low: float, high: float) -> list[float]:
     first = math.floor(low / step + 1e-9)
     last = max(math.ceil(high / step - 1e-9), first + 1)
     return [round(step * number, 12) for number in range(first, last + 1)]
-
-
-def _shown(value: float, is_rate: bool) -> str:
-    return f"{100 * value:.3g} %" if is_rate else f"{value:.4g}"
 
 
 def _alarms(alarms: list[Alarm]) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ def test_monitor_alarm_ends_with_its_code_and_writes_page_and_json(tmp_path: Pat
     table = made(tmp_path, 22, bad_from=21)
     done = monitor(table, "--by", "hour", "--out", tmp_path / "watch")
     assert done.exit_code == EXIT_ALARM == 3
-    assert "alarm: reject rate: beyond 3 sigma, 2026-01-02 21:00, still so; 0.5" in done.output
+    assert "alarm: reject rate beyond 3 sigma, since 2026-01-02 21:00: 50 %" in done.output
     written = json.loads((tmp_path / "watch" / "monitor.json").read_text("utf-8"))
     assert written["alarms"][0]["images"][0].endswith("lot21.png")
     assert [chart["name"] for chart in written["charts"]] == [
@@ -61,7 +61,7 @@ def test_monitor_alarm_ends_with_its_code_and_writes_page_and_json(tmp_path: Pat
     page = (tmp_path / "watch" / "monitor.html").read_text("utf-8")
     assert page.count("<svg") == 3
     assert page.count("data:image/jpeg") == 1
-    assert "not there now" in page
+    assert written["alarms"][0]["images"][1] in page  # not there now, but named
     assert "http" not in page.replace("http-equiv", "")
 
 

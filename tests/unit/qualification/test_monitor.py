@@ -42,7 +42,7 @@ def test_watch_alarm_names_chart_rule_period_and_images() -> None:
     )  # fmt: skip
     assert alarm.value == pytest.approx(41 / 200)
     assert alarm.images == ("22/b.png", "21/b.png", "22/a.png", "21/a.png")
-    assert "lot 21 to lot 22; 0.205, limits" in alarm.line
+    assert "beyond 3 sigma, lot 21 to lot 22: 20.5 %, limits" in alarm.line
 
 
 def test_watch_runs_begin_where_their_pattern_begins() -> None:
