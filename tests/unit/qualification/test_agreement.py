@@ -118,6 +118,13 @@ def test_agreement_trials_of_one_part_add_no_evidence() -> None:
     assert (low, high) == pytest.approx(grouped_interval(hit, np.arange(100) // 5))
 
 
+def test_agreement_kappa_of_repeated_trials_has_the_interval_of_one() -> None:
+    truth, trial = "a" * 20 + "r" * 20, "a" * 17 + "rrr" + "r" * 18 + "aa"
+    once, often = (one(made({"A": [trial] * trials}, truth)).kappa for trials in (1, 5))
+    assert once.low is not None
+    assert (often.value, often.low) == pytest.approx((once.value, once.low))
+
+
 def test_agreement_faultless_study_is_acceptable_and_says_that_it_is_small() -> None:
     found = measure_agreement(made({"A": ["arar"] * 3}, "arar"))
     assert found.appraisers[0].verdict == "acceptable"

@@ -45,10 +45,16 @@ def test_p_chart_sixth_rising_or_falling_point_is_an_alarm() -> None:
     assert not flat.rules[TREND].any()
 
 
+def test_p_chart_line_without_change_breaks_no_rule() -> None:
+    rules = p_chart("rate", np.full(30, 10), np.full(30, 100), 20).rules
+    assert not any(one.any() for one in rules.values())
+
+
 def test_ewma_chart_equal_periods_have_the_textbook_limits() -> None:
     rng = np.random.default_rng(0)
     mean = rng.normal(1, 0.1, 40)
-    chart = ewma_chart("unknown score", mean, np.zeros(40), np.full(40, 30), 25)
+    # chance within the periods is a part of what is between their means
+    chart = ewma_chart("unknown score", mean, np.full(40, 0.1), np.full(40, 30), 25)
     sigma = mean[:25].std(ddof=1)
     number = np.arange(1, 41)
     reach = 3 * sigma * np.sqrt(LAMBDA / (2 - LAMBDA) * (1 - (1 - LAMBDA) ** (2 * number)))

@@ -63,6 +63,12 @@ def test_watch_drifting_unknown_score_is_an_alarm() -> None:
     assert alarm.images[0] == "24/u.png"
 
 
+def test_watch_run_that_begins_in_the_baseline_is_an_alarm() -> None:
+    found = watch(made([9, 8, 10, 9, 8, 10, 9, 8, 10, 9, 8, *[12] * 9, 12]))
+    (alarm,) = found.alarms
+    assert (alarm.rule, alarm.since, alarm.until) == (SIDE, "lot 11", "lot 20")
+
+
 def test_watch_last_drops_old_alarms() -> None:
     periods = made([*STEADY, 40, 10, 10, 11])
     assert len(watch(periods).alarms) == 1

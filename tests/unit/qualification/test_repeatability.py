@@ -104,6 +104,15 @@ def test_measure_repeatability_image_keeps_its_draws_among_others(tmp_path: Path
     assert other.flipping != all_found.flipping
 
 
+def test_measure_repeatability_images_have_draws_of_their_own(tmp_path: Path) -> None:
+    close = np.asarray(Image.open(balanced(tmp_path / "a")[3]))
+    many = np.repeat(close[None], 8, 0)
+    many[:, 0, 10, 2] = range(8)  # tells them apart, and changes no decision
+    paths = [str(path) for path in save_images(tmp_path / "b", many)]
+    found = measure_repeatability(stub_inspector(), paths, RepeatabilityOptions(trials=20))
+    assert len({one.flips["shift"] for one in found.flipping}) > 1
+
+
 def test_measure_repeatability_parts_widen_the_interval(tmp_path: Path) -> None:
     paths = balanced(tmp_path)
     by_part = RepeatabilityOptions(trials=2, part=PathPattern("--part", "00"))

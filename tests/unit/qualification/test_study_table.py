@@ -67,8 +67,8 @@ def test_add_inspector_worst_image_of_a_part_decides() -> None:
     rows = [
         score_row("t1/part1_a.png", "accept"),
         score_row("t1/part1_b.png", "review"),
-        score_row("t1/part2_a.png", "review"),
-        score_row("t1/part2_b.png", "reject"),
+        score_row("t1/part2_a.png", "reject"),
+        score_row("t1/part2_b.png", "review"),
         score_row("t2/part1_a.png", "accept"),
         score_row("t1/part9_a.png", "accept"),
     ]
