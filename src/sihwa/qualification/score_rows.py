@@ -35,11 +35,18 @@ def read_score_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, An
             _check(row)
             yield row
     except (OSError, csv.Error, pa.ArrowException, LookupError, *_MALFORMED) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        place = f", row {number + 1}" if number else ""
         raise DatasetError(
-            f"{path}: expected a table that sihwa score wrote, got {reason[:200]} after "
-            f"row {number}"
+            f"{path}{place}: expected a table that sihwa score wrote, got {_reason(error)}; name "
+            "what its --out named"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"no column {error}"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split())[:200]
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterable[dict[str, Any]]:
