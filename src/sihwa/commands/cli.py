@@ -14,7 +14,9 @@ from sihwa.commands.compare_command import compare
 from sihwa.commands.decide_command import decide
 from sihwa.commands.evaluate_command import evaluate
 from sihwa.commands.fetch_command import fetch
+from sihwa.commands.monitor_command import monitor
 from sihwa.commands.score_command import score
+from sihwa.commands.study_command import study
 from sihwa.commands.verify_command import verify
 from sihwa.terminal.console import run_commands
 
@@ -80,6 +82,8 @@ app.command("score")(score)
 app.command("decide")(decide)
 app.command("evaluate")(evaluate)
 app.command("compare")(compare)
+app.command("study")(study)
+app.command("monitor")(monitor)
 app.command("verify")(verify)
 app.command("benchmark")(benchmark)
 app.command("fetch")(fetch)

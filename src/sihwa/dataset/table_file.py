@@ -97,6 +97,19 @@ def _relabelled(rows: Sequence[TableRow], label: str, path: Path) -> list[TableR
     ]
 
 
+def read_any_csv(path: Path) -> TableContent:
+    """Read a CSV or TSV of any columns, as Windows and spreadsheets write them.
+
+    Raises:
+        DatasetError: It cannot be read, has no row, or has a row of another length.
+    """
+    text, notes = _read_text(path)
+    rows = _read_csv(path, text) if text.strip() else []
+    if not rows:
+        raise DatasetError(f"{path} has no row")
+    return TableContent(rows, notes)
+
+
 def _read_text(path: Path) -> tuple[str, list[str]]:
     """Return the text of a file in UTF-8, UTF-16 with its mark, or cp949 of Korean letters."""
     try:

@@ -43,6 +43,10 @@ def test_grouped_interval_group_order_does_not_matter() -> None:
     assert grouped_interval(hit, group) == grouped_interval(hit[order], group[order])
 
 
+def test_design_effect_one_group_alone_counts_as_one_image() -> None:
+    assert design_effect(np.array([True, False, True, True]), np.zeros(4, np.int64)) == 4
+
+
 def test_group_index_of_images_without_groups_differ() -> None:
     assert group_index([None, "a", None, "a"]).tolist() == [0, 1, 2, 1]
 
