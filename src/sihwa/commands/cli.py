@@ -27,9 +27,11 @@ __all__ = [
     "decide",
     "evaluate",
     "fetch",
+    "monitor",
     "run",
     "run_alone",
     "score",
+    "study",
     "train",
     "verify",
 ]
