@@ -22,7 +22,8 @@ def changes_table(changes: Sequence[Change]) -> Table:
     for one in changes:
         p_value = "–" if one.p_value is None else f"{one.p_value:.2g}"
         rates = _rate(one.then), _rate(one.now)
-        table.add_row(NAMES[one.name], *rates, p_value, _verdict(one.verdict))
+        words = one.verdict.partition(" (")[0]  # p has a column of its own
+        table.add_row(NAMES[one.name], *rates, p_value, _verdict(words))
     table.caption = Text(
         f"a difference counts if p is at most {LEVEL:g}; as before: none was seen, and fewer "
         "images show less",

@@ -1,5 +1,7 @@
 """Fisher's test of a figure then and now, against SciPy and by simulation."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -51,6 +53,16 @@ def test_rate_change_over_groups_says_less_than_over_images() -> None:
     assert by_group is not None
     assert by_image is not None
     assert by_group > 20 * by_image
+
+
+def test_rate_change_over_groups_rounds_the_rates_towards_each_other() -> None:
+    group = np.arange(240) // 6
+    then, now = (figure(np.arange(240) < hits, group) for hits in (9, 75))
+    few, many = math.floor(effective_images(then)), math.floor(effective_images(now))
+    low, high = math.ceil(9 / 240 * few), math.floor(75 / 240 * many)
+    expected = stats.fisher_exact(np.array([[low, few - low], [high, many - high]])).pvalue
+    assert rate_change(then, now) == pytest.approx(expected)
+    assert rate_change(now, then) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("correlation", [0.3, 0.95])
