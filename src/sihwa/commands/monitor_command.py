@@ -95,7 +95,7 @@ def monitor(
     from sihwa.qualification.lots import COLUMNS, count_periods
     from sihwa.qualification.monitor import watch
     from sihwa.qualification.path_pattern import PathPattern
-    from sihwa.qualification.score_rows import read_score_rows
+    from sihwa.scoring.score_table import open_scores
 
     if lot is not None and by not in (None, "lot"):
         raise ConfigError(f"--lot finds lots; leave it out, or --by {by}")
@@ -103,7 +103,7 @@ def monitor(
     tables = [a_path(word) for word in scores]
     begin_work()
     with progress_bar("reading", None, "rows") as advance:
-        rows = itertools.chain.from_iterable(read_score_rows(one, COLUMNS) for one in tables)
+        rows = itertools.chain.from_iterable(open_scores(one).rows(COLUMNS) for one in tables)
         counts = map(_counting(advance), rows)
         periods = count_periods(counts, kind, PathPattern("--lot", lot) if lot else None)
     found = watch(periods, baseline, last)

@@ -142,15 +142,15 @@ def study(
     # here, because they import SciPy, which other commands do not need
     from sihwa.qualification.agreement import measure_agreement
     from sihwa.qualification.path_pattern import PathPattern
-    from sihwa.qualification.score_rows import read_score_rows
     from sihwa.qualification.study_inspector import COLUMNS, add_inspector
     from sihwa.qualification.study_table import read_study
     from sihwa.qualification.study_text import agreement_table
+    from sihwa.scoring.score_table import open_scores
 
     begin_work()
     ratings = read_study(source, _headings(column or ()), _words(accept))
     if scores is not None and part is not None:
-        rows = read_score_rows(scores, COLUMNS)
+        rows = open_scores(scores).rows(COLUMNS)
         finds = PathPattern("--part", part), trial and PathPattern("--trial", trial)
         ratings = add_inspector(ratings, rows, finds[0], finds[1] or None, scores)
     found = measure_agreement(ratings, review_as_reject=review_as == "reject")

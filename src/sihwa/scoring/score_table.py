@@ -1,7 +1,8 @@
 """Read a score table that was written before, in any of its forms, a batch of rows at a time."""
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sihwa.decision import ACCEPT, REJECT, REVIEW
 from sihwa.errors import DatasetError
 from sihwa.scoring.rows import row_schema
 from sihwa.terminal.names import printable
 
 _BATCH = 4096
+_OUTCOMES = (ACCEPT, REJECT, REVIEW)
+_MALFORMED = (OSError, ValueError, TypeError, RecursionError, pa.ArrowException)
 _PREFIX = "probability_"
 _LONGEST_LINE = 2**24
 
@@ -28,22 +32,34 @@ class ScoreRows:
     """Of its columns `probability_CLASS`, in order."""
     schema: pa.Schema
 
-    def tables(self) -> Iterator[pa.Table]:
-        """Read the rows in order, some thousand at a time.
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Read the rows in order, some thousand at a time; all columns if None.
 
         Raises:
             DatasetError: The table is damaged, or a value has not the type of its column.
         """
         try:
-            for batch in _READERS[_kind(self.path)](self.path, self.schema):
-                yield pa.Table.from_batches([batch]).cast(self.schema)
-        except (OSError, ValueError, pa.ArrowException) as error:
+            wanted = self.schema
+            if columns is not None:
+                wanted = pa.schema([self.schema.field(name) for name in columns])
+            for batch in _READERS[_kind(self.path)](self.path, wanted):
+                yield pa.Table.from_batches([batch]).cast(wanted)
+        except _MALFORMED as error:
             raise _not_scores(self.path, error) from error
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Read the rows one by one."""
-        for table in self.tables():
-            yield from table.to_pylist()
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Read the rows one by one; all columns if None.
+
+        Raises:
+            DatasetError: As `tables`; or a decision is none, or `unknown` is not finite.
+        """
+        number = 0
+        for table in self.tables(columns):
+            for row in table.to_pylist():
+                number += 1
+                if fault := _fault(row):
+                    raise DatasetError(f"{self.path}, row {number}: {fault}")
+                yield row
 
 
 def open_scores(path: Path) -> ScoreRows:
@@ -54,7 +70,7 @@ def open_scores(path: Path) -> ScoreRows:
     """
     try:
         names = _names(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except _MALFORMED as error:
         raise _not_scores(path, error) from error
     classes = tuple(name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX))
     own = row_schema(classes)
@@ -65,6 +81,16 @@ def open_scores(path: Path) -> ScoreRows:
         )
     added = [pa.field(name, pa.string()) for name in names if name not in own.names]
     return ScoreRows(path, classes, pa.schema([*own, *added]))
+
+
+def _fault(row: Mapping[str, Any]) -> str:
+    """Return what no row of the contract has, empty if nothing."""
+    if row.get("decision", ACCEPT) not in _OUTCOMES:
+        return f"expected accept, reject or review, got {str(row['decision'])[:40]!r}"
+    unknown = row.get("unknown")
+    if unknown is not None and not math.isfinite(unknown):
+        return f"expected a finite number as unknown, got {unknown}"
+    return ""
 
 
 def _kind(path: Path) -> str:
