@@ -13,6 +13,7 @@ from sihwa.commands.benchmark_command import benchmark
 from sihwa.commands.compare_command import compare
 from sihwa.commands.decide_command import decide
 from sihwa.commands.evaluate_command import evaluate
+from sihwa.commands.explain_command import explain
 from sihwa.commands.fetch_command import fetch
 from sihwa.commands.monitor_command import monitor
 from sihwa.commands.score_command import score
@@ -26,6 +27,7 @@ __all__ = [
     "compare",
     "decide",
     "evaluate",
+    "explain",
     "fetch",
     "monitor",
     "run",
@@ -86,6 +88,7 @@ app.command("evaluate")(evaluate)
 app.command("compare")(compare)
 app.command("study")(study)
 app.command("monitor")(monitor)
+app.command("explain")(explain)
 app.command("verify")(verify)
 app.command("benchmark")(benchmark)
 app.command("fetch")(fetch)

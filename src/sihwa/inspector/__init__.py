@@ -12,7 +12,7 @@ from sihwa.inspector.card import (
     WeightsFacts,
     card_policy,
 )
-from sihwa.inspector.evidence import EvidenceBox, evidence_box, evidence_overlay
+from sihwa.inspector.evidence import EvidenceBox, evidence_box, evidence_outline, evidence_overlay
 from sihwa.inspector.inspector import Inspection, Inspector, load_inspector, open_bundle, unread
 from sihwa.inspector.machine import processor_of
 from sihwa.inspector.network_facts import FramingFacts, NetworkFacts
@@ -63,6 +63,7 @@ __all__ = [
     "compare",
     "create_runtime",
     "evidence_box",
+    "evidence_outline",
     "evidence_overlay",
     "in_other_sizes",
     "installed_choices",

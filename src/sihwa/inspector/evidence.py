@@ -12,6 +12,9 @@ from PIL import Image
 from sihwa.errors import ShapeError
 
 STRONGEST_TINT = 0.75
+OUTLINE = (255, 0, 200)
+"""A colour that metal, cells and fabric do not have."""
+_HALF = 0.5
 # Five stops of matplotlib's inferno: lightness rises steadily, also for colour-blind eyes.
 TINT_STOPS = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)])
 
@@ -81,6 +84,24 @@ def evidence_overlay(image: NDArray[np.uint8], evidence: NDArray[np.floating]) -
     tint = np.stack([np.interp(heat[:, :, 0], stop, channel) for channel in TINT_STOPS.T], axis=2)
     weight = STRONGEST_TINT * heat
     return np.round(grey * (1 - weight) + tint * weight).astype(np.uint8)
+
+
+def evidence_outline(image: NDArray[np.uint8], evidence: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Draw a line around the places of at least half of the strongest evidence.
+
+    Inside and outside of the line the image stays as it is, so that a defect stays visible. Without
+    any evidence there is no line. Arguments, result and errors as `evidence_overlay`.
+    """
+    outlined = checked_image(image).copy()
+    height, width, _ = outlined.shape
+    strong = _stretched(evidence, (width, height)) >= _HALF
+    thick = max(1, round(max(height, width) / 300))
+    inner = strong.copy()
+    for _ in range(thick):
+        padded = np.pad(inner, 1, constant_values=True)  # the edge of the image is no line
+        inner = inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    outlined[strong & ~inner] = OUTLINE
+    return outlined
 
 
 def _stretched(evidence: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float64]:

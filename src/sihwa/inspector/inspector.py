@@ -59,7 +59,7 @@ class Inspector:
     """A graph in a runtime, with the card that gives its numbers meaning.
 
     `explanation` says which runtime this is and why it was chosen, for people. `decoding` says how
-    image files are read; its `max_pixels` may be raised.
+    image files are read; its `max_pixels` may be raised. `policy` turns outputs into decisions.
     """
 
     def __init__(self, card: Card, runtime: Runtime, explanation: str) -> None:
@@ -67,7 +67,7 @@ class Inspector:
         self.runtime = runtime
         self.explanation = explanation
         self.decoding = Decoding(white=card.white, setting="max_pixels of the inspector's decoding")
-        self._policy = card_policy(card)
+        self.policy = card_policy(card)
 
     def predict(self, images: Image | Iterable[Image]) -> list[Inspection]:
         """Inspect one image or many, of one size or mixed; safe to call from several threads.
@@ -108,7 +108,7 @@ class Inspector:
 
     def interpret(self, outputs: Outputs, height: int, width: int) -> list[Inspection]:
         """Turn the graph's outputs for N images of height × width pixels into inspections."""
-        decisions = self._policy.decide(outputs.probability, outputs.unknown)
+        decisions = self.policy.decide(outputs.probability, outputs.unknown)
         # argmax of NaN is meaningless
         sound = is_finite(outputs.probability, outputs.unknown)
         inspections = []

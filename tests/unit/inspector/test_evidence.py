@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from sihwa.errors import ShapeError
-from sihwa.inspector import evidence_box, evidence_overlay
+from sihwa.inspector import evidence_box, evidence_outline, evidence_overlay
+from sihwa.inspector.evidence import OUTLINE
 
 
 @pytest.mark.parametrize(
@@ -65,3 +66,22 @@ def test_evidence_overlay_scaled_evidence_looks_the_same() -> None:
 def test_evidence_overlay_three_axes_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"evidence must be \(h, w\), but got shape \(1, 2, 2\)"):
         evidence_overlay(grey(), np.zeros((1, 2, 2)))
+
+
+def test_evidence_outline_leaves_inside_and_outside_as_they_are() -> None:
+    evidence = np.zeros((4, 4))
+    evidence[1, 1] = 1.0
+    image = np.random.default_rng(0).integers(0, 200, (40, 60, 3)).astype(np.uint8)
+    outlined = evidence_outline(image, evidence)
+    changed = (outlined != image).any(2)
+    assert (outlined[changed] == OUTLINE).all()
+    rows, columns = np.nonzero(changed)
+    middle = (rows.min() + rows.max()) // 2, (columns.min() + columns.max()) // 2
+    assert not changed[middle]  # a line, not an area
+    assert 5 <= rows.min() < rows.max() <= 25
+    assert 5 <= columns.min() < columns.max() <= 35
+
+
+def test_evidence_outline_without_evidence_draws_nothing() -> None:
+    image = np.full((20, 20, 3), 90, np.uint8)
+    np.testing.assert_array_equal(evidence_outline(image, np.zeros((2, 2))), image)
