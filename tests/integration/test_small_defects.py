@@ -19,6 +19,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("small_defects")
 
 
+@pytest.mark.slow
 def test_measure_trains_and_scores_the_test_images(program: ModuleType, tmp_path: Path) -> None:
     program.draw(tmp_path / "parts", 8, (96, 64), 4)
     line = program.measure(tmp_path, "tiles", "model.tiles=[2,2]", [*TINY, "export.images=2"])

@@ -13,9 +13,14 @@ PROGRAM = [sys.executable, str(ROOT / "benchmarks/zoo.py")]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="takes no such file names")
 
 
-def test_zoo_every_untidy_data_set_is_read_or_refused_as_is_right() -> None:
+@pytest.mark.parametrize("programs", ["0", pytest.param("10", marks=pytest.mark.slow)])
+def test_zoo_every_untidy_data_set_is_read_or_refused_as_is_right(programs: str) -> None:
     done = subprocess.run(
-        [*PROGRAM, "--programs", "1"], capture_output=True, text=True, errors="replace", check=False
+        [*PROGRAM, "--programs", programs],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     assert "WRONG" not in done.stdout, done.stdout
     assert done.returncode == 0, done.stderr
