@@ -25,7 +25,7 @@ from sihwa.decision.fit_policy import fit_policy
 from sihwa.evaluation import group_index
 from sihwa.terminal.progress import progress_bar
 
-_SIZES = (1000, 4000, 16000)
+_SIZES = (1000, 4000, 16000, 64000)
 
 
 def main() -> None:

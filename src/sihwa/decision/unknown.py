@@ -29,7 +29,8 @@ def fit_unknown(
 
     The squared score is a weighted mean of two squared Mahalanobis distances to a class centre, in
     units of a direction's variance: over all directions, and over those K - 1 in which the class
-    centres differ (of linear discriminant analysis).
+    centres differ (of linear discriminant analysis). With two classes there is one such direction,
+    which the probability measures already, so it is left out.
 
     The covariance is shrunk (Ledoit-Wolf), because there are often fewer images than coordinates.
     Directions in which the training images do not vary all have one variance then. Where R < D,
@@ -70,7 +71,9 @@ def fit_unknown(
 
 
 def _between(centre: Array) -> Array:
-    """Return the directions in which whitened class centres (K, D) differ, (D, < K)."""
+    """Return the directions in which whitened class centres (K, D) differ, (D, < K); see above."""
+    if len(centre) < 3:
+        return np.zeros((centre.shape[1], 0))
     _, size, direction = np.linalg.svd(centre - centre.mean(0), full_matrices=False)
     differs = size > 1e-6 * max(size[0], 1e-30)
     return np.asarray(direction[: len(centre) - 1][differs[: len(centre) - 1]].T)

@@ -63,12 +63,18 @@ def test_fit_unknown_finds_what_lies_between_two_classes() -> None:
     assert (score(points, label, middle) > limit).all()
 
 
-def test_fit_unknown_one_class_is_the_plain_distance() -> None:
-    points, _ = clouds(100)
-    one = np.zeros(len(points), np.intp)
-    projection, centre = fit_unknown(points, one, 256)
-    assert projection.shape == (256, 256)
-    assert centre.shape == (1, 256)
+@pytest.mark.parametrize("classes", [1, 2])
+def test_fit_unknown_of_two_classes_is_the_plain_distance(classes: int) -> None:
+    points, label = clouds(100)
+    few = np.minimum(label, classes - 1)
+    projection, centre = fit_unknown(points, few, 256)
+    found = ((points[:5, None] @ projection - centre) ** 2).sum(2)
+    own = np.stack([points[few == kind].mean(0) for kind in range(classes)])
+    inverse = LedoitWolf(assume_centered=True).fit(points - own[few]).precision_
+    offset = points[:5, None] - own
+    np.testing.assert_allclose(
+        found, np.einsum("nkd,de,nke->nk", offset, inverse, offset), rtol=1e-3
+    )
 
 
 def test_fit_unknown_one_image_per_class_stays_finite() -> None:
