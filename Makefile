@@ -36,7 +36,7 @@ PEERS_READY := $(PEERS)/.ready-$(here)-$(shell cksum < benchmarks/peers.txt | cu
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help train test check static gpu test-slow test-network bench-runtimes bench-scale bench-score bench-start bench-train bench-audit bench-copies bench-guarantee bench-unknown bench-memory bench-peers bench-tiles benchmark zoo fix lock wheel clean
+.PHONY: help train test check static gpu test-slow test-network bench-runtimes bench-scale bench-score bench-start bench-train bench-audit bench-copies bench-guarantee bench-unknown bench-evidence bench-memory bench-peers bench-tiles benchmark zoo fix lock wheel clean
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -91,6 +91,9 @@ bench-guarantee: $(DEV_READY) ## how often a proven bound is broken, and its rev
 
 bench-unknown: $(DEV_READY) ## scores for unknown images, compared; ARGS=NEU-DET.zip
 	@PYTHONPATH=src $(PY) benchmarks/unknown.py $(ARGS)
+
+bench-evidence: $(DEV_READY) ## whether evidence points at the boxes of NEU-DET; ARGS=RUN
+	@PYTHONPATH=src $(PY) benchmarks/evidence.py $(or $(ARGS),outputs/latest)
 
 bench-memory: $(DEV_READY) ## peak memory by the size of the images; ARGS="--megapixels 12 20"
 	@PYTHONPATH=src $(PY) benchmarks/memory.py $(ARGS)

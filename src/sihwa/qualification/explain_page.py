@@ -38,7 +38,8 @@ def write_explanation(path: Path, found: Explanation, inspector: str, classes: l
         outlined=_outlined(found),
         neighbours=[
             {
-                "name": printable(one.path),
+                "path": printable(one.path),
+                "name": printable(Path(one.path).name),
                 "label": printable(one.label),
                 "similarity": f"{one.similarity:.2f}",
                 "uri": _uri(one.path),
