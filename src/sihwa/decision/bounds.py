@@ -5,7 +5,7 @@ images. The first that fails ends the search, so all that came before hold toget
 confidence, whatever the sample: fixed-sequence testing, as in Learn then Test. The images must be
 exchangeable with those of the line, and must not have been used for training.
 
-With groups, the bound is that of `grouped_upper_bound`: approximate, but it counts what is
+With groups, the bound is that of `cautious_upper_bound`: approximate, but it counts what is
 independent.
 
 Axes: n images, in the order in which a threshold reaches them.
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sihwa.evaluation import grouped_upper_bound, upper_bound
+from sihwa.evaluation import cautious_upper_bound, upper_bound
 
 Group = NDArray[np.integer] | None
 """Number of each image's group, (n,); None if all images are independent."""
@@ -40,7 +40,7 @@ def bound_of(hit: NDArray[np.bool_], group: Group, confidence: float) -> Bound:
     if group is None:
         rate = upper_bound(occurrences, count, confidence)
     else:
-        rate = grouped_upper_bound(hit, group, confidence)
+        rate = cautious_upper_bound(hit, group, confidence)
     return Bound(rate, occurrences, count)
 
 

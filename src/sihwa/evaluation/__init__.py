@@ -6,7 +6,12 @@ from sihwa.evaluation.decided import DecisionFigures, PartFigures, measure_decis
 from sihwa.evaluation.dependence import Dependence, measure_dependence
 from sihwa.evaluation.evaluation import Evaluation, Truth, evaluate
 from sihwa.evaluation.group_proposal import Proposal, propose_groups
-from sihwa.evaluation.grouped import group_index, grouped_interval, grouped_upper_bound
+from sihwa.evaluation.grouped import (
+    cautious_upper_bound,
+    group_index,
+    grouped_interval,
+    grouped_upper_bound,
+)
 from sihwa.evaluation.intervals import Figure, clopper_pearson, images_to_prove, upper_bound
 from sihwa.evaluation.mcnemar import PairedTest, mcnemar
 from sihwa.evaluation.probability import (
@@ -35,6 +40,7 @@ __all__ = [
     "Similarity",
     "Truth",
     "balanced_accuracy",
+    "cautious_upper_bound",
     "check_similarity",
     "clopper_pearson",
     "confusion_matrix",

@@ -103,20 +103,33 @@ def grouped_upper_bound(hit: BoolArray, group: IntArray, confidence: float = 0.9
     return float(stats.beta.ppf(confidence, hits + 1, misses)) if misses else 1.0
 
 
+def cautious_upper_bound(hit: BoolArray, group: IntArray, confidence: float = 0.95) -> float:
+    """Return `grouped_upper_bound` as if the images of a group were all alike.
+
+    For a bound that chooses a threshold. There the correlation must not be estimated: thresholds at
+    which few groups are hit look as if it were small, and they are the ones that are tried.
+    """
+    size = np.bincount(np.unique(group, return_inverse=True)[1])
+    hits, misses = _effective(hit, group, confidence, float((size**2).sum() / size.sum()))
+    return float(stats.beta.ppf(confidence, hits + 1, misses)) if misses else 1.0
+
+
 def _independent(weight: Float64) -> float:
     """Return the number of groups that carry the weight, (sum w)² / sum w²; 0 if none does."""
     total = float((weight**2).sum())
     return float(weight.sum() ** 2) / total if total else 0.0
 
 
-def _effective(hit: BoolArray, group: IntArray, confidence: float) -> tuple[float, float]:
-    """Return hits and misses, both divided by the design effect."""
+def _effective(
+    hit: BoolArray, group: IntArray, confidence: float, effect: float | None = None
+) -> tuple[float, float]:
+    """Return hits and misses, both divided by the design effect, which is measured if None."""
     if not 0 < confidence < 1:
         raise ShapeError(f"confidence must be in (0, 1), but got {confidence:g}")
     if hit.size == 0 or hit.shape != group.shape:
         raise ShapeError(
             f"expected hit and group of one length, at least 1, got {hit.shape} and {group.shape}"
         )
-    effect = design_effect(hit, group)
+    effect = design_effect(hit, group) if effect is None else effect
     hits = int(hit.sum())
     return hits / effect, (hit.size - hits) / effect

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from sihwa.errors import ShapeError
 from sihwa.evaluation.arrays import IntArray
 from sihwa.evaluation.grouped import (
+    cautious_upper_bound,
     design_effect,
     group_index,
     grouped_interval,
@@ -103,3 +105,13 @@ def test_grouped_interval_covers_where_counting_images_would_not(
     sizes: str, correlation: float
 ) -> None:
     assert coverage(100, sizes, correlation, 0.1, 300) >= 0.92
+
+
+def test_cautious_upper_bound_counts_groups_of_one_size_as_images() -> None:
+    hit = np.zeros(120, np.bool_)
+    hit[::6] = True  # one image of each group: as if no two images were alike
+    group = np.arange(120) // 6
+    bound = cautious_upper_bound(hit, group)
+    assert bound == pytest.approx(stats.beta.ppf(0.95, 20 / 6 + 1, 100 / 6))
+    assert bound > grouped_upper_bound(hit, group)
+    assert cautious_upper_bound(hit, np.arange(120)) == pytest.approx(upper_bound(20, 120))
