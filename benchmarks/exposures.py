@@ -3,11 +3,13 @@
     python benchmarks/exposures.py NEU-DET.zip out/neu6
     python benchmarks/exposures.py elpv out/elpv6 --images 500 --names counting
     python benchmarks/exposures.py elpv out/chance --images 500 --labels random
+    python benchmarks/exposures.py elpv out/saved --exposures 4 --labels random --saved-only
 
 Each image of the data set stands for a part. It is saved six times: with another gamma (0.7 to
 1.4), uneven light, a shift of up to 3 %, noise, and JPEG compression. The folder has one folder per
 class and can be read with dataset=image_folder. With --labels random the class is drawn for each
-part, so nothing but the part itself can be learnt.
+part, so nothing but the part itself can be learnt. With --saved-only the copies differ in JPEG
+compression alone.
 """
 
 import argparse
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--exposures", type=int, default=6)
     parser.add_argument("--names", choices=sorted(_NAMES), default="part")
     parser.add_argument("--labels", choices=["own", "random"], default="own")
+    parser.add_argument("--saved-only", action="store_true", help="only save again, as JPEG")
     parser.add_argument("--seed", type=int, default=0)
     write_exposures(parser.parse_args())
 
@@ -62,7 +65,8 @@ def write_exposures(flags: argparse.Namespace) -> None:
                 number=part * flags.exposures + exposure,
                 digest=rng.bytes(8).hex(),
             )
-            (folder / name).write_bytes(expose(image, rng))
+            again = as_jpeg(image, rng) if flags.saved_only else expose(image, rng)
+            (folder / name).write_bytes(again)
     print(f"{len(rows)} parts, {flags.exposures} exposures each: {flags.out}")
 
 
@@ -79,8 +83,12 @@ def expose(image: NDArray[np.uint8], rng: np.random.Generator) -> bytes:
     light = 1 + slope[0] * y + slope[1] * x
     lit = moved ** rng.uniform(0.7, 1.4) * light[..., None]
     noisy = lit + rng.normal(0, rng.uniform(0.005, 0.02), (height, width, 1))
+    return as_jpeg(np.clip(np.round(255 * noisy), 0, 255).astype(np.uint8), rng)
+
+
+def as_jpeg(pixels: NDArray[np.uint8], rng: np.random.Generator) -> bytes:
+    """Return an image (H, W, 3) as a JPEG of some quality from 70 to 95."""
     stream = io.BytesIO()
-    pixels = np.clip(np.round(255 * noisy), 0, 255).astype(np.uint8)
     Image.fromarray(pixels).save(stream, "JPEG", quality=int(rng.integers(70, 96)))
     return stream.getvalue()
 
