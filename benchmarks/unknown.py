@@ -5,7 +5,8 @@
 Each score is fitted on training images and gets the conformal threshold of an allowed false-alarm
 rate from calibration images; the test images say how many ordinary images it then calls unknown.
 Kept aside are: all of NEU-DET for an inspector of ELPV, all of ELPV for one of NEU-DET, and each
-class of NEU-DET in turn. Scores: the one in use, Mahalanobis, the same relative to a
+class of NEU-DET in turn. At the end, images of mere noise are shown to both, also with a threshold
+from ten calibration images alone. Scores: the one in use, Mahalanobis, the same relative to a
 single class and in the directions between classes alone, distance to the k-th nearest training
 image, energy and greatest probability of a logistic regression, and ViM.
 """
@@ -23,11 +24,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
 from sihwa.dataset import Manifest
-from sihwa.decision import fit_unknown, unknown_threshold
+from sihwa.decision import far_threshold, fit_unknown, unknown_threshold
 from sihwa.run.build_network import build_network
 from sihwa.run.compose import compose_config
 from sihwa.run.processes import choose_device
 from sihwa.training import embed_manifest
+from sihwa.training.embedding import create_embedder
 
 Array = NDArray[np.floating]
 Score = Callable[[Array], Array]
@@ -140,6 +142,8 @@ def main() -> None:
               f"{len(trial.test)} test, {len(trial.unknown)} unknown images")  # fmt: skip
         for name, columns in measure(trial):
             print(f"  {name:24}" + "".join(columns))
+    for source in ("elpv", arguments.neu_det):
+        report_noise(source)
 
 
 def trials(neu_det: str) -> Iterator[Trial]:
@@ -167,6 +171,30 @@ def measure(trial: Trial) -> Iterator[tuple[str, list[str]]]:
                 shares = [(score(one) > limit).mean() for one in (unknown, test)]
                 columns.append(f"  {rate:.0%}: {shares[0]:6.1%} found, {shares[1]:5.1%} false")
         yield make.__name__, columns
+
+
+def report_noise(source: str) -> None:
+    """Print how many images of noise the score in use calls unknown, with its two thresholds."""
+    manifest, embedding = _embedded(source)
+    rng = np.random.default_rng(0)
+    network = build_network(compose_config(["dataset=elpv"]), manifest)
+    embed = create_embedder(network, choose_device("cpu"))
+    noise = [
+        np.clip(rng.normal(mean, deviation, (300, 300, 1)), 0, 255).astype(np.uint8).repeat(3, 2)
+        for mean in (2, 60, 128, 252)
+        for deviation in (1, 5, 30)
+    ]
+    train, calibration = (manifest.split == split for split in ("train", "calibration"))
+    score = in_use(Fitted(embedding[train], manifest.label_index[train], LogisticRegression()))
+    of_noise = score(np.concatenate([embed(image[None]).mean(1) for image in noise]))
+    ordinary = score(embedding[calibration])
+    limit = unknown_threshold(ordinary, _RATES[0]) or np.inf
+    few = [far_threshold(rng.choice(ordinary, 10, replace=False)) for _ in range(1000)]
+    found = np.mean([(of_noise > one).mean() for one in few])
+    print(
+        f"\n{manifest.name}: {(of_noise > limit).sum()} of {len(noise)} images of noise at "
+        f"{_RATES[0]:.0%}; with ten calibration images {found:.1%} of them, mean of 1,000 draws"
+    )
 
 
 def _embedded(source: str) -> tuple[Manifest, Array]:

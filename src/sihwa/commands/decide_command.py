@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,8 +22,8 @@ from sihwa.decision import (
 )
 from sihwa.errors import ConfigError
 from sihwa.scoring.decide_again import decide_again
-from sihwa.scoring.parts import PartRule, write_parts
-from sihwa.scoring.score_table import open_scores
+from sihwa.scoring.parts import PartRule, require_no_parts, write_parts
+from sihwa.scoring.score_table import ScoreRows, open_scores
 from sihwa.terminal.console import a_path, note, say
 from sihwa.terminal.guard import begin_work
 
@@ -73,9 +73,11 @@ def decide(
     best_provable: Annotated[
         bool, typer.Option(help="Take the best that can be proven, if that is less.")
     ] = False,
-    escape_cost: Annotated[float, typer.Option(help="cost: of an escape.")] = 0.0,
-    overkill_cost: Annotated[float, typer.Option(help="cost: of a rejected good part.")] = 0.0,
-    review_cost: Annotated[float, typer.Option(help="cost: of looking at a part.")] = 0.0,
+    escape_cost: Annotated[
+        float, typer.Option(help="Of an escape; with all three costs, what a part costs is shown.")
+    ] = 0.0,
+    overkill_cost: Annotated[float, typer.Option(help="Of a rejected good part.")] = 0.0,
+    review_cost: Annotated[float, typer.Option(help="Of looking at a part.")] = 0.0,
     prevalence: Annotated[
         float | None,
         typer.Option(
@@ -151,35 +153,34 @@ def decide(
         raise ConfigError("--table: name the new table with --out NEW.csv, .jsonl or .parquet")
     from sihwa.inspector.redecide import redecide  # imports SciPy, which --help does not need
 
+    def priced(per: str) -> CostConfig:
+        costs = escape_cost, overkill_cost, review_cost
+        return CostConfig("cost", unknown_rate, per, *costs, "", prevalence)
+
     shared = policy, unknown_rate, per
+    makers: dict[str, Callable[[], DecisionConfig]] = {
+        "escape_bound": lambda: EscapeBoundConfig(
+            *shared, escapes, overkill, {}, confidence, best_provable
+        ),
+        "selective": lambda: SelectiveConfig(*shared, errors, confidence, best_provable),
+        "cost": lambda: priced(per),
+        "even_odds": lambda: EvenOddsConfig(*shared),
+        "top_class": lambda: TopClassConfig(*shared),
+    }
+    if policy not in makers:
+        raise ConfigError(f"--policy must be one of {', '.join(makers)}; got {policy!r}")
     with _flags_named():
-        config: DecisionConfig
-        match policy:
-            case "escape_bound":
-                config = EscapeBoundConfig(
-                    *shared, escapes, overkill, {}, confidence, best_provable
-                )
-            case "selective":
-                config = SelectiveConfig(*shared, errors, confidence, best_provable)
-            case "cost":
-                config = CostConfig(
-                    *shared, escape_cost, overkill_cost, review_cost, "", prevalence
-                )
-            case "even_odds":
-                config = EvenOddsConfig(*shared)
-            case "top_class":
-                config = TopClassConfig(*shared)
-            case _:
-                raise ConfigError(
-                    "--policy must be one of escape_bound, selective, cost, even_odds, top_class; "
-                    f"got {policy!r}"
-                )
-        found = redecide(inspector, config, None if table else out)
+        found = redecide(inspector, makers[policy](), None if table else out)
+        stated = priced("image") if escape_cost or overkill_cost or review_cost else None
     show_decided(found, confidence)
+    if stated and per == "image":
+        show_costs(found, stated)
     if found.fitted.unknown_note:
         note(found.fitted.unknown_note.replace("decision.unknown_rate", "--unknown-rate"))
     if table is not None and out is not None:
-        _decide_table(table, found, out, PartRule.of(part, views) if part else None)
+        scores = open_scores(table)
+        rule = PartRule.for_table(part, views, scores) if part else None
+        _decide_table(scores, found, out, rule)
         return
     if out is None:
         say("nothing was written; --out FOLDER writes an inspector with these thresholds")
@@ -189,8 +190,9 @@ def decide(
     say(f"-> {out}; run `sihwa verify {out}` to prove the faster runtimes for it")
 
 
-def _decide_table(table: Path, found: "Redecided", out: Path, rule: PartRule | None) -> None:
-    scores = open_scores(table)
+def _decide_table(scores: ScoreRows, found: "Redecided", out: Path, rule: PartRule | None) -> None:
+    if rule:
+        require_no_parts(out)
     moved = decide_again(scores, found.before, found.after, out)
     for change, count in sorted(moved.items()):
         say(f"{count:,} images: {change}")
@@ -199,6 +201,8 @@ def _decide_table(table: Path, found: "Redecided", out: Path, rule: PartRule | N
         counts = write_parts(out, open_scores(out).tables(), rule)
         listed = ", ".join(f"{count} {name}" for name, count in sorted(counts.decisions.items()))
         say(f"parts: {listed} -> {counts.path}")
+        if counts.alone:
+            note(f"{counts.alone} images name no part; each is one by itself")
 
 
 @contextlib.contextmanager
@@ -240,6 +244,22 @@ def show_decided(found: "Redecided", confidence: float) -> None:
             f"{policy.reject_at_least:.4g}, reviewed between"
         )
     elif isinstance(policy, TopClassPolicy) and policy.least_probability is not None:
-        say(f"reviewed below a probability of {policy.least_probability:.4g}")
+        if policy.least_probability * len(policy.classes) <= 1:  # no top class is below
+            say("no image is reviewed for a low probability")
+        else:
+            say(f"reviewed below a probability of {policy.least_probability:.4g}")
     for claim in found.fitted.claims:
         say(claim.sentence())
+
+
+def show_costs(found: "Redecided", costs: CostConfig) -> None:
+    """Print what 1,000 parts cost under the policy and under two plain ones."""
+    from sihwa.decision.fit_policy import fit_policy
+    from sihwa.decision.trade_off import cost_per_part
+
+    plain = fit_policy(EvenOddsConfig("even_odds", costs.unknown_rate), found.images).policy
+    ours, theirs = (cost_per_part(one, found.images, costs) for one in (found.fitted.policy, plain))
+    say(
+        f"cost of 1,000 parts, with the rates of the calibration images: {1000 * ours:,.0f}; with "
+        f"even_odds {1000 * theirs:,.0f}, if all are reviewed {1000 * costs.review:,.0f}"
+    )

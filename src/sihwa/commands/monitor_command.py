@@ -42,7 +42,7 @@ def monitor(
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="Finds the lot in the path of an image: the first group counts.",
+            help="Finds the lot in the path of an image: what its groups capture.",
             show_default=False,
         ),
     ] = None,
@@ -94,7 +94,7 @@ def monitor(
     # here, because they import PyArrow and NumPy, which --help does not need
     from sihwa.qualification.lots import COLUMNS, count_periods
     from sihwa.qualification.monitor import watch
-    from sihwa.qualification.path_pattern import PathPattern
+    from sihwa.scoring.path_pattern import PathPattern
     from sihwa.scoring.score_table import open_scores
 
     if lot is not None and by not in (None, "lot"):

@@ -184,6 +184,8 @@ def _open_engine(inspector: Path, options: ScoreOptions) -> Iterator[Engine]:
 
 
 def _score(engine: Engine, source: list[str], out: Path, options: ScoreOptions) -> None:
+    if not options.part and any(claim.per == "part" for claim in engine.card.claims):
+        note("what this inspector proves holds for parts; --part REGEX decides parts")
     if options.watch:
         note("scoring existing files, then new ones as they arrive, until Ctrl-C")
     with _stop_on_signals() as (stop, received):

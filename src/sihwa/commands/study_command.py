@@ -44,7 +44,7 @@ def study(
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="Finds the part in the path of an image: the first group counts.",
+            help="Finds the part in the path of an image: what its groups capture.",
             show_default=False,
         ),
     ] = None,
@@ -141,10 +141,10 @@ def study(
         raise ConfigError(f"--review-as must be one of review, reject; got {review_as!r}")
     # here, because they import SciPy, which other commands do not need
     from sihwa.qualification.agreement import measure_agreement
-    from sihwa.qualification.path_pattern import PathPattern
     from sihwa.qualification.study_inspector import COLUMNS, add_inspector
     from sihwa.qualification.study_table import read_study
     from sihwa.qualification.study_text import agreement_table
+    from sihwa.scoring.path_pattern import PathPattern
     from sihwa.scoring.score_table import open_scores
 
     begin_work()
@@ -165,9 +165,9 @@ def _simulate(
 ) -> None:
     from sihwa.inspector import load_inspector
     from sihwa.inspector.image_list import list_images
-    from sihwa.qualification.path_pattern import PathPattern
     from sihwa.qualification.repeatability import RepeatabilityOptions, measure_repeatability
     from sihwa.qualification.study_text import repeatability_table
+    from sihwa.scoring.path_pattern import PathPattern
 
     options = RepeatabilityOptions(trials, seed, PathPattern("--part", part) if part else None)
     paths = list_images(inspector, source, f"sihwa study --simulate {inspector} FOLDER")

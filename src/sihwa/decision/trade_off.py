@@ -6,10 +6,13 @@ Axes: n calibration images.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sihwa.decision.bounds import border_below, bound_of
 from sihwa.decision.calibration import Calibration
-from sihwa.decision.policy import defect_probability
+from sihwa.decision.config import CostConfig
+from sihwa.decision.policy import ACCEPT, REJECT, REVIEW, Policy, defect_probability
+from sihwa.errors import ShapeError
 
 _FIRST_STEPS = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
 _MOST = 12
@@ -66,3 +69,33 @@ def trade_offs(images: Calibration, reject_at_least: float, confidence: float) -
             )
         )
     return found
+
+
+def cost_per_part(policy: Policy, images: Calibration, costs: CostConfig) -> float:
+    """Return what a part costs on the line, with the rates of the calibration images.
+
+    An accepted defective part costs `escape`, a rejected good one `overkill`, a reviewed one
+    `review`; whoever reviews is taken to decide right.
+
+    Args:
+        policy: Any policy of these images.
+        images: With at least one defective and one good image.
+        costs: The three costs, and the share of defective parts on the line; without it, that of
+            the images.
+
+    Raises:
+        ShapeError: There is no defective image, or no good one.
+    """
+    defective = images.is_defect
+    if defective.all() or not defective.any():
+        raise ShapeError("expected defective and good images, got one kind alone")
+    decided = policy.decide(images.probability, images.unknown)
+    outcome = np.array([decision.outcome for decision in decided])
+    share = float(defective.mean()) if costs.prevalence is None else costs.prevalence
+    of_defective = _mean_cost(outcome[defective], {ACCEPT: costs.escape, REVIEW: costs.review})
+    of_good = _mean_cost(outcome[~defective], {REJECT: costs.overkill, REVIEW: costs.review})
+    return share * of_defective + (1 - share) * of_good
+
+
+def _mean_cost(outcome: NDArray[np.str_], costs: dict[str, float]) -> float:
+    return float(sum((outcome == name).mean() * cost for name, cost in costs.items()))

@@ -8,7 +8,7 @@ from typing import Any
 
 from sihwa.decision import REJECT, REVIEW
 from sihwa.errors import ConfigError, DatasetError
-from sihwa.qualification.path_pattern import PathPattern
+from sihwa.scoring.path_pattern import PathPattern
 
 COLUMNS = ("path", "decision", "unknown", "inspector", "thresholds", "time")
 KINDS = ("lot", "hour", "day")

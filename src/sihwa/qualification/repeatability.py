@@ -15,7 +15,7 @@ from sihwa.images import batch_length, read_image
 from sihwa.inspector import Inspector
 from sihwa.inspector.image_list import none_readable
 from sihwa.qualification.image_changes import CHANGES, change_image
-from sihwa.qualification.path_pattern import PathPattern
+from sihwa.scoring.path_pattern import PathPattern
 from sihwa.terminal.names import printable
 from sihwa.terminal.progress import progress_bar
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sihwa.decision import ACCEPT, REJECT, REVIEW, Outcome
 from sihwa.errors import DatasetError
-from sihwa.qualification.path_pattern import PathPattern
 from sihwa.qualification.study_table import Rating, Ratings
+from sihwa.scoring.path_pattern import PathPattern
 from sihwa.terminal.names import counted
 
 COLUMNS = ("path", "decision", "inspector")

@@ -4,7 +4,6 @@ A part is rejected if one of its images is, else reviewed if one is or a view is
 accepted.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +14,11 @@ import pyarrow as pa
 
 from sihwa.errors import ConfigError
 from sihwa.scoring.lists import LIST_SUFFIXES, read_column
+from sihwa.scoring.path_pattern import PathPattern
 from sihwa.scoring.rows import file_of_row
+from sihwa.scoring.score_table import ScoreRows
 from sihwa.scoring.summary import PartCounts
-from sihwa.scoring.table import TableCopy
+from sihwa.scoring.table import TableCopy, is_table_file
 
 PART_SCHEMA = pa.schema(
     [
@@ -36,7 +37,6 @@ PART_SCHEMA = pa.schema(
 )
 """Columns of a table of parts; docs/row-contract.md says what each means."""
 
-_MOST_LETTERS = 1000
 _WEIGHT = {"accept": 0, "review": 1, "reject": 2}
 
 
@@ -79,38 +79,34 @@ class PartRule:
         r"""Return the rule of a setting.
 
         Args:
-            setting: A regular expression on the path, whose captures name the part, or
-                `column:NAME`. With groups `(?P<part>...)` and `(?P<view>...)` it names both.
+            setting: A regular expression on the path, whose groups name the part, and of which
+                a group `(?P<view>...)` names the view; or `column:NAME`.
             views: At least 1; None asks for no number.
 
         Raises:
-            ConfigError: It is no regular expression, captures nothing, or views is below 1.
-
-        >>> PartRule.of(r"(?P<part>p\d+)_(?P<view>\w+)[.]").name({"path": "a/p7_top.png"})
-        ('p7', 'top')
+            ConfigError: It is not a regular expression, or views is below 1.
         """
         if views is not None and views < 1:
             raise ConfigError(f"--views must be at least 1, got {views}")
         if setting.startswith("column:"):
             column = setting.removeprefix("column:")
             return cls(lambda row: (row.get(column) or None, None), views)
-        try:
-            pattern = re.compile(setting)
-        except re.error as error:
-            raise ConfigError(f"--part: not a regular expression: {setting}: {error}") from error
-        if not pattern.groups:
-            raise ConfigError(f"--part: {setting} captures nothing; put what names the part in ( )")
-        return cls(lambda row: _by_pattern(pattern, row["path"]), views)
+        pattern = PathPattern("--part", setting)
+        return cls(lambda row: pattern.find(row["path"]), views)
 
+    @classmethod
+    def for_table(cls, setting: str, views: int | None, scores: ScoreRows) -> "PartRule":
+        """Return the rule of a setting for the rows of a score table.
 
-def _by_pattern(pattern: re.Pattern[str], path: str) -> tuple[str | None, str | None]:
-    found = pattern.search(path[-_MOST_LETTERS:])
-    if found is None:
-        return None, None
-    named = found.groupdict()
-    if "part" in named:
-        return named["part"], named.get("view")
-    return "/".join(one or "" for one in found.groups()), None
+        `column:NAME` is a column that was added to it; else as `of`.
+
+        Raises:
+            ConfigError: As `of`; or there is no such column.
+        """
+        column = setting.removeprefix("column:")
+        if column != setting and column not in scores.schema.names:
+            raise ConfigError(f"--part {setting}: {scores.path} has no column {column!r}")
+        return cls.of(setting, views)
 
 
 @dataclass
@@ -126,7 +122,7 @@ class _Part:
         self.images += 1
         self.rejected += row["decision"] == "reject"
         self.reviewed += row["decision"] == "review"
-        self.views.add(view or f"{row['path']}")
+        self.views.add(view or row["path"])
         if _WEIGHT[row["decision"]] > _WEIGHT[self.first["decision"]]:
             self.first = row
 
@@ -141,7 +137,7 @@ class Parts:
     _parts: dict[str, _Part] = field(default_factory=dict)
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add the rows of images; `KEY_COLUMNS`, reason and ids are needed."""
+        """Add the rows of images."""
         for row in rows:
             name, view = self.rule.name(row)
             self.alone += name is None
@@ -203,10 +199,18 @@ def write_parts(out: Path, tables: Iterable[pa.Table], rule: PartRule) -> PartCo
     return PartCounts(path, Counter(found["decision"].to_pylist()), parts.alone)
 
 
+def require_no_parts(out: Path) -> None:
+    """Refuse to replace the parts of another table."""
+    if (path := parts_path(out)).exists():
+        raise ConfigError(f"{path} exists already; name another --out, or move it away")
+
+
 def parts_path(out: Path) -> Path:
     """Return where the parts of a score table are written.
 
-    >>> str(parts_path(Path("scores.csv"))), str(parts_path(Path("scores")))
-    ('scores.parts.csv', 'scores/parts.parquet')
+    >>> str(parts_path(Path("scores.csv"))), str(parts_path(Path("scores.2")))
+    ('scores.parts.csv', 'scores.2/parts.parquet')
     """
-    return out.with_name(f"{out.stem}.parts{out.suffix}") if out.suffix else out / "parts.parquet"
+    if is_table_file(out):
+        return out.with_name(f"{out.stem}.parts{out.suffix}")
+    return out / "parts.parquet"

@@ -14,7 +14,7 @@ from sihwa.inspector import Inspector
 from sihwa.scoring.block import Entry, blocks_of
 from sihwa.scoring.engine import Engine, LocalEngine
 from sihwa.scoring.options import ScoreOptions
-from sihwa.scoring.parts import PartRule, write_parts
+from sihwa.scoring.parts import PartRule, require_no_parts, write_parts
 from sihwa.scoring.resume import Ledger, remove_stale
 from sihwa.scoring.rows import file_of_row
 from sihwa.scoring.sources import Sources, counted
@@ -65,6 +65,8 @@ def score_with(
     words = [sources] if isinstance(sources, (str, Path)) else sources
     stop = stop or Event()
     rule = PartRule.for_sources(options.part, options.views, words) if options.part else None
+    if rule and not options.resume:
+        require_no_parts(out)
     listing = Sources(words, skip=table_folder(out))
     with ExitStack() as stack:
         arrivals = stack.enter_context(closing(Arrivals(listing, stop))) if options.watch else None

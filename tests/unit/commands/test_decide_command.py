@@ -1,6 +1,7 @@
 """`sihwa decide`: thresholds of a finished inspector move without a training."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -96,12 +97,45 @@ def test_decide_wrong_flag_is_refused(inspector: Path, words: list[str], reason:
 
 
 def test_decide_other_policies_decide_otherwise(inspector: Path, tmp_path: Path) -> None:
-    said = decide(inspector, "--policy", "selective", "--errors", "5%", "--out", tmp_path / "s")
+    said = decide(inspector, "--policy", "selective", "--errors", "3%", "--out", tmp_path / "s")
     assert "reviewed below a probability" in said
     assert read_bundle(tmp_path / "s").card.claims[0].rate == "errors"
+    assert "no image is reviewed" in decide(inspector, "--policy", "selective", "--errors", "50%")
     costs = ("--escape-cost", 100, "--overkill-cost", 10, "--review-cost", 2)
     decide(inspector, "--policy", "cost", *costs, "--prevalence", "1%", "--out", tmp_path / "c")
     assert read_bundle(tmp_path / "c").card.claims == ()
+
+
+def test_decide_costs_are_those_of_the_decisions(inspector: Path) -> None:
+    costs = ("--escape-cost", 1000, "--overkill-cost", 50, "--review-cost", 3)
+    policy = "--escapes", "5%", "--overkill", "10%", "--prevalence", "10%"
+    said = decide(inspector, *policy, *costs)
+    given = outputs()
+    bad, defect = given.label > 0, 1 - given.probability[:, 0]
+    found = re.search(r"up to P\(defect\) ([\d.]+), rejected from ([\d.]+)", said)
+    cost = re.search(r"calibration images: ([\d,]+); with", said)
+    assert found
+    assert cost
+    low, high = map(float, found.groups())
+    of_bad = 1000 * (defect[bad] <= low).mean()
+    of_bad += 3 * ((defect[bad] > low) & (defect[bad] < high)).mean()
+    of_good = 50 * (defect[~bad] >= high).mean()
+    of_good += 3 * ((defect[~bad] > low) & (defect[~bad] < high)).mean()
+    # of 400 images 1 % may be called unknown, which costs a review instead
+    expected = 1000 * (0.1 * of_bad + 0.9 * of_good)
+    assert float(cost[1].replace(",", "")) == pytest.approx(expected, rel=0.05)
+    assert "if all are reviewed 3,000" in said
+
+
+def test_decide_table_without_the_column_of_parts_is_refused(
+    inspector: Path, tmp_path: Path
+) -> None:
+    save_images(tmp_path / "in", random_images(1, 20, 30))
+    score_sources(load_inspector(inspector), str(tmp_path / "in"), tmp_path / "s.csv")
+    words = ("--best-provable", "--table", tmp_path / "s.csv", "--out", tmp_path / "n.csv")
+    with pytest.raises(ConfigError, match="no column 'part'"):
+        decide(inspector, *words, "--part", "column:part")
+    assert not (tmp_path / "n.csv").exists()
 
 
 def test_decide_table_decides_as_the_new_inspector_would(inspector: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sihwa.errors import ConfigError, DatasetError
 from sihwa.qualification import lots
 from sihwa.qualification.lots import Period, count_periods
-from sihwa.qualification.path_pattern import PathPattern
+from sihwa.scoring.path_pattern import PathPattern
 from tests.unit.qualification.study_data import score_row
 
 LOT = PathPattern("--lot", r"lot(\w+)/")

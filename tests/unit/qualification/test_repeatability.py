@@ -8,8 +8,8 @@ from PIL import Image
 from sihwa.errors import DatasetError
 from sihwa.evaluation import clopper_pearson
 from sihwa.qualification.image_changes import CHANGES, ROTATION, SHIFT, change_image
-from sihwa.qualification.path_pattern import PathPattern
 from sihwa.qualification.repeatability import RepeatabilityOptions, measure_repeatability
+from sihwa.scoring.path_pattern import PathPattern
 from tests.helpers import random_images, save_images
 from tests.score_helpers import stub_inspector
 

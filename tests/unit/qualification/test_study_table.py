@@ -4,9 +4,9 @@ import pytest
 
 from sihwa.decision import ACCEPT, REJECT, REVIEW
 from sihwa.errors import ConfigError, DatasetError
-from sihwa.qualification.path_pattern import PathPattern
 from sihwa.qualification.study_inspector import add_inspector
 from sihwa.qualification.study_table import Rating, Ratings, read_study
+from sihwa.scoring.path_pattern import PathPattern
 from tests.unit.qualification.study_data import GOLDEN, score_row, write_study
 
 

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pytest
 
 from sihwa.errors import ConfigError, DatasetError
 from sihwa.scoring import ScoreOptions
-from sihwa.scoring.parts import PartRule, Parts, parts_path
+from sihwa.scoring.parts import PART_SCHEMA, PartRule, Parts, parts_path
 from tests.helpers import random_images, save_images
 from tests.score_helpers import FORMATS, read, score
 
@@ -109,11 +110,32 @@ def test_score_takes_the_part_from_a_column_of_the_source(tmp_path: Path) -> Non
         score(tmp_path / "list.parquet", tmp_path / "o", ScoreOptions(part="column:part"))
 
 
+def test_part_pattern_joins_its_groups_and_leaves_out_the_view() -> None:
+    rule = PartRule.of(r"(lot\d)/.*(p\d)(?:_(?P<view>\w))?[.]")
+    assert rule.name({"path": "lot1\\x/p2_a.png"}) == ("lot1/p2", "a")
+    assert rule.name({"path": "lot1/x/p2.png"}) == ("lot1/p2", None)
+    assert PartRule.of(r"(\d*)x").name({"path": "x.png"}) == (None, None)  # an empty name is none
+
+
+def test_score_never_replaces_the_parts_of_another_table(tmp_path: Path) -> None:
+    save_images(tmp_path / "in", random_images(1, 20, 20))
+    (tmp_path / "s.parts.csv").write_text("mine")
+    with pytest.raises(ConfigError, match=r"s\.parts\.csv exists already"):
+        score(tmp_path / "in", tmp_path / "s.csv", ScoreOptions(part=r"(\d)"))
+    assert (tmp_path / "s.parts.csv").read_text() == "mine"
+
+
+def test_row_contract_document_names_the_columns_of_parts() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "row-contract.md").read_text("utf-8")
+    table = text.partition("## Parts")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| (\w[\w, ]*) \|", table, re.MULTILINE)[1:]
+    assert [one for cell in named for one in cell.split(", ")] == PART_SCHEMA.names
+
+
 @pytest.mark.parametrize(
     ("setting", "views", "fact"),
     [
-        ("p(", None, "not a regular expression"),
-        ("p", None, "captures nothing"),
+        ("p(", None, "expected a regular expression"),
         ("(p)", 0, "--views"),
         ("column:part", None, "among the sources"),
     ],
